@@ -1,0 +1,156 @@
+"""A volume: voxels with geometry, and what its file says about it. Knows nothing of files or models.
+
+A `Volume` never changes once made; operations return another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.errors import GeometryError, ImageReadError
+from med2e3.geometry import Geometry, Plane
+
+#: HU outside the body that a CT reconstructs as air; what resampling puts where there is no data.
+AIR_HU = -1024
+
+
+@dataclass(frozen=True)
+class Window:
+    """A grey-level window in the volume's units (HU for CT): DICOM PS3.3 C.11.2.1.2."""
+
+    centre: float
+    width: float
+
+    @property
+    def low(self) -> float:
+        """The value shown as black."""
+        return self.centre - self.width / 2
+
+    @property
+    def high(self) -> float:
+        """The value shown as white."""
+        return self.centre + self.width / 2
+
+
+#: CT presets by the names that the interface and the command line use.
+WINDOWS: dict[str, Window] = {
+    "soft tissue": Window(40, 400),
+    "lung": Window(-600, 1500),
+    "bone": Window(480, 2500),
+    "brain": Window(40, 80),
+    "mediastinum": Window(50, 350),
+    "liver": Window(60, 160),
+}
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """What the source says about a series; empty strings where it says nothing."""
+
+    patient_name: str = ""
+    patient_id: str = ""
+    patient_birth_date: str = ""
+    patient_sex: str = ""
+    study_uid: str = ""
+    study_date: str = ""
+    study_description: str = ""
+    accession_number: str = ""
+    series_uid: str = ""
+    series_number: str = ""
+    series_description: str = ""
+    modality: str = ""
+    body_part: str = ""
+    kernel: str = ""
+    manufacturer: str = ""
+    frame_of_reference_uid: str = ""
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels (slice, row, column) in HU (CT) with their place in the patient.
+
+    `voxels` is int16 where every value is a whole number that fits, else float32. `slice_uids` has
+    one SOP Instance UID a slice along axis 0, or is empty. `warnings` are sentences for the user.
+    """
+
+    voxels: NDArray[np.int16] | NDArray[np.float32]
+    geometry: Geometry
+    info: SeriesInfo = field(default_factory=SeriesInfo)
+    slice_uids: tuple[str, ...] = ()
+    source: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.voxels.dtype not in (np.dtype(np.int16), np.dtype(np.float32)):
+            raise ImageReadError(
+                f"Voxels of type {self.voxels.dtype}: a volume holds int16 or float32. "
+                "Convert the array first (`med2e3.volume.compact`)."
+            )
+        if tuple(self.voxels.shape) != self.geometry.shape:
+            raise GeometryError(
+                f"The voxels have shape {tuple(self.voxels.shape)}, the geometry "
+                f"{self.geometry.shape}; both must be (slice, row, column) of one grid."
+            )
+        if self.slice_uids and len(self.slice_uids) != self.voxels.shape[0]:
+            raise GeometryError(
+                f"{len(self.slice_uids)} SOP Instance UIDs for {self.voxels.shape[0]} slices; "
+                "there must be one a slice, or none."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of slices, rows and columns."""
+        return self.geometry.shape
+
+    @property
+    def name(self) -> str:
+        """What to call the series in a title: its description, else its number, else its source."""
+        if self.info.series_description:
+            return self.info.series_description
+        if self.info.series_number:
+            return f"Series {self.info.series_number}"
+        return self.source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or "volume"
+
+    def in_plane(self, plane: Plane) -> Volume:
+        """The same voxels (a view, no copy) turned to be looked at in `plane`.
+
+        SOP Instance UIDs stay only where a slice is still a stored instance.
+        """
+        turn = self.geometry.orientation(plane)
+        uids = self.slice_uids if turn.axes[0] == 0 else ()
+        return replace(
+            self,
+            voxels=turn.apply(self.voxels),
+            geometry=self.geometry.oriented(plane),
+            slice_uids=uids[::-1] if turn.flips[0] else uids,
+        )
+
+    def with_warnings(self, *sentences: str) -> Volume:
+        """The same volume with more warnings."""
+        return replace(self, warnings=(*self.warnings, *sentences))
+
+
+def compact(values: NDArray[np.generic]) -> NDArray[np.int16] | NDArray[np.float32]:
+    """Values as int16 where nothing is lost by it, else as float32.
+
+    Raises `ImageReadError` when a value is not finite.
+    """
+    if values.dtype == np.int16:
+        return values
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        raise ImageReadError(
+            f"{bad} of {values.size} voxels are not finite numbers (NaN or infinity). "
+            "Replace them (for CT by air, −1024 HU) and open the file again."
+        )
+    limits = np.iinfo(np.int16)
+    low, high = values.min(), values.max()
+    if limits.min <= low and high <= limits.max:
+        whole = values.astype(np.int16)
+        if np.array_equal(whole, values):
+            return whole
+    return values.astype(np.float32)
