@@ -1,0 +1,57 @@
+# `make run` shows the product, `make test` proves it; each sets up all that it needs.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SCREENSHOT ?= output/demo.png
+
+.PHONY: run test test-all lint format wheel bundle screenshots benchmark clean
+
+$(STAMP): pyproject.toml .ci/system.sh
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one (Debian/Ubuntu: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@.ci/system.sh venv $(PYTHON)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@.ci/system.sh qt $(BIN)/python
+	@touch $@
+
+# With a display: the window. Without: the same window offscreen, the answer in the terminal, a picture in $(SCREENSHOT).
+run: $(STAMP)
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname -s)" = Darwin ]; then \
+		$(BIN)/python -m app --demo; \
+	else \
+		mkdir -p $(dir $(SCREENSHOT)) && QT_QPA_PLATFORM=offscreen $(BIN)/python -m app --demo --screenshot $(SCREENSHOT); \
+	fi
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --wheel
+
+bundle: $(STAMP)
+	$(BIN)/python -m pip install --quiet '.[bundle]'
+	$(BIN)/pyinstaller --noconfirm --clean build.spec
+
+benchmark: $(STAMP)
+	$(BIN)/med2e3 benchmark
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m app --benchmark
+
+clean:
+	rm -rf $(VENV) build dist output .pytest_cache .mypy_cache .ruff_cache
