@@ -1,0 +1,49 @@
+"""The command line `med2e3`: results on stdout, progress and complaints on stderr.
+
+Exit codes: 0 done; 1 an error that the message explains; 2 wrong usage; 130 interrupted. Heavy
+imports happen inside the commands, so that `--help` and `info` answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from med2e3.cli import asking, evaluating, measuring, weights
+from med2e3.cli.console import complain
+from med2e3.errors import Cancelled, Med2E3Error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="med2e3")
+def cli() -> None:
+    """Read a CT volume, ask a 3D medical language model about it, see which slices it weighted.
+
+    The answers are drafts by a research model, never a diagnosis.
+    """
+
+
+for group in (asking, weights, evaluating, measuring):
+    for command in group.COMMANDS:
+        cli.add_command(command)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code instead of raising."""
+    try:
+        code = cli.main(args=argv, prog_name="med2e3", standalone_mode=False)
+    except click.ClickException as usage:
+        usage.show()
+        return usage.exit_code
+    except (KeyboardInterrupt, click.Abort, Cancelled):
+        complain("Interrupted.")
+        return 130
+    except BrokenPipeError:  # the reader of our output (`| head`) has gone: not our failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Med2E3Error as error:
+        complain(str(error))
+        return 1
+    return code if isinstance(code, int) else 0

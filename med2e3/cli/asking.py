@@ -1,0 +1,191 @@
+"""`med2e3 ask` and `med2e3 info`: read a volume, say what was read, answer a question about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from med2e3.cli.console import print_json, progress, warn
+from med2e3.geometry import Plane
+from med2e3.io import list_series, load_volume
+
+if TYPE_CHECKING:
+    from med2e3.engine import Answer
+    from med2e3.volume import Volume
+
+#: How many bands the text output lists: about what a reader will go and look at.
+TOP_BANDS = 3
+
+#: The patient axis that a plane's slices run along, and the letters of its ends.
+STACK_AXIS = {Plane.AXIAL: "z", Plane.CORONAL: "y", Plane.SAGITTAL: "x"}
+
+_series_option = click.option(
+    "--series", metavar="UID|NUMBER", help="Which series to open where there are several."
+)
+
+
+@click.command()
+@click.argument("path")
+@_series_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(path: str, series: str | None, as_json: bool) -> None:
+    """Say what PATH holds: series, shape, spacing, plane, geometry, range of HU."""
+    with progress() as report:
+        volume = load_volume(path, series=series, progress=report)
+    facts = describe(volume)
+    if as_json:
+        print_json(facts)
+        return
+    slices, rows, columns = facts["shape"]
+    ds, dr, dc = facts["spacing_mm"]
+    click.echo(f"{volume.name}  ({volume.info.modality or 'modality not given'})")
+    click.echo(f"  {slices} {facts['plane']} slices of {rows} × {columns}")
+    click.echo(f"  spacing {ds:.3f} mm between slices, {dr:.3f} × {dc:.3f} mm in the slice")
+    click.echo(f"  values {facts['hu_min']:g} to {facts['hu_max']:g}")
+    centre = ", ".join(f"{x:.1f}" for x in volume.geometry.centre_mm)
+    click.echo(f"  centre at ({centre}) mm, LPS")
+    warn(volume.warnings)
+
+
+def describe(volume: Volume) -> dict[str, Any]:
+    """What was read, for JSON: `shape` and `spacing_mm` are (slice, row, column), LPS affine."""
+    return {
+        "series": {
+            key: value
+            for key, value in dataclasses.asdict(volume.info).items()
+            if isinstance(value, str)
+        }
+        | {"name": volume.name, "source": volume.source},
+        "shape": list(volume.shape),
+        "spacing_mm": [round(float(d), 6) for d in volume.geometry.spacing_mm],
+        "plane": str(volume.geometry.plane),
+        "oblique": volume.geometry.is_oblique,
+        "affine_lps": volume.geometry.affine_lps.tolist(),
+        "hu_min": _number(volume.voxels.min()),
+        "hu_max": _number(volume.voxels.max()),
+        "warnings": list(volume.warnings),
+    }
+
+
+def _number(value: np.number[Any]) -> int | float:
+    return value.item()  # type: ignore[no-any-return]
+
+
+@click.command()
+@click.argument("path")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def series(path: str, as_json: bool) -> None:
+    """List the series that PATH holds, and say which of them can be opened as a volume."""
+    found = list_series(path)
+    if as_json:
+        print_json(
+            [
+                {
+                    "number": s.info.series_number,
+                    "uid": s.info.series_uid,
+                    "description": s.info.series_description,
+                    "modality": s.info.modality,
+                    "instances": s.count,
+                    "is_volume": s.is_volume,
+                    "reason": s.reason,
+                }
+                for s in found
+            ]
+        )
+        return
+    for place, s in enumerate(found, start=1):
+        what = s.info.series_description or s.info.modality or "series"
+        state = "" if s.is_volume else f"  — not a volume: {s.reason}"
+        click.echo(f"{place:3d}  {what}  ({s.count} images)  {s.info.series_uid}{state}")
+
+
+@click.command()
+@click.argument("path")
+@click.argument("question")
+@click.option("--model", default="demo", show_default=True, metavar="NAME|DIR", help="The model.")
+@click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
+@_series_option
+@click.option("--window", metavar="NAME|C,W", help="What the model sees: lung, bone, “40,400”, …")
+@click.option("--plane", type=click.Choice([str(p) for p in Plane]), help="The stacking plane.")
+@click.option("--device", help="cuda, cuda:1, cpu, … (default: CUDA where there is one).")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of the answer's length.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.0, help="0 is greedy.")
+@click.option("--seed", type=int, help="Seed of sampling; recorded with the answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+def ask(path: str, question: str, as_json: bool, **options: Any) -> None:
+    """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most."""
+    from med2e3.engine import check_question, load
+
+    check_question(question)  # before minutes of reading and loading
+    with progress() as report:
+        volume = load_volume(path, series=options["series"], progress=report)
+        model = load(
+            options["model"], device=options["device"], dtype=options["dtype"],
+            hub=options["hub"], progress=report,
+        )  # fmt: skip
+        session = model.read(
+            volume, plane=options["plane"], window=options["window"], progress=report
+        )
+    answer = session.ask(
+        question, max_new_tokens=options["max_new_tokens"],
+        temperature=options["temperature"], seed=options["seed"],
+    )  # fmt: skip
+    warn(volume.warnings)
+    if model.info.notice:
+        click.echo(f"note: {model.info.notice}", err=True)
+    if as_json:
+        answer.complete()
+        print_json(answer_object(answer, model.info.name))
+        return
+    for piece in answer:
+        click.echo(piece, nl=False)
+    click.echo()
+    print_top_bands(answer, session.input.plane)
+
+
+def print_top_bands(answer: Answer, plane: Plane) -> None:
+    """The most weighted bands in mm and slice numbers (1-based, in display order)."""
+    if answer.scores is None:
+        click.echo("This model has no slice scores.")
+        return
+    effective = answer.scores.effective_slices
+    total = len(answer.scores.values)
+    click.echo(f"\nMost weighted slices ({plane}; {effective:.1f} of {total} effective):")
+    for scored in answer.scores.top(TOP_BANDS):
+        first, last = (n + 1 for n in scored.band.view_slices)
+        click.echo(
+            f"  {STACK_AXIS[plane]} {scored.band.from_mm:.1f} to {scored.band.to_mm:.1f} mm"
+            f"  slices {first}–{last}  ×{scored.times_uniform:.1f} uniform"
+        )
+
+
+def answer_object(answer: Answer, model: str) -> dict[str, Any]:
+    """The answer for JSON; `source_slices` are 0-based along the volume's stacking axis."""
+    scores = answer.scores
+    bands = []
+    if scores is not None:
+        for k, band in enumerate(scores.bands):
+            bands.append(
+                {
+                    "model_slice": band.model_slice,
+                    "from_mm": band.from_mm,
+                    "to_mm": band.to_mm,
+                    "source_slices": list(band.source_slices),
+                    "weight": float(scores.values[k]),
+                    "times_uniform": float(scores.times_uniform[k]),
+                }
+            )
+    return {
+        "answer": answer.text,
+        "model": model,
+        "scores": None if scores is None else [float(v) for v in scores.values],
+        "bands": bands,
+        "record": answer.record,
+    }
+
+
+COMMANDS = (ask, info, series)

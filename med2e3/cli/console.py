@@ -1,0 +1,82 @@
+"""How the command line talks: results to stdout, everything else to stderr.
+
+Knows nothing of volumes or models.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+#: Work shorter than this shows no bar: a bar that flashes by only unsettles.
+BAR_AFTER_SECONDS = 2.0
+
+
+class Report(Protocol):
+    """Takes progress: the fraction done (0..1) and what is being done."""
+
+    def __call__(self, fraction: float, what: str) -> None: ...
+
+
+def complain(sentence: str) -> None:
+    """One message on stderr, marked as an error."""
+    click.echo(f"med2e3: {sentence}", err=True)
+
+
+def warn(sentences: tuple[str, ...]) -> None:
+    """Warnings on stderr, one a line."""
+    for sentence in sentences:
+        click.echo(f"warning: {sentence}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout; NaN and infinity are errors, not invalid JSON."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+class _LateBar:
+    """A progress bar that appears once the work has taken `BAR_AFTER_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._began = time.monotonic()
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    def __call__(self, fraction: float, what: str) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._progress is None:
+            if time.monotonic() - self._began < BAR_AFTER_SECONDS:
+                return
+            self._progress = Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+                console=self._console, transient=True,
+            )  # fmt: skip
+            self._task = self._progress.add_task(what, total=1.0)
+            self._progress.start()
+        self._progress.update(self._task, completed=fraction, description=what)
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """A progress callback whose bar (stderr, terminals only) shows after two seconds of work."""
+    bar = _LateBar()
+    try:
+        yield bar
+    finally:
+        bar.close()
