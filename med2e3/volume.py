@@ -6,6 +6,7 @@ A `Volume` never changes once made; operations return another one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,11 @@ class Volume:
     def shape(self) -> tuple[int, int, int]:
         """Number of slices, rows and columns."""
         return self.geometry.shape
+
+    @cached_property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value; computed once, it reads every voxel."""
+        return float(self.voxels.min()), float(self.voxels.max())
 
     @property
     def name(self) -> str:
