@@ -24,6 +24,10 @@ class GeometryError(InputError):
     """The position of the voxels in the patient is missing, contradictory or degenerate."""
 
 
+class GapError(GeometryError):
+    """Slices are missing or unevenly spaced; `load_volume(..., resample_gaps=True)` opens it."""
+
+
 class SeriesChoiceError(InputError):
     """The requested series does not exist among those found."""
 

@@ -1,0 +1,297 @@
+"""What one DICOM file says about its images, read without their pixels.
+
+A file becomes frames: one for a classic CT image, many for an enhanced multi-frame one. Knows
+nothing of series and how their frames fit together.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from med2e3.volume import SeriesInfo, Window
+
+# Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
+# is there and judges only what it needs; pydicom would print a warning for each.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+#: Pixel Data, Float Pixel Data, Double Float Pixel Data.
+PIXEL_TAGS = ((0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009))
+
+#: Everything read from a header. Skipping the rest makes a scan twice as fast on rich headers.
+KEYWORDS = (
+    "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
+    "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
+    "PatientBirthDate PatientSex BodyPartExamined GantryDetectorTilt ConvolutionKernel "
+    "NominalPercentageOfCardiacPhase EchoNumbers StudyInstanceUID SeriesInstanceUID SeriesNumber "
+    "AcquisitionNumber InstanceNumber ImagePositionPatient ImageOrientationPatient "
+    "FrameOfReferenceUID TemporalPositionIdentifier SamplesPerPixel PhotometricInterpretation "
+    "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
+    "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
+    "WindowCenter WindowWidth ModalityLUTSequence SharedFunctionalGroupsSequence "
+    "PerFrameFunctionalGroupsSequence"
+).split()
+
+_TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the pixels of a file are stored. `offset` is where native ones begin, else None."""
+
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    big_endian: bool
+    offset: int | None
+    padding: tuple[int, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image: where it lies in the patient and how its stored numbers become values."""
+
+    path: Path
+    number: int
+    header: Dataset
+    uid: str
+    pixels: Pixels
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    rescale: tuple[float, float]
+    moment: tuple[str, ...]
+
+    @property
+    def has_place(self) -> bool:
+        """Whether position, orientation and pixel spacing are all there."""
+        return (len(self.position), len(self.orientation), len(self.spacing)) == (3, 6, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """One DICOM file: its attributes, and its frames if it holds grey images."""
+
+    path: Path
+    dataset: Dataset
+    frames: tuple[Frame, ...]
+    reason: str = ""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as DICOM does, with or without the 128-byte preamble."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    # Files from before 1993 begin with group 0002 or 0008 at once; a group length or VR follows.
+    old = start[:2] in (b"\x02\x00", b"\x08\x00") and start[4:6] in (b"UL", b"UI", b"CS", b"\x04\0")
+    return start[128:132] == b"DICM" or old
+
+
+def read_header(path: Path) -> Header | None:
+    """The header of a DICOM file, or None if the file is something else or is damaged."""
+    try:
+        if not is_dicom(path):
+            return None
+        with path.open("rb") as file:
+            dataset = pydicom.dcmread(
+                file, stop_before_pixels=True, force=True, specific_tags=_TAGS
+            )
+            offset = _pixel_offset(file, dataset)
+        return Header(path, dataset, *_frames(path, dataset, offset))
+    except (
+        InvalidDicomError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        EOFError,
+        IndexError,
+        OverflowError,
+        NotImplementedError,
+        struct.error,
+    ):
+        return None  # damaged in one of the many ways a header can be; the caller names the file
+
+
+def transfer_syntax(dataset: Dataset) -> UID:
+    """The transfer syntax that the file declares; the standard's default if it declares none."""
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    return UID(str(meta.get("TransferSyntaxUID", "") or ImplicitVRLittleEndian))
+
+
+def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
+    """Where the pixel bytes begin; 0 if only a full read can tell, None if there are none."""
+    if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
+        return 0 if "Rows" in dataset else None
+    start = file.tell()
+    head = file.read(12)
+    if len(head) < 8:
+        return None
+    little = dataset.original_encoding[1] is not False
+    if struct.unpack("<HH" if little else ">HH", head[:4]) not in PIXEL_TAGS:
+        return None
+    explicit = head[4:6] in (b"OW", b"OB", b"OF", b"OD", b"UN") and head[6:8] == b"\0\0"
+    return start + (12 if explicit else 8)
+
+
+def _frames(path: Path, dataset: Dataset, offset: int | None) -> tuple[tuple[Frame, ...], str]:
+    """The frames of a file, or none and the reason."""
+    if offset is None:
+        return (), f"{sop_class_name(dataset)} without an image"
+    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+        return (), "colour images, not CT values"
+    pixels = _pixels(dataset, offset)
+    return tuple(_each_frame(path, dataset, pixels)), ""
+
+
+def sop_class_name(dataset: Dataset) -> str:
+    """The kind of object in words, e.g. "X-Ray Radiation Dose SR Storage"."""
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    uid = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""
+    return UID(str(uid)).name if uid else "DICOM object"
+
+
+def _pixels(dataset: Dataset, offset: int) -> Pixels:
+    allocated = int(dataset.BitsAllocated)
+    stored = int(dataset.get("BitsStored") or allocated)
+    high_bit = dataset.get("HighBit")
+    return Pixels(
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        allocated=allocated,
+        stored=stored,
+        high_bit=stored - 1 if high_bit is None else int(high_bit),
+        signed=bool(dataset.get("PixelRepresentation")),
+        big_endian=dataset.original_encoding[1] is False,
+        offset=offset,
+        padding=_padding(dataset),
+    )
+
+
+def _padding(dataset: Dataset) -> tuple[int, int] | None:
+    """Lowest and highest stored number that stands for "no data" (PS3.3 C.7.5.1.1.2)."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None or isinstance(value, bytes):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = [int(value), int(value if limit is None or isinstance(limit, bytes) else limit)]
+    if dataset.get("PixelRepresentation"):  # files exist that write a negative one as unsigned
+        ends = [end - 0x10000 if end > 0x7FFF else end for end in ends]
+    return min(ends), max(ends)
+
+
+def _each_frame(path: Path, dataset: Dataset, pixels: Pixels) -> Iterator[Frame]:
+    """A classic image, or each frame with its functional groups (PS3.3 C.7.6.16)."""
+    shared = _first(dataset, "SharedFunctionalGroupsSequence")
+    for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()]):
+
+        def find(sequence: str, keyword: str, groups: tuple[Dataset, ...] = (own, shared)) -> Any:
+            for group in groups:
+                value = _first(group, sequence).get(keyword)
+                if value is not None:
+                    return value
+            return dataset.get(keyword)
+
+        rescale = "PixelValueTransformationSequence"
+        slope = find(rescale, "RescaleSlope")
+        meta = getattr(dataset, "file_meta", None) or Dataset()
+        yield Frame(
+            path=path,
+            number=number,
+            header=dataset,
+            uid=str(dataset.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID") or ""),
+            pixels=pixels,
+            position=_numbers(find("PlanePositionSequence", "ImagePositionPatient")),
+            orientation=_numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+            spacing=_numbers(find("PixelMeasuresSequence", "PixelSpacing")),
+            rescale=(
+                1.0 if slope is None else float(slope),
+                float(find(rescale, "RescaleIntercept") or 0),
+            ),
+            moment=_moment(dataset, find),
+        )
+
+
+def _moment(dataset: Dataset, find: Any) -> tuple[str, ...]:
+    """What tells two images at one place apart: acquisition, phase, echo, kind of image."""
+    content = "FrameContentSequence"
+    values = (
+        find(content, "FrameAcquisitionNumber") or dataset.get("AcquisitionNumber"),
+        find(content, "TemporalPositionIndex") or dataset.get("TemporalPositionIdentifier"),
+        find("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+        find(content, "StackID"),
+        dataset.get("EchoNumbers"),
+        _text(dataset, "ImageType"),
+        _text(dataset, "ConvolutionKernel"),
+    )
+    return tuple("" if value is None else str(value) for value in values)
+
+
+#: What the places of `Frame.moment` are called in a sentence.
+MOMENT_NAMES = ("acquisition", "time", "cardiac phase", "stack", "echo", "image type", "kernel")
+
+
+def _first(dataset: Dataset, keyword: str) -> Dataset:
+    sequence = dataset.get(keyword)
+    return sequence[0] if sequence else Dataset()
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """A multi-valued number as floats; empty if absent or not numeric."""
+    if value is None or isinstance(value, str):
+        return ()
+    return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    if isinstance(value, MultiValue | list):
+        return "\\".join(str(v) for v in value)
+    return "" if value is None else str(value).strip()
+
+
+def series_info(dataset: Dataset) -> SeriesInfo:
+    """What the header says about patient, study and series."""
+    return SeriesInfo(
+        patient_name=_text(dataset, "PatientName"),
+        patient_id=_text(dataset, "PatientID"),
+        patient_birth_date=_text(dataset, "PatientBirthDate"),
+        patient_sex=_text(dataset, "PatientSex"),
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        study_date=_text(dataset, "StudyDate"),
+        study_description=_text(dataset, "StudyDescription"),
+        accession_number=_text(dataset, "AccessionNumber"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        series_number=_text(dataset, "SeriesNumber"),
+        series_description=_text(dataset, "SeriesDescription"),
+        modality=_text(dataset, "Modality"),
+        body_part=_text(dataset, "BodyPartExamined"),
+        kernel=_text(dataset, "ConvolutionKernel"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
+        windows=_windows(dataset),
+    )
+
+
+def _windows(dataset: Dataset) -> tuple[Window, ...]:
+    """The windows stored in the file, each once, in their order."""
+    pairs = []
+    for keyword in ("WindowCenter", "WindowWidth"):
+        value = dataset.get(keyword)
+        pairs.append(_numbers(value) or (() if value in (None, "") else (float(value),)))
+    found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,140 @@
+"""The series found in one place, and how one of them is chosen. Knows nothing of file formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from med2e3.errors import ImageReadError, SeriesChoiceError
+from med2e3.io.watch import Watch
+from med2e3.volume import SeriesInfo, Volume
+
+#: How many names a sentence lists before it says only how many more there are.
+NAMES_IN_A_SENTENCE = 5
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One series as its headers describe it, before any pixel is read.
+
+    `count` is the number of images, `shape` (slices, rows, columns). `reason` says why a series is
+    no volume, in words that finish "not a volume: ...". `files` is empty for a series inside an
+    archive. `part` tells apart several stacks that share one SeriesInstanceUID.
+    """
+
+    info: SeriesInfo
+    count: int
+    shape: tuple[int, int, int]
+    is_volume: bool = True
+    reason: str = ""
+    files: tuple[Path, ...] = ()
+    part: str = ""
+
+    @property
+    def label(self) -> str:
+        """How a sentence names the series."""
+        info = self.info
+        words = [info.series_number, f'"{info.series_description}"' * bool(info.series_description)]
+        if not any(words):
+            words = [info.series_uid or (self.files[0].name if self.files else "without a name")]
+        return " ".join(["Series", *filter(None, words), *([f"({self.part})"] * bool(self.part))])
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels of the whole series."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A series and how to load it; `load` takes a watch and whether to resample over gaps."""
+
+    summary: SeriesSummary
+    load: Callable[[Watch, bool], Volume]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All series in one place, with sentences about what else was there."""
+
+    series: tuple[Found, ...]
+    notes: tuple[str, ...] = ()
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(names[:NAMES_IN_A_SENTENCE])
+    more = len(names) - NAMES_IN_A_SENTENCE
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 file", "3 files"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def listing(series: Sequence[SeriesSummary]) -> str:
+    """All series, numbered as `choose` takes them."""
+    rows = []
+    for k, one in enumerate(series, start=1):
+        why = "" if one.is_volume else f"; not a volume: {one.reason}"
+        rows.append(f"#{k} {one.label} ({counted(one.count, 'image')}{why})")
+    return "; ".join(rows)
+
+
+def choose(found: Sequence[Found], wanted: str | SeriesSummary | None, place: str) -> Found:
+    """The series that `wanted` names, or the largest CT volume.
+
+    A name is a SeriesInstanceUID, else a series number, else a 1-based place in the list ("#2" is
+    always a place). Raises `SeriesChoiceError` or, if nothing here is a volume, `ImageReadError`.
+    """
+    summaries = [one.summary for one in found]
+    if wanted is None:
+        return _largest(found, place)
+    if isinstance(wanted, SeriesSummary):
+        matches = [f for f in found if _same(f.summary, wanted)]
+        name = wanted.label
+    else:
+        name = wanted.strip()
+        matches = _matching(found, name)
+    volumes = [f for f in matches if f.summary.is_volume]
+    if not matches:
+        raise SeriesChoiceError(
+            f"There is no series {name!r} in {place}. Choose one of: {listing(summaries)}."
+        )
+    if not volumes:
+        chosen = matches[0].summary
+        raise SeriesChoiceError(
+            f"{chosen.label} is not a volume: {chosen.reason}. "
+            f"Choose another of: {listing(summaries)}."
+        )
+    uids = {f.summary.info.series_uid for f in volumes}
+    if len(uids) > 1:
+        raise SeriesChoiceError(
+            f"{len(volumes)} series in {place} have the number {name}. "
+            f"Choose by UID or by place in the list: {listing(summaries)}."
+        )
+    return max(volumes, key=lambda f: f.summary.voxels)
+
+
+def _largest(found: Sequence[Found], place: str) -> Found:
+    volumes = [f for f in found if f.summary.is_volume]
+    if not volumes:
+        raise ImageReadError(
+            f"No volume in {place}: {listing([f.summary for f in found])}. "
+            "Open a folder with the slices of a CT series."
+        )
+    return max(volumes, key=lambda f: (f.summary.info.modality in ("CT", ""), f.summary.voxels))
+
+
+def _matching(found: Sequence[Found], name: str) -> list[Found]:
+    by_uid = [f for f in found if f.summary.info.series_uid == name]
+    by_number = [f for f in found if name and f.summary.info.series_number == name]
+    place = name.removeprefix("#")
+    by_place = [found[int(place) - 1]] if place.isdecimal() and 0 < int(place) <= len(found) else []
+    return by_uid or by_number or by_place
+
+
+def _same(one: SeriesSummary, other: SeriesSummary) -> bool:
+    return (one.info, one.part, one.shape) == (other.info, other.part, other.shape)

@@ -1,0 +1,73 @@
+"""Filling a volume slice by slice in as little memory as its values allow.
+
+Knows stored numbers, slopes and intercepts; nothing of files or geometry.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.volume import AIR_HU
+
+Voxels = NDArray[np.int16] | NDArray[np.float32]
+
+_LIMITS = np.iinfo(np.int16)
+
+
+class VoxelBuffer:
+    """A (slice, row, column) array: int16 until a value does not fit, float32 from then on.
+
+    `replaced` counts the voxels that were not finite numbers and became air.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self._values: Voxels = np.empty(shape, dtype=np.int16)
+        self.replaced = 0
+
+    def put(
+        self, k: int, stored: NDArray[np.generic], slope: float = 1.0, intercept: float = 0.0
+    ) -> None:
+        """Set slice `k` to slope · stored + intercept; `stored` is (row, column)."""
+        if self._put_whole(k, stored, slope, intercept):
+            return
+        values = np.asarray(stored, dtype=np.float64) * slope + intercept
+        bad = ~np.isfinite(values)
+        if bad.any():
+            self.replaced += int(np.count_nonzero(bad))
+            values[bad] = AIR_HU
+        if self._values.dtype == np.int16 and not _fits(values):
+            filled = self._values
+            self._values = np.empty(filled.shape, dtype=np.float32)
+            self._values[:k] = filled[:k]
+            self._values[k + 1 :] = filled[k + 1 :]
+        self._values[k] = values
+
+    def _put_whole(
+        self, k: int, stored: NDArray[np.generic], slope: float, intercept: float
+    ) -> bool:
+        """The common case, in place without widening: whole numbers of 16 bits, slope 1."""
+        if self._values.dtype != np.int16 or slope != 1 or intercept != int(intercept):
+            return False
+        if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
+            return False
+        low, high = int(stored.min()) + intercept, int(stored.max()) + intercept
+        if low < _LIMITS.min or high > _LIMITS.max:
+            return False
+        # Sums of 16 bits wrap around; since the true result fits, the wrapped one equals it.
+        offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16)
+        target = self._values[k].view(np.uint16)
+        np.add(stored.astype(np.uint16, copy=False), offset, out=target)
+        return True
+
+    def finish(self) -> Voxels:
+        """The filled array; read-only from here on is the caller's choice."""
+        return self._values
+
+
+def _fits(values: NDArray[np.float64]) -> bool:
+    return bool(
+        values.min() >= _LIMITS.min
+        and values.max() <= _LIMITS.max
+        and np.array_equal(values, np.rint(values))
+    )
