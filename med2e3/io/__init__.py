@@ -1,6 +1,7 @@
 """Reading and writing studies: DICOM, NIfTI and others to a `Volume` and back. No torch here."""
 
-from med2e3.io.loading import list_series, load_volume
+from med2e3.io.loading import Place, list_series, load_volume, open_place
 from med2e3.io.series import SeriesSummary
+from med2e3.io.watch import Watch
 
-__all__ = ["SeriesSummary", "list_series", "load_volume"]
+__all__ = ["Place", "SeriesSummary", "Watch", "list_series", "load_volume", "open_place"]

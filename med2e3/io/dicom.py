@@ -10,6 +10,7 @@ from med2e3.io.dicom_headers import Header, is_dicom, read_header
 from med2e3.io.dicom_pixels import read_voxels
 from med2e3.io.dicom_stacks import Stack, find_stacks, grid
 from med2e3.io.series import Findings, Found, counted, some_names
+from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import Volume
 
@@ -55,10 +56,16 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     if not stack.frames:
         raise ImageReadError(f"{stack.summary.label} holds no image; choose another series.")
     geometry = grid(stack.frames, stack.summary.label)
-    return Volume(
-        voxels=read_voxels(stack.frames, watch),
-        geometry=geometry,
-        info=stack.summary.info,
-        slice_uids=tuple(f.uid for f in stack.frames),
-        warnings=stack.notes,
-    )
+
+    def volume(voxels: Voxels) -> Volume:
+        return Volume(
+            voxels=voxels,
+            geometry=geometry,
+            info=stack.summary.info,
+            slice_uids=tuple(f.uid for f in stack.frames),
+            warnings=stack.notes,
+        )
+
+    look = watch.first_look
+    first_look = None if look is None else lambda voxels: look(volume(voxels))
+    return volume(read_voxels(stack.frames, watch, first_look))

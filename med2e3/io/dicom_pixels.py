@@ -6,7 +6,7 @@ decoders. Knows nothing of geometry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +22,30 @@ from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
 
 
-def read_voxels(frames: Sequence[Frame], watch: Watch) -> Voxels:
-    """(slice, row, column) values of `frames`, each with its own slope and intercept."""
+def read_voxels(
+    frames: Sequence[Frame], watch: Watch, first_look: Callable[[Voxels], object] | None = None
+) -> Voxels:
+    """(slice, row, column) values of `frames`, each with its own slope and intercept.
+
+    Slices are read from the middle outwards; `first_look` is given the array, still filling, as
+    soon as the middle one is there.
+    """
     first = frames[0].pixels
     buffer = VoxelBuffer((len(frames), first.rows, first.columns))
-    for k, (frame, stored) in enumerate(zip(frames, stored_numbers(frames), strict=True)):
-        watch.step(k / len(frames), "Reading slices")
-        buffer.put(k, *_with_padding_as_air(frame, stored))
+    order = middle_out(len(frames))
+    numbers = stored_numbers([frames[k] for k in order])
+    for done, (k, stored) in enumerate(zip(order, numbers, strict=True)):
+        watch.step(done / len(frames), "Reading slices")
+        buffer.put(k, *_with_padding_as_air(frames[k], stored))
+        if done == 0 and first_look is not None:
+            first_look(buffer.values)
     watch.step(1.0, "Reading slices")
-    return buffer.finish()
+    return buffer.values
+
+
+def middle_out(count: int) -> list[int]:
+    """0 … count − 1 by distance from the middle: a viewer shows the middle slice first."""
+    return sorted(range(count), key=lambda k: abs(k - count // 2))
 
 
 def stored_numbers(frames: Sequence[Frame]) -> Iterator[NDArray[np.generic]]:

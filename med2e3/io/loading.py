@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from med2e3.errors import ImageReadError
 from med2e3.io import nifti, npy
 from med2e3.io.dicom import find_dicom
 from med2e3.io.dicom_headers import is_dicom
-from med2e3.io.series import Findings, Found, SeriesSummary, choose, listing
+from med2e3.io.series import Findings, SeriesSummary, choose, listing
 from med2e3.io.watch import IsCancelled, Progress, Watch
 from med2e3.volume import Volume
 
 #: How much of the work is looking at headers.
 SCAN_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one look at a path found; its series load without another look."""
+
+    path: Path
+    findings: Findings
+
+    @property
+    def series(self) -> tuple[SeriesSummary, ...]:
+        """Every series, also those that are no volume, in the order that `choose` counts."""
+        return tuple(found.summary for found in self.findings.series)
+
+    def choose(self, wanted: str | SeriesSummary | None = None) -> SeriesSummary:
+        """The series that `wanted` names, or the largest CT volume. Raises `SeriesChoiceError`."""
+        return choose(self.findings.series, wanted, str(self.path)).summary
+
+    def load(self, series: SeriesSummary, watch: Watch, *, resample_gaps: bool = False) -> Volume:
+        """The volume of one of `series`; its warnings include what the look noticed."""
+        found = next(f for f in self.findings.series if f.summary is series)
+        volume = found.load(watch, resample_gaps)
+        sentences = (*self.findings.notes, *volume.warnings)
+        return replace(volume, source=str(self.path), warnings=sentences)
+
+
+def open_place(
+    path: str | Path, *, progress: Progress | None = None, cancelled: IsCancelled | None = None
+) -> Place:
+    """Look at all headers at `path` and read no pixels. Raises `ImageReadError` or `Cancelled`."""
+    return Place(Path(path), _find(Path(path), Watch(progress, cancelled)))
 
 
 def load_volume(
@@ -32,14 +63,12 @@ def load_volume(
     summary. `resample_gaps` opens a series with missing slices by interpolating.
     Raises `ImageReadError`, `GeometryError`, `SeriesChoiceError` or `Cancelled`.
     """
-    place = Path(path)
     watch = Watch(progress, cancelled)
-    findings = _find(place, watch.stage(0.0, SCAN_SHARE))
-    found = choose(findings.series, series, str(place))
-    volume = found.load(watch.stage(SCAN_SHARE, 1.0), resample_gaps)
-    others = [f for f in findings.series if f is not found]
-    sentences = [*findings.notes, *(_others_note(found, others) if series is None else [])]
-    return replace(volume, source=str(place), warnings=(*sentences, *volume.warnings))
+    place = Place(Path(path), _find(Path(path), watch.stage(0.0, SCAN_SHARE)))
+    chosen = place.choose(series)
+    volume = place.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
+    others = [] if series is not None else [s for s in place.series if s is not chosen]
+    return volume if not others else volume.with_warnings(_others_note(chosen, others))
 
 
 def list_series(
@@ -49,14 +78,11 @@ def list_series(
     cancelled: IsCancelled | None = None,
 ) -> tuple[SeriesSummary, ...]:
     """Every series at `path`, also those that are no volume, in the order that `series=` counts."""
-    findings = _find(Path(path), Watch(progress, cancelled))
-    return tuple(f.summary for f in findings.series)
+    return open_place(path, progress=progress, cancelled=cancelled).series
 
 
-def _others_note(found: Found, others: list[Found]) -> list[str]:
-    if not others:
-        return []
-    return [f"{found.summary.label} is open. Also here: {listing([o.summary for o in others])}."]
+def _others_note(chosen: SeriesSummary, others: list[SeriesSummary]) -> str:
+    return f"{chosen.label} is open. Also here: {listing(others)}."
 
 
 def _find(path: Path, watch: Watch) -> Findings:

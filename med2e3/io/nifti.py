@@ -88,7 +88,7 @@ def _load(path: Path, image: Any, shape: tuple[int, int, int], watch: Watch) -> 
             "may be swapped."
         )
     return Volume(
-        voxels=buffer.finish(),
+        voxels=buffer.values,
         geometry=_geometry(image.affine, shape),
         info=SeriesInfo(series_description=path.name),
         warnings=tuple(warnings),

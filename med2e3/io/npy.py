@@ -49,6 +49,6 @@ def find_npy(path: Path) -> Findings:
                 f"({AIR_HU} HU)."
             )
         geometry = Geometry.from_spacing(shape, (1.0, 1.0, 1.0))
-        return Volume(buffer.finish(), geometry, info, warnings=tuple(warnings))
+        return Volume(buffer.values, geometry, info, warnings=tuple(warnings))
 
     return Findings((Found(SeriesSummary(info, shape[0], shape, files=(path,)), load),))

@@ -22,7 +22,7 @@ class VoxelBuffer:
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._values: Voxels = np.empty(shape, dtype=np.int16)
+        self._values: Voxels = np.full(shape, AIR_HU, dtype=np.int16)
         self.replaced = 0
 
     def put(
@@ -39,8 +39,7 @@ class VoxelBuffer:
         if self._values.dtype == np.int16 and not _fits(values):
             filled = self._values
             self._values = np.empty(filled.shape, dtype=np.float32)
-            self._values[:k] = filled[:k]
-            self._values[k + 1 :] = filled[k + 1 :]
+            self._values[...] = filled
         self._values[k] = values
 
     def _put_whole(
@@ -60,8 +59,9 @@ class VoxelBuffer:
         np.add(stored.astype(np.uint16, copy=False), offset, out=target)
         return True
 
-    def finish(self) -> Voxels:
-        """The filled array; read-only from here on is the caller's choice."""
+    @property
+    def values(self) -> Voxels:
+        """The array as far as it is filled; air elsewhere."""
         return self._values
 
 

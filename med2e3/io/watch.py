@@ -1,4 +1,4 @@
-"""Progress and cancelling while files are read. Knows nothing of files."""
+"""Progress, cancelling and a first look while files are read. Knows nothing of files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from med2e3.errors import Cancelled
+from med2e3.volume import Volume
 
 Progress = Callable[[float, str], None]
 IsCancelled = Callable[[], bool]
+
+#: Receives a volume on the way: its middle slice is there, the others are air until they are read.
+FirstLook = Callable[[Volume], None]
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Watch:
     cancelled: IsCancelled | None = None
     low: float = 0.0
     high: float = 1.0
+    first_look: FirstLook | None = None
 
     def stage(self, low: float, high: float) -> Watch:
         """The watch of a part of this stage."""
