@@ -1,0 +1,15 @@
+"""Where the viewer keeps its own files on this system. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+#: The folder name under the system's places for settings.
+APP_NAME = "med2e3-viewer"
+
+
+def settings_file() -> Path:
+    """The file that holds the preferences; it need not exist yet."""
+    return Path(platformdirs.user_config_dir(APP_NAME, appauthor=False)) / "settings.json"

@@ -1,0 +1,60 @@
+"""From voxels to grey pixels through a window. Knows no planes and no widgets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtGui import QImage
+
+from med2e3.volume import Window
+
+#: Alpha of an opaque 0xAARRGGBB pixel, and the factor that repeats a grey in red, green and blue.
+OPAQUE = np.uint32(0xFF000000)
+GREY = np.uint32(0x00010101)
+
+#: Every int16 value, in the order of its bits as an unsigned number: what a table is looked up by.
+_INT16_BY_BITS = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.int16)
+
+
+class GreyMap:
+    """A window (DICOM PS3.3 C.11.2.1.2, linear) as a table from values to 0xFFgggggg pixels.
+
+    int16 voxels are looked up directly; float32 voxels are first scaled to the 256 greys.
+    """
+
+    def __init__(self, window: Window, *, inverted: bool = False) -> None:
+        self.window = window
+        self.inverted = inverted
+        greys = np.arange(256, dtype=np.uint32)
+        self._of_grey = OPAQUE | (greys[::-1] if inverted else greys) * GREY
+        self._of_int16 = self._of_grey[self._greys(_INT16_BY_BITS.astype(np.float32))]
+
+    def pixels(self, values: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.uint32]:
+        """(rows, columns) of values → (rows, columns) of pixels, contiguous."""
+        if values.dtype == np.int16:
+            bits = np.ascontiguousarray(values).view(np.uint16)
+            return np.asarray(self._of_int16[bits])
+        return np.asarray(self._of_grey[self._greys(np.array(values, dtype=np.float32))])
+
+    def _greys(self, scratch: NDArray[np.float32]) -> NDArray[np.uint8]:
+        # In place: a 512² slice must not cost three temporary arrays.
+        scratch -= np.float32(self.window.low)
+        scratch *= np.float32(255.0 / self.window.width)
+        np.clip(scratch, 0.0, 255.0, out=scratch)
+        return scratch.astype(np.uint8)
+
+
+class Picture(NamedTuple):
+    """An image over an array, without a copy; the array must live as long as the image."""
+
+    image: QImage
+    pixels: NDArray[np.uint32]
+
+
+def as_picture(pixels: NDArray[np.uint32]) -> Picture:
+    """(rows, columns) of 0xAARRGGBB pixels as an image; alpha is ignored."""
+    rows, columns = pixels.shape
+    form = QImage.Format.Format_RGB32
+    return Picture(QImage(pixels.data, columns, rows, pixels.strides[0], form), pixels)

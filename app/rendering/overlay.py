@@ -1,0 +1,111 @@
+"""Annotations over an image: text, letters, scale bar, crosshair; legible on white and on black.
+
+Knows no volume: callers say what to write and where the image lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
+
+INK = QColor(236, 238, 240)
+HALO = QColor(0, 0, 0, 190)
+
+#: Distance of annotations from the edge of a view, in logical pixels.
+MARGIN = 8.0
+
+#: Lengths of a scale bar: the longest of these that takes at most a quarter of the view.
+SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+
+_RING = tuple((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0))
+
+
+def draw_text(
+    painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, ink: QColor = INK
+) -> None:
+    """Text with a dark rim, aligned in `rect`."""
+    painter.setPen(HALO)
+    for dx, dy in _RING:
+        painter.drawText(rect.translated(dx, dy), int(flags), text)
+    painter.setPen(ink)
+    painter.drawText(rect, int(flags), text)
+
+
+def draw_corners(painter: QPainter, size: QRectF, corners: dict[Qt.AlignmentFlag, str]) -> None:
+    """Text in the corners of a view; a corner is named by its two alignment flags."""
+    inside = size.adjusted(MARGIN, MARGIN - 2, -MARGIN, -MARGIN + 2)
+    for corner, text in corners.items():
+        draw_text(painter, inside, corner, text)
+
+
+def draw_letters(
+    painter: QPainter, size: QRectF, letters: Sequence[str], free_bottom: float
+) -> None:
+    """Patient sides at the left, right, top and bottom edge.
+
+    `free_bottom` is the height at the bottom that the scale bar needs.
+    """
+    inside = size.adjusted(MARGIN, MARGIN - 2, -MARGIN, -MARGIN + 2)
+    middle, centre = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignHCenter
+    places = (
+        Qt.AlignmentFlag.AlignLeft | middle,
+        Qt.AlignmentFlag.AlignRight | middle,
+        Qt.AlignmentFlag.AlignTop | centre,
+        Qt.AlignmentFlag.AlignBottom | centre,
+    )
+    font = painter.font()
+    large = QFont(font)
+    large.setPointSizeF(font.pointSizeF() + 2)
+    large.setWeight(QFont.Weight.DemiBold)
+    painter.setFont(large)
+    for place, letter in zip(places, letters, strict=True):
+        bottom = -free_bottom if place & Qt.AlignmentFlag.AlignBottom else 0.0
+        draw_text(painter, inside.adjusted(0, 0, 0, bottom), place, letter)
+    painter.setFont(font)
+
+
+def scale_bar_mm(pixels_per_mm: float, width: float) -> int:
+    """The length in mm of the bar for a view of that width."""
+    fitting = [mm for mm in SCALE_BARS_MM if mm * pixels_per_mm <= width / 4]
+    return fitting[-1] if fitting else SCALE_BARS_MM[0]
+
+
+def scale_bar_height(painter: QPainter) -> float:
+    """The height that `draw_scale_bar` needs at the bottom of a view."""
+    return QFontMetricsF(painter.font()).height() + 8.0
+
+
+def draw_scale_bar(painter: QPainter, size: QRectF, pixels_per_mm: float) -> None:
+    """A bar of a round number of mm at the bottom, with its length written above it."""
+    length_mm = scale_bar_mm(pixels_per_mm, size.width())
+    length = length_mm * pixels_per_mm
+    x, y = size.center().x() - length / 2, size.bottom() - MARGIN
+    lines = [
+        QLineF(x, y, x + length, y),
+        QLineF(x, y - 4, x, y),
+        QLineF(x + length, y - 4, x + length, y),
+    ]
+    for colour, width in ((HALO, 3.4), (INK, 1.4)):
+        painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap))
+        painter.drawLines(lines)
+    label = f"{length_mm // 10} cm" if length_mm >= 10 else f"{length_mm} mm"
+    above = QRectF(size.left(), y - 60, size.width(), 55)
+    bottom = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
+    draw_text(painter, above, bottom, label)
+
+
+def draw_crosshair(painter: QPainter, size: QRectF, at: QPointF, colour: QColor) -> None:
+    """Two thin lines through a point, open around it so that they hide nothing there."""
+    gap = 9.0
+    x, y = at.x(), at.y()
+    lines = [
+        QLineF(size.left(), y, x - gap, y),
+        QLineF(x + gap, y, size.right(), y),
+        QLineF(x, size.top(), x, y - gap),
+        QLineF(x, y + gap, x, size.bottom()),
+    ]
+    for ink, width in ((QColor(0, 0, 0, 120), 2.6), (colour, 1.0)):
+        painter.setPen(QPen(ink, width))
+        painter.drawLines(lines)

@@ -1,0 +1,117 @@
+"""Runs the model on its worker: loads it, reads volumes once, streams answers. Knows no widgets.
+
+torch is imported here, on the worker's thread, so that the window is on the screen before. All
+attributes with an underscore are touched on that thread only.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app.services.jobs import Context, Jobs, Lane
+from app.viewmodels.answers import Finished, Piece, Request, Scored, Seen
+from app.viewmodels.work import Job, Listener
+from med2e3.errors import Cancelled, CheckpointError
+from med2e3.volume import Volume
+
+if TYPE_CHECKING:
+    from med2e3.engine import Answer, Model, ModelInfo, Session
+
+    from med2e3.preprocessing import ModelInput
+
+#: Sessions kept of the volume on the screen: as the model was given it last, and once in another
+#: plane or window, to go back and forth. Each holds the features of the volume.
+SESSIONS_KEPT = 2
+
+LoadModel = Callable[..., "Model"]
+
+
+class ModelHost:
+    """The loaded model and the volumes it has read."""
+
+    def __init__(self, jobs: Jobs, load: LoadModel | None = None) -> None:
+        """`load` takes a name and `progress`, as `med2e3.engine.load` does."""
+        self._jobs = jobs
+        self._load_model = load or _load_with_engine
+        self._model: Model | None = None
+        self._sessions: OrderedDict[tuple[Any, ...], Session] = OrderedDict()
+
+    def load(self, name: str, listener: Listener) -> Job[ModelInfo]:
+        """Load a model in place of the one loaded."""
+        return self._jobs.start(Lane.MODEL, lambda context: self._load(name, context), listener)
+
+    def ask(self, request: Request, listener: Listener) -> Job[Finished]:
+        """Answer; events: `Progress`, `Seen`, `Scored`, then `Piece` by `Piece`."""
+        return self._jobs.start(Lane.MODEL, lambda context: self._ask(request, context), listener)
+
+    def _load(self, name: str, context: Context) -> ModelInfo:
+        self._model = None  # frees its memory before the next one needs it
+        self._sessions.clear()
+        context.progress(-1, "Loading the model")
+        self._model = self._load_model(name, progress=context.progress)
+        return self._model.info
+
+    def _ask(self, request: Request, context: Context) -> Finished:
+        session = self._session(request, context)
+        context.emit(_seen(request, session.input))
+        context.progress(-1, "Reading the question")
+        answer = session.ask(request.question)
+        context.on_cancel(answer.cancel)
+        context.emit(Scored(answer.scores))
+        return _stream(answer, context)
+
+    def _session(self, request: Request, context: Context) -> Session:
+        if self._model is None:
+            raise CheckpointError("No model is loaded. Load one in the assistant, then ask again.")
+        self._forget_other_volumes(request.volume)
+        key = (request.plane, request.window)
+        if key not in self._sessions:
+            context.progress(-1, "Reading the volume")
+            self._sessions[key] = self._model.read(
+                request.volume,
+                plane=request.plane,
+                window=request.window,
+                progress=context.progress,
+                cancelled=context.cancelled,
+            )
+        self._sessions.move_to_end(key)
+        while len(self._sessions) > SESSIONS_KEPT:
+            self._sessions.popitem(last=False)
+        return self._sessions[key]
+
+    def _forget_other_volumes(self, volume: Volume) -> None:
+        if any(session.volume is not volume for session in self._sessions.values()):
+            self._sessions.clear()
+
+
+def _load_with_engine(name: str, **options: Any) -> Model:
+    from med2e3 import engine
+
+    return engine.load(name, **options)
+
+
+def _stream(answer: Answer, context: Context) -> Finished:
+    for piece in answer:
+        if context.cancelled():
+            raise Cancelled("The answer was stopped.")
+        context.emit(Piece(piece))
+    return Finished(answer.text, answer.finish_reason, answer.record)
+
+
+def _seen(request: Request, given: ModelInput) -> Seen:
+    grid = given.grid[0].cpu().numpy()  # (D, H, W) in 0..1
+    return Seen(
+        volume=request.volume,
+        plane=given.plane,
+        window=given.window,
+        slices=np.rint(grid * 255).astype(np.uint8),
+        geometry=given.geometry,
+        crop_start=given.crop_start,
+        crop_shape=given.crop_shape,
+        bands=given.bands,
+        unread=given.unread_slices,
+    )

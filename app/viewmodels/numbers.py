@@ -1,0 +1,45 @@
+"""How numbers are written in the interface: a true minus, mm with one decimal, slices from 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from med2e3.geometry import DISPLAY_AXES, Plane
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with a true minus sign and never "−0"."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def millimetres(patient_mm: Sequence[float]) -> str:
+    """A point, e.g. "(12.0, −31.5, 214.0) mm"."""
+    return f"({', '.join(signed(v) for v in patient_mm)}) mm"
+
+
+def mm_range(low_mm: float, high_mm: float) -> str:
+    """A stretch along one axis, e.g. "−12.0 to 3.5 mm"."""
+    return f"{signed(low_mm)} to {signed(high_mm)} mm"
+
+
+def slice_range(first: int, last: int) -> str:
+    """0-based first and last slice as a user counts them, e.g. "slices 30–34" or "slice 30"."""
+    return f"slice {first + 1}" if first == last else f"slices {first + 1}–{last + 1}"
+
+
+def value(number: float) -> str:
+    """A voxel value: whole numbers without decimals, others with up to two."""
+    return signed(number, 0) if number == round(number) else signed(number, 2)
+
+
+def times(multiple: float) -> str:
+    """A multiple of uniform, e.g. "×5.2"; one decimal, two below ×1."""
+    return f"×{multiple:.1f}" if multiple >= 1 else f"×{multiple:.2f}"
+
+
+def axis_of(plane: Plane) -> str:
+    """The name of the patient axis that a plane's slices run along: x, y or z."""
+    return "xyz"[DISPLAY_AXES[plane][0][0]]

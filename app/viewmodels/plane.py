@@ -1,0 +1,98 @@
+"""One plane of the open volume: which slice is shown, and where it lies. Knows no pixels on screen.
+
+Index coordinates here are those of the volume turned to this plane (slice, row, column): slices run
+superior → inferior, anterior → posterior or right → left, rows and columns as displayed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.viewmodels.viewport import Viewport
+from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
+from med2e3.volume import Volume
+
+Float = NDArray[np.float64]
+
+
+class PlaneState:
+    """The slice of a volume that passes through the crosshair, as seen in one plane."""
+
+    def __init__(self, plane: Plane, volume: Volume) -> None:
+        self.plane = plane
+        self.volume = volume.in_plane(plane)
+        self.zoom = 1.0
+        self.centre: tuple[float, float] | None = None
+        self._crosshair = self._middle()
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid of the volume turned to this plane."""
+        return self.volume.geometry
+
+    @property
+    def count(self) -> int:
+        """Number of slices."""
+        return self.geometry.shape[0]
+
+    @property
+    def slice_index(self) -> int:
+        """The slice shown, 0-based, in display order."""
+        return min(max(round(float(self._crosshair[0])), 0), self.count - 1)
+
+    @property
+    def crosshair(self) -> tuple[float, float]:
+        """Fractional (row, column) of the common point of the planes."""
+        return float(self._crosshair[1]), float(self._crosshair[2])
+
+    @property
+    def position_mm(self) -> float:
+        """Patient coordinate (x sagittal, y coronal, z axial) of the slice at the crosshair."""
+        point = (self.slice_index, *self.crosshair)
+        return float(self.geometry.to_patient_mm(point)[DISPLAY_AXES[self.plane][0][0]])
+
+    @property
+    def letters(self) -> tuple[str, str, str, str]:
+        """Patient sides at the left, right, top and bottom edge."""
+        return self.geometry.edge_letters()
+
+    def pixels(self) -> NDArray[np.int16] | NDArray[np.float32]:
+        """(rows, columns) of the slice shown; a view into the volume."""
+        image: NDArray[np.int16] | NDArray[np.float32] = self.volume.voxels[self.slice_index]
+        return image
+
+    def place(self, patient_mm: Float) -> None:
+        """Let the crosshair be at `patient_mm` (LPS)."""
+        self._crosshair = self.geometry.to_index(patient_mm)
+
+    def mm_at(self, row: float, column: float, slice_index: float | None = None) -> Float:
+        """LPS mm of a (row, column) of the slice shown, or of another slice."""
+        index = self.slice_index if slice_index is None else slice_index
+        return self.geometry.to_patient_mm((index, row, column))
+
+    def value_at(self, row: float, column: float) -> float | None:
+        """The voxel (HU in CT) under a point of the slice shown; None beside the slice."""
+        r, c = round(row), round(column)
+        if not (0 <= r < self.geometry.shape[1] and 0 <= c < self.geometry.shape[2]):
+            return None
+        return float(self.volume.voxels[self.slice_index, r, c])
+
+    def viewport(self, width: float, height: float) -> Viewport:
+        """How the slice lies in a view of that size."""
+        _, rows, columns = self.geometry.shape
+        _, row_mm, column_mm = self.geometry.spacing_mm
+        return Viewport(
+            (width, height), (rows, columns), (row_mm, column_mm), self.zoom, self.centre
+        )
+
+    def look(self, viewport: Viewport) -> None:
+        """Take zoom and centre over from `viewport`."""
+        self.zoom, self.centre = viewport.zoom, viewport.centre
+
+    def reset_view(self) -> None:
+        """Fit the slice into the view again."""
+        self.zoom, self.centre = 1.0, None
+
+    def _middle(self) -> Float:
+        return (np.asarray(self.geometry.shape, dtype=np.float64) - 1) / 2

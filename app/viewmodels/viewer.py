@@ -1,0 +1,254 @@
+"""What the three linked planes show: volume, crosshair, window, tool. Knows no widgets.
+
+The crosshair is a point of the patient in LPS mm; each plane shows the slice through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.viewmodels import windows
+from app.viewmodels.plane import PlaneState
+from app.viewmodels.signal import Signal
+from app.viewmodels.viewport import Viewport
+from med2e3.geometry import Plane
+from med2e3.volume import Volume, Window
+
+Float = NDArray[np.float64]
+
+
+class Tool(StrEnum):
+    """What the left mouse button does in a view."""
+
+    CROSSHAIR = "crosshair"
+    WINDOW = "window"
+    ZOOM = "zoom"
+    PAN = "pan"
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The voxel under the mouse: its value (HU in CT) and its centre's place in LPS mm."""
+
+    value: float
+    patient_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What was on the screen before a preview."""
+
+    volume: Volume | None
+    planes: dict[Plane, PlaneState]
+    crosshair_mm: Float
+    window: Window
+    inverted: bool
+
+
+class Viewer:
+    """The open volume and how it is looked at."""
+
+    def __init__(self, *, crosshair_visible: bool = True, corner_text: bool = True) -> None:
+        self.volume: Volume | None = None
+        self.planes: dict[Plane, PlaneState] = {}
+        self.crosshair_mm: Float = np.zeros(3)
+        self.window = Window(40, 400)
+        self._opened_with = self.window
+        self.inverted = False
+        self.tool = Tool.CROSSHAIR
+        self.crosshair_visible = crosshair_visible
+        self.corner_text = corner_text
+        self.maximised: Plane | None = None
+        self.active = Plane.AXIAL
+        self.space_held = False
+        self.readout: Readout | None = None
+        self.volume_changed: Signal[[]] = Signal()
+        self.slices_changed: Signal[[]] = Signal()
+        self.window_changed: Signal[[]] = Signal()
+        self.look_changed: Signal[[]] = Signal()
+        self.readout_changed: Signal[[]] = Signal()
+        self.voxels_filled: Signal[[]] = Signal()
+        self._before: _Shown | None = None
+
+    def show(self, volume: Volume | None) -> None:
+        """Show another volume from its middle, or none; a preview of it keeps its place."""
+        previewed, self._before = self.previewing, None
+        if previewed and volume is not None and self._same_grid(volume):
+            self._complete(volume)
+        else:
+            self._start(volume)
+
+    @property
+    def previewing(self) -> bool:
+        """Whether a volume is shown whose voxels are still filling."""
+        return self._before is not None
+
+    def preview(self, volume: Volume) -> None:
+        """Show a volume that is still filling; `drop_preview` brings back what was shown."""
+        if self._before is None:
+            self._before = _Shown(
+                self.volume, dict(self.planes), self.crosshair_mm, self.window, self.inverted
+            )
+        self._start(volume)
+
+    def drop_preview(self) -> None:
+        """Show again what was shown before the preview, exactly as it was."""
+        before, self._before = self._before, None
+        if before is not None:
+            self.volume, self.planes = before.volume, before.planes
+            self.crosshair_mm = before.crosshair_mm
+            self.window, self.inverted = before.window, before.inverted
+            self._place()
+            self.volume_changed.emit()
+
+    def _start(self, volume: Volume | None) -> None:
+        self.volume = volume
+        self.planes = {} if volume is None else {p: PlaneState(p, volume) for p in Plane}
+        self.readout = None
+        if volume is not None:
+            self.window = self._opened_with = windows.initial(volume)
+            self.inverted = False
+            self.crosshair_mm = volume.geometry.centre_mm
+            self._place()
+        self.volume_changed.emit()
+
+    def _complete(self, volume: Volume) -> None:
+        untouched = self.window == self._opened_with
+        looks = {plane: (state.zoom, state.centre) for plane, state in self.planes.items()}
+        self.volume = volume
+        self.planes = {p: PlaneState(p, volume) for p in Plane}
+        for plane, (zoom, centre) in looks.items():
+            self.planes[plane].zoom, self.planes[plane].centre = zoom, centre
+        if untouched:
+            self.window = self._opened_with = windows.initial(volume)
+        self._place()
+        self.volume_changed.emit()
+
+    def _same_grid(self, volume: Volume) -> bool:
+        if self.volume is None:
+            return False
+        mine, other = self.volume.geometry, volume.geometry
+        return mine.shape == other.shape and np.array_equal(mine.affine_lps, other.affine_lps)
+
+    # --- where -----------------------------------------------------------------------------
+
+    def move_crosshair(self, patient_mm: Float) -> None:
+        """Bring all planes to the voxel nearest to a point in LPS mm, kept inside the volume."""
+        if self.volume is None:
+            return
+        geometry = self.volume.geometry
+        last = np.asarray(geometry.shape) - 1
+        index = np.clip(geometry.to_index(patient_mm), 0, last)
+        self.crosshair_mm = geometry.to_patient_mm(index)
+        self._place()
+        self.slices_changed.emit()
+
+    def point(self, plane: Plane, row: float, column: float) -> None:
+        """Bring the crosshair to a (row, column) of the slice that `plane` shows."""
+        if plane in self.planes:
+            self.move_crosshair(self.planes[plane].mm_at(row, column))
+
+    def scroll(self, plane: Plane, steps: int) -> None:
+        """Move `plane` by so many slices; it stops at the first and the last one."""
+        if plane in self.planes:
+            self.go_to_slice(plane, self.planes[plane].slice_index + steps)
+
+    def go_to_slice(self, plane: Plane, slice_index: float) -> None:
+        """Show a slice (0-based, display order) of `plane`; the other planes keep their place."""
+        state = self.planes.get(plane)
+        if state is None:
+            return
+        inside = min(max(slice_index, 0.0), state.count - 1.0)
+        self.move_crosshair(state.mm_at(*state.crosshair, slice_index=inside))
+
+    def hover(self, plane: Plane, row: float, column: float) -> None:
+        """Read the voxel under the mouse."""
+        state = self.planes.get(plane)
+        value = state.value_at(row, column) if state is not None else None
+        if state is None or value is None:
+            self.leave()
+            return
+        x, y, z = (float(v) for v in state.mm_at(round(row), round(column)))
+        self.readout = Readout(value, (x, y, z))
+        self.readout_changed.emit()
+
+    def leave(self) -> None:
+        """The mouse is over no voxel."""
+        self.readout = None
+        self.readout_changed.emit()
+
+    # --- how -------------------------------------------------------------------------------
+
+    def set_window(self, window: Window) -> None:
+        """Show all planes with this window."""
+        self.window = window
+        self.window_changed.emit()
+
+    def use_preset(self, name: str) -> None:
+        """Show all planes with a preset of `windows.PRESETS`."""
+        if self.volume is not None:
+            self.set_window(windows.preset(name, self.volume))
+
+    def drag_window(self, dx: float, dy: float) -> None:
+        """Change the window by a mouse movement in pixels."""
+        self.set_window(windows.dragged(self.window, dx, dy))
+
+    def look(self, plane: Plane, viewport: Viewport) -> None:
+        """Zoom and pan one plane."""
+        if plane in self.planes:
+            self.planes[plane].look(viewport)
+            self.look_changed.emit()
+
+    def reset(self) -> None:
+        """Fit every plane, with the window that the volume opened with."""
+        if self.volume is None:
+            return
+        for state in self.planes.values():
+            state.reset_view()
+        self.inverted = False
+        self.set_window(self._opened_with)
+        self.look_changed.emit()
+
+    def choose_tool(self, tool: Tool) -> None:
+        """Give the left mouse button another meaning."""
+        self.tool = tool
+        self.look_changed.emit()
+
+    def activate(self, plane: Plane) -> None:
+        """Let the keys act on this plane."""
+        if plane != self.active:
+            self.active = plane
+            self.look_changed.emit()
+
+    def hold_space(self, held: bool) -> None:
+        """While Space is held, the left button pans."""
+        self.space_held = held
+        self.look_changed.emit()
+
+    def invert(self) -> None:
+        """Swap black and white."""
+        self.inverted = not self.inverted
+        self.window_changed.emit()
+
+    def toggle_crosshair(self) -> None:
+        """Show or hide the lines through the common point."""
+        self.crosshair_visible = not self.crosshair_visible
+        self.look_changed.emit()
+
+    def toggle_corner_text(self) -> None:
+        """Show or hide the text in the corners of the views."""
+        self.corner_text = not self.corner_text
+        self.look_changed.emit()
+
+    def maximise(self, plane: Plane | None) -> None:
+        """Let one plane fill the centre; again, or None: back to all of them."""
+        self.maximised = None if plane == self.maximised else plane
+        self.look_changed.emit()
+
+    def _place(self) -> None:
+        for state in self.planes.values():
+            state.place(self.crosshair_mm)

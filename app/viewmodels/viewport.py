@@ -1,0 +1,87 @@
+"""The map between a slice's pixels and a view's screen, in true proportions. Knows no Qt.
+
+Screen coordinates are (x, y) in logical pixels from the view's top left corner; index coordinates
+are (row, column) with whole numbers at pixel centres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+#: Zoom range, in multiples of the size at which the slice just fits.
+ZOOM_RANGE = (0.2, 40.0)
+
+
+@dataclass(frozen=True)
+class Viewport:
+    """How a slice of `shape` (rows, columns) lies in a view of `size` (width, height).
+
+    `spacing_mm` is (between rows, between columns); `centre` is the (row, column) in the middle of
+    the view; `zoom` is in multiples of the fitting size.
+    """
+
+    size: tuple[float, float]
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float]
+    zoom: float = 1.0
+    centre: tuple[float, float] | None = None
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The (row, column) in the middle of the view."""
+        rows, columns = self.shape
+        return self.centre if self.centre is not None else ((rows - 1) / 2, (columns - 1) / 2)
+
+    @property
+    def pixels_per_mm(self) -> float:
+        """Screen pixels a mm; the same along rows and columns, so nothing is stretched."""
+        height_mm = self.shape[0] * self.spacing_mm[0]
+        width_mm = self.shape[1] * self.spacing_mm[1]
+        fit = min(self.size[0] / width_mm, self.size[1] / height_mm)
+        return max(fit, 1e-6) * self.zoom
+
+    def to_screen(self, row: float, column: float) -> tuple[float, float]:
+        """(x, y) of an index."""
+        scale, (row0, column0) = self.pixels_per_mm, self.middle
+        return (
+            self.size[0] / 2 + (column - column0) * self.spacing_mm[1] * scale,
+            self.size[1] / 2 + (row - row0) * self.spacing_mm[0] * scale,
+        )
+
+    def to_index(self, x: float, y: float) -> tuple[float, float]:
+        """Fractional (row, column) under a screen point; it may lie outside the slice."""
+        scale, (row0, column0) = self.pixels_per_mm, self.middle
+        return (
+            row0 + (y - self.size[1] / 2) / (self.spacing_mm[0] * scale),
+            column0 + (x - self.size[0] / 2) / (self.spacing_mm[1] * scale),
+        )
+
+    def image_rect(self) -> tuple[float, float, float, float]:
+        """(x, y, width, height) that the slice covers on the screen, outer pixel edges included."""
+        x0, y0 = self.to_screen(-0.5, -0.5)
+        x1, y1 = self.to_screen(self.shape[0] - 0.5, self.shape[1] - 0.5)
+        return x0, y0, x1 - x0, y1 - y0
+
+    def zoomed(self, factor: float, x: float, y: float) -> Viewport:
+        """Zoom by `factor`; the point under (x, y) stays where it is."""
+        low, high = ZOOM_RANGE
+        zoom = min(max(self.zoom * factor, low), high)
+        row, column = self.to_index(x, y)
+        row0, column0 = self.middle
+        keep = self.zoom / zoom
+        return replace(
+            self,
+            zoom=zoom,
+            centre=(row + (row0 - row) * keep, column + (column0 - column) * keep),
+        )
+
+    def panned(self, dx: float, dy: float) -> Viewport:
+        """Move the slice by (dx, dy) screen pixels."""
+        scale, (row0, column0) = self.pixels_per_mm, self.middle
+        return replace(
+            self,
+            centre=(
+                row0 - dy / (self.spacing_mm[0] * scale),
+                column0 - dx / (self.spacing_mm[1] * scale),
+            ),
+        )

@@ -1,0 +1,232 @@
+"""One plane on the screen: the slice, its annotations, and what the mouse does to it.
+
+Decides nothing: the mouse is translated into calls of the `Viewer`. Wheel scrolls, Ctrl+wheel and
+right drag zoom, middle drag and Space+drag pan, Shift+drag changes the window, left drag does what
+the chosen tool does, double click fills the centre with this plane.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import (
+    QColor,
+    QEnterEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from app.rendering import overlay
+from app.rendering.grey import GreyMap, Picture, as_picture
+from app.viewmodels import numbers, windows
+from app.viewmodels.plane import PlaneState
+from app.viewmodels.viewer import Tool, Viewer
+from app.viewmodels.viewport import Viewport
+from app.views import theme
+from med2e3.geometry import Plane
+
+#: One notch of a mouse wheel, in Qt's eighths of a degree.
+NOTCH = 120
+
+#: Zoom factor of one notch, and of 100 pixels of a right drag.
+NOTCH_ZOOM = 1.15
+DRAG_ZOOM = 1.6
+
+#: Slices a notch while Shift is held.
+FAST_SCROLL = 10
+
+
+_CURSORS = {
+    Tool.CROSSHAIR: Qt.CursorShape.CrossCursor,
+    Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
+    Tool.ZOOM: Qt.CursorShape.SizeVerCursor,
+    Tool.PAN: Qt.CursorShape.OpenHandCursor,
+}
+
+
+class SliceView(QWidget):
+    """The slice of one plane through the crosshair."""
+
+    def __init__(self, viewer: Viewer, plane: Plane, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.plane = plane
+        self._picture: Picture | None = None
+        self._picture_key: tuple[object, ...] = ()
+        self._grey = GreyMap(viewer.window)
+        self._dragging: Tool | None = None
+        self._last = QPointF()
+        self._pressed = QPointF()
+        self._wheel = 0
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(QSize(120, 120))
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAccessibleName(f"{plane.capitalize()} view")
+        viewer.volume_changed.connect(self.refresh)
+        viewer.voxels_filled.connect(self.refresh)
+        viewer.slices_changed.connect(self.update)
+        viewer.window_changed.connect(self.update)
+        viewer.look_changed.connect(self._look_changed)
+        self._look_changed()
+
+    @property
+    def state(self) -> PlaneState | None:
+        """The plane's state; None while no volume is open."""
+        return self.viewer.planes.get(self.plane)
+
+    def viewport(self) -> Viewport | None:
+        """How the slice lies on this widget."""
+        state = self.state
+        return None if state is None else state.viewport(self.width(), self.height())
+
+    def refresh(self) -> None:
+        """Paint from the voxels again, not from the last picture."""
+        self._picture_key = ()
+        self.update()
+
+    def _look_changed(self) -> None:
+        self.setCursor(_CURSORS[self.viewer.tool])
+        self.update()
+
+    # --- painting --------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Slice first, then crosshair, letters, scale bar and corner text over it."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
+        state, viewport = self.state, self.viewport()
+        if state is not None and viewport is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            picture = self._current_picture(state)
+            painter.drawImage(QRectF(*viewport.image_rect()), picture.image)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._annotate(painter, state, viewport)
+        painter.end()
+
+    def _current_picture(self, state: PlaneState) -> Picture:
+        window, inverted = self.viewer.window, self.viewer.inverted
+        if (self._grey.window, self._grey.inverted) != (window, inverted):
+            self._grey = GreyMap(window, inverted=inverted)
+        key = (state, state.slice_index, window, inverted)
+        if self._picture is None or key != self._picture_key:
+            self._picture = as_picture(self._grey.pixels(state.pixels()))
+            self._picture_key = key
+        return self._picture
+
+    def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
+        size = QRectF(self.rect())
+        if self.viewer.crosshair_visible:
+            at = QPointF(*viewport.to_screen(*state.crosshair))
+            overlay.draw_crosshair(painter, size, at, QColor(theme.DARK.accent))
+        bar = overlay.scale_bar_height(painter)
+        overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm)
+        overlay.draw_letters(painter, size, state.letters, bar)
+        if self.viewer.corner_text:
+            overlay.draw_corners(painter, size, self.corner_texts(state))
+
+    def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
+        """Plane and obliquity; slice and position; window and zoom."""
+        align = Qt.AlignmentFlag
+        title = self.plane.capitalize()
+        if state.geometry.is_oblique:
+            title += f"\noblique {state.geometry.obliquity_degrees:.1f}°"
+        where = f"{numbers.axis_of(self.plane)} {numbers.signed(state.position_mm)} mm"
+        look = windows.describe(self.viewer.window)
+        if self.viewer.inverted:
+            look += " inverted"
+        if state.zoom != 1.0:
+            look = f"×{state.zoom:.1f}\n{look}"
+        return {
+            align.AlignLeft | align.AlignTop: title,
+            align.AlignLeft | align.AlignBottom: f"{state.slice_index + 1}/{state.count}\n{where}",
+            align.AlignRight | align.AlignBottom: look,
+        }
+
+    # --- mouse -----------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Start a drag."""
+        self._dragging = self._tool_for(event)
+        self._last = self._pressed = event.position()
+        if self._dragging is Tool.CROSSHAIR:
+            self._point(event.position())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Go on with a drag, or read the voxel under the mouse."""
+        moved, self._last = event.position() - self._last, event.position()
+        viewport = self.viewport()
+        if viewport is None:
+            return
+        self.viewer.hover(self.plane, *viewport.to_index(self._last.x(), self._last.y()))
+        if self._dragging is Tool.CROSSHAIR:
+            self._point(event.position())
+        elif self._dragging is Tool.WINDOW:
+            self.viewer.drag_window(moved.x(), moved.y())
+        elif self._dragging is Tool.PAN:
+            self.viewer.look(self.plane, viewport.panned(moved.x(), moved.y()))
+        elif self._dragging is Tool.ZOOM:
+            factor = DRAG_ZOOM ** (-moved.y() / 100)
+            start = self._pressed
+            self.viewer.look(self.plane, viewport.zoomed(factor, start.x(), start.y()))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End a drag."""
+        self._dragging = None
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Fill the centre with this plane, or show all again."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.viewer.maximise(self.plane)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll slices, or zoom with Ctrl."""
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        viewport = self.viewport()
+        if viewport is None:
+            return
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            at = event.position()
+            factor = NOTCH_ZOOM ** (delta / NOTCH)
+            self.viewer.look(self.plane, viewport.zoomed(factor, at.x(), at.y()))
+        else:
+            self._scroll(delta, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        event.accept()
+
+    def _scroll(self, delta: int, fast: bool) -> None:
+        # Touchpads send many small deltas: they add up to whole slices.
+        self._wheel += delta
+        notches = int(self._wheel / NOTCH)
+        self._wheel -= notches * NOTCH
+        if notches:
+            self.viewer.scroll(self.plane, -notches * (FAST_SCROLL if fast else 1))
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """The keys act on the view under the mouse, unless somebody is typing."""
+        self.viewer.activate(self.plane)
+
+    def leaveEvent(self, event: object) -> None:
+        """No voxel is under the mouse any more."""
+        self.viewer.leave()
+
+    def _tool_for(self, event: QMouseEvent) -> Tool | None:
+        button = event.button()
+        if button == Qt.MouseButton.MiddleButton:
+            return Tool.PAN
+        if button == Qt.MouseButton.RightButton:
+            return Tool.ZOOM
+        if button != Qt.MouseButton.LeftButton:
+            return None
+        if self.viewer.space_held:
+            return Tool.PAN
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            return Tool.WINDOW
+        return self.viewer.tool
+
+    def _point(self, position: QPointF) -> None:
+        viewport = self.viewport()
+        if viewport is not None:
+            self.viewer.point(self.plane, *viewport.to_index(position.x(), position.y()))

@@ -1,0 +1,167 @@
+"""Colours and fonts of the window: a dark reading room, and a light theme.
+
+Images are the brightest thing on the dark screen; there is one accent colour. Knows no widgets of
+the viewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one theme, as #rrggbb."""
+
+    window: str
+    panel: str
+    field: str
+    line: str
+    text: str
+    dim: str
+    accent: str
+    on_accent: str
+    warning: str
+    error: str
+    button: str
+
+
+DARK = Theme(
+    window="#17181a",
+    panel="#1f2023",
+    field="#141517",
+    line="#34363a",
+    text="#d8d9db",
+    dim="#8f9297",
+    accent="#54a7e6",
+    on_accent="#0c1116",
+    warning="#d9a84e",
+    error="#e3716a",
+    button="#2a2c30",
+)
+
+LIGHT = Theme(
+    window="#e9eaec",
+    panel="#f5f5f6",
+    field="#ffffff",
+    line="#c6c8cc",
+    text="#1d1f22",
+    dim="#62666c",
+    accent="#1769aa",
+    on_accent="#ffffff",
+    warning="#8a5a00",
+    error="#b3261e",
+    button="#e2e3e6",
+)
+
+THEMES = {"dark": DARK, "light": LIGHT}
+
+#: Around images, in both themes: the eye adapts to it, not to the panels.
+IMAGE_BACKGROUND = QColor(0, 0, 0)
+
+
+def current() -> Theme:
+    """The theme in use; panels that paint themselves take their colours from it."""
+    application = QApplication.instance()
+    name = application.property("theme") if application is not None else None
+    return THEMES.get(str(name), DARK)
+
+
+def apply(application: QApplication, name: str) -> None:
+    """Give the whole application a theme by its name in `THEMES`."""
+    theme = THEMES.get(name, DARK)
+    application.setProperty("theme", name)
+    application.setStyle("Fusion")
+    application.setPalette(_palette(theme))
+    application.setStyleSheet(_style_sheet(theme))
+
+
+def _palette(theme: Theme) -> QPalette:
+    role, group = QPalette.ColorRole, QPalette.ColorGroup
+    palette = QPalette()
+    colours = {
+        role.Window: theme.window,
+        role.WindowText: theme.text,
+        role.Base: theme.field,
+        role.AlternateBase: theme.panel,
+        role.ToolTipBase: theme.panel,
+        role.ToolTipText: theme.text,
+        role.Text: theme.text,
+        role.PlaceholderText: theme.dim,
+        role.Button: theme.button,
+        role.ButtonText: theme.text,
+        role.BrightText: theme.error,
+        role.Link: theme.accent,
+        role.Highlight: theme.accent,
+        role.HighlightedText: theme.on_accent,
+        role.Light: theme.line,
+        role.Midlight: theme.line,
+        role.Mid: theme.line,
+        role.Dark: theme.field,
+        role.Shadow: theme.field,
+        role.Accent: theme.accent,
+    }
+    for name, colour in colours.items():
+        palette.setColor(name, QColor(colour))
+    for name in (role.WindowText, role.Text, role.ButtonText):
+        palette.setColor(group.Disabled, name, QColor(theme.dim))
+    return palette
+
+
+def _style_sheet(theme: Theme) -> str:
+    return f"""
+    QToolTip {{ background: {theme.panel}; color: {theme.text};
+                border: 1px solid {theme.line}; padding: 4px; }}
+    QToolBar {{ background: {theme.panel}; border: 0; border-bottom: 1px solid {theme.line};
+                spacing: 2px; padding: 3px 6px; }}
+    QToolBar::separator {{ background: {theme.line}; width: 1px; margin: 5px 6px; }}
+    QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 4px 6px; }}
+    QToolButton:hover {{ background: {theme.button}; }}
+    QToolButton:checked {{ background: {theme.button}; border-color: {theme.accent}; }}
+    QToolButton:pressed {{ background: {theme.line}; }}
+    QStatusBar {{ background: {theme.panel}; border-top: 1px solid {theme.line}; }}
+    QStatusBar::item {{ border: 0; }}
+    QSplitter::handle {{ background: {theme.line}; }}
+    QSplitter::handle:horizontal {{ width: 1px; }}
+    QSplitter::handle:vertical {{ height: 1px; }}
+    QPushButton {{ background: {theme.button}; border: 1px solid {theme.line};
+                   border-radius: 4px; padding: 4px 10px; }}
+    QPushButton:hover {{ border-color: {theme.accent}; }}
+    QPushButton:pressed {{ background: {theme.line}; }}
+    QPushButton:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
+    QPushButton:focus {{ border-color: {theme.accent}; }}
+    QPushButton[primary="true"] {{ background: {theme.accent}; color: {theme.on_accent};
+                                   border-color: {theme.accent}; }}
+    QPushButton[primary="true"]:disabled {{ background: {theme.button}; color: {theme.dim};
+                                            border-color: {theme.line}; }}
+    QLineEdit, QPlainTextEdit {{ background: {theme.field}; border: 1px solid {theme.line};
+                 border-radius: 4px; padding: 4px 6px; selection-background-color: {theme.accent};
+                 selection-color: {theme.on_accent}; }}
+    QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
+    QTabWidget::pane {{ border: 0; border-top: 1px solid {theme.line}; }}
+    QTabBar::tab {{ padding: 5px 12px; color: {theme.dim}; background: transparent;
+                    border: 0; border-bottom: 2px solid transparent; }}
+    QTabBar::tab:selected {{ color: {theme.text}; border-bottom-color: {theme.accent}; }}
+    QScrollArea, QListWidget, QTreeWidget {{ border: 0; background: transparent; }}
+    QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.line};
+                           border-radius: 6px; }}
+    QFrame[card="true"][chosen="true"] {{ border-color: {theme.accent}; }}
+    QLabel[dim="true"] {{ color: {theme.dim}; }}
+    QLabel[error="true"] {{ color: {theme.error}; }}
+    QLabel[warning="true"] {{ color: {theme.warning}; }}
+    QLabel[heading="true"] {{ font-weight: 600; }}
+    QFrame[bar="error"] {{ background: {theme.panel}; border: 0;
+                           border-left: 3px solid {theme.error}; }}
+    QFrame[bar="warning"] {{ background: {theme.panel}; border: 0;
+                             border-left: 3px solid {theme.warning}; }}
+    QFrame[bar="notice"] {{ background: {theme.panel}; border: 0;
+                            border-left: 3px solid {theme.accent}; }}
+    QProgressBar {{ background: {theme.field}; border: 0; border-radius: 2px;
+                    max-height: 4px; min-height: 4px; }}
+    QProgressBar::chunk {{ background: {theme.accent}; border-radius: 2px; }}
+    QMenu {{ background: {theme.panel}; border: 1px solid {theme.line}; }}
+    QMenu::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
+    """
