@@ -1,0 +1,355 @@
+"""Questions about a phantom with their right answers: the five topics of M3D-VQA, and presence.
+
+Closed questions have the published form, `{question} Choices: A. … B. … C. … D. …`, answered by
+`{letter}. {text}`. Wrong choices are plausible: other places of the same finding, other findings of
+the same region. Knows nothing of voxels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from med2e3.geometry import Plane
+from med2e3.phantoms.anatomy import PHASES, Region
+from med2e3.phantoms.facts import SECTIONS, Fact, Facts, report, where
+from med2e3.phantoms.findings import KINDS, Kind
+
+Rng = np.random.Generator
+
+#: The five topics of M3D-VQA in its order, then ours.
+TOPICS = ("plane", "phase", "organ", "abnormality", "location")
+ALL_TOPICS = (*TOPICS, "presence", "report")
+LETTERS = "ABCD"
+
+NOT_SEEN, NONE = "not seen", "no abnormality"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and its answer.
+
+    `choices` is empty for an open one. `asked` names the kinds of finding that it is about, seen or
+    not; `about` those of them that are there: the slices that hold them are where to look.
+    """
+
+    topic: str
+    text: str
+    answer_text: str
+    choices: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it offers choices."""
+        return bool(self.choices)
+
+    @property
+    def letter(self) -> str:
+        """The right choice's letter; empty for an open question."""
+        return LETTERS[self.choices.index(self.answer_text)] if self.choices else ""
+
+    @property
+    def prompt(self) -> str:
+        """What the model is asked."""
+        if not self.choices:
+            return self.text
+        listed = " ".join(f"{a}. {c}" for a, c in zip(LETTERS, self.choices, strict=True))
+        return f"{self.text} Choices: {listed}"
+
+    @property
+    def answer(self) -> str:
+        """What the model should say."""
+        if self.choices:
+            return f"{self.letter}. {self.answer_text}"
+        if self.topic in ("report", "presence"):
+            return self.answer_text
+        return f"{self.answer_text[:1].upper()}{self.answer_text[1:]}."
+
+
+WORDINGS: dict[str, tuple[str, ...]] = {
+    "plane": (
+        "In which plane is this CT shown?",
+        "Which plane is the CT in?",
+        "What is the imaging plane of this scan?",
+        "Is this an axial, coronal or sagittal CT?",
+        "In what plane are these slices stacked?",
+    ),
+    "phase": (
+        "Which contrast phase is this CT?",
+        "In which phase was the scan taken?",
+        "What is the contrast phase of this scan?",
+        "What phase of enhancement does the CT show?",
+        "When after contrast was this scan taken?",
+    ),
+    "organ of group": (
+        "Which organ has the {group}?",
+        "In which organ is the {group}?",
+        "What organ is affected by the {group}?",
+        "The {group} belongs to which organ?",
+    ),
+    "affected organ": (
+        "Which organ is abnormal?",
+        "Which organ shows an abnormality?",
+        "What organ is affected in this scan?",
+    ),
+    "visible organ": (
+        "Which organ can be seen in this scan?",
+        "Which of these organs is in the scan?",
+        "What organ is shown by this CT?",
+    ),
+    "which abnormality": (
+        "Which abnormality is seen?",
+        "What abnormality does the scan show?",
+        "Which finding is present in this CT?",
+        "What is abnormal in this scan?",
+    ),
+    "abnormality of organ": (
+        "What is abnormal in the {organ}?",
+        "Which abnormality is seen in the {organ}?",
+        "What does the scan show in the {organ}?",
+        "Is anything wrong with the {organ}?",
+    ),
+    "location": (
+        "Where is the {name}?",
+        "Where is the {name} located?",
+        "In which place is the {name}?",
+        "What is the location of the {name}?",
+        "Where do you see the {name}?",
+    ),
+    "presence": (
+        "Is there {a_name}?",
+        "Does the scan show {a_name}?",
+        "Can you see {a_name}?",
+        "Is {a_name} present?",
+        "Do you see {a_name} in this CT?",
+    ),
+    "report": (
+        "Write a report of this scan.",
+        "Draft a report.",
+        "Please describe the findings of this CT.",
+        "Generate a radiology report.",
+        "What are the findings?",
+    ),
+}
+
+#: Organs that are always in the scan of a region, and never in the other's.
+VISIBLE: dict[Region, tuple[str, ...]] = {
+    Region.CHEST: ("heart", "trachea", "sternum", "pulmonary arteries"),
+    Region.ABDOMEN: ("kidney", "bladder", "gallbladder", "pancreas", "bowel"),
+}
+
+ORGAN_NAMES = tuple(dict.fromkeys(kind.organ for kind in KINDS.values()))
+GROUPS = {
+    group: tuple(k for k in KINDS.values() if k.group == group)
+    for group in dict.fromkeys(k.group for k in KINDS.values())
+    if group
+}
+
+
+def draw_question(facts: Facts, topic: str, *, closed: bool, rng: Rng) -> Question:
+    """A question of the topic; "presence" and "report" are always open."""
+    return MAKERS[topic](facts, closed, rng)
+
+
+def all_questions(facts: Facts, seed: int) -> list[Question]:
+    """One open and one closed question of each topic, presence of something and of nothing, report."""
+    rng = np.random.default_rng(seed)
+    made = [draw_question(facts, t, closed=c, rng=rng) for t in TOPICS for c in (False, True)]
+    absent = [k for k in KINDS if facts.region in KINDS[k].places and k not in facts.names]
+    made.append(presence(facts, _pick(rng, absent), rng))
+    if facts.findings:
+        made.append(presence(facts, _pick(rng, sorted(facts.names)), rng))
+    made.append(_report(facts, False, rng))
+    return made
+
+
+def presence(facts: Facts, name: str, rng: Rng) -> Question:
+    """Whether there is a finding of this kind."""
+    fact = facts.named(name)
+    text = _word(rng, "presence", a_name=KINDS[name].with_article())
+    answer = f"Yes, {where(fact.place)}." if fact else "No."
+    return Question("presence", text, answer, (), (name,), (name,) if fact else ())
+
+
+def location(facts: Facts, name: str, closed: bool, rng: Rng) -> Question:
+    """Where the finding of this kind is; "not seen" is always among the choices."""
+    fact, kind = facts.named(name), KINDS[name]
+    truth = fact.place if fact else NOT_SEEN
+    choices: tuple[str, ...] = ()
+    if closed:
+        near = [p for p in kind.places.get(facts.region, kind.all_places) if p != truth]
+        far = [p for p in _places(facts.region) if p != truth and p not in near]
+        wrong = [*_shuffled(rng, near), *_shuffled(rng, far)]
+        if fact:
+            wrong = [NOT_SEEN, *wrong]
+        choices = _choices(rng, truth, wrong)
+    text = _word(rng, "location", name=name)
+    return Question("location", text, truth, choices, (name,), (name,) if fact else ())
+
+
+def _plane(facts: Facts, closed: bool, rng: Rng) -> Question:
+    wrong = [p.value for p in Plane if p is not facts.plane] + ["oblique"]
+    choices = _choices(rng, facts.plane.value, wrong) if closed else ()
+    return Question("plane", _word(rng, "plane"), facts.plane.value, choices)
+
+
+def _phase(facts: Facts, closed: bool, rng: Rng) -> Question:
+    wrong = [p.value for p in PHASES if p is not facts.phase]
+    choices = _choices(rng, facts.phase.value, wrong) if closed else ()
+    return Question("phase", _word(rng, "phase"), facts.phase.value, choices)
+
+
+def _organ(facts: Facts, closed: bool, rng: Rng) -> Question:
+    draw = rng.random()
+    if draw < 0.25:
+        return _visible_organ(facts, rng) if closed else _organ_of_group(facts, closed, rng)
+    if draw < 0.6 and facts.findings and (closed or len(_affected(facts)) == 1):
+        return _affected_organ(facts, closed, rng)
+    return _organ_of_group(facts, closed, rng)
+
+
+def _organ_of_group(facts: Facts, closed: bool, rng: Rng) -> Question:
+    """Whose cyst, stone, effusion …: a word that several kinds share."""
+    there = [g for g, kinds in GROUPS.items() if sum(k.name in facts.names for k in kinds) == 1]
+    here = [g for g, kinds in GROUPS.items() if any(facts.region in k.places for k in kinds)]
+    gone = [g for g in here if not any(k.name in facts.names for k in GROUPS[g])]
+    group = _pick(rng, there) if there and (rng.random() < 0.85 or not gone) else _pick(rng, gone)
+    found = next((k for k in GROUPS[group] if k.name in facts.names), None)
+    truth = found.organ if found else NOT_SEEN
+    wrong = [o for o in _organs(facts.region) if o != truth]
+    others = [k.organ for k in GROUPS[group] if k.organ != truth]
+    listed = list(dict.fromkeys([*_shuffled(rng, others), *_shuffled(rng, wrong)]))
+    if found and rng.random() < 0.5:
+        listed = [NOT_SEEN, *listed]
+    asked = tuple(k.name for k in GROUPS[group])
+    choices = _choices(rng, truth, listed) if closed else ()
+    text = _word(rng, "organ of group", group=group)
+    return Question("organ", text, truth, choices, asked, (found.name,) if found else ())
+
+
+def _affected_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
+    organ = _pick(rng, _affected(facts))
+    wrong = [o for o in _organs(facts.region) if o not in _affected(facts)]
+    more = [o for o in ORGAN_NAMES if o not in _affected(facts) and o not in wrong]
+    listed = [*_shuffled(rng, wrong), *_shuffled(rng, more)]
+    choices = _choices(rng, organ, listed) if closed else ()
+    about = tuple(f.name for f in facts.of_organ(organ))
+    return Question("organ", _word(rng, "affected organ"), organ, choices, about, about)
+
+
+def _visible_organ(facts: Facts, rng: Rng) -> Question:
+    other = next(r for r in Region if r is not facts.region)
+    truth = _pick(rng, VISIBLE[facts.region])
+    choices = _choices(rng, truth, _shuffled(rng, VISIBLE[other]))
+    return Question("organ", _word(rng, "visible organ"), truth, choices)
+
+
+def _abnormality(facts: Facts, closed: bool, rng: Rng) -> Question:
+    single = len(facts.findings) <= 1
+    if rng.random() < 0.5 and (closed or single):
+        return _which_abnormality(facts, closed, rng)
+    return _abnormality_of_organ(facts, closed, rng)
+
+
+def _which_abnormality(facts: Facts, closed: bool, rng: Rng) -> Question:
+    truth = _pick(rng, sorted(facts.names)) if facts.findings else NONE
+    wrong: Sequence[str] = [k for k in _kinds(facts.region) if k not in facts.names]
+    wrong = _shuffled(rng, wrong)
+    if facts.findings and rng.random() < 0.4:
+        wrong = [NONE, *wrong]
+    about = (truth,) if facts.findings else ()
+    choices = _choices(rng, truth, wrong) if closed else ()
+    return Question("abnormality", _word(rng, "which abnormality"), truth, choices, about, about)
+
+
+def _abnormality_of_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
+    organs = _organs(facts.region)
+    good = [o for o in organs if len(facts.of_organ(o)) == 1]
+    clear = [o for o in organs if not facts.of_organ(o)]
+    organ = _pick(rng, good) if good and rng.random() < 0.7 else _pick(rng, clear or good)
+    found = facts.of_organ(organ)
+    truth = found[0].name if found else NONE
+    same = [k for k in _kinds(facts.region) if KINDS[k].organ == organ and k != truth]
+    wrong = [k for k in _kinds(facts.region) if k not in facts.names and k not in same]
+    listed = [*same, *_shuffled(rng, wrong)]
+    if found:
+        listed = [NONE, *listed]
+    asked = tuple(k.name for k in KINDS.values() if k.organ == organ)
+    text = _word(rng, "abnormality of organ", organ=organ)
+    choices = _choices(rng, truth, listed) if closed else ()
+    return Question("abnormality", text, truth, choices, asked, tuple(f.name for f in found))
+
+
+def _location(facts: Facts, closed: bool, rng: Rng) -> Question:
+    absent = [k for k in _kinds(facts.region) if k not in facts.names]
+    if facts.findings and rng.random() < 0.78:
+        return location(facts, _pick(rng, sorted(facts.names)), closed, rng)
+    return location(facts, _pick(rng, absent), closed, rng)
+
+
+def _presence(facts: Facts, closed: bool, rng: Rng) -> Question:
+    absent = [k for k in _kinds(facts.region) if k not in facts.names]
+    if facts.findings and rng.random() < 0.5:
+        return presence(facts, _pick(rng, sorted(facts.names)), rng)
+    if rng.random() < 0.12:
+        absent = [k for k in KINDS if k not in facts.names]
+    return presence(facts, _pick(rng, absent), rng)
+
+
+def _report(facts: Facts, closed: bool, rng: Rng) -> Question:
+    about = tuple(f.name for f in facts.findings)
+    return Question("report", _word(rng, "report"), report(facts), (), about, about)
+
+
+MAKERS: dict[str, Callable[[Facts, bool, Rng], Question]] = {
+    "plane": _plane,
+    "phase": _phase,
+    "organ": _organ,
+    "abnormality": _abnormality,
+    "location": _location,
+    "presence": _presence,
+    "report": _report,
+}
+
+
+def _word(rng: Rng, template: str, **names: str) -> str:
+    return _pick(rng, WORDINGS[template]).format(**names)
+
+
+def _pick(rng: Rng, items: Sequence[str]) -> str:
+    return items[int(rng.integers(len(items)))]
+
+
+def _shuffled(rng: Rng, items: Sequence[str]) -> list[str]:
+    return [items[int(k)] for k in rng.permutation(len(items))]
+
+
+def _choices(rng: Rng, truth: str, wrong: Sequence[str]) -> tuple[str, ...]:
+    """The truth and the first three wrong ones, in random order."""
+    return tuple(_shuffled(rng, [truth, *wrong[:3]]))
+
+
+def _kinds(region: Region) -> list[str]:
+    return [k.name for k in KINDS.values() if region in k.places]
+
+
+def _places(region: Region) -> list[str]:
+    every = (p for kind in KINDS.values() for p in kind.places.get(region, ()))
+    return list(dict.fromkeys(every))
+
+
+def _organs(region: Region) -> list[str]:
+    return list(SECTIONS[region].values())
+
+
+def _affected(facts: Facts) -> list[str]:
+    return [o for o in _organs(facts.region) if facts.of_organ(o)]
+
+
+def fact_of(facts: Facts, kind: Kind) -> Fact | None:
+    """The finding of this kind."""
+    return facts.named(kind.name)
