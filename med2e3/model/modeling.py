@@ -207,17 +207,34 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
 
     def encode_images(self, pixel_values: Tensor) -> ImageFeatures:
         """(V, 1, S, H, W) in 0..1 → everything that does not depend on a question."""
-        config, tokens3d, tokens2d = self.config, None, None
-        if self.vision3d is not None and self.connector3d is not None:
+        return self.connect_features(*self.vision_features(pixel_values))
+
+    def vision_features(self, pixel_values: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """(V, 1, S, H, W) → the encoders' own features, before the connectors.
+
+        Pooled 3D ones (V, N, D3) and 2D ones (V, S, P, D2): what training keeps of frozen encoders.
+        """
+        features3d = features2d = None
+        if self.vision3d is not None:
             output = self.vision3d(pixel_values)
             features = output.tokens if output.normed is None else output.normed
-            pooled = pool_tokens(features, config.vision3d_config.patch_grid, config.pool3d)
-            tokens3d = self.connector3d(pooled)  # (V, N, D)
-        if self.vision2d is not None and self.connector2d is not None:
+            grid = self.config.vision3d_config.patch_grid
+            features3d = pool_tokens(features, grid, self.config.pool3d)
+        if self.vision2d is not None:
             volumes, _, slices, rows, columns = pixel_values.shape
             images = pixel_values.transpose(1, 2).reshape(volumes * slices, 1, rows, columns)
-            features = self.vision2d(images)  # (V·S, P, D')
-            tokens2d = self.connector2d(features).unflatten(0, (volumes, slices))  # (V, S, P, D)
+            features2d = self.vision2d(images).unflatten(0, (volumes, slices))
+        return features3d, features2d
+
+    def connect_features(
+        self, features3d: Tensor | None, features2d: Tensor | None
+    ) -> ImageFeatures:  # fmt: skip
+        """What `vision_features` gave, at the language model's width, with positions and keys."""
+        tokens3d = tokens2d = None
+        if features3d is not None and self.connector3d is not None:
+            tokens3d = self.connector3d(features3d)  # (V, N, D)
+        if features2d is not None and self.connector2d is not None:
+            tokens2d = self.connector2d(features2d)  # (V, S, P, D)
         if self.positions is not None:
             tokens3d, tokens2d = self.positions(tokens3d, tokens2d)
         return ImageFeatures(tokens3d, tokens2d, self._keys(tokens3d, tokens2d))
