@@ -1,0 +1,104 @@
+"""The published models by name: where they lie, what they weigh, and under which licence.
+
+Sizes are the sums of the files that we need, as listed or as computed from the parameters. No
+hashes were published beside these files and none could be taken here, so none is pinned; what a
+download gave is recorded next to it. Knows nothing of disks or networks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from med2e3.errors import CheckpointError
+
+#: Weights and tokenizers, in the layouts of the hub; code is never fetched.
+_DATA = ("*.json", "*.safetensors", "tokenizer.model", "vocab.txt")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published model.
+
+    `files` are patterns (fnmatch, where `*` also spans folders) of what is needed, `without` of
+    what is not. `needs` names releases whose files complete this one. `sha256` maps file names to
+    hashes that are known beforehand.
+    """
+
+    name: str
+    title: str
+    kind: str
+    repo: str
+    gigabytes: float
+    licence: str
+    files: tuple[str, ...] = _DATA
+    without: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+RELEASES: tuple[Release, ...] = (
+    Release(
+        name="med2e3-m3d",
+        title="Med-2E3 trained on M3D (SigLIP-L, M3D-CLIP, Phi-3-mini)",
+        kind="med2e3",
+        repo="shiym2000/Med-2E3-M3D",
+        gigabytes=8.7,
+        licence="Apache-2.0 (its code's; its parts: MIT and Apache-2.0)",
+        files=(*_DATA, "args/*.txt", "*/pytorch_model.bin"),
+        without=("checkpoint-*", "trainer_state.json"),
+        needs=("bert-base-uncased",),
+    ),
+    Release(
+        name="m3d-clip",
+        title="M3D-CLIP: retrieval between volumes and texts",
+        kind="m3d-clip",
+        repo="GoodBaiBai88/M3D-CLIP",
+        gigabytes=0.8,
+        licence="MIT (its code's)",
+        needs=("bert-base-uncased",),
+    ),
+    Release(
+        name="m3d-lamed-phi3",
+        title="M3D-LaMed with Phi-3-mini: answers, boxes and masks",
+        kind="m3d-lamed",
+        repo="GoodBaiBai88/M3D-LaMed-Phi-3-4B",
+        gigabytes=16.2,
+        licence="MIT (its code's and its language model's)",
+    ),
+    Release(
+        name="m3d-lamed-llama2",
+        title="M3D-LaMed with Llama-2-7B: answers, boxes and masks",
+        kind="m3d-lamed",
+        repo="GoodBaiBai88/M3D-LaMed-Llama-2-7B",
+        gigabytes=28.9,
+        licence="Llama 2 Community License (its language model's); its code: MIT",
+    ),
+    Release(
+        name="bert-base-uncased",
+        title="BERT's vocabulary and sizes, which the two models above leave on the hub",
+        kind="tokenizer",
+        repo="bert-base-uncased",
+        gigabytes=0.001,
+        licence="Apache-2.0",
+        files=("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"),
+    ),
+)
+
+
+def find_release(name: str) -> Release:
+    """The release of that name or hub id.
+
+    Raises `CheckpointError` naming the known ones.
+    """
+    for release in RELEASES:
+        if name in (release.name, release.repo):
+            return release
+    known = [release.name for release in RELEASES]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise CheckpointError(
+        f"There is no published model “{name}” in the list. {hint}Known are: {', '.join(known)}."
+    )

@@ -1,0 +1,358 @@
+"""Models on this computer: what is known, what is installed, and fetching what is not.
+
+Installed models lie as `owner/name` folders below one folder, as the hub names them, and in the
+local hub cache. `download` is the only thing in the project that opens a network connection, after
+it has shown size and licence and was told to go on. Knows nothing of what is in the files.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+import filelock
+import platformdirs
+
+from med2e3.checkpoints.download import Connection, RemoteFile, fetch, file_sha256, get_json
+from med2e3.checkpoints.names import RELEASES, Release, find_release
+from med2e3.errors import Cancelled, DownloadError, ResourceError
+from med2e3.resources import resource_path
+
+#: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
+RECORD_FILE = "download.json"
+
+#: Says, while a download is under way, which revision its parts belong to.
+REVISION_FILE = ".revision"
+
+#: More than the stated size by this factor is asked about again before it is fetched.
+SURPRISE = 1.1
+
+GIGABYTE = 1e9
+
+
+#: Takes progress: the fraction done (0..1) and what is being done.
+Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list of models; `path` is empty where it is not installed."""
+
+    name: str
+    title: str
+    kind: str
+    repo: str
+    size_bytes: int
+    size_is_exact: bool
+    licence: str
+    sha256: str
+    path: str
+
+    @property
+    def installed(self) -> bool:
+        """Whether its files are on this computer."""
+        return bool(self.path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "installed": self.installed}
+
+    def line(self) -> str:
+        """For a terminal: name, size, whether it is here, what it is, its terms, its hash."""
+        about = "" if self.size_is_exact else "about "
+        size = f"{about}{size_text(self.size_bytes)}"
+        here = f"installed in {self.path}" if self.installed else "not installed"
+        return (
+            f"{self.name}  {size}  {here}\n    {self.title}\n"
+            f"    licence: {self.licence}; SHA-256: {self.sha256 or 'unknown'}"
+        )
+
+
+def models_folder() -> Path:
+    """Where downloads go: MED2E3_MODELS, else the user's data folder."""
+    chosen = os.environ.get("MED2E3_MODELS")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_data_dir("med2e3", appauthor=False)) / "models"
+
+
+def size_text(count: float) -> str:
+    """Bytes as MB or GB (powers of ten, as disks are sold)."""
+    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1e6:.1f} MB"
+
+
+def find_installed(repo: str, root: Path | None = None) -> Path | None:
+    """The folder of a hub id on this computer: a download of ours, else the local hub cache."""
+    own = (root or models_folder()).joinpath(*repo.split("/"))
+    if own.is_dir():
+        return own
+    return _in_hub_cache(repo)
+
+
+def _in_hub_cache(repo: str) -> Path | None:
+    """The newest snapshot in the hub's own cache."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    reference = folder / "refs" / "main"
+    if reference.is_file():
+        snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
+        if snapshot.is_dir():
+            return snapshot
+    return None
+
+
+def list_models(root: Path | None = None) -> tuple[Entry, ...]:
+    """The shipped demo model, every published one, and converted ones in the models' folder."""
+    folder = root or models_folder()
+    entries = [entry for entry in (_demo_entry(),) if entry is not None]
+    entries += [_release_entry(release, folder) for release in RELEASES]
+    listed = {entry.path for entry in entries}
+    for config in sorted([*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]):
+        if str(config.parent) not in listed:
+            entries.append(_local_entry(config, folder))
+    return tuple(entries)
+
+
+def _demo_entry() -> Entry | None:
+    from med2e3.errors import Med2E3Error
+
+    try:
+        path = resource_path("demo-model")
+        weights = path / "model.safetensors"
+        sha256 = file_sha256(weights)
+    except (Med2E3Error, OSError):
+        return None
+    title = "the demo model that ships with the product, trained on synthetic phantoms"
+    return Entry("demo", title, "med2e3", "", _size(path), True, "Apache-2.0", sha256, str(path))
+
+
+def _release_entry(release: Release, root: Path) -> Entry:
+    path = find_installed(release.repo, root)
+    size = int(release.gigabytes * GIGABYTE) if path is None else _size(path)
+    return Entry(
+        name=release.name,
+        title=release.title,
+        kind=release.kind,
+        repo=release.repo,
+        size_bytes=size,
+        size_is_exact=path is not None,
+        licence=release.licence,
+        sha256=_hashes(release, path),
+        path=str(path or ""),
+    )
+
+
+def _local_entry(config: Path, root: Path) -> Entry:
+    folder = config.parent
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        kind = str(settings.get("model_type", "")) if isinstance(settings, dict) else ""
+    except (OSError, ValueError):
+        kind = ""
+    name = folder.relative_to(root).as_posix()
+    return Entry(
+        name, "a model folder on this computer", kind or "unknown", "", _size(folder), True,
+        "see its model card", "", str(folder),
+    )  # fmt: skip
+
+
+def _hashes(release: Release, path: Path | None) -> str:
+    """The known or recorded hashes of the weights, "file hash" separated by commas."""
+    hashes = dict(release.sha256)
+    if not hashes and path is not None:
+        hashes = {name: entry["sha256"] for name, entry in _recorded(path).items()}
+    weights = {n: h for n, h in hashes.items() if n.endswith((".safetensors", ".bin"))}
+    return ", ".join(f"{name} {value}" for name, value in sorted(weights.items()))
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    try:
+        files = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return files if isinstance(files, dict) else {}
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def download(
+    name: str,
+    *,
+    confirm: Callable[[str], bool],
+    progress: Report | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    root: Path | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """Fetch a published model, and what it needs, into the models' folder; returns its folder.
+
+    `confirm` gets size, licence and destination as text, before any connection is opened, and says
+    whether to go on. An interrupted download goes on where it stopped when it is started again; a
+    model's folder appears only when all its files are whole. Raises `DownloadError`,
+    `ResourceError` (disk), `CheckpointError` (unknown name), `Cancelled`.
+    """
+    release = find_release(name)
+    folder = root or models_folder()
+    wanted = [find_release(other) for other in release.needs] + [release]
+    missing = [one for one in wanted if find_installed(one.repo, folder) is None]
+    if missing:
+        stated = int(sum(one.gigabytes for one in missing) * GIGABYTE)
+        _ask(confirm, _terms(missing, stated, folder))
+        _check_disk(folder, stated)
+    server = endpoint or os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    for one in missing:
+        job = _Job(one, folder, server.rstrip("/"), confirm, progress, cancelled)
+        job.run()
+    found = find_installed(release.repo, folder)
+    if found is None:
+        raise DownloadError(f"{release.name} vanished from {folder} while it was being installed.")
+    return found
+
+
+def _ask(confirm: Callable[[str], bool], terms: str) -> None:
+    if not confirm(terms):
+        raise Cancelled("Nothing was downloaded.")
+
+
+def _terms(releases: list[Release], size: int, folder: Path) -> str:
+    lines = [f"{one.title}\n  from {one.repo}, licence: {one.licence}" for one in releases]
+    return "\n".join([*lines, f"About {size_text(size)} will be stored in {folder}."])
+
+
+def _check_disk(folder: Path, need: int) -> None:
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < need:
+        raise ResourceError(
+            f"{size_text(need)} are needed in {folder}, but {size_text(free)} are free. Free some "
+            "space, or set MED2E3_MODELS to a folder on another disk."
+        )
+
+
+@dataclass
+class _Job:
+    """The download of one release: a listing, then its files into a staging folder."""
+
+    release: Release
+    root: Path
+    server: str
+    confirm: Callable[[str], bool]
+    progress: Report | None
+    cancelled: Callable[[], bool] | None
+    done: int = 0
+    total: int = 1
+    current: str = ""
+
+    def run(self) -> None:
+        """Fetch, record, and move into place."""
+        target = self.root.joinpath(*self.release.repo.split("/"))
+        staging = target.with_name(target.name + ".incomplete")
+        staging.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(staging.with_name(staging.name + ".lock"), timeout=0):
+                self._fill(staging)
+                (staging / REVISION_FILE).unlink()
+                staging.replace(target)
+        except filelock.Timeout as error:
+            raise DownloadError(
+                f"{self.release.name} is being downloaded by another program already; wait for it."
+            ) from error
+        staging.with_name(staging.name + ".lock").unlink(missing_ok=True)
+
+    def _fill(self, staging: Path) -> None:
+        connection = Connection(self._token(), self._received, self.cancelled or (lambda: False))
+        revision, files = self._listing(connection)
+        self._drop_other_revision(staging, revision)
+        self.total = max(1, sum(file.size for file in files))
+        if self.total > SURPRISE * self.release.gigabytes * GIGABYTE + 1e6:
+            _ask(
+                self.confirm,
+                f"{self.release.name} is larger than listed: {size_text(self.total)} in all.",
+            )
+        self.done = sum(_have(staging / file.path) for file in files)
+        _check_disk(self.root, self.total - self.done)
+        record: dict[str, Any] = {}
+        for file in files:
+            self.current = file.path
+            target = staging / file.path
+            digest = file_sha256(target) if target.exists() else fetch(file, target, connection)
+            record[file.path] = {"size": file.size, "sha256": digest}
+        source = {"source": f"{self.server}/{self.release.repo}", "revision": revision}
+        text = json.dumps({**source, "files": record}, indent=2) + "\n"
+        (staging / RECORD_FILE).write_text(text, encoding="utf-8")
+
+    def _received(self, count: int) -> None:
+        self.done += count
+        if self.progress is not None:
+            so_far = f"{size_text(self.done)} of {size_text(self.total)}"
+            self.progress(min(1.0, self.done / self.total), f"{self.current} ({so_far})")
+
+    def _listing(self, connection: Connection) -> tuple[str, list[RemoteFile]]:
+        """The revision, and the files that are needed."""
+        url = f"{self.server}/api/models/{self.release.repo}/revision/main?blobs=true"
+        answer = get_json(url, connection)
+        try:
+            revision = str(answer["sha"])
+            siblings = [one for one in answer["siblings"] if self._wanted(str(one["rfilename"]))]
+            files = [self._remote(one, revision) for one in siblings]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DownloadError(
+                f"{url} does not list its files as expected ({error!r}); the hub's interface has "
+                "changed, or another server answers in its place."
+            ) from error
+        if not files:
+            raise DownloadError(f"{url} lists none of the files that {self.release.name} needs.")
+        return revision, files
+
+    def _wanted(self, path: str) -> bool:
+        return any(fnmatch.fnmatch(path, pattern) for pattern in self.release.files) and not any(
+            fnmatch.fnmatch(path, pattern) for pattern in self.release.without
+        )
+
+    def _remote(self, listed: dict[str, Any], revision: str) -> RemoteFile:
+        path = str(listed["rfilename"])
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in path or ":" in path:
+            raise ValueError(f"the path {path!r} leads out of the model's folder")
+        stated = str((listed.get("lfs") or {}).get("sha256", ""))
+        return RemoteFile(
+            path=path,
+            url=f"{self.server}/{self.release.repo}/resolve/{revision}/{quote(path)}",
+            size=int(listed["size"]),
+            sha256=self.release.sha256.get(path, stated),
+        )
+
+    def _token(self) -> str:
+        """The user's own token for the hub, if there is one: some models ask who fetches them."""
+        from huggingface_hub import get_token
+
+        return get_token() or "" if self.server.startswith("https://") else ""
+
+    @staticmethod
+    def _drop_other_revision(staging: Path, revision: str) -> None:
+        """Parts of another revision do not fit; start afresh."""
+        mark = staging / REVISION_FILE
+        if mark.exists() and mark.read_text(encoding="utf-8") != revision:
+            shutil.rmtree(staging)
+            staging.mkdir()
+        mark.write_text(revision, encoding="utf-8")
+
+
+def _have(target: Path) -> int:
+    """Bytes of a file that an earlier attempt left, whole or in part."""
+    for path in (target, target.with_name(target.name + ".part")):
+        if path.exists():
+            return path.stat().st_size
+    return 0
