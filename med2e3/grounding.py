@@ -73,9 +73,7 @@ class Mask:
     @cached_property
     def centre_mm(self) -> Float | None:
         """LPS position of the centre of mass; None for an empty mask."""
-        counts = [
-            np.count_nonzero(self.voxels, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))
-        ]
+        counts = [np.count_nonzero(self.voxels, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
         total = int(counts[0].sum())
         if not total:
             return None
@@ -130,8 +128,7 @@ def place_mask(logits: torch.Tensor, model_input: ModelInput, volume: Volume) ->
     turn = volume.geometry.orientation(model_input.plane)
     turned = np.zeros(volume.geometry.oriented(model_input.plane).shape, dtype=np.bool_)
     box = tuple(
-        slice(a, a + n)
-        for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
+        slice(a, a + n) for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
     )
     turned[box] = (cropped > 0).cpu().numpy()
     voxels = np.ascontiguousarray(turn.undo(turned)).astype(np.bool_, copy=False)

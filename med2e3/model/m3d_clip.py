@@ -38,8 +38,8 @@ class M3DClipConfig(PreTrainedConfig):  # type: ignore[misc]
         "text_config": BertConfig,
     }
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    vision_config: Any = None
+    text_config: Any = None
     max_text_length: int = 512
     default_plane: str = ""
     default_window: str = "window"
@@ -49,7 +49,7 @@ class M3DClipConfig(PreTrainedConfig):  # type: ignore[misc]
     @property
     def grid_shape(self) -> tuple[int, int, int]:
         """(slices, rows, columns) that the model reads."""
-        s, r, c = self.vision_config.image_size  # type: ignore[union-attr]
+        s, r, c = self.vision_config.image_size
         return s, r, c
 
 
@@ -98,8 +98,8 @@ class M3DClipModel(Med2E3PreTrainedModel):
             text
         )  # its pooler is not used here, but by Med-2E3
         # The published code takes one width for both encoders and for the shared space.
-        self.vision_projection = nn.Linear(image.hidden_size, image.hidden_size)  # type: ignore[union-attr]
-        self.text_projection = nn.Linear(text.hidden_size, image.hidden_size)  # type: ignore[union-attr]
+        self.vision_projection = nn.Linear(image.hidden_size, image.hidden_size)
+        self.text_projection = nn.Linear(text.hidden_size, image.hidden_size)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
         self.post_init()
 

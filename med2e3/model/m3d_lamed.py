@@ -40,13 +40,13 @@ class PoolingProjector(nn.Module):
     def __init__(self, config: M3DLaMedConfig) -> None:
         super().__init__()
         vision, text = config.vision_config, config.text_config
-        self.grid = vision.patch_grid  # type: ignore[union-attr]
+        self.grid = vision.patch_grid
         self.pool, self.pooling = config.pool, config.pooling
-        layers: list[nn.Module] = [nn.Linear(vision.hidden_size, text.hidden_size)]  # type: ignore[union-attr]
+        layers: list[nn.Module] = [nn.Linear(vision.hidden_size, text.hidden_size)]
         for _ in range(1, config.projector_layers):
             if config.projector_layer == "mlp":
                 layers.append(nn.GELU())
-            layers.append(nn.Linear(text.hidden_size, text.hidden_size))  # type: ignore[union-attr]
+            layers.append(nn.Linear(text.hidden_size, text.hidden_size))
         self.projector = nn.Sequential(*layers)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -56,12 +56,12 @@ class PoolingProjector(nn.Module):
         else:  # runs of neighbours along the sequence; what does not fill a run is left out
             run = self.pool**3
             whole = tokens.shape[1] // run * run
-            pooled = tokens[:, :whole].unflatten(1, (-1, run)).mean(dim=2)
+            pooled = tokens[:, :whole].reshape(len(tokens), -1, run, tokens.shape[2]).mean(dim=2)
         return self.projector(pooled)  # type: ignore[no-any-return]
 
 
 def _linear(config: M3DLaMedConfig) -> nn.Module:
-    return nn.Linear(config.vision_config.hidden_size, config.text_config.hidden_size)  # type: ignore[union-attr]
+    return nn.Linear(config.vision_config.hidden_size, config.text_config.hidden_size)
 
 
 #: The projectors, by the exact names of the published configs.
@@ -82,7 +82,8 @@ class M3DLaMedForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin): 
         text = config.text_config
         self.vision3d = Vision3DModel(config.vision_config)
         self.connector3d = PROJECTORS[config.projector](config)
-        self.seg_projector = self.segvol = None
+        self.seg_projector: nn.Sequential | None = None
+        self.segvol: SegVolHead | None = None
         if config.segmentation == "segvol":
             self._build_segvol(config.segvol_config, text.hidden_size)
         self.language_model = LANGUAGE_MODELS[text.model_type]._from_config(text)

@@ -28,7 +28,7 @@ class SegVolConfig(PreTrainedConfig):  # type: ignore[misc]
     model_type = "segvol-head"
     sub_configs_defaults = {"vision_config": Vision3DConfig}  # noqa: RUF012
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
+    vision_config: Any = None
     decoder_layers: int = 2
     decoder_heads: int = 8
     decoder_mlp_size: int = 2048
@@ -55,9 +55,9 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
         "text_config": SubConfigSpec(AutoConfig, model_type="phi3"),
     }
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
-    segvol_config: dict[str, Any] | PreTrainedConfig | None = None
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    vision_config: Any = None
+    segvol_config: Any = None
+    text_config: Any = None
     projector: str = "spp"
     projector_layer: str = "mlp"
     projector_layers: int = 2
@@ -82,51 +82,52 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
                 raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}")
         if self.segmentation == "segvol" and self.segvol_config is None:
             self.segvol_config = SegVolConfig(vision_config=self._tower_without_class_token())
-        self.tie_word_embeddings = bool(self.text_config.tie_word_embeddings)  # type: ignore[union-attr]
+        self.tie_word_embeddings = bool(self.text_config.tie_word_embeddings)
         self._check_fit()
 
     def _tower_without_class_token(self) -> Vision3DConfig:
-        """The published mask head has an image encoder of the tower's sizes, without class token."""
-        sizes = self.vision_config.to_dict()  # type: ignore[union-attr]
-        return Vision3DConfig.from_dict({**sizes, "class_token": False, "final_norm": True})
+        """The published mask head's image encoder has the tower's sizes, but no class token."""
+        sizes = self.vision_config.to_dict()
+        return Vision3DConfig(**{**sizes, "class_token": False, "final_norm": True})
 
     def _check_fit(self) -> None:
         """Raises ValueError where parts cannot work together."""
         vision, text = self.vision_config, self.text_config
-        if text.model_type not in TEXT_CONFIGS:  # type: ignore[union-attr]
+        if text.model_type not in TEXT_CONFIGS:
             raise ValueError(
-                f"language model {text.model_type!r} is not one of "  # type: ignore[union-attr]
+                f"language model {text.model_type!r} is not one of "
                 f"{', '.join(map(repr, TEXT_CONFIGS))}"
             )
-        if not vision.final_norm:  # type: ignore[union-attr]
+        if not vision.final_norm:
             raise ValueError("M3D-LaMed reads the vision tower after its final norm; it has none")
-        if self.projector == "identity" and vision.hidden_size != text.hidden_size:  # type: ignore[union-attr]
+        if self.projector == "identity" and vision.hidden_size != text.hidden_size:
             raise ValueError(
-                f"projector='identity' needs one width; the tower has {vision.hidden_size}, "  # type: ignore[union-attr]
-                f"the language model {text.hidden_size}"  # type: ignore[union-attr]
+                f"projector='identity' needs one width; the tower has {vision.hidden_size}, "
+                f"the language model {text.hidden_size}"
             )
-        cells = vision.patch_grid  # type: ignore[union-attr]
+        cells = vision.patch_grid
         if self.projector == "spp" and any(n % self.pool for n in cells):
             raise ValueError(f"the patch grid {cells} is no multiple of pool={self.pool}")
-        if not 0 <= self.seg_token_id < text.vocab_size:  # type: ignore[union-attr]
+        if not 0 <= self.seg_token_id < text.vocab_size:
             raise ValueError(
                 f"seg_token_id={self.seg_token_id} is outside of the vocabulary "
-                f"of {text.vocab_size}"  # type: ignore[union-attr]
+                f"of {text.vocab_size}"
             )
 
     @property
     def grid_shape(self) -> tuple[int, int, int]:
         """(slices, rows, columns) that the model reads."""
-        s, r, c = self.vision_config.image_size  # type: ignore[union-attr]
+        s, r, c = self.vision_config.image_size
         return s, r, c
 
     @property
     def num_visual_tokens(self) -> int:
         """Rows of the prompt that stand for the volume."""
-        patches = math.prod(self.vision_config.patch_grid)  # type: ignore[union-attr]
+        patches = math.prod(self.vision_config.patch_grid)
         return patches // self.pool**3 if self.projector == "spp" else patches
 
     @property
     def max_context(self) -> int:
         """Rows that prompt and answer may take together."""
-        return int(self.text_config.max_position_embeddings)  # type: ignore[union-attr]
+        limit: int = self.text_config.max_position_embeddings
+        return limit

@@ -106,7 +106,7 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat((own.expand(len(prompt), -1, -1), prompt[:, None]), dim=1)
         flat_pe = image_pe.flatten(1).T.expand(len(image), -1, -1)  # (B, DHW, C)
         tokens, cells = self.transformer(tokens, image.flatten(2).transpose(1, 2), flat_pe)
-        features = self.output_upscaling(cells.transpose(1, 2).unflatten(2, image.shape[2:]))
+        features = self.output_upscaling(cells.transpose(1, 2).reshape(image.shape))
         reader = self.output_hypernetworks_mlps[0](tokens[:, 1])  # the first mask token
         reader = reader + self.txt_align_upscaled_embedding(prompt)
         return torch.einsum("bc,bcdhw->bdhw", reader, features)[:, None]
@@ -131,7 +131,7 @@ class SegVolHead(nn.Module):
     def encode(self, volumes: Tensor) -> Tensor:
         """Volumes (B, 1, D, H, W) → features (B, C, *grid); they do not depend on the prompt."""
         tokens: Tensor = self.image_encoder(volumes).normed
-        return tokens.transpose(1, 2).unflatten(2, self.grid)
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, *self.grid)
 
     def decode(self, features: Tensor, prompt: Tensor, size: tuple[int, int, int]) -> Tensor:
         """Features (B, C, *grid) and prompts (B, C) → logits (B, 1, *size)."""

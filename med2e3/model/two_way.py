@@ -25,7 +25,8 @@ class DownscaledAttention(nn.Module):
         self.out_proj = nn.Linear(inner, width)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, inner/heads)
+        split = x.reshape(*x.shape[:2], self.heads, -1)
+        return split.transpose(1, 2)  # (B, heads, T, inner / heads)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """(B, Q, C), (B, K, C), (B, K, C) → (B, Q, C)."""
