@@ -42,6 +42,19 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(torch.relu(self.conv1(torch.relu(self.norm(x)))))  # type: ignore[no-any-return]
 
 
+class Windows(nn.Module):
+    """Grey values 0..1 → one channel for each (low, high), clipped and scaled to 0..1."""
+
+    def __init__(self, windows: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        self.windows = [(float(low), float(high)) for low, high in windows]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, ...) → (B, number of windows, ...)."""
+        views = [((images - low) / (high - low)).clamp(0, 1) for low, high in self.windows]
+        return torch.cat(views, dim=1)
+
+
 class ConvStem(nn.Module):
     """Images (B, C, ...) → tokens (B, P, D), row-major over the grid of patches."""
 
