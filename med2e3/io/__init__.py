@@ -3,5 +3,15 @@
 from med2e3.io.loading import Place, list_series, load_volume, open_place
 from med2e3.io.series import SeriesSummary
 from med2e3.io.watch import Watch
+from med2e3.io.write import write_dicom_series, write_nifti
 
-__all__ = ["Place", "SeriesSummary", "Watch", "list_series", "load_volume", "open_place"]
+__all__ = [
+    "Place",
+    "SeriesSummary",
+    "Watch",
+    "list_series",
+    "load_volume",
+    "open_place",
+    "write_dicom_series",
+    "write_nifti",
+]

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from med2e3.errors import GeometryError, ImageReadError
-from med2e3.io.dicom_headers import Header, is_dicom, read_header
+from med2e3.errors import GapError, GeometryError, ImageReadError
+from med2e3.geometry import Geometry
+from med2e3.io.dicom_headers import Header, read_header
 from med2e3.io.dicom_pixels import read_voxels
-from med2e3.io.dicom_stacks import Stack, find_stacks, grid
+from med2e3.io.dicom_positions import Places, acquired_grid, check_even, places
+from med2e3.io.dicom_stacks import Stack, find_stacks
+from med2e3.io.resample import Plan, carry_out, plan
 from med2e3.io.series import Findings, Found, counted, some_names
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
-from med2e3.volume import Volume
+from med2e3.volume import AIR_HU, Volume
+
+#: Share of the loading that reads pixels, where resampling follows.
+READING_SHARE = 0.8
+
+#: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
+DARKEST_PLAUSIBLE_HU = -1500
 
 
 def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
@@ -22,11 +32,15 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
     damaged: list[str] = []
     for k, path in enumerate(paths):
         watch.step(k / len(paths), "Reading headers")
-        header = read_header(path)
-        if header is not None:
+        try:
+            header = read_header(path)
+        except ImageReadError:
+            damaged.append(path.name)
+            continue
+        if header is None:
+            other.append(path.name)
+        elif not header.is_directory:
             headers.append(header)
-        else:
-            (damaged if is_dicom(path) else other).append(path.name)
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
@@ -53,19 +67,79 @@ def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
 
 
 def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
-    if not stack.frames:
-        raise ImageReadError(f"{stack.summary.label} holds no image; choose another series.")
-    geometry = grid(stack.frames, stack.summary.label)
-
-    def volume(voxels: Voxels) -> Volume:
-        return Volume(
-            voxels=voxels,
-            geometry=geometry,
-            info=stack.summary.info,
-            slice_uids=tuple(f.uid for f in stack.frames),
-            warnings=stack.notes,
-        )
-
+    """The volume of a stack: its slices as acquired, or resampled where they form no grid."""
+    summary = stack.summary
+    place = places(stack.frames)
+    geometry = acquired_grid(place, summary.shape)
+    even = _is_even(place, summary.label, resample_gaps)
+    if geometry.is_tilted or not even:
+        return _resampled(stack, plan(place, summary.shape, summary.label, even), watch)
     look = watch.first_look
-    first_look = None if look is None else lambda voxels: look(volume(voxels))
-    return volume(read_voxels(stack.frames, watch, first_look))
+    first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry, ()))
+    return _volume(stack, read_voxels(stack.frames, watch, first_look), geometry)
+
+
+def _is_even(place: Places, label: str, resample_gaps: bool) -> bool:
+    try:
+        check_even(place, label)
+    except GapError:
+        if not resample_gaps:
+            raise
+        return False
+    return True
+
+
+def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
+    voxels = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
+    fill = AIR_HU if stack.summary.info.modality == "CT" else float(voxels.min())
+    acquired = _value_notes(stack, voxels)
+    voxels = carry_out(plan, voxels, fill, watch.stage(READING_SHARE, 1.0))
+    volume = _volume(stack, voxels, plan.geometry, acquired)
+    if not plan.keeps_slices:
+        volume = replace(volume, slice_uids=())
+    return volume.with_warnings(*plan.notes)
+
+
+def _volume(
+    stack: Stack, voxels: Voxels, geometry: Geometry, notes: Sequence[str] | None = None
+) -> Volume:
+    uids = tuple(f.uid for f in stack.frames)
+    return Volume(
+        voxels=voxels,
+        geometry=geometry,
+        info=stack.summary.info,
+        slice_uids=uids if all(uids) else (),
+        warnings=(*stack.notes, *(_value_notes(stack, voxels) if notes is None else notes)),
+    )
+
+
+def _value_notes(stack: Stack, voxels: Voxels) -> list[str]:
+    """What a reader must know about the numbers."""
+    header, modality = stack.frames[0].header, stack.summary.info.modality
+    notes = []
+    if modality != "CT":
+        notes.append(
+            f"The modality is {modality or 'not given'}, not CT: values are not Hounsfield units, "
+            "and CT windows will not fit."
+        )
+        return notes
+    if any(f.rescale is None for f in stack.frames):
+        notes.append(
+            "The files give no rescale slope and intercept: stored numbers are shown as they are, "
+            "and may not be Hounsfield units."
+        )
+    kind = str(header.get("RescaleType") or "HU")
+    if kind not in ("HU", "US"):
+        notes.append(f"The values are {kind}, not Hounsfield units.")
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+        notes.append(
+            "The files ask to be shown inverted (MONOCHROME1); the values are kept, and shown with "
+            "high ones bright."
+        )
+    lowest = float(voxels.min())
+    if lowest < DARKEST_PLAUSIBLE_HU:
+        notes.append(
+            f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "
+            "the files do not declare. It is kept."
+        )
+    return notes

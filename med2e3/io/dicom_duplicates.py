@@ -36,15 +36,16 @@ def distinct_stacks(frames: Sequence[Frame], along: Float) -> list[Distinct]:
     """
     kept: list[Frame] = []
     spots: list[int] = []
+    rivals: list[Frame] = []
     copies: list[str] = []
     spot, last = -1, -float("inf")
     for frame, place in zip(frames, along, strict=True):
         if place - last > SAME_POSITION_MM:
-            spot, last = spot + 1, float(place)
-        rivals = [f for f, s in zip(kept, spots, strict=True) if s == spot] if spots else []
+            spot, last, rivals = spot + 1, float(place), []
         if any(_is_copy(frame, rival) for rival in rivals):
             copies.append(frame.path.name)
             continue
+        rivals.append(frame)
         kept.append(frame)
         spots.append(spot)
     notes = (_copies_note(copies),) if copies else ()
@@ -73,14 +74,16 @@ def _told_apart(frames: list[Frame], spots: list[int], notes: tuple[str, ...]) -
         groups: dict[str, list[int]] = defaultdict(list)
         for index, frame in enumerate(frames):
             groups[frame.moment[k]].append(index)
-        if all(len({spots[i] for i in group}) == len(group) for group in groups.values()):
+        # Groups of one image are no acquisitions: some scanners number each image.
+        if all(len({spots[i] for i in g}) == len(g) > 1 for g in groups.values()):
             return [
                 Distinct(tuple(frames[i] for i in group), f"{name} {value or 'none'}", notes)
                 for value, group in sorted(groups.items())
             ]
     doubled = len(spots) - len(set(spots))
     reason = (
-        f"{counted(doubled, 'position')} hold two different images each, and acquisition, time and "
-        "phase do not tell them apart; export its acquisitions as series of their own"
+        f"different images lie at the same place in {counted(doubled, 'position')}, and "
+        "acquisition, time and phase do not tell them apart; export its acquisitions as series of "
+        "their own, or take the surplus images out"
     )
     return [Distinct(tuple(frames), "", notes, reason)]

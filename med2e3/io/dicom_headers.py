@@ -15,21 +15,26 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
 
+from med2e3.errors import ImageReadError
 from med2e3.volume import SeriesInfo, Window
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-#: Pixel Data, Float Pixel Data, Double Float Pixel Data.
-PIXEL_TAGS = ((0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009))
+#: The tag of Pixel Data. (Float Pixel Data is not used by CT.)
+PIXEL_DATA = (0x7FE0, 0x0010)
 
 #: Everything read from a header. Skipping the rest makes a scan twice as fast on rich headers.
-KEYWORDS = (
+_KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
     "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
     "PatientBirthDate PatientSex BodyPartExamined GantryDetectorTilt ConvolutionKernel "
@@ -40,14 +45,14 @@ KEYWORDS = (
     "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
     "WindowCenter WindowWidth ModalityLUTSequence SharedFunctionalGroupsSequence "
     "PerFrameFunctionalGroupsSequence"
-).split()
+)
 
-_TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS]
+_TAGS: list[Any] = [tag_for_keyword(word) for word in _KEYWORDS.split()]
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """How the pixels of a file are stored. `offset` is where native ones begin, else None."""
+    """How the pixels of a file are stored; native ones begin at `offset`."""
 
     rows: int
     columns: int
@@ -56,7 +61,7 @@ class Pixels:
     high_bit: int
     signed: bool
     big_endian: bool
-    offset: int | None
+    offset: int
     padding: tuple[int, int] | None
 
 
@@ -72,7 +77,7 @@ class Frame:
     position: tuple[float, ...]
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
-    rescale: tuple[float, float]
+    rescale: tuple[float, float] | None
     moment: tuple[str, ...]
 
     @property
@@ -90,6 +95,11 @@ class Header:
     frames: tuple[Frame, ...]
     reason: str = ""
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether the file is the table of contents of a medium (DICOMDIR)."""
+        return bool(sop_class(self.dataset) == MediaStorageDirectoryStorage)
+
 
 def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM does, with or without the 128-byte preamble."""
@@ -101,7 +111,10 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_header(path: Path) -> Header | None:
-    """The header of a DICOM file, or None if the file is something else or is damaged."""
+    """The header of a DICOM file, or None if the file is something else.
+
+    Raises `ImageReadError` when the file begins as DICOM but cannot be understood.
+    """
     try:
         if not is_dicom(path):
             return None
@@ -111,26 +124,16 @@ def read_header(path: Path) -> Header | None:
             )
             offset = _pixel_offset(file, dataset)
         return Header(path, dataset, *_frames(path, dataset, offset))
-    except (
-        InvalidDicomError,
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        EOFError,
-        IndexError,
-        OverflowError,
-        NotImplementedError,
-        struct.error,
-    ):
-        return None  # damaged in one of the many ways a header can be; the caller names the file
+    except Exception as error:  # a damaged header can fail in any of pydicom's converters
+        raise ImageReadError(
+            f"{path}: the DICOM header cannot be read: {error}. "
+            "The file is damaged; copy or send it again, or take it out of the folder."
+        ) from error
 
 
 def transfer_syntax(dataset: Dataset) -> UID:
     """The transfer syntax that the file declares; the standard's default if it declares none."""
-    meta = getattr(dataset, "file_meta", None) or Dataset()
-    return UID(str(meta.get("TransferSyntaxUID", "") or ImplicitVRLittleEndian))
+    return UID(_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
 
 
 def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
@@ -142,27 +145,34 @@ def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
     if len(head) < 8:
         return None
     little = dataset.original_encoding[1] is not False
-    if struct.unpack("<HH" if little else ">HH", head[:4]) not in PIXEL_TAGS:
+    if struct.unpack("<HH" if little else ">HH", head[:4]) != PIXEL_DATA:
         return None
-    explicit = head[4:6] in (b"OW", b"OB", b"OF", b"OD", b"UN") and head[6:8] == b"\0\0"
+    explicit = head[4:6] in (b"OW", b"OB", b"UN") and head[6:8] == b"\0\0"
     return start + (12 if explicit else 8)
 
 
 def _frames(path: Path, dataset: Dataset, offset: int | None) -> tuple[tuple[Frame, ...], str]:
     """The frames of a file, or none and the reason."""
     if offset is None:
-        return (), f"{sop_class_name(dataset)} without an image"
+        return (), f"{sop_class(dataset).name or 'DICOM object'} without an image"
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, offset)
+    count = int(dataset.get("NumberOfFrames") or 1)
+    described = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
+    if count != described:
+        return (), f"{count} frames in one file, of which {described} have a position"
     return tuple(_each_frame(path, dataset, pixels)), ""
 
 
-def sop_class_name(dataset: Dataset) -> str:
-    """The kind of object in words, e.g. "X-Ray Radiation Dose SR Storage"."""
-    meta = getattr(dataset, "file_meta", None) or Dataset()
-    uid = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""
-    return UID(str(uid)).name if uid else "DICOM object"
+def sop_class(dataset: Dataset) -> UID:
+    """The kind of object; de-identified files may name it in the file meta information only."""
+    return UID(str(dataset.get("SOPClassUID") or _meta(dataset, "MediaStorageSOPClassUID")))
+
+
+def _meta(dataset: Dataset, keyword: str) -> str:
+    """An attribute of the file meta information; empty if it is not there."""
+    return str((getattr(dataset, "file_meta", None) or Dataset()).get(keyword) or "")
 
 
 def _pixels(dataset: Dataset, offset: int) -> Pixels:
@@ -194,39 +204,46 @@ def _padding(dataset: Dataset) -> tuple[int, int] | None:
     return min(ends), max(ends)
 
 
+class _Lookup:
+    """An attribute of one frame: in its own functional group, the shared one, or the file.
+
+    PS3.3 C.7.6.16. A classic image has no groups, and all is found in the file.
+    """
+
+    def __init__(self, dataset: Dataset, own: Dataset) -> None:
+        self.places = (own, _first(dataset, "SharedFunctionalGroupsSequence"))
+        self.dataset = dataset
+
+    def __call__(self, sequence: str, keyword: str) -> Any:
+        for place in self.places:
+            value = _first(place, sequence).get(keyword)
+            if value is not None:
+                return value
+        return self.dataset.get(keyword)
+
+
 def _each_frame(path: Path, dataset: Dataset, pixels: Pixels) -> Iterator[Frame]:
-    """A classic image, or each frame with its functional groups (PS3.3 C.7.6.16)."""
-    shared = _first(dataset, "SharedFunctionalGroupsSequence")
+    """A classic image, or each frame of an enhanced one."""
+    uid = str(dataset.get("SOPInstanceUID") or _meta(dataset, "MediaStorageSOPInstanceUID"))
     for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()]):
-
-        def find(sequence: str, keyword: str, groups: tuple[Dataset, ...] = (own, shared)) -> Any:
-            for group in groups:
-                value = _first(group, sequence).get(keyword)
-                if value is not None:
-                    return value
-            return dataset.get(keyword)
-
-        rescale = "PixelValueTransformationSequence"
-        slope = find(rescale, "RescaleSlope")
-        meta = getattr(dataset, "file_meta", None) or Dataset()
+        find = _Lookup(dataset, own)
+        slope = find("PixelValueTransformationSequence", "RescaleSlope")
+        intercept = find("PixelValueTransformationSequence", "RescaleIntercept")
         yield Frame(
             path=path,
             number=number,
             header=dataset,
-            uid=str(dataset.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID") or ""),
+            uid=uid,
             pixels=pixels,
             position=_numbers(find("PlanePositionSequence", "ImagePositionPatient")),
             orientation=_numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
             spacing=_numbers(find("PixelMeasuresSequence", "PixelSpacing")),
-            rescale=(
-                1.0 if slope is None else float(slope),
-                float(find(rescale, "RescaleIntercept") or 0),
-            ),
+            rescale=None if slope is None else (float(slope), float(intercept or 0)),
             moment=_moment(dataset, find),
         )
 
 
-def _moment(dataset: Dataset, find: Any) -> tuple[str, ...]:
+def _moment(dataset: Dataset, find: _Lookup) -> tuple[str, ...]:
     """What tells two images at one place apart: acquisition, phase, echo, kind of image."""
     content = "FrameContentSequence"
     values = (
@@ -237,12 +254,22 @@ def _moment(dataset: Dataset, find: Any) -> tuple[str, ...]:
         dataset.get("EchoNumbers"),
         _text(dataset, "ImageType"),
         _text(dataset, "ConvolutionKernel"),
+        dataset.get("AcquisitionTime"),
     )
     return tuple("" if value is None else str(value) for value in values)
 
 
 #: What the places of `Frame.moment` are called in a sentence.
-MOMENT_NAMES = ("acquisition", "time", "cardiac phase", "stack", "echo", "image type", "kernel")
+MOMENT_NAMES = (
+    "acquisition",
+    "time",
+    "cardiac phase",
+    "stack",
+    "echo",
+    "image type",
+    "kernel",
+    "acquired at",
+)
 
 
 def _first(dataset: Dataset, keyword: str) -> Dataset:

@@ -1,13 +1,15 @@
 """Stored numbers of DICOM images, and their values (HU for CT).
 
 Native pixels are copied from the file into the volume; compressed ones go through pydicom's
-decoders. Knows nothing of geometry.
+decoders, in worker processes where that pays. Knows nothing of geometry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -16,10 +18,13 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from med2e3.errors import ImageReadError
+from med2e3.io.decode_pool import FEWEST_FOR_WORKERS, decoded_by_workers
 from med2e3.io.dicom_headers import Frame, transfer_syntax
-from med2e3.io.voxels import VoxelBuffer, Voxels
+from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
+
+Stored = NDArray[np.integer[Any]]
 
 
 def read_voxels(
@@ -33,25 +38,27 @@ def read_voxels(
     first = frames[0].pixels
     buffer = VoxelBuffer((len(frames), first.rows, first.columns))
     order = middle_out(len(frames))
-    numbers = stored_numbers([frames[k] for k in order])
-    for done, (k, stored) in enumerate(zip(order, numbers, strict=True)):
-        watch.step(done / len(frames), "Reading slices")
-        buffer.put(k, *_with_padding_as_air(frames[k], stored))
-        if done == 0 and first_look is not None:
-            first_look(buffer.values)
+    with closing(stored_numbers([frames[k] for k in order])) as numbers:
+        for done, (k, stored) in enumerate(zip(order, numbers, strict=True)):
+            watch.step(done / len(frames), "Reading slices")
+            _put(buffer, k, frames[k], stored)
+            if done == 0 and first_look is not None:
+                first_look(buffer.values)
     watch.step(1.0, "Reading slices")
     return buffer.values
 
 
-def middle_out(count: int) -> list[int]:
-    """0 … count − 1 by distance from the middle: a viewer shows the middle slice first."""
-    return sorted(range(count), key=lambda k: abs(k - count // 2))
-
-
-def stored_numbers(frames: Sequence[Frame]) -> Iterator[NDArray[np.generic]]:
+def stored_numbers(frames: Sequence[Frame]) -> Generator[Stored, None, None]:
     """(row, column) stored numbers of each frame, in order."""
+    classic = all(f.number == 0 for f in frames) and not any(_is_native(f) for f in frames)
+    if classic and len(frames) >= FEWEST_FOR_WORKERS:
+        images = decoded_by_workers([f.path for f in frames])
+        if images is not None:
+            yield from images
+            return
+    decode = _Decoder()
     for frame in frames:
-        yield _native(frame) if _is_native(frame) else _decoded(frame)
+        yield _native(frame) if _is_native(frame) else decode(frame)
 
 
 def stored_bytes(frame: Frame) -> bytes:
@@ -65,7 +72,7 @@ def _is_native(frame: Frame) -> bool:
     return not compressed and syntax != DeflatedExplicitVRLittleEndian
 
 
-def _native(frame: Frame) -> NDArray[np.generic]:
+def _native(frame: Frame) -> Stored:
     pixels = frame.pixels
     if pixels.allocated not in (8, 16, 32):
         raise ImageReadError(
@@ -73,10 +80,10 @@ def _native(frame: Frame) -> NDArray[np.generic]:
             "Export the series as uncompressed 16-bit CT images."
         )
     kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
-    dtype = np.dtype(f"{kind}{pixels.allocated // 8}")
+    dtype: np.dtype[Any] = np.dtype(f"{kind}{pixels.allocated // 8}")
     count = pixels.rows * pixels.columns
-    start = (pixels.offset or 0) + frame.number * count * dtype.itemsize
-    stored = np.fromfile(frame.path, dtype=dtype, count=count, offset=start)
+    start = pixels.offset + frame.number * count * dtype.itemsize
+    stored: Stored = np.fromfile(frame.path, dtype=dtype, count=count, offset=start)
     if stored.size < count:
         raise ImageReadError(
             f"{frame.path}: the file ends after {stored.size} of {count} pixels; it is truncated. "
@@ -85,47 +92,54 @@ def _native(frame: Frame) -> NDArray[np.generic]:
     return _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
 
 
-def _used_bits(stored: NDArray[np.generic], frame: Frame) -> NDArray[np.generic]:
+def _used_bits(stored: Stored, frame: Frame) -> Stored:
     """Stored numbers without what lies in the bits above or below them (old overlays)."""
     pixels = frame.pixels
-    unused_high = pixels.allocated - 1 - pixels.high_bit
-    unused_low = pixels.high_bit + 1 - pixels.stored
-    if unused_high <= 0 and unused_low <= 0:
-        return stored
+    above = max(0, pixels.allocated - 1 - pixels.high_bit)
+    below = max(0, pixels.high_bit + 1 - pixels.stored)
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    shifted = np.left_shift(native, max(0, unused_high))
-    return np.right_shift(shifted, max(0, unused_high) + max(0, unused_low))
+    if not above + below:
+        return native
+    # Shifting up and down again clears unsigned numbers and extends the sign of signed ones.
+    return np.right_shift(np.left_shift(native, above), above + below)
 
 
-def _decoded(frame: Frame) -> NDArray[np.generic]:
-    try:
-        return np.asarray(pixel_array(_whole(frame.path), index=frame.number, raw=True))
-    except Exception as error:  # decoders raise whatever they like on damaged data
-        name = transfer_syntax(frame.header).name
-        raise ImageReadError(
-            f"{frame.path}: the pixels ({name}) cannot be decoded: {error}. "
-            "The file is damaged; copy or send it again, or take it out of the folder."
-        ) from error
+class _Decoder:
+    """Decodes compressed or deflated frames; a file of many frames is read once."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.dataset = pydicom.Dataset()
+
+    def __call__(self, frame: Frame) -> Stored:
+        try:
+            if frame.path != self.path:
+                self.dataset = pydicom.dcmread(frame.path, force=True)
+                self.path = frame.path
+            return np.asarray(pixel_array(self.dataset, index=frame.number, raw=True))
+        except Exception as error:  # decoders raise whatever they like on damaged data
+            raise _undecodable(frame.path, f"{error}") from error
 
 
-def _whole(path: Path) -> pydicom.Dataset:
-    return pydicom.dcmread(path, force=True)
+def _undecodable(path: Path, why: str) -> ImageReadError:
+    return ImageReadError(
+        f"{path}: the pixels cannot be decoded: {why}. "
+        "The file is damaged; copy or send it again, or take it out of the folder."
+    )
 
 
-def _with_padding_as_air(
-    frame: Frame, stored: NDArray[np.generic]
-) -> tuple[NDArray[np.generic], float, float]:
-    """Stored numbers, slope and intercept; for CT, declared padding becomes air."""
-    slope, intercept = frame.rescale
+def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored) -> None:
+    """Slice `k` as values; in CT, declared padding becomes air."""
+    if stored.shape != (frame.pixels.rows, frame.pixels.columns):
+        size = f"{frame.pixels.rows} × {frame.pixels.columns}"
+        raise _undecodable(frame.path, f"they have shape {stored.shape} where {size} is declared")
+    slope, intercept = frame.rescale or (1.0, 0.0)
     padding = frame.pixels.padding
-    if padding is None or frame.header.get("Modality") != "CT":
-        return stored, slope, intercept
-    low, high = padding
-    empty = (stored >= low) & (stored <= high)
-    if not empty.any():
-        return stored, slope, intercept
-    values = stored.astype(np.float64) * slope + intercept
-    values[empty] = AIR_HU
-    if np.array_equal(values, np.rint(values)) and abs(values).max() < 2**15:
-        return values.astype(np.int16), 1.0, 0.0
-    return values, 1.0, 0.0
+    if padding is not None and frame.header.get("Modality") == "CT":
+        empty = (stored >= padding[0]) & (stored <= padding[1])
+        if empty.any():
+            values = stored * slope + intercept
+            values[empty] = AIR_HU
+            buffer.put(k, values)
+            return
+    buffer.put(k, stored, slope, intercept)

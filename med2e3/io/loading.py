@@ -1,14 +1,11 @@
-"""From a path to a volume: which reader takes it, and which of several series opens."""
+"""From a path to a volume: one look at what is there, then the series that was chosen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from med2e3.errors import ImageReadError
-from med2e3.io import nifti, npy
-from med2e3.io.dicom import find_dicom
-from med2e3.io.dicom_headers import is_dicom
+from med2e3.io.finding import find
 from med2e3.io.series import Findings, SeriesSummary, choose, listing
 from med2e3.io.watch import IsCancelled, Progress, Watch
 from med2e3.volume import Volume
@@ -45,7 +42,7 @@ def open_place(
     path: str | Path, *, progress: Progress | None = None, cancelled: IsCancelled | None = None
 ) -> Place:
     """Look at all headers at `path` and read no pixels. Raises `ImageReadError` or `Cancelled`."""
-    return Place(Path(path), _find(Path(path), Watch(progress, cancelled)))
+    return Place(Path(path), find(Path(path), Watch(progress, cancelled)))
 
 
 def load_volume(
@@ -56,7 +53,7 @@ def load_volume(
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Volume:
-    """The volume at `path`: a DICOM folder or file, NIfTI, or .npy.
+    """The volume at `path`: a DICOM folder or file, DICOMDIR, ZIP, NIfTI, NRRD, MetaImage, .npy.
 
     Of several series the largest CT volume opens and a warning names the others; `series` picks by
     SeriesInstanceUID, series number, 1-based place in `list_series` ("#2" is always a place), or a
@@ -64,7 +61,7 @@ def load_volume(
     Raises `ImageReadError`, `GeometryError`, `SeriesChoiceError` or `Cancelled`.
     """
     watch = Watch(progress, cancelled)
-    place = Place(Path(path), _find(Path(path), watch.stage(0.0, SCAN_SHARE)))
+    place = Place(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
     chosen = place.choose(series)
     volume = place.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
     others = [] if series is not None else [s for s in place.series if s is not chosen]
@@ -83,29 +80,3 @@ def list_series(
 
 def _others_note(chosen: SeriesSummary, others: list[SeriesSummary]) -> str:
     return f"{chosen.label} is open. Also here: {listing(others)}."
-
-
-def _find(path: Path, watch: Watch) -> Findings:
-    if not path.exists():
-        raise ImageReadError(f"There is no file or folder {path}. Check the path.")
-    if path.is_dir():
-        return _find_in_folder(path, watch)
-    name = path.name.lower()
-    if name.endswith(nifti.ENDINGS):
-        return nifti.find_nifti(path)
-    if name.endswith(npy.ENDINGS):
-        return npy.find_npy(path)
-    if is_dicom(path):
-        return find_dicom(sorted(p for p in path.parent.iterdir() if p.is_file()), watch)
-    raise ImageReadError(
-        f"{path} is not DICOM, and its name ends in no other format that can be read "
-        "(.nii, .nii.gz, .npy). Open a DICOM folder or one of these."
-    )
-
-
-def _find_in_folder(path: Path, watch: Watch) -> Findings:
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    findings = find_dicom(files, watch)
-    if not findings.series:
-        raise ImageReadError(f"No image in {path} ({len(files)} files). Open a folder with DICOM.")
-    return findings

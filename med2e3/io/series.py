@@ -56,10 +56,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Findings:
-    """All series in one place, with sentences about what else was there."""
+    """All series in one place, with sentences about what else was there.
+
+    `holds` is kept alive with them: unpacked files, for example.
+    """
 
     series: tuple[Found, ...]
     notes: tuple[str, ...] = ()
+    holds: object = None
 
 
 def some_names(names: Sequence[str]) -> str:

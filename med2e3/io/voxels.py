@@ -65,6 +65,11 @@ class VoxelBuffer:
         return self._values
 
 
+def middle_out(count: int) -> list[int]:
+    """0 … count − 1 by distance from the middle: a viewer shows the middle slice first."""
+    return sorted(range(count), key=lambda k: abs(k - count // 2))
+
+
 def _fits(values: NDArray[np.float64]) -> bool:
     return bool(
         values.min() >= _LIMITS.min

@@ -1,0 +1,57 @@
+"""ZIP archives, unpacked for as long as somebody needs their files. Knows no image formats."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+import zipfile
+from pathlib import Path
+
+from med2e3.errors import ImageReadError, ResourceError
+from med2e3.io.watch import Watch
+
+ENDINGS = (".zip",)
+
+#: Left free on the disk after unpacking, so that nothing else fails for want of it.
+DISK_RESERVE = 256 * 1024**2
+
+
+class Unpacked:
+    """The files of an archive in a folder of their own, which goes when this object goes."""
+
+    def __init__(self, path: Path, watch: Watch) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="med2e3-"))
+        self._goes = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        try:
+            _unpack(path, self.folder, watch)
+        except BaseException:
+            self._goes()
+            raise
+
+
+def _unpack(path: Path, folder: Path, watch: Watch) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            need = sum(m.file_size for m in members) + DISK_RESERVE
+            free = shutil.disk_usage(folder).free
+            if need > free:
+                raise ResourceError(
+                    f"{path} needs {need / 1e9:.1f} GB of disk to be unpacked, and "
+                    f"{free / 1e9:.1f} GB are free in {folder.parent}. Make room, or unpack it "
+                    "elsewhere and open the folder."
+                )
+            for k, member in enumerate(members):
+                watch.step(k / len(members), "Unpacking")
+                archive.extract(member, folder)  # leaves out "..", drives and leading slashes
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        raise ImageReadError(
+            f"{path} cannot be unpacked: {error}. Copy or download the archive again, or unpack it "
+            "with another program and open the folder."
+        ) from error
+    except RuntimeError as error:  # zipfile's word for "encrypted"
+        raise ImageReadError(
+            f"{path} is protected by a password. Unpack it with another program, then open the "
+            "folder."
+        ) from error

@@ -1,0 +1,154 @@
+"""Which reader takes a path: folders, single files, archives, media with a DICOMDIR."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pydicom
+
+from med2e3.errors import ImageReadError, InputError
+from med2e3.io import archive, metaimage, nifti, npy, nrrd
+from med2e3.io.dicom import find_dicom
+from med2e3.io.dicom_headers import is_dicom, read_header
+from med2e3.io.series import Findings, Found, counted, some_names
+from med2e3.io.watch import Watch
+
+#: Readers of files that hold one volume, by how their names end.
+READERS: dict[tuple[str, ...], Callable[[Path], Findings]] = {
+    nifti.ENDINGS: nifti.find_nifti,
+    nrrd.ENDINGS: nrrd.find_nrrd,
+    metaimage.ENDINGS: metaimage.find_metaimage,
+    npy.ENDINGS: npy.find_npy,
+}
+
+#: What operating systems leave in folders; not worth a word.
+LITTER = ("thumbs.db", "desktop.ini")
+
+#: Share of the looking that unpacks, where there is an archive.
+UNPACKING_SHARE = 0.6
+
+
+def find(path: Path, watch: Watch) -> Findings:
+    """Every series at `path`. Raises `ImageReadError` if there is none, or `Cancelled`."""
+    try:
+        return _find(path, watch)
+    except OSError as error:
+        raise ImageReadError(
+            f"{path} cannot be opened: {error.strerror or error}. Check the path and the rights."
+        ) from error
+
+
+def _find(path: Path, watch: Watch) -> Findings:
+    if not path.exists():
+        raise ImageReadError(f"There is no file or folder {path}. Check the path.")
+    if path.is_dir():
+        return _find_in_folder(path, watch)
+    name = path.name.lower()
+    if name.endswith(archive.ENDINGS):
+        return _find_in_archive(path, watch)
+    reader = _reader(path)
+    if reader is not None:
+        return reader(path)
+    if is_dicom(path):
+        header = read_header(path)
+        if header is not None and header.is_directory:
+            return _find_on_medium(path, watch)
+        return _find_series_of(path, watch)
+    raise ImageReadError(
+        f"{path} is not a DICOM file, and its name does not end as those of other volumes do "
+        f"({', '.join(e for endings in READERS for e in endings)}, .zip). "
+        "Open a folder of DICOM files, or one of these."
+    )
+
+
+def _reader(path: Path) -> Callable[[Path], Findings] | None:
+    name = path.name.lower()
+    return next((read for endings, read in READERS.items() if name.endswith(endings)), None)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below `folder`; folders that may not be read are passed over."""
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower() not in LITTER:
+                yield Path(where, name)
+
+
+def _find_in_folder(folder: Path, watch: Watch) -> Findings:
+    files = list(_files(folder))
+    if not files:
+        raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
+    volumes = [f for f in files if _reader(f) is not None]
+    findings = find_dicom([f for f in files if _reader(f) is None], watch)
+    if findings.series:
+        if not volumes:
+            return findings
+        names = some_names([f.name for f in volumes])
+        note = f"{counted(len(volumes), 'other file')} beside the DICOM files not opened: {names}."
+        return replace(findings, notes=(*findings.notes, note))
+    if volumes:
+        return _find_volumes(volumes)
+    raise ImageReadError(
+        f"There is no image in {folder}. {' '.join(findings.notes)} "
+        "Open a folder with the DICOM files of a study."
+    )
+
+
+def _find_volumes(paths: list[Path]) -> Findings:
+    """The volumes of a folder without DICOM; those that cannot be read are named in the notes."""
+    found: list[Found] = []
+    notes: list[str] = []
+    for path in paths:
+        reader = _reader(path)
+        try:
+            found.extend(reader(path).series if reader else ())
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            notes.append(str(error))
+    if not found:
+        raise ImageReadError(" ".join(notes))
+    return Findings(tuple(found), tuple(notes))
+
+
+def _find_series_of(path: Path, watch: Watch) -> Findings:
+    """The series that the DICOM file at `path` is of, from all files in its folder."""
+    read_header(path)  # says what is wrong with this very file, before its neighbours are read
+    siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and _reader(p) is None)
+    findings = find_dicom(siblings, watch)
+    mine = tuple(f for f in findings.series if path in f.summary.files)
+    count = sum(len(f.summary.files) for f in mine)
+    if count < 2:
+        return Findings(mine)
+    return Findings(
+        mine, (f"All {count} files of the series of {path.name} in its folder were opened.",)
+    )
+
+
+def _find_on_medium(directory: Path, watch: Watch) -> Findings:
+    """The files that a DICOMDIR lists, or all around it if its list is of another medium."""
+    listed = []
+    for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
+        parts = record.get("ReferencedFileID") or []
+        listed.append(directory.parent.joinpath(*([parts] if isinstance(parts, str) else parts)))
+    there = [path for path in listed if path.is_file()]
+    if not there:
+        return _find_in_folder(directory.parent, watch)
+    findings = find_dicom(there, watch)
+    missing = [path.name for path in listed if not path.exists()]
+    if not missing:
+        return findings
+    note = f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
+    return replace(findings, notes=(*findings.notes, note))
+
+
+def _find_in_archive(path: Path, watch: Watch) -> Findings:
+    unpacked = archive.Unpacked(path, watch.stage(0.0, UNPACKING_SHARE))
+    findings = _find_in_folder(unpacked.folder, watch.stage(UNPACKING_SHARE, 1.0))
+    # The files live as long as the findings; their paths mean nothing to anybody else.
+    series = tuple(replace(f, summary=replace(f.summary, files=())) for f in findings.series)
+    return replace(findings, series=series, holds=unpacked)

@@ -1,0 +1,62 @@
+"""NRRD files (3D Slicer) → volume. Knows nothing of other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from med2e3.geometry import Geometry
+from med2e3.io.plain import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.series import Findings
+
+ENDINGS = (".nrrd", ".nhdr")
+
+#: From a patient space that NRRD names to LPS: the signs of x, y and z.
+SPACES = {
+    "left-posterior-superior": (1.0, 1.0, 1.0),
+    "lps": (1.0, 1.0, 1.0),
+    "right-anterior-superior": (-1.0, -1.0, 1.0),
+    "ras": (-1.0, -1.0, 1.0),
+    "left-anterior-superior": (1.0, -1.0, 1.0),
+    "las": (1.0, -1.0, 1.0),
+}
+
+
+def find_nrrd(path: Path) -> Findings:
+    """The one volume of an NRRD file, from its header."""
+    import nrrd  # here: a DICOM study opens without it
+
+    try:
+        header = nrrd.read_header(str(path))
+        sizes = three_sizes(path, tuple(int(n) for n in header["sizes"]))
+        affine, warnings = _affine(header)
+    except (nrrd.NRRDError, *DAMAGE) as error:
+        raise unreadable(path, "NRRD", error) from error
+
+    def read() -> Any:
+        try:
+            return nrrd.read(str(path), index_order="C")[0]
+        except nrrd.NRRDError as error:
+            raise ValueError(str(error)) from error
+
+    shape = (sizes[2], sizes[1], sizes[0])
+    return Plain(path, Geometry(shape, affine), read, warnings=warnings).findings
+
+
+def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
+    """(slice, row, column) → LPS from a header whose axes are (column, row, slice)."""
+    signs = SPACES.get(str(header.get("space", "")).lower())
+    affine = np.eye(4)
+    if signs is None or "space directions" not in header:
+        spacing = np.asarray(header.get("spacings", (1.0, 1.0, 1.0)), dtype=float)[:3]
+        affine[:3, :3] = np.diag(np.where(np.isfinite(spacing), spacing, 1.0))[:, ::-1]
+        return affine, (
+            f"The file names no patient space (space: {header.get('space', 'none')}); axes along "
+            "the patient are assumed. Left and right may be swapped.",
+        )
+    directions = np.asarray(header["space directions"], dtype=float)[:3]
+    affine[:3, :3] = (directions * signs).T[:, ::-1]
+    affine[:3, 3] = np.asarray(header.get("space origin", (0, 0, 0)), dtype=float) * signs
+    return affine, ()

@@ -1,0 +1,115 @@
+"""Files that hold one array and, mostly, its geometry: what all such formats share.
+
+Knows nothing of any one format; each gives a `Plain`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.errors import ImageReadError
+from med2e3.geometry import Geometry
+from med2e3.io.series import Findings, Found, SeriesSummary, counted
+from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
+from med2e3.io.watch import Watch
+from med2e3.volume import AIR_HU, SeriesInfo, Volume
+
+#: What readers raise on files that end early or were damaged on the way.
+DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """One array in one file, as its header describes it.
+
+    `read` returns the stored numbers (slice, row, column); values are slope · stored + intercept.
+    """
+
+    path: Path
+    geometry: Geometry
+    read: Callable[[], NDArray[Any]]
+    slope: float = 1.0
+    intercept: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> Findings:
+        """The one series of the file."""
+        info = SeriesInfo(series_description=self.path.name)
+        shape = self.geometry.shape
+        summary = SeriesSummary(info, shape[0], shape, files=(self.path,))
+        return Findings((Found(summary, lambda watch, _resample_gaps: self._load(info, watch)),))
+
+    def _load(self, info: SeriesInfo, watch: Watch) -> Volume:
+        watch.step(0.0, "Reading voxels")
+        try:
+            stored = np.asanyarray(self.read()).reshape(self.geometry.shape)
+        except DAMAGE as error:
+            raise ImageReadError(
+                f"{self.path}: the voxels end early or are damaged ({error}). "
+                "Copy or download the file again."
+            ) from error
+        buffer = VoxelBuffer(self.geometry.shape)
+
+        def volume(voxels: Voxels) -> Volume:
+            return Volume(voxels, self.geometry, info, warnings=self._warnings(buffer.replaced))
+
+        for done, k in enumerate(middle_out(len(stored))):
+            watch.step(done / len(stored), "Reading voxels")
+            buffer.put(k, stored[k], self.slope, self.intercept)
+            if done == 0 and watch.first_look is not None:
+                watch.first_look(volume(buffer.values))
+        watch.step(1.0, "Reading voxels")
+        return volume(buffer.values)
+
+    def _warnings(self, replaced: int) -> tuple[str, ...]:
+        if not replaced:
+            return self.warnings
+        return (
+            *self.warnings,
+            f"{counted(replaced, 'voxel')} were not finite numbers (NaN or infinity) and became "
+            f"air ({AIR_HU} HU).",
+        )
+
+
+def three_sizes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The shape of the one volume in an array of `shape`, surplus axes of 1 at the end dropped.
+
+    Raises `ImageReadError` for a single image and for several volumes.
+    """
+    volumes = int(np.prod(shape[3:]))
+    if volumes > 1:
+        raise ImageReadError(
+            f"{path} has shape {shape}: {volumes} volumes in one file. "
+            "Split it along its last axis and open one of them."
+        )
+    if len(shape) < 3 or min(shape[:3]) < 2:
+        raise ImageReadError(
+            f"{path} has shape {shape}: that is one image, not a volume. "
+            "Open a file with at least two voxels along each of three axes."
+        )
+    return int(shape[0]), int(shape[1]), int(shape[2])
+
+
+def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
+    """Raise `ImageReadError` for colours, complex numbers and other things that are no values."""
+    if dtype.kind not in "biuf":
+        raise ImageReadError(
+            f"{path} holds voxels of type {dtype}, which are not single real numbers. "
+            "Export it as a grey-value volume."
+        )
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> ImageReadError:
+    """The one sentence for a header that cannot be understood."""
+    return ImageReadError(
+        f"{path} cannot be read as {kind}: {error}. "
+        "It is damaged or of another format; export or download it again."
+    )
