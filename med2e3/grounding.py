@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from med2e3.geometry import Float, Geometry
+from med2e3.model.m3d_lamed_processor import BOX_END, BOX_START
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
-
-#: The marks that enclose a box in an answer.
-BOX_START, BOX_END = "<bx_start>", "<bx_end>"
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _BOX = re.compile(

@@ -1,6 +1,16 @@
-"""Names of the 3D ViT's weights in published checkpoints, and ours. Knows nothing of files."""
+"""The 3D ViT in published checkpoints: its keys, and its sizes as its tensors show them.
+
+Knows nothing of files.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from med2e3.model.config import Vision3DConfig
 
 #: Published part of a key → ours; each key holds at most one of them (FACTS §A1).
 _PARTS = (
@@ -10,6 +20,10 @@ _PARTS = (
     (".mlp.linear", ".linear"),
 )
 
+#: Width of an attention head in the released encoders (768 / 12), which no tensor shows, and the
+#: number of heads of encoders too narrow for even one such head.
+HEAD_WIDTH, FEWEST_HEADS = 64, 4
+
 
 def native_vit_key(key: str) -> str:
     """The name in `Vision3DModel` of a published key, both without the encoder's prefix."""
@@ -17,3 +31,33 @@ def native_vit_key(key: str) -> str:
         if theirs in key:
             return key.replace(theirs, ours)
     return key
+
+
+def guessed_heads(width: int) -> int:
+    """Attention heads of an encoder whose config does not say how many it has."""
+    return width // HEAD_WIDTH or FEWEST_HEADS
+
+
+def vit_config(
+    weights: Mapping[str, Tensor], prefix: str, image_size: Sequence[int],
+    patch_size: Sequence[int], heads: int = 0,
+) -> Vision3DConfig:  # fmt: skip
+    """The sizes of an encoder whose tensors have our names below `prefix`.
+
+    Raises KeyError where a tensor that shows a size is missing.
+    """
+    width = int(weights[f"{prefix}norm.weight"].shape[0])
+    layers = {key.removeprefix(prefix).split(".")[1] for key in _blocks(weights, prefix)}
+    return Vision3DConfig(
+        image_size=list(image_size),
+        patch_size=list(patch_size),
+        hidden_size=width,
+        intermediate_size=int(weights[f"{prefix}blocks.0.linear1.weight"].shape[0]),
+        num_hidden_layers=len(layers),
+        num_attention_heads=heads or guessed_heads(width),
+        class_token=f"{prefix}class_token" in weights,
+    )
+
+
+def _blocks(weights: Mapping[str, Any], prefix: str) -> list[str]:
+    return [key for key in weights if key.startswith(f"{prefix}blocks.")]

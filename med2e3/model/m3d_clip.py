@@ -21,6 +21,9 @@ from med2e3.model.config import Vision3DConfig
 from med2e3.model.modeling import Med2E3PreTrainedModel
 from med2e3.model.vision3d import Vision3DModel
 
+#: The published volumes were windowed 8-bit exports; raw HU need a window (centre, width in HU).
+SOFT_TISSUE = (40.0, 400.0)
+
 #: The temperature 0.07 of CLIP, as a factor in the logarithm; published training starts from it.
 INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
 
@@ -42,9 +45,7 @@ class M3DClipConfig(PreTrainedConfig):  # type: ignore[misc]
     text_config: Any = None
     max_text_length: int = 512
     default_plane: str = ""
-    default_window: str = "window"
-    window_centre: float = 40.0
-    window_width: float = 400.0
+    default_window: list[float] | tuple[float, ...] | None = SOFT_TISSUE
 
     @property
     def grid_shape(self) -> tuple[int, int, int]:

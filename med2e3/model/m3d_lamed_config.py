@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from med2e3.model.config import TEXT_CONFIGS, Vision3DConfig
+from med2e3.model.m3d_clip import SOFT_TISSUE
 
 #: What each choice may be, by the exact names of the published configs; "" in `segmentation` is a
 #: model without masks.
@@ -69,9 +70,7 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
     box_end_id: int = 32013
     seg_token_id: int = 32014
     default_plane: str = ""
-    default_window: str = "window"
-    window_centre: float = 40.0
-    window_width: float = 400.0
+    default_window: list[float] | tuple[float, ...] | None = SOFT_TISSUE
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -123,8 +122,9 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
     @property
     def num_visual_tokens(self) -> int:
         """Rows of the prompt that stand for the volume."""
-        patches = math.prod(self.vision_config.patch_grid)
-        return patches // self.pool**3 if self.projector == "spp" else patches
+        patches: int = math.prod(self.vision_config.patch_grid)
+        averaged: int = self.pool**3 if self.projector == "spp" else 1
+        return patches // averaged
 
     @property
     def max_context(self) -> int:

@@ -19,6 +19,9 @@ from med2e3.model.prompts import IGNORE
 
 SETTINGS_FILE = "processor_config.json"
 
+#: The published tokens: one visual row, the marks around a box, and "here I drew a mask".
+IMAGE_PATCH, BOX_START, BOX_END, SEGMENT = "<im_patch>", "<bx_start>", "<bx_end>", "[SEG]"
+
 #: Opens the choices of a closed question in M3D-VQA. Published code puts a space between the image
 #: and such a question, and none in its quick start and before requests for a report.
 CHOICES_MARK = "Choices: A."
