@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
 from med2e3.model.config import IMAGE_TOKEN_ID, Med2E3Config
 from med2e3.model.prompts import (
     IGNORE,
+    IMAGE_PLACEHOLDER,
     TEMPLATES,
     Turn,
     encode_answered,
@@ -66,6 +67,17 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
             **settings,
         )
 
+    def with_template(self, template: str) -> Med2E3Processor:
+        """The same processor with another template."""
+        return type(self)(
+            self.tokenizer,
+            self.question_words,
+            template=template,
+            num_visual_tokens=self.num_visual_tokens,
+            image_token_id=self.image_token_id,
+            context_length=self.context_length,
+        )
+
     def prompt_ids(self, turns: Sequence[Turn], *, image: bool = True) -> list[int]:
         """Ids of a conversation, each placeholder as `num_visual_tokens` image tokens."""
         template = TEMPLATES[self.template]
@@ -87,9 +99,10 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
 
     def question_ids(self, question: str) -> list[int]:
         """Ids of the bare question, for the slice scores."""
+        bare = question.replace(IMAGE_PLACEHOLDER, "").strip()
         if self.question_words is not None:
-            return list(self.question_words(question)["input_ids"])
-        return list(self.tokenizer(question.strip(), add_special_tokens=False)["input_ids"])
+            return list(self.question_words(bare)["input_ids"])
+        return list(self.tokenizer(bare, add_special_tokens=False)["input_ids"])
 
     def __call__(
         self,
@@ -148,16 +161,22 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
         self.tokenizer.save_pretrained(folder)
         if self.question_words is not None:
             self.question_words.save_pretrained(folder / QUESTION_WORDS_FOLDER)
-        settings = {
+        path = folder / SETTINGS_FILE
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        return [str(path)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, without the tokenizers."""
+        return {
             "processor_class": type(self).__name__,
             "template": self.template,
             "num_visual_tokens": self.num_visual_tokens,
             "image_token_id": self.image_token_id,
             "context_length": self.context_length,
         }
-        path = folder / SETTINGS_FILE
-        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        return [str(path)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.to_dict()})"
 
     @classmethod
     def from_pretrained(
