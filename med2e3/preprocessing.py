@@ -195,7 +195,7 @@ def _range(volume: Volume, window: Window | None) -> tuple[float, float]:
     """Lowest value and width of what becomes 0..1."""
     if window is not None:
         return _checked(window).low, window.width
-    low, high = float(volume.voxels.min()), float(volume.voxels.max())
+    low, high = volume.value_range
     if not (math.isfinite(low) and math.isfinite(high)):
         raise PreprocessingError(
             "The volume holds values that are not finite numbers. Replace them (for CT by air, "
