@@ -87,6 +87,7 @@ class Assistant:
         self.turn_changed: Signal[[Turn]] = Signal()
         self.chosen_changed: Signal[[]] = Signal()
         self.input_changed: Signal[[]] = Signal()
+        self.volume_entered: Signal[[Volume | None]] = Signal()
         viewer.volume_changed.connect(self.chosen_changed.emit)
 
     # --- the model -------------------------------------------------------------------------
@@ -129,6 +130,7 @@ class Assistant:
         for turn in self.turns:
             turn.let_go()
         self.volume = volume
+        self.volume_entered.emit(volume)
         self.choose(None)
         self.turns_changed.emit()
 

@@ -49,7 +49,7 @@ class Target:
     """What to open: a place, and which series of it (None: the largest CT series)."""
 
     path: Path
-    series: SeriesSummary | None = None
+    series: SeriesSummary | str | None = None
     resample: bool = False
 
 

@@ -58,6 +58,8 @@ class Viewer:
         self.crosshair_mm: Float = np.zeros(3)
         self.window = Window(40, 400)
         self._opened_with = self.window
+        self._full_range: Window | None = None
+        self.unit = "HU"
         self.inverted = False
         self.tool = Tool.CROSSHAIR
         self.crosshair_visible = crosshair_visible
@@ -112,6 +114,7 @@ class Viewer:
         if volume is not None:
             self.window = self._opened_with = windows.initial(volume)
             self.inverted = False
+            self.unit = "HU" if windows.is_ct(volume) else "value"
             self.crosshair_mm = volume.geometry.centre_mm
             self._place()
         self.volume_changed.emit()
@@ -183,6 +186,13 @@ class Viewer:
 
     # --- how -------------------------------------------------------------------------------
 
+    @property
+    def preset(self) -> str:
+        """The preset in use, or an empty string."""
+        if self.window == self._full_range:
+            return windows.FULL_RANGE
+        return windows.name_of(self.window)
+
     def set_window(self, window: Window) -> None:
         """Show all planes with this window."""
         self.window = window
@@ -190,8 +200,11 @@ class Viewer:
 
     def use_preset(self, name: str) -> None:
         """Show all planes with a preset of `windows.PRESETS`."""
-        if self.volume is not None:
-            self.set_window(windows.preset(name, self.volume))
+        if self.volume is None or (name == windows.FULL_RANGE and self.previewing):
+            return
+        window = windows.preset(name, self.volume)
+        self._full_range = window if name == windows.FULL_RANGE else None
+        self.set_window(window)
 
     def drag_window(self, dx: float, dy: float) -> None:
         """Change the window by a mouse movement in pixels."""

@@ -33,15 +33,19 @@ def full_range(volume: Volume) -> Window:
     return Window((low + high) / 2, max(high - low, 1e-6))
 
 
+def is_ct(volume: Volume) -> bool:
+    """Whether values are Hounsfield units: the file says CT, or values of air occur."""
+    return volume.info.modality == "CT" or float(_sample(volume).min()) < CT_AIR_BELOW
+
+
 def initial(volume: Volume) -> Window:
     """The window that the file asks for; else soft tissue for CT; else the middle 98 %."""
     for window in volume.info.windows:
         if math.isfinite(window.centre) and window.width >= 1:
             return window
-    sample = _sample(volume)
-    if volume.info.modality == "CT" or float(sample.min()) < CT_AIR_BELOW:
+    if is_ct(volume):
         return WINDOWS["soft tissue"]
-    low, high = (float(v) for v in np.percentile(sample.astype(np.float64), (1, 99)))
+    low, high = (float(v) for v in np.percentile(_sample(volume).astype(np.float64), (1, 99)))
     return Window((low + high) / 2, max(high - low, 1e-6))
 
 

@@ -1,0 +1,191 @@
+"""The composition root: builds everything, wires it, and runs the one event loop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import qasync
+from PySide6.QtCore import QtMsgType, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
+
+from app.paths import settings_file
+from app.services.errors import explain
+from app.services.files import TextFiles
+from app.services.jobs import Jobs
+from app.services.model_host import LoadModel, ModelHost
+from app.services.studies import Studies
+from app.settings import Settings
+from app.viewmodels.assistant import Assistant
+from app.viewmodels.notices import Notices
+from app.viewmodels.report import Report
+from app.viewmodels.study import Study, Target
+from app.viewmodels.tasks import Tasks
+from app.viewmodels.viewer import Viewer
+from app.viewmodels.work import Failed
+from app.viewmodels.workspace import Workspace
+from app.views import theme
+from app.views.main_window import MainWindow
+from med2e3.resources import resources_root
+
+#: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
+#: the default of 5 ms the window waits that long at each turn while the model runs beside it.
+SWITCH_INTERVAL = 0.001
+
+#: What Qt's own log says that helps nobody: platforms without a window manager cannot do this.
+QT_NOISE = ("propagateSizeHints",)
+
+
+class Exporter:
+    """Saves exported texts; a failure becomes a notice."""
+
+    def __init__(self, files: TextFiles, tasks: Tasks, notices: Notices) -> None:
+        self._files = files
+        self._tasks = tasks
+        self._notices = notices
+
+    def start(self, path: Path, text: str) -> None:
+        """Write a file without waiting for it."""
+        self._tasks.start(self._save(path, text))
+
+    async def _save(self, path: Path, text: str) -> None:
+        outcome = await self._files.save(path, text)
+        if isinstance(outcome, Failed):
+            self._notices.show(explain(outcome.error))
+
+
+class Application:
+    """The wired parts of one run; `close` ends all of them."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        load_model: LoadModel | None = None,
+    ) -> None:
+        self.jobs = Jobs(loop)
+        notices = Notices()
+        tasks = Tasks(lambda error: notices.show(explain(error)))
+        values = settings.values
+        viewer = Viewer(crosshair_visible=values.crosshair, corner_text=values.corner_text)
+        assistant = Assistant(viewer, ModelHost(self.jobs, load_model), tasks, explain)
+        study = Study(Studies(self.jobs), (viewer, assistant), notices, settings, tasks, explain)
+        report = Report()
+        assistant.turn_changed.connect(report.follow)
+        assistant.volume_entered.connect(report.enter)
+        self.workspace = Workspace(
+            viewer,
+            assistant,
+            study,
+            report,
+            notices,
+            settings,
+            tasks,
+            Exporter(TextFiles(self.jobs), tasks, notices),
+            resources_root() / "demo-study",
+        )
+        self.window = MainWindow(self.workspace)
+
+    async def close(self) -> bool:
+        """Stop the answer and all work; whether every thread has ended."""
+        self.workspace.assistant.stop()
+        self.workspace.study.cancel()
+        await self.workspace.tasks.close()
+        self.window.close()
+        self.window.deleteLater()
+        return self.jobs.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the viewer; the exit code of the process."""
+    options = _parser().parse_args(argv)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    if options.screenshot or options.benchmark:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    qt = _qt_application()
+    settings = Settings(None if options.screenshot or options.benchmark else settings_file())
+    theme.apply(qt, options.theme or settings.values.theme)
+    with qasync.QEventLoop(qt) as loop:
+        return int(loop.run_until_complete(_run(loop, settings, options)))
+
+
+async def _run(
+    loop: asyncio.AbstractEventLoop, settings: Settings, options: argparse.Namespace
+) -> int:
+    if options.benchmark:
+        from app.benchmark import run_benchmark
+
+        return await run_benchmark(loop, as_json=options.json)
+    application = Application(loop, settings)
+    try:
+        if options.screenshot:
+            from app.demo import take_screenshot
+
+            return await take_screenshot(application, options)
+        return await _run_window(application, options)
+    finally:
+        await application.close()
+
+
+async def _run_window(application: Application, options: argparse.Namespace) -> int:
+    closed = asyncio.Event()
+    application.window.closed.connect(closed.set)
+    application.window.show()
+    workspace = application.workspace
+    model = options.model or workspace.settings.values.model
+    if model:
+        workspace.tasks.start(workspace.assistant.load_model(model))
+    if options.demo:
+        from app.demo import run_demo
+
+        workspace.tasks.start(run_demo(application.workspace))
+    elif options.paths:
+        workspace.study.start(Target(options.paths[0], options.series))
+    await closed.wait()
+    return 0
+
+
+def _qt_application() -> QApplication:
+    qInstallMessageHandler(_qt_message)
+    QApplication.setApplicationName("Med-2E3 viewer")
+    existing = QApplication.instance()
+    qt = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
+    qt.setQuitOnLastWindowClosed(False)
+    return qt
+
+
+def _qt_message(kind: QtMsgType, context: object, message: str) -> None:
+    if not any(noise in message for noise in QT_NOISE):
+        print(f"Qt: {message}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="med2e3-viewer",
+        description="A CT viewer with a 3D medical language model inside.",
+    )
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="what to open: a folder or a file"
+    )
+    parser.add_argument("--series", help="which series: UID, number, or place in the list")
+    parser.add_argument("--model", help="name or folder of a model; empty: none")
+    parser.add_argument("--theme", choices=sorted(theme.THEMES), help="colours of the window")
+    parser.add_argument(
+        "--demo", action="store_true", help="open the demo study and ask the ready questions"
+    )
+    parser.add_argument(
+        "--screenshot",
+        type=Path,
+        metavar="FILE",
+        help="run the demo, save the window as a PNG, print the answers, and quit",
+    )
+    parser.add_argument("--size", default="1280x800", help="size of the screenshot, e.g. 1280x800")
+    parser.add_argument(
+        "--benchmark", action="store_true", help="measure loading, slice changes and stalls"
+    )
+    parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
+    return parser

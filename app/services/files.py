@@ -1,0 +1,26 @@
+"""Writes small text files on the worker for files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.services.jobs import Context, Jobs, Lane
+from app.viewmodels.work import Job
+
+
+class TextFiles:
+    """Where exports go."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    def save(self, path: Path, text: str) -> Job[Path]:
+        """Write `text`, replacing the file whole or not at all."""
+
+        def work(context: Context) -> Path:
+            draft = path.with_name(f".{path.name}.part")
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+            return path
+
+        return self._jobs.start(Lane.FILES, work)

@@ -1,0 +1,72 @@
+"""Every command with its keys, in one table: menus, tooltips and the help overlay read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.viewmodels.windows import PRESETS
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a key or button does; `keys` in Qt's portable spelling."""
+
+    name: str
+    title: str
+    keys: tuple[str, ...]
+    group: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("open_files", "Open a file or ZIP…", ("Ctrl+O",), "Study"),
+    Command("open_folder", "Open a folder…", ("Ctrl+Shift+O",), "Study"),
+    Command("open_demo", "Open the demo study", ("Ctrl+D",), "Study"),
+    Command("crosshair_tool", "Crosshair tool", ("C",), "Tools"),
+    Command("window_tool", "Window/level tool", ("W",), "Tools"),
+    Command("zoom_tool", "Zoom tool", ("Z",), "Tools"),
+    Command("pan_tool", "Pan tool", ("H",), "Tools"),
+    *(
+        Command(f"preset:{name}", f"Window: {name}", (str(k),), "Window/level")
+        for k, name in enumerate(PRESETS, start=1)
+    ),
+    Command("invert", "Invert black and white", ("I",), "Window/level"),
+    Command("reset", "Reset zoom, pan and window", ("R",), "View"),
+    Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
+    Command("toggle_text", "Show or hide corner text", ("T",), "View"),
+    Command("maximise", "Fill the centre with this plane, or show all", ("F",), "View"),
+    Command("previous_slice", "Previous slice", ("Up", "Left"), "Slices"),
+    Command("next_slice", "Next slice", ("Down", "Right"), "Slices"),
+    Command("back_ten", "Ten slices back", ("PgUp",), "Slices"),
+    Command("forward_ten", "Ten slices on", ("PgDown",), "Slices"),
+    Command("first_slice", "First slice", ("Home",), "Slices"),
+    Command("last_slice", "Last slice", ("End",), "Slices"),
+    Command("ask", "Go to the question box", ("Ctrl+L", "/"), "Assistant"),
+    Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant"),
+    Command("stop", "Stop the answer, or close this help", ("Esc",), "Assistant"),
+    Command("toggle_series", "Show or hide the series list", ("Ctrl+1",), "Window"),
+    Command("toggle_assistant", "Show or hide the assistant", ("Ctrl+2",), "Window"),
+    Command("theme", "Dark or light theme", ("Ctrl+Shift+T",), "Window"),
+    Command("help", "Keys and mouse", ("?", "F1"), "Window"),
+    Command("quit", "Quit", ("Ctrl+Q",), "Window"),
+)
+
+#: What the mouse does in a view, for the help overlay.
+MOUSE: tuple[tuple[str, str], ...] = (
+    ("Left drag", "what the chosen tool does"),
+    ("Shift + left drag", "window/level: right wider, down darker"),
+    ("Right drag", "zoom"),
+    ("Middle drag, Space + drag", "pan"),
+    ("Wheel", "scroll slices (Shift: ten at a time)"),
+    ("Ctrl + wheel", "zoom at the pointer"),
+    ("Double click", "fill the centre with this plane"),
+    ("Click on the score strip", "go to that band"),
+    ("Drop a file or folder", "open it"),
+)
+
+BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def tip(name: str) -> str:
+    """The title of a command with its first key, for a tooltip."""
+    command = BY_NAME[name]
+    return f"{command.title} ({command.keys[0]})" if command.keys else command.title

@@ -1,0 +1,38 @@
+"""All view-models of one window, so that views are handed one thing. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.settings import Settings
+from app.viewmodels.assistant import Assistant
+from app.viewmodels.notices import Notices
+from app.viewmodels.report import Report
+from app.viewmodels.study import Study
+from app.viewmodels.tasks import Tasks
+from app.viewmodels.viewer import Viewer
+
+
+class Exporter(Protocol):
+    """Where exported texts go."""
+
+    def start(self, path: Path, text: str) -> None:
+        """Write a file; a failure shows as a notice."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """The state behind the window."""
+
+    viewer: Viewer
+    assistant: Assistant
+    study: Study
+    report: Report
+    notices: Notices
+    settings: Settings
+    tasks: Tasks
+    exporter: Exporter
+    demo_study: Path

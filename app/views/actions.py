@@ -1,0 +1,76 @@
+"""The commands of `app.viewmodels.commands`, bound to what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.viewmodels.study import Target
+from app.viewmodels.viewer import Tool
+from app.viewmodels.windows import PRESETS
+from app.viewmodels.workspace import Workspace
+
+#: What the dialog for files lists; folders and everything else open by their content.
+FILE_TYPES = "Images (*.dcm *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.npy *.zip);;All files (*)"
+
+#: Slices that PgUp and PgDn go.
+PAGE = 10
+
+Actions = Mapping[str, Callable[[], object]]
+
+
+def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object]]:
+    """Every command of a plain kind; the window adds the ones about itself."""
+    viewer = workspace.viewer
+    return {
+        "open_files": lambda: _open_dialog(workspace, window, folder=False),
+        "open_folder": lambda: _open_dialog(workspace, window, folder=True),
+        "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
+        "crosshair_tool": lambda: viewer.choose_tool(Tool.CROSSHAIR),
+        "window_tool": lambda: viewer.choose_tool(Tool.WINDOW),
+        "zoom_tool": lambda: viewer.choose_tool(Tool.ZOOM),
+        "pan_tool": lambda: viewer.choose_tool(Tool.PAN),
+        **{f"preset:{name}": _preset(workspace, name) for name in PRESETS},
+        "invert": viewer.invert,
+        "reset": viewer.reset,
+        "toggle_crosshair": viewer.toggle_crosshair,
+        "toggle_text": viewer.toggle_corner_text,
+        "maximise": lambda: viewer.maximise(viewer.maximised or viewer.active),
+        "previous_slice": lambda: viewer.scroll(viewer.active, -1),
+        "next_slice": lambda: viewer.scroll(viewer.active, 1),
+        "back_ten": lambda: viewer.scroll(viewer.active, -PAGE),
+        "forward_ten": lambda: viewer.scroll(viewer.active, PAGE),
+        "first_slice": lambda: viewer.go_to_slice(viewer.active, 0),
+        "last_slice": lambda: viewer.go_to_slice(viewer.active, float("inf")),
+    }
+
+
+def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
+    return lambda: workspace.viewer.use_preset(name)
+
+
+def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFileDialog:
+    dialog = QFileDialog(window, "Open", workspace.settings.values.last_folder)
+    if folder:
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    else:
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilter(FILE_TYPES)
+    dialog.fileSelected.connect(lambda path: workspace.study.start(Target(Path(path))))
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+    return dialog
+
+
+def choose_model(window: QWidget, chosen: Callable[[str], object]) -> QFileDialog:
+    """Ask for a folder with a model."""
+    dialog = QFileDialog(window, "Folder with a model")
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    dialog.fileSelected.connect(chosen)
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+    return dialog

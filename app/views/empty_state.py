@@ -1,0 +1,85 @@
+"""What stands in the centre while no study is open: what to drop here, and the demo study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from app.settings import Settings
+from app.viewmodels.study import Study, Target
+from app.views.icons import dress
+
+#: Recent places offered here; the menu has all of them.
+RECENT_SHOWN = 4
+
+
+class EmptyState(QWidget):
+    """An invitation, not a wizard."""
+
+    def __init__(
+        self, study: Study, settings: Settings, commands: dict[str, Callable[[], object]]
+    ) -> None:
+        super().__init__()
+        self._study = study
+        self._settings = settings
+        title = _line("Drop a CT study here", size=6)
+        formats = _line("a DICOM folder or ZIP, a NIfTI, NRRD, MHA or .npy file", dim=True)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        for name, label, symbol in (
+            ("open_folder", "Open folder…", "folder"),
+            ("open_files", "Open file…", "open"),
+            ("open_demo", "Open the demo study", "demo"),
+        ):
+            button = QPushButton(label)
+            dress(button, symbol)
+            button.setIconSize(QSize(18, 18))
+            button.setMinimumHeight(32)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, act=commands[name]: act())
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(2)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(10)
+        layout.addStretch(3)
+        layout.addWidget(title)
+        layout.addWidget(formats)
+        layout.addSpacing(8)
+        layout.addLayout(buttons)
+        layout.addSpacing(8)
+        layout.addLayout(self._recent)
+        layout.addStretch(4)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the recent places."""
+        while (item := self._recent.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.deleteLater()
+        for place in self._settings.values.recent[:RECENT_SHOWN]:
+            link = QPushButton(_shortened(place))
+            link.setToolTip(place)
+            link.setFlat(True)
+            link.clicked.connect(lambda _=False, p=place: self._study.start(Target(Path(p))))
+            self._recent.addWidget(link, 0, Qt.AlignmentFlag.AlignHCenter)
+
+
+def _line(text: str, *, size: int = 0, dim: bool = False) -> QLabel:
+    label = QLabel(text)
+    label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    label.setWordWrap(True)
+    label.setProperty("dim", dim)
+    font = label.font()
+    font.setPointSizeF(font.pointSizeF() + size)
+    label.setFont(font)
+    return label
+
+
+def _shortened(place: str) -> str:
+    path = Path(place)
+    return str(Path(*path.parts[-2:])) if len(path.parts) > 3 else place

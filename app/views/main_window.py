@@ -1,0 +1,207 @@
+"""The window: toolbar, bars, series, images, assistant, status line; keys, drops and closing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeyEvent,
+    QKeySequence,
+)
+from PySide6.QtWidgets import QApplication, QMainWindow, QSplitter, QVBoxLayout, QWidget
+
+from app.viewmodels.commands import COMMANDS, tip
+from app.viewmodels.signal import Signal
+from app.viewmodels.study import Target
+from app.viewmodels.workspace import Workspace
+from app.views import actions, theme
+from app.views.assistant_panel import AssistantPanel
+from app.views.bars import ErrorBar, LoadingBar, WarningBar
+from app.views.centre import Centre
+from app.views.empty_state import EmptyState
+from app.views.help_overlay import HelpOverlay
+from app.views.icons import dress_again
+from app.views.saving import Saver
+from app.views.series_panel import SeriesPanel
+from app.views.status import StatusLine
+from app.views.toolbar import ToolBar
+
+#: Keys of these groups reach the window only when no text or list takes them first.
+NAVIGATION = "Slices"
+
+#: First widths of series list, images and assistant, in logical pixels.
+WIDTHS = (190, 720, 370)
+
+
+class MainWindow(QMainWindow):
+    """Everything on the screen."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.closed: Signal[[]] = Signal()
+        self.setWindowTitle("Med-2E3 viewer")
+        self.setAcceptDrops(True)
+        self.commands = self._commands()
+        self.keys = {
+            key: self.commands[command.name]
+            for command in COMMANDS
+            if command.group == NAVIGATION
+            for key in command.keys
+        }
+        self.actions_by_name = self._actions()
+        self.addToolBar(ToolBar(workspace, self.actions_by_name))
+        saver = Saver(self, workspace.exporter.start)
+        self.series = SeriesPanel(workspace.study, workspace.viewer)
+        empty = EmptyState(workspace.study, workspace.settings, self.commands)
+        self.centre = Centre(workspace.viewer, workspace.assistant, empty)
+        self.assistant = AssistantPanel(
+            workspace.assistant, workspace.viewer, workspace.report, saver, self._model_actions()
+        )
+        self.errors = ErrorBar(workspace.notices)
+        self.warnings = WarningBar(workspace.viewer)
+        self.loading = LoadingBar(workspace.study)
+        self.splitter = self._lay_out()
+        self.setStatusBar(StatusLine(workspace.viewer))
+        self.help = HelpOverlay(self)
+        workspace.viewer.volume_changed.connect(self._title)
+        self._restore()
+
+    # --- building --------------------------------------------------------------------------
+
+    def _commands(self) -> dict[str, Callable[[], object]]:
+        return {
+            **actions.bind(self.workspace, self),
+            "ask": lambda: self.assistant.ask_box.line.setFocus(),
+            "draft_report": lambda: self.assistant.ask_box.ask_report(),
+            "stop": self._escape,
+            "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),
+            "toggle_assistant": lambda: self.assistant.setVisible(not self.assistant.isVisible()),
+            "theme": self.swap_theme,
+            "help": lambda: self.help.toggle(),
+            "quit": self.close,
+        }
+
+    def _actions(self) -> dict[str, QAction]:
+        made = {}
+        for command in COMMANDS:
+            action = QAction(command.title, self)
+            action.setToolTip(tip(command.name))
+            action.triggered.connect(lambda _=False, act=self.commands[command.name]: act())
+            if command.group != NAVIGATION:
+                action.setShortcuts([QKeySequence(key) for key in command.keys])
+            self.addAction(action)
+            made[command.name] = action
+        return made
+
+    def _model_actions(self) -> dict[str, Callable[[], object]]:
+        return {
+            "Demo model": lambda: self.load_model("demo"),
+            "Model from a folder…": lambda: actions.choose_model(self, self.load_model),
+        }
+
+    def _lay_out(self) -> QSplitter:
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        for panel in (self.series, self.centre, self.assistant):
+            splitter.addWidget(panel)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes(WIDTHS)
+        splitter.setChildrenCollapsible(False)
+        splitter.setHandleWidth(3)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for part in (self.errors, self.loading, self.warnings):
+            column.addWidget(part)
+        column.addWidget(splitter, 1)
+        self.setCentralWidget(body)
+        return splitter
+
+    def _title(self) -> None:
+        volume = self.workspace.viewer.volume
+        self.setWindowTitle(f"{volume.name} — Med-2E3 viewer" if volume else "Med-2E3 viewer")
+
+    # --- commands of the window ------------------------------------------------------------
+
+    def load_model(self, name: str) -> None:
+        """Load a model by name or folder and remember it."""
+        settings = self.workspace.settings
+        settings.values.model = name
+        settings.save()
+        self.workspace.tasks.start(self.workspace.assistant.load_model(name))
+
+    def swap_theme(self) -> None:
+        """From dark to light and back."""
+        settings = self.workspace.settings
+        settings.values.theme = "light" if settings.values.theme == "dark" else "dark"
+        settings.save()
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        theme.apply(application, settings.values.theme)
+        dress_again(self)
+
+    def _escape(self) -> None:
+        if self.help.isVisible():
+            self.help.hide()
+        else:
+            self.workspace.assistant.stop()
+
+    # --- events ----------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Keys that no text or list took: slices of the active plane, and Space for panning."""
+        if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
+            self.workspace.viewer.hold_space(True)
+        elif (key := QKeySequence(event.key()).toString()) in self.keys:
+            self.keys[key]()
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Space no longer pans."""
+        if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
+            self.workspace.viewer.hold_space(False)
+        else:
+            super().keyReleaseEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Files and folders of this computer are welcome."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        places = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if places:
+            event.acceptProposedAction()
+            self.workspace.study.start(Target(Path(places[0])))
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Remember the window; whoever runs the loop ends it."""
+        values = self.workspace.settings.values
+        values.window_geometry = _text(self.saveGeometry())
+        values.splitters = _text(self.splitter.saveState())
+        values.crosshair = self.workspace.viewer.crosshair_visible
+        values.corner_text = self.workspace.viewer.corner_text
+        self.workspace.settings.save()
+        self.closed.emit()
+        event.accept()
+
+    def _restore(self) -> None:
+        values = self.workspace.settings.values
+        self.resize(1280, 800)
+        if values.window_geometry:
+            self.restoreGeometry(QByteArray.fromBase64(values.window_geometry.encode()))
+        if values.splitters:
+            self.splitter.restoreState(QByteArray.fromBase64(values.splitters.encode()))
+
+
+def _text(data: QByteArray) -> str:
+    return bytes(data.toBase64().data()).decode()

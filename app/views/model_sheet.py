@@ -1,0 +1,173 @@
+"""What the model saw: its slices side by side, framed in the colour of their score.
+
+Click a slice: the view of its plane goes there. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QEvent, QRectF, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+
+from app.rendering import colours
+from app.viewmodels.answers import Seen
+from app.viewmodels.assistant import Assistant
+from app.viewmodels.strip import Strip, strip_of
+from app.viewmodels.viewer import Viewer
+from app.views import theme
+
+#: Space around each slice, which holds its frame, in logical pixels.
+FRAME = 3.0
+
+EMPTY = "What the model saw\n\nThe slices that the model is given appear here with an answer."
+
+
+class ModelSheet(QWidget):
+    """The contact sheet with a line above it that says how the volume was given."""
+
+    def __init__(self, assistant: Assistant, viewer: Viewer) -> None:
+        super().__init__()
+        self._assistant = assistant
+        self.caption = QLabel()
+        self.caption.setWordWrap(True)
+        self.caption.setProperty("dim", True)
+        self.caption.setContentsMargins(8, 5, 8, 3)
+        self.tiles = Tiles(assistant, viewer)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.caption)
+        layout.addWidget(self.tiles, 1)
+        assistant.chosen_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the answer that is shown now."""
+        shown = self._assistant.shown
+        seen = shown.seen if shown is not None else None
+        self.caption.setVisible(seen is not None)
+        if seen is not None:
+            self.caption.setText(describe(seen))
+        self.tiles.refresh()
+
+
+def describe(seen: Seen) -> str:
+    """How the volume was given to the model, in one line."""
+    count, rows, columns = seen.slices.shape
+    total = seen.slice_count
+    stored = seen.volume.geometry.shape[0]
+    read = f"reads {stored - len(seen.unread)} of {stored} stored slices"
+    kept = "" if seen.crop_shape[0] == total else f", {total - seen.crop_shape[0]} cropped away"
+    return (
+        f"The model saw {count} {seen.plane} slices of {rows} × {columns} · "
+        f"{seen.describe_window()} · {read}{kept}"
+    )
+
+
+class Tiles(QWidget):
+    """The model's slices, as large as fits."""
+
+    def __init__(self, assistant: Assistant, viewer: Viewer) -> None:
+        super().__init__()
+        self._assistant = assistant
+        self._viewer = viewer
+        self._seen: Seen | None = None
+        self._strip: Strip | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(120, 100)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAccessibleName("Slices that the model was given")
+        viewer.slices_changed.connect(self.update)
+
+    def refresh(self) -> None:
+        """Take over the answer that is shown now."""
+        shown = self._assistant.shown
+        self._seen = shown.seen if shown is not None else None
+        self._strip = strip_of(shown)
+        known = self._seen is not None
+        self.setCursor(Qt.CursorShape.PointingHandCursor if known else Qt.CursorShape.ArrowCursor)
+        self.update()
+
+    def tile_rects(self) -> list[QRectF]:
+        """Where each model slice is drawn, with its frame, in true proportions."""
+        if self._seen is None:
+            return []
+        count, rows, columns = self._seen.slices.shape
+        _, row_mm, column_mm = self._seen.geometry.spacing_mm
+        shape = (columns * column_mm) / (rows * row_mm)
+        across, width = max(
+            ((n, self._tile_width(n, count, shape)) for n in range(1, count + 1)),
+            key=lambda choice: choice[1],
+        )
+        height = (width - 2 * FRAME) / shape + 2 * FRAME
+        left = (self.width() - across * width) / 2
+        return [
+            QRectF(left + (k % across) * width, (k // across) * height, width, height)
+            for k in range(count)
+        ]
+
+    def _tile_width(self, across: int, count: int, shape: float) -> float:
+        down = math.ceil(count / across)
+        by_height = (self.height() / down - 2 * FRAME) * shape + 2 * FRAME
+        return min(self.width() / across, by_height)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Slices, frames, and a white rim around the band that the view shows."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(theme.DARK.window))
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        if self._seen is None or self._strip is None:
+            painter.setPen(QColor(theme.DARK.dim))
+            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(self.rect().adjusted(24, 12, -24, -12), int(flags), EMPTY)
+        else:
+            here = self._band_here()
+            for k, rect in enumerate(self.tile_rects()):
+                self._paint_tile(painter, k, rect, k == here)
+        painter.end()
+
+    def _paint_tile(self, painter: QPainter, k: int, rect: QRectF, here: bool) -> None:
+        assert self._seen is not None
+        assert self._strip is not None
+        pixels = self._seen.slices[k]
+        rows, columns = pixels.shape
+        image = QImage(pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
+        painter.drawImage(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME), image)
+        times = self._strip.cells[k].times_uniform
+        colour = QColor(theme.DARK.line) if times is None else colours.score_colour(times)
+        painter.setPen(QPen(colour, FRAME - 1))
+        painter.drawRect(rect.adjusted(FRAME / 2, FRAME / 2, -FRAME / 2, -FRAME / 2))
+        if here:
+            painter.setPen(QPen(QColor(theme.DARK.accent), 1))
+            painter.drawRect(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME))
+
+    def _band_here(self) -> int | None:
+        assert self._seen is not None
+        assert self._strip is not None
+        state = self._viewer.planes.get(self._seen.plane)
+        if state is None:
+            return None
+        cell = self._strip.at(self._strip.fraction_of(state.slice_index))
+        return None if cell is None else cell.model_slice
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Bring the view to the slice."""
+        k = self._tile_at(event.position().x(), event.position().y())
+        if k is not None and self._seen is not None:
+            self._viewer.go_to_slice(self._seen.plane, self._seen.centre_slice(k))
+
+    def event(self, event: QEvent) -> bool:
+        """The tooltip of the slice under the mouse."""
+        if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
+            k = self._tile_at(event.pos().x(), event.pos().y())
+            known = k is not None and self._strip is not None
+            tip = self._strip.cells[k].tip if known and self._strip and k is not None else ""
+            QToolTip.showText(event.globalPos(), tip, self)
+            return True
+        return super().event(event)
+
+    def _tile_at(self, x: float, y: float) -> int | None:
+        rects = self.tile_rects()
+        return next((k for k, rect in enumerate(rects) if rect.contains(x, y)), None)

@@ -1,0 +1,80 @@
+"""The draft report beside the images: text to correct, plainly marked as an unsigned draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.viewmodels.report import Report
+from app.views.saving import Saver
+
+
+class ReportTab(QWidget):
+    """Edits the `Report`."""
+
+    def __init__(self, report: Report, saver: Saver) -> None:
+        super().__init__()
+        self._report = report
+        self.mark = QLabel("DRAFT")
+        self.mark.setProperty("warning", True)
+        self.mark.setProperty("heading", True)
+        self.author = QLabel()
+        self.author.setProperty("dim", True)
+        self.editor = QPlainTextEdit()
+        self.editor.setPlaceholderText(
+            "“Draft report” writes here. Correct the text against the images before it is used."
+        )
+        self.editor.setMinimumHeight(60)
+        self.editor.textChanged.connect(lambda: report.edit(self.editor.toPlainText()))
+        self.copy = _push("Copy", lambda: QGuiApplication.clipboard().setText(report.export()))
+        self.save = _push("Save…", lambda: saver.ask("draft-report.txt", report.export()))
+        self.offer = self._offer()
+        head = QHBoxLayout()
+        for widget, stretch in ((self.mark, 0), (self.author, 1), (self.copy, 0), (self.save, 0)):
+            head.addWidget(widget, stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 10, 10)
+        layout.setSpacing(6)
+        layout.addLayout(head)
+        layout.addWidget(self.offer)
+        layout.addWidget(self.editor, 1)
+        report.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the report as it stands."""
+        if self.editor.toPlainText() != self._report.text:
+            self.editor.setPlainText(self._report.text)
+        self.author.setText(self._report.author)
+        self.mark.setVisible(bool(self._report.text))
+        self.copy.setEnabled(bool(self._report.text))
+        self.save.setEnabled(bool(self._report.text))
+        self.offer.setVisible(self._report.offered is not None)
+
+    def _offer(self) -> QFrame:
+        frame = QFrame()
+        frame.setProperty("bar", "notice")
+        row = QHBoxLayout(frame)
+        row.setContentsMargins(8, 4, 4, 4)
+        row.addWidget(QLabel("A new draft is ready; yours was edited."), 1)
+        row.addWidget(_push("Replace mine", self._report.accept))
+        row.addWidget(_push("Keep mine", self._report.decline))
+        return frame
+
+
+def _push(label: str, act: Callable[[], object]) -> QPushButton:
+    button = QPushButton(label)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    button.clicked.connect(lambda: act())
+    return button

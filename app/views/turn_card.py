@@ -1,0 +1,123 @@
+"""One question and its answer in the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QGuiApplication, QMouseEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from app.viewmodels import numbers
+from app.viewmodels.answers import Turn, TurnState
+from app.viewmodels.assistant import Assistant
+from app.viewmodels.strip import BandCell, strip_of
+from app.views.icons import dress
+from app.views.score_bars import ScoreBars
+
+#: Why an answer ended, in words; an answer that came to its own end needs none.
+REASONS = {"length": "cut off at the longest length", "cancelled": "stopped"}
+
+
+class TurnCard(QFrame):
+    """Shows a turn as it grows; a click shows its scores beside the images."""
+
+    def __init__(
+        self, turn: Turn, assistant: Assistant, jump: Callable[[Turn, BandCell], object]
+    ) -> None:
+        super().__init__()
+        self.turn = turn
+        self._assistant = assistant
+        self.setProperty("card", True)
+        self.question = _text(turn.question, heading=True)
+        self.answer = _text("")
+        self.status = _text("", dim=True)
+        self.bars = ScoreBars(lambda cell: jump(turn, cell), compact=True)
+        self.copy = _button("copy", "Copy the answer")
+        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(turn.text))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 8, 6)
+        layout.setSpacing(4)
+        for widget in (self.question, self.answer, self.bars):
+            layout.addWidget(widget)
+        foot = QHBoxLayout()
+        foot.addWidget(self.status, 1)
+        foot.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignBottom)
+        layout.addLayout(foot)
+        for label in (self.question, self.answer, self.status):
+            label.installEventFilter(self)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what has arrived of the answer."""
+        turn = self.turn
+        self.answer.setText(turn.text + (" ▍" if turn.state is TurnState.STREAMING else ""))
+        self.answer.setVisible(bool(turn.text) or turn.state is TurnState.STREAMING)
+        self.bars.show_strip(strip_of(turn) if turn.scores is not None else None)
+        failed = turn.state is TurnState.FAILED
+        self.status.setProperty("error", failed)
+        self.status.setProperty("dim", not failed)
+        self.status.setText(status_of(turn))
+        self.copy.setVisible(bool(turn.text) and not turn.running)
+        self.setProperty("chosen", turn is self._assistant.shown)
+        for widget in (self, self.status):
+            widget.style().unpolish(widget)
+            widget.style().polish(widget)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A click on the text, which takes it for selecting, counts as one on the card."""
+        if event.type() is QEvent.Type.MouseButtonPress:
+            self._assistant.choose(self.turn)
+        return super().eventFilter(watched, event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Show this answer's scores."""
+        self._assistant.choose(self.turn)
+
+
+def status_of(turn: Turn) -> str:
+    """What is going on, or how the answer came about and where its weight lies."""
+    if turn.state is TurnState.WAITING:
+        return f"{turn.doing} …"
+    if turn.state is TurnState.FAILED:
+        return turn.message.sentence if turn.message is not None else "failed"
+    lines = [" · ".join(filter(None, (_given(turn), _end(turn))))]
+    if turn.scores is not None:
+        best = turn.scores.top(1)[0]
+        axis = numbers.axis_of(turn.seen.plane) + " " if turn.seen is not None else ""
+        place = numbers.mm_range(best.band.from_mm, best.band.to_mm)
+        slices = numbers.slice_range(*best.band.view_slices)
+        lines.append(f"top: {axis}{place}, {slices} · {numbers.times(best.times_uniform)}")
+    return "\n".join(filter(None, lines))
+
+
+def _given(turn: Turn) -> str:
+    if turn.seen is None:
+        return f"about {turn.volume_name}" if turn.volume is None else ""
+    return f"{turn.seen.plane} · {turn.seen.describe_window()}"
+
+
+def _end(turn: Turn) -> str:
+    if turn.state is TurnState.STREAMING:
+        return ""
+    words = "stopped" if turn.state is TurnState.STOPPED else REASONS.get(turn.reason, "")
+    return " · ".join(filter(None, (f"{turn.seconds:.1f} s" if turn.seconds else "", words)))
+
+
+def _text(text: str, *, heading: bool = False, dim: bool = False) -> QLabel:
+    label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setProperty("heading", heading)
+    label.setProperty("dim", dim)
+    return label
+
+
+def _button(name: str, tip: str, parent: QWidget | None = None) -> QToolButton:
+    button = QToolButton(parent)
+    dress(button, name, "dim")
+    button.setToolTip(tip)
+    button.setAutoRaise(True)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button
