@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from med2e3.errors import GapError, GeometryError, ImageReadError
@@ -75,8 +74,9 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     if geometry.is_tilted or not even:
         return _resampled(stack, plan(place, summary.shape, summary.label, even), watch)
     look = watch.first_look
-    first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry, ()))
-    return _volume(stack, read_voxels(stack.frames, watch, first_look), geometry)
+    first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
+    voxels = read_voxels(stack.frames, watch, first_look)
+    return _volume(stack, voxels, geometry).with_warnings(*_value_notes(stack, voxels))
 
 
 def _is_even(place: Places, label: str, resample_gaps: bool) -> bool:
@@ -92,24 +92,21 @@ def _is_even(place: Places, label: str, resample_gaps: bool) -> bool:
 def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
     voxels = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
     fill = AIR_HU if stack.summary.info.modality == "CT" else float(voxels.min())
-    acquired = _value_notes(stack, voxels)
+    notes = (*_value_notes(stack, voxels), *plan.notes)
     voxels = carry_out(plan, voxels, fill, watch.stage(READING_SHARE, 1.0))
-    volume = _volume(stack, voxels, plan.geometry, acquired)
-    if not plan.keeps_slices:
-        volume = replace(volume, slice_uids=())
-    return volume.with_warnings(*plan.notes)
+    return _volume(stack, voxels, plan.geometry, plan.keeps_slices).with_warnings(*notes)
 
 
 def _volume(
-    stack: Stack, voxels: Voxels, geometry: Geometry, notes: Sequence[str] | None = None
+    stack: Stack, voxels: Voxels, geometry: Geometry, slices_are_acquired: bool = True
 ) -> Volume:
     uids = tuple(f.uid for f in stack.frames)
     return Volume(
         voxels=voxels,
         geometry=geometry,
         info=stack.summary.info,
-        slice_uids=uids if all(uids) else (),
-        warnings=(*stack.notes, *(_value_notes(stack, voxels) if notes is None else notes)),
+        slice_uids=uids if slices_are_acquired and all(uids) else (),
+        warnings=stack.notes,
     )
 
 

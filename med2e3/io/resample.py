@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from med2e3.errors import GapError
 from med2e3.geometry import TILT_DEGREES, Float, Geometry
-from med2e3.io.dicom_positions import GAP_FACTOR, Places, tolerance_mm
+from med2e3.io.dicom_positions import GAP_FACTOR, ROUNDING_MM, Places, tolerance_mm
 from med2e3.io.series import counted
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
@@ -53,7 +53,7 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
     `even` says that the slices are evenly spaced as they are, so that only tilt is to be undone.
     """
     targets = place.along if even else _even_targets(place, label)
-    below, weight = _neighbours(place.along, targets, tolerance_mm(place))
+    below, weight = _neighbours(place.along, targets)
     lateral = (place.positions - place.positions[0]) @ np.column_stack([place.rows, place.columns])
     tilt = _tilt_degrees(place)
     beside = tilt > TILT_DEGREES or (not even and np.abs(lateral).max() > tolerance_mm(place))
@@ -70,7 +70,7 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
     new_shape = (len(targets), shape[1] + int(grown[0]), shape[2] + int(grown[1]))
     geometry = Geometry(new_shape, affine)
     notes = [_shift_note(tilt, new_shape)] if beside else []
-    if not even:
+    if weight.any():
         notes.append(_gap_note(geometry, weight))
     return Plan(geometry, below, weight, shift, tuple(notes))
 
@@ -122,12 +122,15 @@ def _even_targets(place: Places, label: str) -> Float:
     return np.linspace(place.along[0], place.along[-1], count)
 
 
-def _neighbours(along: Float, targets: Float, tolerance: float) -> tuple[NDArray[np.intp], Float]:
-    """For each target the acquired slice below it, and the weight of the one above."""
+def _neighbours(along: Float, targets: Float) -> tuple[NDArray[np.intp], Float]:
+    """For each target the acquired slice below it, and the weight of the one above.
+
+    A slice that lies on a target, up to rounding, is taken as it is.
+    """
     nearest = np.abs(targets[:, None] - along[None]).argmin(axis=1)
     below = np.clip(np.searchsorted(along, targets, side="right") - 1, 0, len(along) - 2)
     weight = (targets - along[below]) / (along[below + 1] - along[below])
-    close = np.abs(targets - along[nearest]) <= tolerance
+    close = np.abs(targets - along[nearest]) <= ROUNDING_MM
     return np.where(close, nearest, below), np.where(close, 0.0, weight)
 
 
