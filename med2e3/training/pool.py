@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
+from med2e3.evaluation.truth import finding_grid
 from med2e3.geometry import Plane
 from med2e3.phantoms import KINDS, Phantom, Phase, Region, make_phantom
 from med2e3.phantoms.facts import Fact, Facts
-from med2e3.preprocessing import ModelInput, prepare
+from med2e3.preprocessing import prepare
 from med2e3.volume import Window
 
 #: Order of the kinds along the first axis of every target.
@@ -29,11 +29,8 @@ KIND_NAMES = tuple(KINDS)
 #: Phantoms in one file: a few seconds of work, 130 MB.
 SHARD = 250
 
-#: A model voxel belongs to a finding when this share of it does.
-SHARE = 0.35
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Example:
     """One phantom for training: grid (S, H, W) uint8, `patches` (K, S, rows, columns) bool."""
 
@@ -42,23 +39,14 @@ class Example:
     facts: Facts
     seed: int
 
+    def forget_grid(self) -> None:
+        """Frees the voxels, for stages that train on features."""
+        self.grid = self.grid[:0]
+
     @property
     def slices(self) -> NDArray[np.bool_]:
         """(K, S): which model slices hold which kind."""
         return self.patches.any(axis=(2, 3))
-
-
-def finding_grid(mask: NDArray[np.bool_], model_input: ModelInput) -> NDArray[np.bool_]:
-    """A finding's mask (the volume's grid, in display orientation) on the model's grid."""
-    box = tuple(
-        slice(a, a + n)
-        for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
-    )
-    cut = torch.from_numpy(np.ascontiguousarray(mask[box]).astype(np.float32))
-    size = tuple(model_input.grid.shape[1:])
-    share = functional.interpolate(cut[None, None], size=size, mode="trilinear")[0, 0].numpy()
-    threshold = min(SHARE, float(share.max()) * 0.999)  # never lose a finding altogether
-    return np.asarray((share > threshold) & (share > 0))
 
 
 def make_example(
@@ -76,7 +64,7 @@ def make_example(
     return Example(grid, patches, phantom.facts, phantom.seed)
 
 
-def write_pool(  # noqa: PLR0913 - a pool is all of these
+def write_pool(
     folder: Path,
     seeds: Sequence[int],
     grid_shape: Sequence[int],
@@ -88,12 +76,22 @@ def write_pool(  # noqa: PLR0913 - a pool is all of these
     folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(seeds), SHARD):
         part = seeds[start : start + SHARD]
-        path = folder / f"shard-{part[0]:09d}.npz"
+        path = shard_path(folder, part[0])
         if not path.exists():
             examples = [make_example(make_phantom(s), grid_shape, window, patch) for s in part]
             _save(path, examples)
         if progress:
             progress(min(start + SHARD, len(seeds)), len(seeds))
+
+
+def shard_path(folder: Path, start: int) -> Path:
+    """The file of the shard whose first seed is `start`."""
+    return folder / f"shard-{start:09d}.npz"
+
+
+def shard_starts(first: int, end: int) -> list[int]:
+    """The first seed of every shard."""
+    return list(range(first, end, SHARD))
 
 
 def _save(path: Path, examples: Sequence[Example]) -> None:
@@ -124,13 +122,3 @@ def read_shard(path: Path) -> list[Example]:
         )  # fmt: skip
         examples.append(Example(grid, hit, facts, said["seed"]))
     return examples
-
-
-def read_pool(folder: Path, limit: int | None = None) -> list[Example]:
-    """The phantoms of every shard in the folder, by seed."""
-    examples: list[Example] = []
-    for path in sorted(folder.glob("shard-*.npz")):
-        if limit is not None and len(examples) >= limit:
-            break
-        examples += read_shard(path)
-    return examples[:limit]

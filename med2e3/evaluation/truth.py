@@ -1,0 +1,26 @@
+"""Where a phantom's findings lie on the model's grid, after crop and resize."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from med2e3.preprocessing import ModelInput
+
+#: A model voxel belongs to a finding when this share of it does.
+SHARE = 0.35
+
+
+def finding_grid(mask: NDArray[np.bool_], model_input: ModelInput) -> NDArray[np.bool_]:
+    """A finding's mask (the volume's grid, in display orientation) on the model's grid."""
+    box = tuple(
+        slice(a, a + n)
+        for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
+    )
+    cut = torch.from_numpy(np.ascontiguousarray(mask[box]).astype(np.float32))
+    size = tuple(model_input.grid.shape[1:])
+    share = functional.interpolate(cut[None, None], size=size, mode="trilinear")[0, 0].numpy()
+    threshold = min(SHARE, float(share.max()) * 0.999)  # never lose a finding altogether
+    return np.asarray((share > threshold) & (share > 0))

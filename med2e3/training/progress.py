@@ -1,0 +1,41 @@
+"""Progress of a run on a terminal: a bar for each stage with loss and time left.
+
+Knows nothing of what is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from med2e3.training.loop import Report
+
+#: Makes the report function of one stage.
+Teller = Callable[[str], Report]
+
+
+@contextmanager
+def shown(report: Report | None) -> Iterator[Teller]:
+    """Gives each stage its report: the caller's, or a bar on stderr."""
+    if report is not None:
+        yield lambda _: report
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def teller(stage: str) -> Report:
+            task = bars.add_task(stage, total=None, numbers="")
+
+            def tell(step: int, steps: int, numbers: dict[str, float]) -> None:
+                said = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+                bars.update(task, completed=step, total=steps, numbers=said)
+
+            return tell
+
+        yield teller

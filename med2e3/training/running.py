@@ -1,0 +1,217 @@
+"""One training run from nothing to a model folder: which stage needs what, and where it lies.
+
+    pool → encoder2d, encoder3d, text (independent of one another) → features → tune → model
+
+Everything is under one folder, so that a run resumes where it stopped. Knows nothing of the losses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.training.encoders import Encoder2DStage, Encoder3DStage
+from med2e3.training.loop import Report, Run, Stage, run_stage
+from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
+from med2e3.training.recipe import Recipe
+from med2e3.training.tokens import train_tokenizer
+from med2e3.training.tuning import (
+    Features,
+    TextStage,
+    TuneStage,
+    Writer,
+    encode_pool,
+)
+
+#: Stages that need the pool or nothing, and can run side by side.
+INDEPENDENT = ("encoder2d", "encoder3d", "text")
+
+#: Parts of the model that each stage trains: module in the checkpoint → attribute of the model.
+PARTS: dict[str, dict[str, str]] = {
+    "encoder2d": {"encoder": "vision2d"},
+    "encoder3d": {"encoder": "vision3d"},
+    "text": {"": "language_model"},
+    "tune": {"": ""},
+}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A recipe and the folder that its run lives in."""
+
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def pool(self) -> Path:
+        """Phantoms as the model sees them."""
+        return self.folder / "pool"
+
+    @property
+    def features(self) -> Path:
+        """What the frozen encoders made of them."""
+        return self.folder / "features"
+
+    @property
+    def processor_folder(self) -> Path:
+        """Tokenizer and prompt settings."""
+        return self.folder / "processor"
+
+    @property
+    def model_folder(self) -> Path:
+        """The finished model."""
+        return self.folder / "model"
+
+    def starts(self) -> list[int]:
+        """First seed of every shard."""
+        return shard_starts(*self.recipe.train_seeds)
+
+    def processor(self) -> Med2E3Processor:
+        """The tokenizer, learned at the first call, with the prompt template of small models."""
+        if not self.processor_folder.is_dir():
+            sizes = self.recipe.tokenizer
+            words = train_tokenizer(sizes["texts"], sizes["size"], self.recipe.seed)
+            config = self.recipe.config(len(words))
+            made = Med2E3Processor.for_model(config, words, template="short")
+            made.save_pretrained(self.processor_folder)
+        return Med2E3Processor.from_pretrained(self.processor_folder)
+
+    def config(self) -> Med2E3Config:
+        """The model's config."""
+        return self.recipe.config(len(self.processor().tokenizer))
+
+    def model(self, *stages: str) -> Med2E3ForConditionalGeneration:
+        """The model as these stages left it; the rest as the recipe's seed drew it."""
+        torch.manual_seed(self.recipe.seed)
+        # Eager attention beats the fused kernel at these lengths in bfloat16 on CPUs.
+        model = Med2E3ForConditionalGeneration._from_config(
+            self.config(), attn_implementation="eager"
+        )
+        for stage in stages:
+            state = torch.load(self.folder / f"{stage}.pt", weights_only=True, mmap=True)["module"]
+            for prefix, attribute in PARTS[stage].items():
+                part = getattr(model, attribute) if attribute else model
+                start = f"{prefix}." if prefix else ""
+                own = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+                missing = part.load_state_dict(own, strict=False).missing_keys
+                if attribute and missing:
+                    raise RuntimeError(f"{stage}.pt lacks {missing[:3]} of {attribute}")
+        return model
+
+
+def make_pool(shop: Workshop, starts: list[int]) -> None:
+    """Phantoms of these shards that are not there yet."""
+    recipe, config = shop.recipe, shop.config()
+    for start in starts:
+        end = min(start + SHARD, recipe.train_seeds[1])
+        patch = int(config.vision2d_config.patch_size)
+        write_pool(shop.pool, range(start, end), config.grid_shape, recipe.window, patch)
+
+
+def make_features(shop: Workshop, starts: list[int]) -> None:
+    """Features of these shards that are not there yet, in bfloat16."""
+    shop.features.mkdir(exist_ok=True)
+    model = shop.model("encoder2d", "encoder3d")
+    for start in starts:
+        path = shop.features / f"shard-{start:09d}.pt"
+        if not path.is_file():
+            three, two = encode_pool(model, read_shard(shard_path(shop.pool, start)))
+            unfinished = path.with_suffix(".part")
+            torch.save({"features3d": three, "features2d": two}, unfinished)
+            unfinished.rename(path)
+
+
+def read_features(shop: Workshop, starts: list[int]) -> Features:
+    """Features of these shards, mapped from disk: only what a step reads is loaded."""
+    parts = [
+        torch.load(shop.features / f"shard-{s:09d}.pt", weights_only=True, mmap=True) for s in starts
+    ]
+    return Features([p["features3d"] for p in parts], [p["features2d"] for p in parts])
+
+
+def build_stage(shop: Workshop, name: str) -> Stage:
+    """A stage with its data and the parts of the model that it trains."""
+    recipe = shop.recipe
+    options = recipe.stages[name].options
+    if name == "text":
+        mix = {k: v for k, v in recipe.stages["tune"].options["mix"].items() if k != "report"}
+        return TextStage(shop.model().language_model, Writer(shop.processor()), options["rows"], mix)
+    starts = shop.starts()
+    pool = [e for start in starts for e in read_shard(shard_path(shop.pool, start))]
+    if name == "encoder2d":
+        return Encoder2DStage(shop.model(), pool, options["volumes"], options["slices"])
+    if name == "encoder3d":
+        return Encoder3DStage(shop.model(), pool, options["volumes"])
+    for example in pool:
+        example.forget_grid()
+    model = shop.model(*INDEPENDENT)
+    return TuneStage(model, pool, read_features(shop, starts), Writer(shop.processor()), options)
+
+
+def train_stage(
+    shop: Workshop, name: str, resume: bool = True, report: Report | None = None
+) -> list[float]:
+    """Runs one stage to its end; returns the losses of the steps taken now."""
+    stage = build_stage(shop, name)
+    run = Run(shop.folder, shop.recipe.seed, resume, report)
+    return run_stage(stage, shop.recipe.stages[name], run)
+
+
+def export(shop: Workshop, folder: Path | None = None) -> Path:
+    """Writes the finished model (16-bit safetensors), its config, tokenizer and settings."""
+    folder = folder or shop.model_folder
+    model = shop.model(*INDEPENDENT, "tune")
+    model.generation_config.eos_token_id = model.config.text_config.eos_token_id
+    model.generation_config.pad_token_id = model.config.text_config.pad_token_id
+    model.to(torch.float16).save_pretrained(folder)
+    shop.processor().save_pretrained(folder)
+    return folder
+
+
+def quiet_worker() -> None:
+    """Each worker computes with one thread: several would fight for the cores."""
+    torch.set_num_threads(1)
+
+
+def in_parallel(work: list[tuple[Callable[..., Any], tuple[Any, ...]]], workers: int) -> None:
+    """Calls all of them, in this process when one worker is enough."""
+    if workers < 2 or len(work) < 2:
+        for function, arguments in work:
+            function(*arguments)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), quiet_worker) as pool:
+        for job in [pool.submit(function, *arguments) for function, arguments in work]:
+            job.result()
+
+
+def cores() -> int:
+    """How many processes are worth running."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_all(shop: Workshop, teller: Callable[[str], Report], workers: int | None = None) -> Path:
+    """Every step of the run that is not done yet; returns the model's folder.
+
+    With two workers or more, independent work runs side by side, each process with one thread.
+    """
+    count = workers or min(2, cores())
+    starts = shop.starts()
+    shop.processor()
+    parts = [starts[k::count] for k in range(count)]
+    in_parallel([(make_pool, (shop, part)) for part in parts if part], count)
+    if count > 1:
+        in_parallel([(train_stage, (shop, name)) for name in INDEPENDENT], count)
+    else:
+        for name in INDEPENDENT:
+            train_stage(shop, name, True, teller(name))
+    in_parallel([(make_features, (shop, part)) for part in parts if part], count)
+    train_stage(shop, "tune", True, teller("tune"))
+    return export(shop)

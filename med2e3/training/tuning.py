@@ -1,0 +1,233 @@
+"""Teaching the language model: on text alone, then on what the frozen encoders see.
+
+Text warm-up puts the true report where the scan would stand. Tuning trains connectors, scores and
+language model together; its pointing loss asks the scores to lie on the slices that hold what the
+question is about. Knows nothing of how features were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.prompts import IGNORE
+from med2e3.phantoms.facts import draw_facts, report
+from med2e3.phantoms.questions import Question, draw_question
+from med2e3.training.pool import KIND_NAMES, Example
+
+#: How often a question offers choices, where its topic has them.
+CLOSED = 0.6
+
+Mix = dict[str, float]
+
+
+def draw_topic(mix: Mix, rng: np.random.Generator) -> str:
+    """A topic as often as the mix says."""
+    names = list(mix)
+    shares = np.array([mix[name] for name in names])
+    return names[int(rng.choice(len(names), p=shares / shares.sum()))]
+
+
+class Writer:
+    """Questions and answers to token ids and labels, with what was written before kept."""
+
+    def __init__(self, processor: Med2E3Processor) -> None:
+        self.processor = processor
+        self.row = lru_cache(maxsize=200_000)(self._row)
+        self.question = lru_cache(maxsize=200_000)(processor.question_ids)
+
+    def _row(self, prompt: str, answer: str, image: bool) -> tuple[list[int], list[int]]:
+        return self.processor.answered_ids([(prompt, answer)], image=image)
+
+    def batch(self, rows: Sequence[tuple[str, str]], *, image: bool) -> dict[str, Tensor]:
+        """Padded on the right: `input_ids`, `labels`, `attention_mask`, and bare questions."""
+        pairs = [self.row(prompt, answer, image) for prompt, answer in rows]
+        batch = {
+            "input_ids": _padded([ids for ids, _ in pairs], 0),
+            "labels": _padded([labels for _, labels in pairs], IGNORE),
+            "attention_mask": _padded([[1] * len(ids) for ids, _ in pairs], 0),
+        }
+        if image:
+            asked = [self.question(prompt) for prompt, _ in rows]
+            batch["question_ids"] = _padded(asked, 0)
+            batch["question_mask"] = _padded([[1] * len(ids) for ids in asked], 0)
+        return batch
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    length = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
+
+
+def answer_loss(
+    language_model: Any, embedded: Tensor, batch: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Cross entropy of the answers' tokens, every answer counting alike; also the share of answers
+    whose tokens are all the most likely ones."""
+    hidden = language_model.model(
+        inputs_embeds=embedded, attention_mask=batch["attention_mask"], use_cache=False
+    ).last_hidden_state
+    target = batch["labels"][:, 1:]
+    counted = target != IGNORE
+    logits = language_model.lm_head(hidden[:, :-1][counted]).float()
+    each = F.cross_entropy(logits, target[counted], reduction="none")
+    row = counted.nonzero()[:, 0]
+    length = counted.sum(1)
+    loss = (each / length[row]).sum() / len(target)
+    wrong = (logits.argmax(-1) != target[counted]).float()
+    missed = torch.zeros(len(target)).index_add(0, row, wrong)
+    return loss, (missed == 0).float()
+
+
+class TextStage:
+    """Questions about a report that is given in words."""
+
+    name = "text"
+
+    def __init__(self, language_model: nn.Module, writer: Writer, rows: int, mix: Mix) -> None:
+        self.module = language_model
+        self.writer, self.rows, self.mix = writer, rows, mix
+
+    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Answer loss of a batch of made-up facts."""
+        rows, closed = [], []
+        for _ in range(self.rows):
+            facts = draw_facts(rng)
+            topic = draw_topic(self.mix, rng)
+            question = draw_question(facts, topic, closed=bool(rng.random() < CLOSED), rng=rng)
+            rows.append((f"{report(facts)} {question.prompt}", question.answer))
+            closed.append(question.is_closed)
+        batch = self.writer.batch(rows, image=False)
+        with torch.autocast("cpu", torch.bfloat16):
+            embedded = self.module.get_input_embeddings()(batch["input_ids"])  # type: ignore[operator]
+            loss, right = answer_loss(self.module, embedded, batch)
+        which = torch.tensor(closed)
+        return loss, {"right": float(right.mean()), "closed": float(right[which].mean())}
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What frozen encoders made of a pool: 3D (N, D3) and 2D (S, P, D2) of each volume, bfloat16.
+
+    They may be mapped from disk, in several parts of equal size but for the last.
+    """
+
+    parts3d: Sequence[Tensor]
+    parts2d: Sequence[Tensor]
+
+    def take(self, volumes: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(V, N, D3) and (V, S, P, D2) of these volumes, float32."""
+        size = len(self.parts3d[0])
+        where = [(int(v) // size, int(v) % size) for v in volumes]
+        return (
+            torch.stack([self.parts3d[part][k] for part, k in where]).float(),
+            torch.stack([self.parts2d[part][k] for part, k in where]).float(),
+        )
+
+
+def encode_pool(
+    model: Med2E3ForConditionalGeneration, pool: Sequence[Example]
+) -> tuple[Tensor, Tensor]:
+    """Every example's features: 3D (V, N, D3) and 2D (V, S, P, D2), bfloat16."""
+    three, two = [], []
+    model.eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(pool), 4):
+            part = pool[start : start + 4]
+            grids = torch.from_numpy(np.stack([e.grid for e in part])).float()[:, None] / 255
+            features3d, features2d = model.vision_features(grids)
+            if features3d is None or features2d is None:
+                raise ValueError("tuning on kept features needs both encoders")
+            three.append(features3d.to(torch.bfloat16))
+            two.append(features2d.to(torch.bfloat16))
+    return torch.cat(three).clone(), torch.cat(two).clone()
+
+
+class Tuned(nn.Module):
+    """The parts of the model that tuning trains."""
+
+    def __init__(self, model: Med2E3ForConditionalGeneration) -> None:
+        super().__init__()
+        for name in ("connector3d", "connector2d", "positions", "scorer", "text_projection"):
+            setattr(self, name, getattr(model, name))
+        self.language_model = model.language_model
+
+
+class TuneStage:
+    """Several questions of each of several volumes in one step."""
+
+    name = "tune"
+
+    def __init__(
+        self,
+        model: Med2E3ForConditionalGeneration,
+        pool: Sequence[Example],
+        features: Features,
+        writer: Writer,
+        options: dict[str, Any],
+    ) -> None:
+        self.model, self.pool, self.features, self.writer = model, pool, features, writer
+        self.module = Tuned(model)
+        self.volumes, self.questions = int(options["volumes"]), int(options["questions"])
+        self.mix: Mix = options["mix"]
+        self.pointing = float(options["pointing"])
+
+    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Answer loss, plus the pointing loss where a question has something to point at."""
+        chosen = rng.choice(len(self.pool), min(self.volumes, len(self.pool)), replace=False)
+        rows: list[tuple[int, Question]] = []
+        for position, k in enumerate(chosen):
+            for _ in range(self.questions):
+                closed = bool(rng.random() < CLOSED)
+                topic = draw_topic(self.mix, rng)
+                facts = self.pool[int(k)].facts
+                rows.append((position, draw_question(facts, topic, closed=closed, rng=rng)))
+        batch = self.writer.batch([(q.prompt, q.answer) for _, q in rows], image=True)
+        index = torch.tensor([position for position, _ in rows])
+        with torch.autocast("cpu", torch.bfloat16):
+            features = self.model.connect_features(*self.features.take(chosen))
+            embedded, _, logits = self.model.prepare_embeddings(
+                batch["input_ids"],
+                features,
+                (batch["question_ids"], batch["question_mask"]),
+                volume_index=index,
+            )
+            answers, right = answer_loss(self.model.language_model, embedded, batch)
+        held = torch.stack([self._held(int(chosen[position]), q) for position, q in rows])
+        points, mass = pointing_loss(logits, held)
+        closed_rows = torch.tensor([q.is_closed for _, q in rows])
+        numbers = {
+            "answers": float(answers.detach()),
+            "pointing": float(points.detach()),
+            "mass": float(mass),
+            "right": float(right.mean()),
+            "closed": float(right[closed_rows].mean()),
+        }
+        return answers + self.pointing * points, numbers
+
+    def _held(self, example: int, question: Question) -> Tensor:
+        """(S,): slices that hold what the question is about; none where there is nothing."""
+        slices = self.pool[example].slices
+        kinds = [KIND_NAMES.index(name) for name in question.about]
+        return torch.from_numpy(slices[kinds].any(axis=0))
+
+
+def pointing_loss(logits: Tensor | None, held: Tensor) -> tuple[Tensor, Tensor]:
+    """−log of the score mass on the slices that hold the answer, (B, S) against (B, S) bool.
+
+    Rows that hold nothing do not count. Also the mean mass itself.
+    """
+    if logits is None or not bool(held.any()):
+        return torch.zeros(()), torch.zeros(())
+    rows = held.any(dim=1)
+    log_scores = logits[rows].float().log_softmax(dim=-1)
+    log_mass = log_scores.masked_fill(~held[rows], -torch.inf).logsumexp(dim=-1)
+    return -log_mass.mean(), log_mass.detach().exp().mean()
