@@ -77,11 +77,14 @@ def scale_bar_height(painter: QPainter) -> float:
     return QFontMetricsF(painter.font()).height() + 8.0
 
 
-def draw_scale_bar(painter: QPainter, size: QRectF, pixels_per_mm: float) -> None:
-    """A bar of a round number of mm at the bottom, with its length written above it."""
+def draw_scale_bar(
+    painter: QPainter, size: QRectF, pixels_per_mm: float, *, centred: bool = True
+) -> None:
+    """A bar of a round number of mm at the bottom, with its length above it; else at the right."""
     length_mm = scale_bar_mm(pixels_per_mm, size.width())
     length = length_mm * pixels_per_mm
-    x, y = size.center().x() - length / 2, size.bottom() - MARGIN
+    x = size.center().x() - length / 2 if centred else size.right() - MARGIN - length
+    y = size.bottom() - MARGIN
     lines = [
         QLineF(x, y, x + length, y),
         QLineF(x, y - 4, x, y),
@@ -91,7 +94,7 @@ def draw_scale_bar(painter: QPainter, size: QRectF, pixels_per_mm: float) -> Non
         painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap))
         painter.drawLines(lines)
     label = f"{length_mm // 10} cm" if length_mm >= 10 else f"{length_mm} mm"
-    above = QRectF(size.left(), y - 60, size.width(), 55)
+    above = QRectF(x - 60, y - 60, length + 120, 55)
     bottom = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
     draw_text(painter, above, bottom, label)
 

@@ -150,7 +150,9 @@ class Assistant:
         """The plane whose view has the strip of scores beside it: the one the model was given."""
         if self.shown is not None and self.shown.seen is not None:
             return self.shown.seen.plane
-        return self.plane or (self.model.default_plane if self.model is not None else None)
+        if self.model is None or self.volume is None or self.volume is not self._viewer.volume:
+            return None
+        return self.plane or self.model.default_plane or self.volume.geometry.plane
 
     # --- asking ----------------------------------------------------------------------------
 

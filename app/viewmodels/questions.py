@@ -1,4 +1,4 @@
-"""The ready-made questions on buttons. A model may bring its own; these fit any."""
+"""The ready-made questions on buttons: the model's own, in the words it was trained with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from med2e3.engine import ModelInfo
+
+#: The label of the question whose answer goes into the report.
+REPORT_LABEL = "Draft report"
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,7 @@ class ReadyQuestion:
     is_report: bool = False
 
 
-#: Labels follow the question kinds of M3D-VQA.
-READY = (
-    ReadyQuestion("Draft report", "Please write a report of this image.", is_report=True),
-    ReadyQuestion("Plane", "Which plane is this image in?"),
-    ReadyQuestion("Phase", "Which contrast phase is shown?"),
-    ReadyQuestion("Organ", "Which organ is shown?"),
-    ReadyQuestion("Abnormality", "What abnormality is there?"),
-    ReadyQuestion("Location", "Where is the abnormality?"),
-)
-
-
 def ready_questions(model: ModelInfo | None) -> tuple[ReadyQuestion, ...]:
-    """The questions for a model: its own where it names some."""
-    return READY
+    """The questions that a model brings; none while no model is loaded."""
+    known = model.questions if model is not None else ()
+    return tuple(ReadyQuestion(q.label, q.text, q.label == REPORT_LABEL) for q in known)

@@ -38,6 +38,9 @@ from med2e3.geometry import Plane
 #: Buttons of ready questions side by side.
 QUESTION_COLUMNS = 3
 
+#: First heights of conversation and tabs, in logical pixels; the rest is shared 3 : 2.
+TALK_AND_TABS = (420, 260)
+
 
 class AssistantPanel(QWidget):
     """Header and banner; conversation, questions and question box; report and scores below."""
@@ -71,6 +74,7 @@ class AssistantPanel(QWidget):
         self.splitter.addWidget(self.tabs)
         self.splitter.setStretchFactor(0, 3)
         self.splitter.setStretchFactor(1, 2)
+        self.splitter.setSizes(TALK_AND_TABS)
         self.splitter.setChildrenCollapsible(True)
         self.splitter.setCollapsible(0, False)
         layout = QVBoxLayout(self)

@@ -36,7 +36,7 @@ from app.views.toolbar import ToolBar
 NAVIGATION = "Slices"
 
 #: First widths of series list, images and assistant, in logical pixels.
-WIDTHS = (190, 720, 370)
+WIDTHS = (176, 744, 360)
 
 
 class MainWindow(QMainWindow):

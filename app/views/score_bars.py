@@ -13,8 +13,11 @@ from app.viewmodels.strip import BandCell, Strip
 from app.views import theme
 
 #: Heights of the form in the chat and of the one in the tab; the latter has room for the scale.
-COMPACT, FULL = 26, 120
+COMPACT, FULL = 26, 88
 SCALE_W = 30.0
+
+#: Multiples written at the scale: those that do not touch each other at this height.
+LABELLED = (1.0, 4.0, 32.0)
 
 
 class ScoreBars(QWidget):
@@ -79,7 +82,7 @@ class ScoreBars(QWidget):
             if mark == 1.0:
                 painter.setPen(QPen(QColor(colour.text), 1, Qt.PenStyle.DashLine))
                 painter.drawLine(QLineF(left, y, self.width(), y))
-            if not self._compact:
+            if not self._compact and mark in LABELLED:
                 painter.setPen(QColor(colour.dim))
                 label = QRectF(0, y - 7, SCALE_W - 5, 14)
                 label.moveTop(max(label.top(), 0.0))

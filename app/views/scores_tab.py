@@ -10,8 +10,10 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
+    QMenu,
+    QScrollArea,
     QSizePolicy,
+    QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -30,12 +32,12 @@ from app.views.score_bars import ScoreBars
 TOP_BANDS = 8
 
 EXPLANATION = (
-    "The weights with which the slices' 2D features were mixed before the first word; ×1 is an "
-    "equal share. They are no proof of what the answer rests on: the 3D features bypass them."
+    "Weights of the slices' 2D features, fixed before the first word; ×1 is an equal share. "
+    "No proof of what the answer rests on: the 3D features bypass them."
 )
 
 
-class ScoresTab(QWidget):
+class ScoresTab(QScrollArea):
     """Numbers behind the strip; a click on a band brings the view there."""
 
     def __init__(self, assistant: Assistant, viewer: Viewer, saver: Saver) -> None:
@@ -50,22 +52,22 @@ class ScoresTab(QWidget):
         self.note = QLabel(EXPLANATION)
         self.note.setWordWrap(True)
         self.note.setProperty("dim", True)
-        self.buttons = QWidget()
-        row = QHBoxLayout(self.buttons)
-        row.setContentsMargins(0, 0, 0, 0)
-        self._button(row, "Copy JSON", lambda turn: _copy(exports.record_json(turn)))
-        self._button(
-            row, "Save CSV…", lambda turn: saver.ask("scores.csv", exports.scores_csv(turn))
-        )
-        self._button(
-            row, "Save JSON…", lambda turn: saver.ask("answer.json", exports.record_json(turn))
-        )
-        row.addStretch(1)
-        layout = QVBoxLayout(self)
+        self.export = self._export_button(saver)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.export, 0, Qt.AlignmentFlag.AlignTop)
+        body = QWidget()
+        self.setWidget(body)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(body)
         layout.setContentsMargins(10, 8, 10, 8)
         layout.setSpacing(6)
-        for widget in (self.title, self.bars, self.table, self.note, self.buttons):
-            layout.addWidget(widget, 1 if widget is self.table else 0)
+        layout.addLayout(head)
+        layout.addWidget(self.bars)
+        layout.addWidget(self.table)
+        layout.addWidget(self.note)
+        layout.addStretch(1)
         assistant.chosen_changed.connect(self.refresh)
         assistant.turn_changed.connect(self._turn_changed)
         self.refresh()
@@ -74,7 +76,7 @@ class ScoresTab(QWidget):
         """Take over the answer that is shown now."""
         turn = self._assistant.shown
         scores = turn.scores if turn is not None else None
-        for widget in (self.bars, self.table, self.note, self.buttons):
+        for widget in (self.bars, self.table, self.note, self.export):
             widget.setVisible(scores is not None)
         self.bars.show_strip(strip_of(turn) if scores is not None else None)
         self.title.setText(_title(turn))
@@ -90,22 +92,38 @@ class ScoresTab(QWidget):
                 item = QTreeWidgetItem([times, f"{scored.weight:.4f}", mm, span])
                 item.setData(0, Qt.ItemDataRole.UserRole, scored.band.model_slice)
                 self.table.addTopLevelItem(item)
+            rows = self.table.topLevelItemCount() * self.table.sizeHintForRow(0)
+            self.table.setFixedHeight(self.table.header().sizeHint().height() + rows + 4)
 
     def _turn_changed(self, turn: Turn) -> None:
         if turn is self._assistant.shown and not turn.text:
             self.refresh()
 
-    def _button(self, row: QHBoxLayout, label: str, act: Callable[[Turn], object]) -> None:
-        button = QPushButton(label)
+    def _export_button(self, saver: Saver) -> QToolButton:
+        button = QToolButton()
+        button.setText("Export")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        menu = QMenu(button)
+        self._entry(menu, "Copy the record (JSON)", lambda turn: _copy(exports.record_json(turn)))
+        self._entry(
+            menu, "Save the scores…", lambda turn: saver.ask("scores.csv", exports.scores_csv(turn))
+        )
+        self._entry(
+            menu,
+            "Save the record…",
+            lambda turn: saver.ask("answer.json", exports.record_json(turn)),
+        )
+        button.setMenu(menu)
+        return button
 
-        def clicked() -> None:
+    def _entry(self, menu: QMenu, label: str, act: Callable[[Turn], object]) -> None:
+        def chosen() -> None:
             turn = self._assistant.shown
             if turn is not None:
                 act(turn)
 
-        button.clicked.connect(clicked)
-        row.addWidget(button)
+        menu.addAction(label).triggered.connect(chosen)
 
     def _row_clicked(self, item: QTreeWidgetItem) -> None:
         self._go(int(item.data(0, Qt.ItemDataRole.UserRole)))
@@ -136,8 +154,8 @@ def _table() -> QTreeWidget:
     table.setColumnCount(4)
     table.setRootIsDecorated(False)
     table.setUniformRowHeights(True)
-    table.setMinimumHeight(70)
-    table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     table.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     table.header().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
     table.header().setStretchLastSection(False)

@@ -50,7 +50,7 @@ class SeriesPanel(QWidget):
         for widget in (self.patient, self.details):
             layout.addWidget(widget)
         layout.addWidget(self.list, 1)
-        self.setMinimumWidth(150)
+        self.setMinimumWidth(120)
         study.changed.connect(self.refresh)
         self.refresh()
 
@@ -108,8 +108,7 @@ def _series_text(summary: SeriesSummary) -> str:
     info: SeriesInfo = summary.info
     name = info.series_description or summary.part or "Series"
     number = f"{info.series_number}  " if info.series_number else ""
-    slices, rows, columns = summary.shape
-    size = f"{slices} × {rows} × {columns}" if summary.is_volume else summary.reason
+    size = f"{summary.shape[0]} slices" if summary.is_volume else summary.reason
     return f"{number}{name}\n{' '.join(filter(None, (info.modality, size)))}"
 
 

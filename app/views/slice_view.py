@@ -38,6 +38,9 @@ DRAG_ZOOM = 1.6
 FAST_SCROLL = 10
 
 
+#: Below this width the window stands in the upper corner, where nothing else is.
+NARROW = 330
+
 _CURSORS = {
     Tool.CROSSHAIR: Qt.CursorShape.CrossCursor,
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
@@ -123,7 +126,9 @@ class SliceView(QWidget):
             at = QPointF(*viewport.to_screen(*state.crosshair))
             overlay.draw_crosshair(painter, size, at, QColor(theme.DARK.accent))
         bar = overlay.scale_bar_height(painter)
-        overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm)
+        overlay.draw_scale_bar(
+            painter, size, viewport.pixels_per_mm, centred=self.width() >= NARROW
+        )
         overlay.draw_letters(painter, size, state.letters, bar)
         if self.viewer.corner_text:
             overlay.draw_corners(painter, size, self.corner_texts(state))
@@ -140,10 +145,11 @@ class SliceView(QWidget):
             look += " inverted"
         if state.zoom != 1.0:
             look = f"×{state.zoom:.1f}\n{look}"
+        right = align.AlignBottom if self.width() >= NARROW else align.AlignTop
         return {
             align.AlignLeft | align.AlignTop: title,
             align.AlignLeft | align.AlignBottom: f"{state.slice_index + 1}/{state.count}\n{where}",
-            align.AlignRight | align.AlignBottom: look,
+            align.AlignRight | right: look,
         }
 
     # --- mouse -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ class StatusLine(QStatusBar):
         self.facts.setProperty("dim", True)
         self.addWidget(self.voxel, 1)
         self.addPermanentWidget(self.facts)
+        self.setContentsMargins(8, 0, 10, 0)
         self.setSizeGripEnabled(False)
         viewer.readout_changed.connect(self._show_voxel)
         for signal in (viewer.volume_changed, viewer.window_changed):

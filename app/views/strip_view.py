@@ -178,9 +178,9 @@ class StripView(QWidget):
             painter.drawLine(QLineF(x, bottom + 7, x, bottom + 10))
             if mark in LABELLED:
                 label = QRectF(x - 16, bottom + 10, 32, 14)
-                if mark == colours.MARKS[-1]:
-                    label.moveRight(self.width() - 1)
-                painter.drawText(label, int(Qt.AlignmentFlag.AlignCenter), f"×{mark:.0f}")
+                label.moveRight(min(label.right(), self.width() + 8.0))
+                sign = "×" if mark == LABELLED[0] else ""
+                painter.drawText(label, int(Qt.AlignmentFlag.AlignCenter), f"{sign}{mark:.0f}")
         x = BARS_X + colours.position(1.0) * BARS_W
         pen = QPen(QColor(theme.DARK.text), 1, Qt.PenStyle.DashLine)
         pen.setDashPattern([3, 3])

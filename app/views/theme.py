@@ -124,9 +124,8 @@ def _style_sheet(theme: Theme) -> str:
     QToolButton:pressed {{ background: {theme.line}; }}
     QStatusBar {{ background: {theme.panel}; border-top: 1px solid {theme.line}; }}
     QStatusBar::item {{ border: 0; }}
-    QSplitter::handle {{ background: {theme.line}; }}
-    QSplitter::handle:horizontal {{ width: 1px; }}
-    QSplitter::handle:vertical {{ height: 1px; }}
+    QSplitter::handle {{ background: {theme.field}; }}
+    QSplitter::handle:hover {{ background: {theme.accent}; }}
     QPushButton {{ background: {theme.button}; border: 1px solid {theme.line};
                    border-radius: 4px; padding: 4px 10px; }}
     QPushButton:hover {{ border-color: {theme.accent}; }}
@@ -141,6 +140,8 @@ def _style_sheet(theme: Theme) -> str:
                  border-radius: 4px; padding: 4px 6px; selection-background-color: {theme.accent};
                  selection-color: {theme.on_accent}; }}
     QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
+    QHeaderView::section {{ background: {theme.panel}; color: {theme.dim}; border: 0;
+                 border-bottom: 1px solid {theme.line}; padding: 2px 6px; }}
     QTabWidget::pane {{ border: 0; border-top: 1px solid {theme.line}; }}
     QTabBar::tab {{ padding: 5px 12px; color: {theme.dim}; background: transparent;
                     border: 0; border-bottom: 2px solid transparent; }}

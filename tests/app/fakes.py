@@ -1,0 +1,118 @@
+"""A model that follows the engine's protocol and says what a test tells it to say.
+
+It stands in for `med2e3.engine.load` only; preprocessing, bands and the window are the real ones.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from med2e3.engine import ModelInfo, Scores
+from med2e3.preprocessing import ModelInput, prepare, resolve_window
+from med2e3.volume import WINDOWS, Volume
+
+GRID = (8, 16, 16)
+
+
+@dataclass
+class FakeAnswer:
+    """Streams `pieces`; each waits for the gate, which is open unless a test closes it."""
+
+    question: str
+    scores: Scores | None
+    pieces: tuple[str, ...]
+    gate: threading.Event
+    text: str = ""
+    finish_reason: str = ""
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self.pieces:
+            self.gate.wait(20)
+            if self.stopped.is_set():
+                self.finish_reason = "cancelled"
+                return
+            self.text += piece
+            yield piece
+        self.finish_reason = "end"
+
+    def cancel(self) -> None:
+        self.stopped.set()
+        self.gate.set()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {"question": self.question, "answer": self.text}
+
+
+@dataclass
+class FakeSession:
+    model: FakeModel
+    volume: Volume
+    input: ModelInput
+
+    def ask(self, question: str) -> FakeAnswer:
+        engine = self.model.engine
+        if engine.failure is not None:
+            raise engine.failure
+        weights = np.full(GRID[0], 0.5 / (GRID[0] - 1), np.float32)
+        weights[engine.peak] = 0.5
+        scores = Scores(weights, self.input.bands) if engine.has_scores else None
+        answer = FakeAnswer(question, scores, engine.pieces, engine.gate)
+        engine.answers.append(answer)
+        return answer
+
+
+@dataclass
+class FakeModel:
+    engine: FakeEngine
+    info: Any
+
+    def read(self, volume: Volume, *, plane=None, window=None, progress=None, cancelled=None):
+        self.engine.reads.append((volume, plane, window))
+        chosen = resolve_window(window, volume, WINDOWS["soft tissue"])
+        return FakeSession(self, volume, prepare(volume, GRID, plane=plane, window=chosen))
+
+
+@dataclass
+class FakeEngine:
+    """What a test sets: the words, the peak, a failure, a closed gate; and what it then reads."""
+
+    pieces: tuple[str, ...] = ("There ", "is ", "a ", "nodule.")
+    peak: int = 2
+    has_scores: bool = True
+    failure: Exception | None = None
+    load_failure: Exception | None = None
+    gate: threading.Event = field(default_factory=threading.Event)
+    reads: list[Any] = field(default_factory=list)
+    answers: list[FakeAnswer] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def load(self, name: str, *, progress=None) -> FakeModel:
+        if self.load_failure is not None:
+            raise self.load_failure
+        info = ModelInfo(
+            name=name,
+            kind="med2e3",
+            is_demo=name == "demo",
+            notice="Trained on synthetic phantoms: its answers about real scans mean nothing.",
+            parameters=6_200_000,
+            device="cpu",
+            dtype="float32",
+            has_scores=self.has_scores,
+            grid_shape=GRID,
+            default_plane=None,
+            default_window=WINDOWS["soft tissue"],
+            path="",
+            weights_sha256="",
+            licence="",
+            notes=(),
+        )
+        return FakeModel(self, info)
