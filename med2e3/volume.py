@@ -1,4 +1,4 @@
-"""A volume: voxels with geometry, and what its file says about it. Knows nothing of files or models.
+"""A volume: voxels with geometry, and what its file says about it. Knows nothing of models.
 
 A `Volume` never changes once made; operations return another one.
 """
