@@ -65,6 +65,8 @@ def score_all(
     return [tuple(row) for row in scores.float().tolist()]
 
 
-def stack_grids(grids: Sequence[torch.Tensor], like: Med2E3ForConditionalGeneration) -> torch.Tensor:
+def stack_grids(
+    grids: Sequence[torch.Tensor], like: Med2E3ForConditionalGeneration
+) -> torch.Tensor:
     """Model grids (1, S, H, W) as a batch in the model's type and place."""
     return torch.stack(list(grids)).to(like.device, next(like.parameters()).dtype)

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from med2e3.evaluation.asking import Reply, ask_all, score_all, stack_grids
-from med2e3.evaluation.truth import finding_grid
 from med2e3.evaluation.records import Asked, Examined, Pointed
-from med2e3.model.modeling import ImageFeatures
+from med2e3.evaluation.truth import finding_grid
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.modeling import ImageFeatures
 from med2e3.phantoms import Phantom, Wish, make_phantom
 from med2e3.phantoms.questions import Question, location
 from med2e3.preprocessing import ModelInput, prepare
@@ -56,9 +56,7 @@ def examine(
 ) -> list[Examined]:
     """Asks `count` phantoms everything."""
     shape = subject.model.config.grid_shape
-    blank = subject.model.encode_images(
-        stack_grids([torch.zeros((1, *shape))], subject.model)
-    )
+    blank = subject.model.encode_images(stack_grids([torch.zeros((1, *shape))], subject.model))
     seeds = phantom_seeds(count, seed)
     examined: list[Examined] = []
     for start in range(0, count, BATCH):
@@ -69,12 +67,12 @@ def examine(
     return examined
 
 
-def _examine_batch(subject: Subject, phantoms: Sequence[Phantom], blank: ImageFeatures) -> list[Examined]:
+def _examine_batch(
+    subject: Subject, phantoms: Sequence[Phantom], blank: ImageFeatures
+) -> list[Examined]:
     model, processor = subject.model, subject.processor
     shape = model.config.grid_shape
-    reads = [
-        prepare(p.volume, shape, plane=p.plane, window=subject.window) for p in phantoms
-    ]
+    reads = [prepare(p.volume, shape, plane=p.plane, window=subject.window) for p in phantoms]
     with torch.inference_mode():
         features = model.encode_images(stack_grids([r.grid for r in reads], model))
     questions = [(k, q) for k, p in enumerate(phantoms) for q in p.questions()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,30 +55,6 @@ def jensen_shannon_bits(first: Sequence[float], second: Sequence[float]) -> floa
     """Jensen–Shannon divergence of two score rows: 0 for equal ones, 1 for disjoint ones."""
     middle = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
     return max(0.0, entropy_bits(middle) - (entropy_bits(first) + entropy_bits(second)) / 2)
-
-
-@dataclass(frozen=True)
-class F1:
-    """Found against true items, summed over reports."""
-
-    right: int
-    claimed: int
-    true: int
-
-    @property
-    def value(self) -> float:
-        """2·right / (claimed + true); 1 where there was nothing and nothing was claimed."""
-        total = self.claimed + self.true
-        return 2 * self.right / total if total else 1.0
-
-
-def count_f1(pairs: Sequence[tuple[Collection[str], Collection[str]]]) -> F1:
-    """Micro F1 counts of (claimed, true) sets."""
-    return F1(
-        sum(len(set(claimed) & set(true)) for claimed, true in pairs),
-        sum(len(set(claimed)) for claimed, _ in pairs),
-        sum(len(set(true)) for _, true in pairs),
-    )
 
 
 def bleu1(answer: str, truth: str) -> float:

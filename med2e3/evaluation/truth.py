@@ -16,8 +16,7 @@ SHARE = 0.35
 def finding_grid(mask: NDArray[np.bool_], model_input: ModelInput) -> NDArray[np.bool_]:
     """A finding's mask (the volume's grid, in display orientation) on the model's grid."""
     box = tuple(
-        slice(a, a + n)
-        for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
+        slice(a, a + n) for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
     )
     cut = torch.from_numpy(np.ascontiguousarray(mask[box]).astype(np.float32))
     size = tuple(model_input.grid.shape[1:])

@@ -223,7 +223,9 @@ def _vessel(
 def _mediastinum(canvas: Canvas, body: Body) -> Shape:
     """Fat between the lungs, heart with chambers, great vessels, airways; returns the heart."""
     at, size, hu = body.at, body.size, body.hu
-    canvas.paint(canvas.ellipsoid(at(0, -8, 110), size(30, 76, 165), 0.1), -75, LABEL["soft tissue"])
+    canvas.paint(
+        canvas.ellipsoid(at(0, -8, 110), size(30, 76, 165), 0.1), -75, LABEL["soft tissue"]
+    )
     canvas.paint(canvas.ellipsoid(at(14, -30, 42), size(62, 52, 56), 0.1), -80, 1)
     heart = canvas.ellipsoid(at(18, -30, 44), size(55, 44, 48), 0.12)
     canvas.paint(heart, hu("myocardium"), LABEL["heart"])
@@ -279,9 +281,7 @@ def _bowel(canvas: Canvas, body: Body, rng: np.random.Generator) -> None:
             canvas.paint(canvas.ellipsoid(centre, (12, 9, 15), 0.3), -920)
 
 
-def _upper_abdomen(
-    canvas: Canvas, body: Body, rng: np.random.Generator
-) -> tuple[Shape, Shape]:
+def _upper_abdomen(canvas: Canvas, body: Body, rng: np.random.Generator) -> tuple[Shape, Shape]:
     """Stomach, liver with veins, gallbladder, spleen, pancreas; returns liver and spleen."""
     at, size, hu = body.at, body.size, body.hu
     stomach = canvas.ellipsoid(at(52, -36, -52), size(46, 36, 44), 0.15)
@@ -290,11 +290,19 @@ def _upper_abdomen(
     level = np.clip((at(0, -44, 0)[1] - canvas.y[content.box[1:]]) / canvas.edge_mm, 0, 1)
     canvas.paint(content, (22 - 930 * level).astype(np.float32))
     spleen_size = size(30, 40, 48)
-    grown = (spleen_size[0] * body.spleen, spleen_size[1] * body.spleen, spleen_size[2] * body.spleen)
-    spleen = canvas.ellipsoid(at(100 - 8 * (body.spleen - 1), 34, -52 - 14 * (body.spleen - 1)), grown, 0.15)
+    grown = (
+        spleen_size[0] * body.spleen,
+        spleen_size[1] * body.spleen,
+        spleen_size[2] * body.spleen,
+    )
+    spleen = canvas.ellipsoid(
+        at(100 - 8 * (body.spleen - 1), 34, -52 - 14 * (body.spleen - 1)), grown, 0.15
+    )
     mottle = 1 + 0.22 * canvas.wobble[spleen.box] * (body.phase is Phase.ARTERIAL)
     inside = canvas.column(at(0, -4, -95), size(134, 86, 100), -400)
-    spleen = canvas.paint(spleen.times(inside), (hu("spleen") * mottle).astype(np.float32), LABEL["spleen"])
+    spleen = canvas.paint(
+        spleen.times(inside), (hu("spleen") * mottle).astype(np.float32), LABEL["spleen"]
+    )
     right = canvas.ellipsoid(at(-68, -2, -66), size(74, 84, 82), 0.14)
     left = canvas.ellipsoid(at(-4, -44, -48), size(64, 38, 38), 0.2)
     whole = np.zeros(canvas.hu.shape, np.float32)
@@ -303,7 +311,11 @@ def _upper_abdomen(
     liver = canvas.everywhere(whole).times(inside)
     canvas.paint(liver, hu("liver"), LABEL["liver"])
     _liver_veins(canvas, body, rng)
-    canvas.paint(canvas.ellipsoid(at(-42, -50, -116), size(15, 18, 26), 0.1), hu("gallbladder"), LABEL["gallbladder"])
+    canvas.paint(
+        canvas.ellipsoid(at(-42, -50, -116), size(15, 18, 26), 0.1),
+        hu("gallbladder"),
+        LABEL["gallbladder"],
+    )
     for a, b, r in (((-20, -4, -98), (20, -14, -92), 13.0), ((20, -14, -92), (78, 16, -74), 10.0)):
         canvas.paint(canvas.capsule(at(*a), at(*b), r), hu("pancreas"), LABEL["pancreas"])
     return liver, spleen
@@ -321,10 +333,8 @@ def _liver_veins(canvas: Canvas, body: Body, rng: np.random.Generator) -> None:
     canvas.paint(canvas.capsule(at(-30, -4, -88), at(10, -6, -104), 6.5), body.hu("vein"))
 
 
-def _retroperitoneum(
-    canvas: Canvas, body: Body, rng: np.random.Generator
-) -> dict[str, Point]:
-    """Kidneys with cortex, medulla and pelvis, psoas muscles, bladder; returns the kidneys' centres."""
+def _retroperitoneum(canvas: Canvas, body: Body, rng: np.random.Generator) -> dict[str, Point]:
+    """Kidneys, psoas muscles, bladder; returns the kidneys' centres."""
     at, size, hu = body.at, body.size, body.hu
     centres = {}
     for side, x, z in (("right", -62.0, -128.0), ("left", 62.0, -116.0)):
@@ -334,7 +344,9 @@ def _retroperitoneum(
         centres[side] = centre
         rx, ry, rz = size(29, 30, 52)
         canvas.paint(canvas.ellipsoid(centre, (rx, ry, rz), 0.08), hu("cortex"), LABEL["kidney"])
-        canvas.paint(canvas.ellipsoid(centre, (rx * 0.66, ry * 0.66, rz * 0.75), 0.3), hu("medulla"))
+        canvas.paint(
+            canvas.ellipsoid(centre, (rx * 0.66, ry * 0.66, rz * 0.75), 0.3), hu("medulla")
+        )
         sinus = (centre[0] - np.sign(x) * 10, centre[1] - 4, centre[2])
         canvas.paint(canvas.ellipsoid(sinus, (rx * 0.5, ry * 0.42, rz * 0.45), 0.3), -70)
         canvas.paint(canvas.ellipsoid(sinus, (rx * 0.26, ry * 0.22, rz * 0.3)), hu("renal pelvis"))
@@ -377,8 +389,10 @@ def _spine(canvas: Canvas, body: Body) -> None:
     column = canvas.column(at(0, 72, 300), (19, 15.5, 30), -400)
     core = canvas.column(at(0, 72, 300), (16, 12.5, 30), -400)
     zs = column.box[0]
-    marrow = hu("marrow") + 250 * plate[zs] + (hu("cortical bone") - 180 - hu("marrow")) * (
-        1 - _coverage(core, column)
+    marrow = (
+        hu("marrow")
+        + 250 * plate[zs]
+        + (hu("cortical bone") - 180 - hu("marrow")) * (1 - _coverage(core, column))
     )
     value = hu("disc") + bone[zs] * (marrow - hu("disc"))
     canvas.paint(column, value.astype(np.float32), LABEL["spine"])

@@ -42,7 +42,9 @@ def _within(shape: Shape, box: Box) -> Float:
     low = [max(a.start, b.start) for a, b in zip(shape.box, box, strict=True)]
     high = [min(a.stop, b.stop) for a, b in zip(shape.box, box, strict=True)]
     if all(h > s for s, h in zip(low, high, strict=True)):
-        here = tuple(slice(s - b.start, h - b.start) for s, h, b in zip(low, high, box, strict=True))
+        here = tuple(
+            slice(s - b.start, h - b.start) for s, h, b in zip(low, high, box, strict=True)
+        )
         there = tuple(
             slice(s - a.start, h - a.start) for s, h, a in zip(low, high, shape.box, strict=True)
         )

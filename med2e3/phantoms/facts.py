@@ -78,7 +78,9 @@ def where(place: str) -> str:
 
 def report(facts: Facts) -> str:
     """The report: what the scan is, then a sentence for every section, normal or not."""
-    lines = [f"{facts.plane.value.capitalize()} {facts.region.value} CT, {facts.phase.value} phase."]
+    lines = [
+        f"{facts.plane.value.capitalize()} {facts.region.value} CT, {facts.phase.value} phase."
+    ]
     for heading, organ in SECTIONS[facts.region].items():
         found = facts.of_organ(organ)
         said = "; ".join(f"{f.name} {where(f.place)}, {f.size_mm} mm" for f in found)

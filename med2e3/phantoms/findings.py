@@ -61,7 +61,9 @@ KINDS: dict[str, Kind] = {
         Kind("consolidation", "a", "lung", "", {CHEST: LOBES}),
         Kind("pleural effusion", "a", "pleura", "effusion", {CHEST: SIDES}),
         Kind("pneumothorax", "a", "pleura", "", {CHEST: SIDES[:2]}),
-        Kind("pericardial effusion", "a", "pericardium", "effusion", {CHEST: ("around the heart",)}),
+        Kind(
+            "pericardial effusion", "a", "pericardium", "effusion", {CHEST: ("around the heart",)}
+        ),
         Kind(
             "aortic aneurysm", "an", "aorta", "aneurysm",
             {CHEST: ("ascending aorta", "descending aorta"), ABDOMEN: ("abdominal aorta",)},
@@ -159,19 +161,19 @@ def _effusion(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) ->
         # The fluid's edge climbs along the chest wall and thins upwards.
         rise = np.clip(canvas.z[lung.box[0]] / body.stretch, -60, 200)[:, None, None] * 0.28
         cover = np.clip((flat - back - rise) / canvas.edge_mm + 0.5, 0, 1).astype(np.float32)
-        canvas.paint(Shape(lung.box, cover * lung.alpha * _lung_only(canvas, lung)), body.hu("fluid"))
+        canvas.paint(
+            Shape(lung.box, cover * lung.alpha * _lung_only(canvas, lung)), body.hu("fluid")
+        )
         total[lung.box] = np.maximum(total[lung.box], cover * lung.alpha * _lung_only(canvas, lung))
     return Painted(canvas.everywhere(total), 2 * depth)
 
 
 def _lung_only(canvas: Canvas, shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Where the shape's box still is lung: not the organs painted over it."""
-    return canvas.labels[shape.box] == LABEL["lung"]
+    return np.asarray(canvas.labels[shape.box] == LABEL["lung"])
 
 
-def _pneumothorax(
-    canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng
-) -> Painted | None:
+def _pneumothorax(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
     """Air in front of one lung, without vessels, behind a thin pleural line."""
     lung = torso.lungs[place.split()[0]]
     depth = rng.uniform(26, 46)
@@ -186,9 +188,7 @@ def _pneumothorax(
     return Painted(Shape(lung.box, cover.astype(np.float32)), depth)
 
 
-def _pericardial(
-    canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng
-) -> Painted | None:
+def _pericardial(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
     """A rim of fluid around the heart."""
     rim = rng.uniform(10, 18)
     rx, ry, rz = body.size(55, 44, 48)
@@ -290,7 +290,9 @@ def _liver_lesion(
 
 def _liver_mass(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
     """Solid: darker than liver, never as dark as water."""
-    hu = {Phase.ARTERIAL: 118.0, Phase.PORTAL_VENOUS: 66.0, Phase.DELAYED: 52.0}.get(body.phase, 34.0)
+    hu = {Phase.ARTERIAL: 118.0, Phase.PORTAL_VENOUS: 66.0, Phase.DELAYED: 52.0}.get(
+        body.phase, 34.0
+    )
     return _liver_lesion(canvas, body, place, rng, hu + rng.uniform(-5, 5), 0.4)
 
 
@@ -304,20 +306,26 @@ def _kidney_cyst(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng)
     centre = torso.kidneys[place.split()[0]]
     radius = rng.uniform(11, 22)
     outward = np.sign(centre[0])
-    spot = (centre[0] + outward * 24, centre[1] + rng.uniform(-16, 10), centre[2] + rng.uniform(-34, 34))
+    spot = (
+        centre[0] + outward * 24,
+        centre[1] + rng.uniform(-16, 10),
+        centre[2] + rng.uniform(-34, 34),
+    )
     shape = canvas.ellipsoid(spot, (radius, radius, radius))
     free = ~np.isin(canvas.labels[shape.box], [LABEL["liver"], LABEL["spleen"], LABEL["rib"]])
     shape = Shape(shape.box, shape.alpha * free)
     return Painted(canvas.paint(shape, rng.uniform(0, 6), LABEL["kidney"]), 2 * radius)
 
 
-def _kidney_stone(
-    canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng
-) -> Painted | None:
+def _kidney_stone(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
     """A dense stone at the kidney's sinus."""
     centre = torso.kidneys[place.split()[0]]
     radius = rng.uniform(4.5, 8)
-    spot = (centre[0] + rng.uniform(-8, 8), centre[1] + rng.uniform(-8, 8), centre[2] + rng.uniform(-26, 26))
+    spot = (
+        centre[0] + rng.uniform(-8, 8),
+        centre[1] + rng.uniform(-8, 8),
+        centre[2] + rng.uniform(-26, 26),
+    )
     shape = canvas.ellipsoid(spot, (radius, radius, radius))
     return Painted(canvas.paint(shape, 1000), 2 * radius)
 

@@ -154,7 +154,9 @@ def _grid(
     margin = 8.0
     outline = (body.inner[0] + 16 + body.fat_mm + margin, body.inner[1] + 24 + body.fat_mm + margin)
     angle = np.deg2rad(rng.normal(0, 3.0))
-    centre = np.array([rng.uniform(-5, 5), 14 + rng.uniform(-3, 3), (low + high) / 2 * body.stretch])
+    centre = np.array(
+        [rng.uniform(-5, 5), 14 + rng.uniform(-3, 3), (low + high) / 2 * body.stretch]
+    )
     extent = {0: 2 * outline[0], 1: 2 * outline[1], 2: (high - low) * body.stretch}
     axes = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}[plane]
     # Pixels are square, as a scanner's are.
@@ -184,4 +186,4 @@ def _add_noise(canvas: Canvas, rng: np.random.Generator) -> None:
     """Noise of 8–22 HU in tissue and a fifth of that in air, where photons abound."""
     sigma = rng.uniform(8, 22)
     weight = np.clip((canvas.hu + 1000) / 900, 0, 1) * 0.85 + 0.15
-    canvas.hu += weight * np.float32(sigma) * grain(canvas.hu.shape, rng)  # type: ignore[arg-type]
+    canvas.hu += weight * np.float32(sigma) * grain(canvas.hu.shape, rng)

@@ -156,7 +156,7 @@ def draw_question(facts: Facts, topic: str, *, closed: bool, rng: Rng) -> Questi
 
 
 def all_questions(facts: Facts, seed: int) -> list[Question]:
-    """One open and one closed question of each topic, presence of something and of nothing, report."""
+    """One open and one closed question of each topic, presence (yes and no), and the report."""
     rng = np.random.default_rng(seed)
     made = [draw_question(facts, t, closed=c, rng=rng) for t in TOPICS for c in (False, True)]
     absent = [k for k in KINDS if facts.region in KINDS[k].places and k not in facts.names]

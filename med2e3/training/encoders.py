@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from med2e3.errors import InputError
 from med2e3.geometry import Plane
 from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.model.connector import pool_tokens
@@ -42,7 +43,7 @@ class Heads(nn.Module):
         nn.init.constant_(self.kinds.bias, -3.0)  # findings are rare
 
     def loss(self, tokens: Tensor, kinds: Tensor) -> Tensor:
-        """Tokens (N, P, D) against (N, P, K) of 0 and 1; the sum over kinds, the mean over tokens."""
+        """Tokens (N, P, D) against (N, P, K) of 0 and 1; summed over kinds, mean over tokens."""
         logits, kinds = self.kinds(tokens).float(), kinds.float()
         each = F.binary_cross_entropy_with_logits(logits, kinds, reduction="none")
         patches = kinds.sum(dim=1, keepdim=True).clamp(min=1)
@@ -71,17 +72,36 @@ def draw(pool: Sequence[Example], count: int, rng: np.random.Generator) -> list[
     return [pool[int(k)] for k in rng.choice(len(pool), min(count, len(pool)), replace=False)]
 
 
+def to_memory_format(module: nn.Module, layout: torch.memory_format) -> None:
+    """Lays out convolution weights so that the CPU's convolutions need no reordering."""
+    axes = 5 if layout is torch.channels_last_3d else 4
+    for parameter in module.parameters():
+        if parameter.ndim == axes:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+
+
+def _present(encoder: nn.Module | None) -> nn.Module:
+    if encoder is None:
+        raise InputError("The recipe's model lacks the encoder that a stage of it trains.")
+    return encoder
+
+
 class Encoder2DStage:
     """Slices, those with findings first."""
 
     name = "encoder2d"
 
     def __init__(
-        self, model: Med2E3ForConditionalGeneration, pool: Sequence[Example], volumes: int, slices: int
+        self,
+        model: Med2E3ForConditionalGeneration,
+        pool: Sequence[Example],
+        volumes: int,
+        slices: int,
     ) -> None:
         width = model.config.vision2d_config.hidden_size
-        self.module = nn.ModuleDict({"encoder": model.vision2d, "heads": Heads(width)})
-        self.module.to(memory_format=torch.channels_last)  # 1.2× on the stem
+        self.encoder, self.heads = _present(model.vision2d), Heads(width)
+        self.module: nn.Module = nn.ModuleDict({"encoder": self.encoder, "heads": self.heads})
+        to_memory_format(self.module, torch.channels_last)  # 1.2× on the stem
         self.pool, self.volumes, self.slices = pool, volumes, slices
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -94,12 +114,15 @@ class Encoder2DStage:
                 truth.append(example)
         grids = torch.from_numpy(np.stack(images)).float()[:, None] / 255
         hit = torch.from_numpy(np.stack(kinds)).flatten(2).transpose(1, 2)  # (N, P, K)
-        heads = self.module["heads"]
         with torch.autocast("cpu", torch.bfloat16):
-            tokens = self.module["encoder"](grids)  # (N, P, D)
-            finding = heads.loss(tokens, hit)
-            classes, right = heads.class_loss(tokens.mean(1), class_numbers(truth))
-        numbers = {"findings": float(finding.detach()), "plane": float(right[0]), "phase": float(right[1])}
+            tokens = self.encoder(grids)  # (N, P, D)
+            finding = self.heads.loss(tokens, hit)
+            classes, right = self.heads.class_loss(tokens.mean(1), class_numbers(truth))
+        numbers = {
+            "findings": float(finding.detach()),
+            "plane": float(right[0]),
+            "phase": float(right[1]),
+        }
         return finding + CLASS_WEIGHT * classes, numbers
 
     def _choose(self, example: Example, rng: np.random.Generator) -> list[int]:
@@ -126,28 +149,35 @@ class Encoder3DStage:
     ) -> None:
         self.config = model.config
         width = model.config.vision3d_config.hidden_size
-        self.module = nn.ModuleDict(
-            {"encoder": model.vision3d, "heads": Heads(width), "pooled": Heads(width)}
+        self.encoder = _present(model.vision3d)
+        self.heads, self.pooled = Heads(width), Heads(width)
+        self.module: nn.Module = nn.ModuleDict(
+            {"encoder": self.encoder, "heads": self.heads, "pooled": self.pooled}
         )
-        self.module.to(memory_format=torch.channels_last_3d)
+        to_memory_format(self.module, torch.channels_last_3d)
         self.pool, self.volumes = pool, volumes
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Findings and scan classes of a batch of volumes."""
         examples = draw(self.pool, self.volumes, rng)
         grids = torch.from_numpy(np.stack([e.grid for e in examples])).float()[:, None] / 255
-        patches = torch.from_numpy(np.stack([e.patches for e in examples])).float()  # (B, K, S, r, c)
+        patches = torch.from_numpy(
+            np.stack([e.patches for e in examples])
+        ).float()  # (B, K, S, r, c)
         step = self.config.vision3d_config.patch_size[0]
         pool, grid = self.config.pool3d, self.config.vision3d_config.patch_grid
         cells = F.max_pool3d(patches, (step, 1, 1))
         coarse = F.max_pool3d(cells, pool)
-        heads, pooled_heads = self.module["heads"], self.module["pooled"]
         with torch.autocast("cpu", torch.bfloat16):
-            output = self.module["encoder"](grids)
+            output = self.encoder(grids)
             tokens = output.tokens if output.normed is None else output.normed
             pooled = pool_tokens(tokens, grid, pool)
-            finding = heads.loss(tokens, cells.flatten(2).transpose(1, 2))
-            finding = finding + pooled_heads.loss(pooled, coarse.flatten(2).transpose(1, 2))
-            classes, right = pooled_heads.class_loss(pooled.mean(1), class_numbers(examples))
-        numbers = {"findings": float(finding.detach()), "plane": float(right[0]), "phase": float(right[1])}
+            finding = self.heads.loss(tokens, cells.flatten(2).transpose(1, 2))
+            finding = finding + self.pooled.loss(pooled, coarse.flatten(2).transpose(1, 2))
+            classes, right = self.pooled.class_loss(pooled.mean(1), class_numbers(examples))
+        numbers = {
+            "findings": float(finding.detach()),
+            "plane": float(right[0]),
+            "phase": float(right[1]),
+        }
         return finding + 3 * CLASS_WEIGHT * classes, numbers

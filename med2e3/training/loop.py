@@ -35,8 +35,15 @@ Report = Callable[[int, int, dict[str, float]], None]
 class Stage(Protocol):
     """Something that learns: a module, and the loss of a step."""
 
-    name: str
-    module: nn.Module
+    @property
+    def name(self) -> str:
+        """Names checkpoint and log."""
+        ...
+
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
+        ...
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch drawn with `rng`, and numbers for the log."""
@@ -78,7 +85,7 @@ def run_stage(stage: Stage, recipe: StageRecipe, run: Run) -> list[float]:
             torch.manual_seed(run.seed * 1_000_003 + step)
             loss, numbers = stage.loss(np.random.default_rng([run.seed, step]))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(trained, CLIP_NORM)
             optimizer.step()
             losses.append(float(loss.detach()))

@@ -46,7 +46,7 @@ class Example:
     @property
     def slices(self) -> NDArray[np.bool_]:
         """(K, S): which model slices hold which kind."""
-        return self.patches.any(axis=(2, 3))
+        return np.asarray(self.patches.any(axis=(2, 3)))
 
 
 def make_example(

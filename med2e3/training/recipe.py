@@ -1,4 +1,4 @@
-"""Recipes: readable files that say everything about a training run. Knows nothing of data or steps."""
+"""Recipes: readable files that say everything about a training run. Knows nothing of its steps."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ class Recipe:
     name: str
     seed: int
     train_seeds: tuple[int, int]
-    validation_seeds: tuple[int, int]
-    test_seeds: tuple[int, int]
     window: Window
     tokenizer: dict[str, int]
     model: dict[str, Any]
@@ -88,8 +86,6 @@ def _parse(said: dict[str, Any]) -> Recipe:
         name=said["name"],
         seed=said["seed"],
         train_seeds=(data["train_seeds"][0], data["train_seeds"][1]),
-        validation_seeds=(data["validation_seeds"][0], data["validation_seeds"][1]),
-        test_seeds=(data["test_seeds"][0], data["test_seeds"][1]),
         window=Window(said["window"]["centre"], said["window"]["width"]),
         tokenizer=said["tokenizer"],
         model=said["model"],

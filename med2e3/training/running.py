@@ -92,7 +92,7 @@ class Workshop:
         """The model as these stages left it; the rest as the recipe's seed drew it."""
         torch.manual_seed(self.recipe.seed)
         # Eager attention beats the fused kernel at these lengths in bfloat16 on CPUs.
-        model = Med2E3ForConditionalGeneration._from_config(
+        model: Med2E3ForConditionalGeneration = Med2E3ForConditionalGeneration._from_config(
             self.config(), attn_implementation="eager"
         )
         for stage in stages:
@@ -132,7 +132,8 @@ def make_features(shop: Workshop, starts: list[int]) -> None:
 def read_features(shop: Workshop, starts: list[int]) -> Features:
     """Features of these shards, mapped from disk: only what a step reads is loaded."""
     parts = [
-        torch.load(shop.features / f"shard-{s:09d}.pt", weights_only=True, mmap=True) for s in starts
+        torch.load(shop.features / f"shard-{s:09d}.pt", weights_only=True, mmap=True)
+        for s in starts
     ]
     return Features([p["features3d"] for p in parts], [p["features2d"] for p in parts])
 
@@ -143,7 +144,9 @@ def build_stage(shop: Workshop, name: str) -> Stage:
     options = recipe.stages[name].options
     if name == "text":
         mix = {k: v for k, v in recipe.stages["tune"].options["mix"].items() if k != "report"}
-        return TextStage(shop.model().language_model, Writer(shop.processor()), options["rows"], mix)
+        return TextStage(
+            shop.model().language_model, Writer(shop.processor()), options["rows"], mix
+        )
     starts = shop.starts()
     pool = [e for start in starts for e in read_shard(shard_path(shop.pool, start))]
     if name == "encoder2d":

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
@@ -71,7 +72,8 @@ def answer_loss(
     language_model: Any, embedded: Tensor, batch: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Cross entropy of the answers' tokens, every answer counting alike; also the share of answers
-    whose tokens are all the most likely ones."""
+    whose tokens are all the most likely ones.
+    """
     hidden = language_model.model(
         inputs_embeds=embedded, attention_mask=batch["attention_mask"], use_cache=False
     ).last_hidden_state
@@ -123,7 +125,7 @@ class Features:
     parts3d: Sequence[Tensor]
     parts2d: Sequence[Tensor]
 
-    def take(self, volumes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def take(self, volumes: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """(V, N, D3) and (V, S, P, D2) of these volumes, float32."""
         size = len(self.parts3d[0])
         where = [(int(v) // size, int(v) % size) for v in volumes]
