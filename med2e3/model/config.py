@@ -94,6 +94,8 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
     - `vision2d_stem`: empty for SigLIP's patch embedding, else stages of a convolutional stem.
     - `context_length`: rows that prompt and answer may take together; 0 is the language model's own
       limit.
+    - `demo` marks a model whose answers about real scans mean nothing; `ready_questions` are labels
+      and wordings of questions that it was trained to answer.
     - `default_plane` "" means the plane in which a series is stored; `default_window` is (centre,
       width) in HU, or None to scale from minimum to maximum.
     """
@@ -129,6 +131,8 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
     context_length: int = 0
     default_plane: str = ""
     default_window: list[float] | tuple[float, ...] | None = None
+    demo: bool = False
+    ready_questions: dict[str, str] | None = None
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -93,6 +93,27 @@ def tiny_model(tiny_config: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def tiny_folder(
+    tiny_model: Callable[..., Any],
+    tiny_tokenizer: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Path]:
+    """Makes a folder in our own format with a tiny random model; keywords change choices."""
+    from med2e3.model import Med2E3Processor
+
+    def make(**choices: Any) -> Path:
+        folder = tmp_path_factory.mktemp("native") / "tiny"
+        model = tiny_model(**choices)
+        model.save_pretrained(folder)
+        Med2E3Processor.for_model(model.config, tiny_tokenizer, template="short").save_pretrained(
+            folder
+        )
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def golden_folder(fixtures: Path) -> Path:
     """The published layout at tiny sizes, with tensors recorded from the published code."""
     return fixtures / "med2e3"

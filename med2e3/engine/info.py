@@ -1,0 +1,113 @@
+"""What a loaded model is, in words and numbers for whoever asks it. Knows nothing of volumes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from med2e3.checkpoints.download import file_sha256
+from med2e3.geometry import Plane
+from med2e3.volume import Window
+
+Progress = Callable[[float, str], None]
+
+DEMO_NOTICE = (
+    "Demo model, trained on synthetic phantoms only: its answers about real scans mean nothing."
+)
+RESEARCH_NOTICE = "Research model: its answers are drafts, not findings; check them on the images."
+
+#: Hashing this many bytes takes about a second; larger models keep their hash between starts.
+QUICK_TO_HASH = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ReadyQuestion:
+    """A question for a button, in the words that the model was trained with."""
+
+    label: str
+    text: str
+
+
+#: Wordings of the published training data: M3D-Cap's caption prompt and M3D-VQA's question types.
+READY_QUESTIONS = (
+    ReadyQuestion(
+        "Draft report", "Can you provide a caption consists of findings for this medical image?"
+    ),
+    ReadyQuestion("Plane", "What is the plane of this image?"),
+    ReadyQuestion("Phase", "What is the phase of this CT scan?"),
+    ReadyQuestion("Organ", "Which organ is shown in this CT scan?"),
+    ReadyQuestion("Abnormality", "What abnormality is seen in this image?"),
+    ReadyQuestion("Location", "Where is the abnormality located?"),
+)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Facts about a loaded model; `notes` say what was loaded and from where.
+
+    `notice` is the sentence to show above every answer. `default_plane` None is the plane in which
+    a series is stored; `default_window` None is from minimum to maximum. `weights_sha256` is the
+    hash of the weights' file, or of the list of hashes where there are several.
+    """
+
+    name: str
+    kind: str
+    is_demo: bool
+    notice: str
+    parameters: int
+    device: str
+    dtype: str
+    has_scores: bool
+    grid_shape: tuple[int, int, int]
+    default_plane: Plane | None
+    default_window: Window | None
+    path: str
+    weights_sha256: str
+    licence: str
+    notes: tuple[str, ...]
+    questions: tuple[ReadyQuestion, ...] = READY_QUESTIONS
+
+
+def ready_questions(config: object) -> tuple[ReadyQuestion, ...]:
+    """The questions that a model's config brings, else the published wordings."""
+    own = getattr(config, "ready_questions", None) or {}
+    return tuple(ReadyQuestion(label, text) for label, text in own.items()) or READY_QUESTIONS
+
+
+def weights_hash(files: Sequence[Path], root: Path, report: Progress) -> str:
+    """One SHA-256 for all files; that of a large model is remembered by path, size and time."""
+    if sum(file.stat().st_size for file in files) <= QUICK_TO_HASH:
+        return _hash(files, root, report)
+    memory = Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / "hashes.json"
+    known = _remembered(memory)
+    stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+    if key not in known:
+        known[key] = _hash(files, root, report)
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(known), encoding="utf-8")
+    return known[key]
+
+
+def _hash(files: Sequence[Path], root: Path, report: Progress) -> str:
+    lines = []
+    for number, file in enumerate(files):
+        report(number / len(files), "Hashing the weights")
+        lines.append(f"{file.relative_to(root).as_posix()} {file_sha256(file)}")
+    if len(lines) == 1:
+        return lines[0].rsplit(" ", 1)[1]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _remembered(path: Path) -> dict[str, str]:
+    """Hashes kept from earlier starts; none when the file is missing or damaged."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,123 @@
+"""`load`: a model by name, folder or hub id, onto a device. Never opens a network connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from med2e3.checkpoints import Checkpoint, Hub, build, find_model, open_checkpoint
+from med2e3.checkpoints.layouts import DEMO_NAME
+from med2e3.engine.info import (
+    DEMO_NOTICE,
+    RESEARCH_NOTICE,
+    ModelInfo,
+    Progress,
+    ready_questions,
+    weights_hash,
+)
+from med2e3.engine.med2e3_backend import Med2E3Backend
+from med2e3.engine.model import Model
+from med2e3.errors import CheckpointError, ResourceError
+from med2e3.geometry import Plane
+from med2e3.volume import Window
+
+#: The class that asks each kind of model.
+BACKENDS: dict[str, Any] = {"med2e3": Med2E3Backend}
+
+#: Precisions by the names that the command line uses.
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def load(
+    name_or_path: str | Path = DEMO_NAME,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    hub: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Load a model that is on this computer.
+
+    Device None is CUDA where there is one; dtype None is bfloat16 there and float32 on a CPU. `hub`
+    is a folder of `owner/name` folders with what a published checkpoint leaves out. Raises
+    `CheckpointError`, or `ResourceError` before loading when the model does not fit.
+    """
+    report = progress or (lambda fraction, what: None)
+    places = Hub(None if hub is None else Path(hub))
+    report(0.0, "Reading the checkpoint")
+    folder = find_model(name_or_path, places)
+    checkpoint = open_checkpoint(folder, places)
+    if checkpoint.kind not in BACKENDS:
+        raise CheckpointError(
+            f"{folder} is a model of kind {checkpoint.kind!r}, which does not answer questions."
+        )
+    where = choose_device(device)
+    precision = choose_dtype(dtype, where)
+    report(0.1, "Loading the weights")
+    network = build(checkpoint, where, precision)
+    digest = weights_hash(
+        checkpoint.files, checkpoint.folder, lambda f, what: report(0.5 + f / 2, what)
+    )
+    info = describe(str(name_or_path), checkpoint, network, digest)
+    report(1.0, "Loaded")
+    return Model(info, BACKENDS[checkpoint.kind](network, checkpoint.processor))
+
+
+def describe(name: str, checkpoint: Checkpoint, network: Any, digest: str) -> ModelInfo:
+    """The facts about a model that was just built."""
+    config = checkpoint.config
+    is_demo = bool(getattr(config, "demo", False)) or name == DEMO_NAME
+    window = getattr(config, "default_window", None)
+    plane = getattr(config, "default_plane", "")
+    backend = BACKENDS[checkpoint.kind](network, checkpoint.processor)
+    return ModelInfo(
+        name=name if name == DEMO_NAME else checkpoint.folder.name,
+        kind=checkpoint.kind,
+        is_demo=is_demo,
+        notice=DEMO_NOTICE if is_demo else RESEARCH_NOTICE,
+        parameters=sum(p.numel() for p in network.parameters()),
+        device=str(network.device),
+        dtype=str(network.dtype).removeprefix("torch."),
+        has_scores=backend.has_scores,
+        grid_shape=config.grid_shape,
+        default_plane=Plane(plane) if plane else None,
+        default_window=None if window is None else Window(*map(float, window)),
+        path=str(checkpoint.folder),
+        weights_sha256=digest,
+        licence=checkpoint.licence,
+        notes=(f"Loaded from {checkpoint.folder}.", *checkpoint.notes),
+        questions=ready_questions(config),
+    )
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device to use; raises `ResourceError` when the named one is not there."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ResourceError(f"There is no device {device!r}; use cpu, cuda or cuda:0.") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ResourceError(
+            f"The device {device} is not there: this computer shows {torch.cuda.device_count()} "
+            "CUDA devices to this program. Use cpu, or install the driver and a torch with CUDA."
+        )
+    return chosen
+
+
+def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The precision to use; raises `ResourceError` for an unknown name."""
+    if dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise ResourceError(f"There is no precision {dtype!r}; choose one of {', '.join(DTYPES)}.")
+    return DTYPES[dtype]

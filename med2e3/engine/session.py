@@ -1,0 +1,123 @@
+"""One volume, encoded once, asked many times. Knows nothing of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from med2e3.engine.answer import Answer, Start
+from med2e3.engine.backend import Asked
+from med2e3.engine.decoding import Decoding, shared_copy
+from med2e3.engine.model import Kept, Model
+from med2e3.engine.record import make_record
+from med2e3.engine.scores import scores_of
+from med2e3.errors import QuestionError
+from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
+from med2e3.preprocessing import ModelInput
+from med2e3.volume import Volume
+
+#: No language model in use reads this many letters at once; longer text is refused unread.
+LONGEST_QUESTION = 20_000
+
+
+class Session:
+    """Made by `Model.read`; `input` is what the model was given of `volume`."""
+
+    def __init__(self, model: Model, volume: Volume, given: ModelInput) -> None:
+        self.model = model
+        self.volume = volume
+        self.input = given
+
+    def ask(
+        self,
+        question: str,
+        *,
+        history: Sequence[tuple[str, str]] = (),
+        max_new_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        leave_out: Sequence[int] = (),
+    ) -> Answer:
+        """Ask; the slice scores are known when this returns, the text comes by iterating.
+
+        `history` are earlier (question, answer) turns. `leave_out` are model slices whose 2D
+        features get no weight; the 3D tokens still hold them. Raises `QuestionError`.
+        """
+        decoding = Decoding(max_new_tokens, temperature, top_p, seed).seeded()
+        asked = self._checked(question, history)
+        keep = self._keep(leave_out)
+        kept = self.model.kept(self)
+        with self.model.lock, torch.inference_mode():
+            suffix = self.model.backend.suffix(kept.features, asked, keep, decoding.seed or 0)
+        scores = None if suffix.scores is None else scores_of(suffix.scores, self.input.bands)
+        left_out = sorted({int(k) for k in leave_out})
+        start = self._start(kept, asked, suffix.rows, max_new_tokens)
+
+        def describe(answer: Answer) -> dict[str, Any]:
+            return make_record(self, answer, left_out)
+
+        return Answer(self.model, asked, decoding, start, scores=scores, describe=describe)
+
+    def _start(
+        self, kept: Kept, asked: Asked, rows: torch.Tensor, max_new_tokens: int | None
+    ) -> Start:
+        room = self.model.backend.context_length - asked.rows
+        return Start(shared_copy(kept.cache), rows, min(room, max_new_tokens or room))
+
+    def _checked(self, question: str, history: Sequence[tuple[str, str]]) -> Asked:
+        """The tokenised question; raises `QuestionError` when it is empty or does not fit."""
+        check_question(question)
+        turns: list[Turn] = [(_bare(q), answer) for q, answer in history]
+        asked = self.model.backend.ask([*turns, (_bare(question), None)])
+        limit = self.model.backend.context_length
+        if asked.rows >= limit:
+            rest = asked.rows - asked.question_tokens
+            raise QuestionError(
+                f"The question takes {asked.question_tokens} tokens, but the model reads {limit} "
+                f"in all, of which volume, prompt and earlier turns take {rest}: "
+                f"{max(0, limit - rest - 1)} are left. Ask in fewer words."
+            )
+        encoder = getattr(self.model.backend.model.config, "text_encoder_config", None)
+        if encoder is not None and asked.question_tokens > encoder.max_position_embeddings:
+            raise QuestionError(
+                f"The question takes {asked.question_tokens} tokens of the text encoder, which "
+                f"reads at most {encoder.max_position_embeddings}. Ask in fewer words."
+            )
+        return asked
+
+    def _keep(self, leave_out: Sequence[int]) -> torch.Tensor | None:
+        """(S,) False for slices to leave out; None where all stay."""
+        if not len(leave_out):
+            return None
+        slices = self.model.info.grid_shape[0]
+        wrong = sorted({int(k) for k in leave_out if not 0 <= int(k) < slices})
+        if wrong:
+            raise QuestionError(
+                f"Slices {wrong} cannot be left out: the model's slices are 0 to {slices - 1}."
+            )
+        if not self.model.backend.has_scores:
+            raise QuestionError("This model has no slice scores, so no slice can be left out.")
+        keep = torch.ones(slices, dtype=torch.bool)
+        keep[list(leave_out)] = False
+        if not keep.any():
+            raise QuestionError(f"All {slices} slices are left out; keep at least one.")
+        return keep.to(self.model.backend.model.device)
+
+
+def check_question(question: str) -> None:
+    """Raises `QuestionError` for a question that no model can take: empty, or far too long."""
+    if not _bare(question):
+        raise QuestionError("The question is empty. Type what you want to know about the scan.")
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(
+            f"The question has {len(question):,} characters; no model here reads more than "
+            f"{LONGEST_QUESTION:,}. Ask in fewer words."
+        )
+
+
+def _bare(question: str) -> str:
+    """The question without the placeholder of the volume, which the prompt puts first by itself."""
+    return question.replace(IMAGE_PLACEHOLDER, " ").strip()

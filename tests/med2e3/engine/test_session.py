@@ -1,0 +1,318 @@
+"""What a user of `read` and `ask` may rely on."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import med2e3
+from med2e3.errors import Cancelled, PreprocessingError, QuestionError
+from med2e3.geometry import Plane
+from med2e3.volume import Volume, Window
+
+Make = Callable[..., Any]
+QUESTION = "is there a nodule in the left lung ?"
+
+
+@pytest.fixture
+def session(tiny: med2e3.Model, ct: Volume) -> med2e3.Session:
+    return tiny.read(ct)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"encoders": "3d"},
+        {"encoders": "2d", "local_features": "2d"},
+        {"aggregation": "max"},
+        {"aggregation": "mean"},
+        {"text_config": {"model_type": "llama"}},
+    ],
+    ids=str,
+)
+def test_kept_features_and_prefix_give_the_logits_of_one_whole_pass(
+    choices: dict[str, Any], tiny_folder: Make, ct: Volume
+) -> None:
+    model = med2e3.load(tiny_folder(**choices), device="cpu")
+    session = model.read(ct)
+    answer = session.ask(QUESTION, max_new_tokens=8)
+    answer.complete()
+    network, processor = model.backend.model, model.backend.processor
+    batch = processor(QUESTION, session.input.grid[None])
+    with torch.inference_mode():
+        output = network(**batch)
+        start = session.ask(QUESTION)._start
+        assert start is not None
+        logits = network.language_model(
+            inputs_embeds=start.rows, past_key_values=start.cache, logits_to_keep=1
+        ).logits
+    torch.testing.assert_close(logits[0, -1], output.logits[0, -1], rtol=1e-5, atol=1e-5)
+    plain = network.generate(**batch, max_new_tokens=8, do_sample=False)
+    new = plain[0, batch["input_ids"].shape[1] :].tolist()
+    end = processor.tokenizer.eos_token_id
+    assert answer.token_ids == (new[: new.index(end)] if end in new else new)
+    assert (answer.scores is None) == (output.scores is None)
+    assert model.info.has_scores == (answer.scores is not None)
+
+
+def test_scores_are_known_before_the_text_and_carry_their_bands(session: med2e3.Session) -> None:
+    answer = session.ask(QUESTION)
+    assert answer.text == ""
+    assert answer.token_ids == []
+    scores = answer.scores
+    assert scores is not None
+    assert scores.values.dtype == np.float32
+    assert float(scores.values.sum()) == pytest.approx(1, abs=1e-6)
+    assert scores.bands == session.input.bands
+    best = scores.top(1)[0]
+    assert best.weight == scores.values.max()
+    assert best.times_uniform == pytest.approx(8 * best.weight)
+    assert best.band.model_slice == int(scores.values.argmax())
+    assert 1 <= scores.effective_slices <= 8
+
+
+def test_pieces_together_are_the_text(session: med2e3.Session) -> None:
+    answer = session.ask(QUESTION, max_new_tokens=12)
+    pieces = list(answer)
+    assert "".join(pieces) == answer.text != ""
+    assert answer.finish_reason in ("end", "length")
+    assert list(answer) == []
+    assert answer.complete() == answer.text
+
+
+def test_leaving_the_loop_stops_the_work(session: med2e3.Session) -> None:
+    answer = session.ask(QUESTION, max_new_tokens=50)
+    for _ in answer:
+        break
+    done = len(answer.token_ids)
+    assert answer.finish_reason == "cancelled"
+    assert list(answer) == []
+    assert len(answer.token_ids) == done < 50
+
+
+def test_cancel_keeps_what_has_arrived(session: med2e3.Session) -> None:
+    answer = session.ask(QUESTION, max_new_tokens=50)
+    pieces = []
+    for piece in answer:
+        pieces.append(piece)
+        answer.cancel()
+    assert answer.finish_reason == "cancelled"
+    assert "".join(pieces) == answer.text
+
+
+def test_cancel_works_in_the_middle_of_a_pass(session: med2e3.Session) -> None:
+    """The second layer sees the stop: no token comes out, and the session still answers."""
+    answer = session.ask(QUESTION)
+    layer = session.model.backend.model.language_model.model.layers[0]
+    handle = layer.register_forward_hook(lambda *_: answer.cancel())
+    assert answer.complete() == ""
+    handle.remove()
+    assert answer.finish_reason == "cancelled"
+    assert answer.token_ids == []
+    assert session.ask(QUESTION, max_new_tokens=4).complete() != ""
+
+
+def test_reading_can_be_stopped_between_blocks(tiny: med2e3.Model, ct: Volume) -> None:
+    seen: list[float] = []
+    before = tiny.cache_bytes
+    with pytest.raises(Cancelled):
+        tiny.read(ct, progress=lambda f, _: seen.append(f), cancelled=lambda: len(seen) > 2)
+    assert len(seen) == 3
+    assert tiny.cache_bytes <= before
+
+
+def test_progress_runs_from_0_to_1(tiny: med2e3.Model, ct: Volume) -> None:
+    seen: list[float] = []
+    tiny.read(ct, progress=lambda fraction, _: seen.append(fraction))
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert len(seen) >= 4
+
+
+def test_sampling_repeats_with_its_seed_and_records_a_drawn_one(session: med2e3.Session) -> None:
+    settings: dict[str, Any] = {"temperature": 3.0, "max_new_tokens": 20}
+    drawn = session.ask(QUESTION, **settings)
+    drawn.complete()
+    seed = drawn.record["decoding"]["seed"]
+    again = session.ask(QUESTION, **settings, seed=seed)
+    again.complete()
+    assert again.token_ids == drawn.token_ids
+    others = {tuple(_ids(session.ask(QUESTION, **settings, seed=k))) for k in range(4)}
+    assert len(others) == 4
+    assert _ids(session.ask(QUESTION, temperature=3.0, top_p=1e-9, max_new_tokens=5)) == _ids(
+        session.ask(QUESTION, max_new_tokens=5)
+    )
+
+
+def _ids(answer: med2e3.Answer) -> list[int]:
+    answer.complete()
+    return answer.token_ids
+
+
+def test_greedy_is_the_same_every_time(session: med2e3.Session) -> None:
+    assert _ids(session.ask(QUESTION, max_new_tokens=9)) == _ids(
+        session.ask(QUESTION, max_new_tokens=9)
+    )
+
+
+def test_slices_left_out_have_no_weight(session: med2e3.Session) -> None:
+    full, partial = session.ask(QUESTION), session.ask(QUESTION, leave_out=[1, 6])
+    assert full.scores is not None
+    assert partial.scores is not None
+    assert partial.scores.values[[1, 6]].tolist() == [0.0, 0.0]
+    rest = np.delete(full.scores.values, [1, 6])
+    np.testing.assert_allclose(np.delete(partial.scores.values, [1, 6]), rest / rest.sum(), 1e-5)
+    assert partial.record["left_out"] == [1, 6]
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "message"),
+    [
+        ("  ", {}, "empty"),
+        ("<image3d>\n", {}, "empty"),
+        ("is " * 300, {}, r"300 tokens, but the model reads 256 in all"),
+        ("a" * 30_000, {}, "30,000 characters"),
+        (QUESTION, {"leave_out": [8]}, "0 to 7"),
+        (QUESTION, {"leave_out": range(8)}, "keep at least one"),
+        (QUESTION, {"temperature": -1.0}, "temperature"),
+        (QUESTION, {"temperature": float("nan")}, "temperature"),
+        (QUESTION, {"top_p": 0.0}, "top_p"),
+        (QUESTION, {"max_new_tokens": 0}, "max_new_tokens"),
+    ],
+    ids=["blank", "placeholder", "long", "huge", "slice", "all", "cold", "nan", "top_p", "none"],
+)
+def test_questions_that_cannot_be_answered_are_refused_in_words(
+    question: str, options: dict[str, Any], message: str, session: med2e3.Session
+) -> None:
+    with pytest.raises(QuestionError, match=message):
+        session.ask(question, **options)
+
+
+def test_the_record_is_json_and_says_what_to_repeat(session: med2e3.Session, ct: Volume) -> None:
+    answer = session.ask(QUESTION, history=[("what plane ?", "axial")], max_new_tokens=3)
+    answer.complete()
+    record = json.loads(json.dumps(answer.record))
+    assert record["question"] == QUESTION
+    assert record["history"] == [["what plane ?", "axial"]]
+    assert record["answer"] == answer.text
+    assert record["token_ids"] == answer.token_ids
+    assert len(record["model"]["weights_sha256"]) == 64
+    assert record["input"]["series_uid"] == "1.2.3"
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["seconds_to_first_token"] > 0
+    bands = record["scores"]["bands"]
+    assert sum(band["weight"] for band in bands) == pytest.approx(1, abs=1e-6)
+    first, last = bands[3]["source_slices"]
+    assert bands[3]["sop_instance_uids"] == list(ct.slice_uids[first : last + 1])
+
+
+def test_a_reformatted_plane_has_no_instances_of_its_own(tiny: med2e3.Model, ct: Volume) -> None:
+    answer = tiny.read(ct, plane="coronal").ask(QUESTION, max_new_tokens=1)
+    assert all(band["sop_instance_uids"] == [] for band in answer.record["scores"]["bands"])
+
+
+def test_history_changes_the_answer_but_not_the_scores(session: med2e3.Session) -> None:
+    alone = session.ask(QUESTION)
+    later = session.ask(QUESTION, history=[("what organ ?", "liver")])
+    assert alone.scores is not None
+    assert later.scores is not None
+    np.testing.assert_array_equal(alone.scores.values, later.scores.values)
+    assert len(later.record["prompt_ids"]) > len(alone.record["prompt_ids"])
+
+
+def test_random_aggregation_repeats_with_its_seed(tiny_folder: Make, ct: Volume) -> None:
+    model = med2e3.load(tiny_folder(aggregation="random"), device="cpu")
+    session = model.read(ct)
+    before = torch.random.get_rng_state()
+    values = [session.ask(QUESTION, seed=s).scores.values for s in (1, 1, 2)]  # type: ignore[union-attr]
+    assert torch.equal(before, torch.random.get_rng_state())
+    np.testing.assert_array_equal(values[0], values[1])
+    assert np.abs(values[0] - values[2]).max() > 0.01
+
+
+def test_a_session_that_is_gone_frees_its_memory(tiny: med2e3.Model, ct: Volume) -> None:
+    gc.collect()
+    before = tiny.cache_bytes
+    session = tiny.read(ct)
+    assert tiny.cache_bytes > before
+    del session
+    gc.collect()
+    assert tiny.cache_bytes == before
+
+
+def test_planes_and_windows_go_by_name(tiny: med2e3.Model, ct: Volume) -> None:
+    session = tiny.read(ct, plane="Coronal", window="lung")
+    assert session.input.plane is Plane.CORONAL
+    assert session.input.window == Window(-600, 1500)
+    with pytest.raises(PreprocessingError, match="oblique"):
+        tiny.read(ct, plane="oblique")
+    with pytest.raises(PreprocessingError, match="liverish"):
+        tiny.read(ct, window="liverish")
+
+
+def test_a_model_with_a_default_window_uses_it_on_hu_only(tiny_folder: Make, ct: Volume) -> None:
+    model = med2e3.load(
+        tiny_folder(default_window=[40.0, 400.0], default_plane="sagittal"), device="cpu"
+    )
+    assert model.info.default_window == Window(40.0, 400.0)
+    session = model.read(ct)
+    assert session.input.window == Window(40.0, 400.0)
+    assert session.input.plane is Plane.SAGITTAL
+    unit = Volume(np.random.default_rng(0).random((8, 32, 32), np.float32), _grid())
+    assert model.read(unit, plane="axial").input.grid.numpy()[0] == pytest.approx(unit.voxels)
+    export = Volume((unit.voxels * 200).astype(np.int16), _grid())
+    assert model.read(export).input.window is None
+
+
+def _grid() -> Any:
+    from med2e3.geometry import Geometry
+
+    return Geometry.from_spacing((8, 32, 32), (1.0, 1.0, 1.0))
+
+
+def test_an_array_on_the_grid_is_taken_as_it_is(tiny: med2e3.Model) -> None:
+    array = np.random.default_rng(0).random((1, 8, 32, 32), np.float32)
+    assert np.array_equal(tiny.read(array).input.grid.numpy(), array)
+    eight_bit = (array * 255).astype(np.uint8)
+    expected = eight_bit.astype(np.float32) / np.float32(255)
+    assert np.array_equal(tiny.read(eight_bit).input.grid.numpy(), expected)
+    blank = np.zeros((8, 32, 32), np.float32)
+    assert not tiny.read(blank).input.grid.any()
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 8, 32, 32)), r"shape \(2, 8, 32, 32\)"),
+        (np.full((8, 32, 32), -5.0), "from -5 to -5"),
+        (np.full((8, 32, 32), np.nan), "from nan to nan"),
+    ],
+    ids=["two", "hu", "nan"],
+)
+def test_arrays_that_are_not_prepared_are_refused(
+    array: Any, message: str, tiny: med2e3.Model
+) -> None:
+    with pytest.raises(PreprocessingError, match=message):
+        tiny.read(array)
+
+
+def test_the_demo_says_that_it_is_one(tiny_folder: Make, monkeypatch: Any) -> None:
+    folder: Path = tiny_folder(ready_questions={"Plane": "what plane ?"})
+    monkeypatch.setattr("med2e3.checkpoints.layouts.resource_path", lambda name: folder)
+    info = med2e3.load("demo", device="cpu").info
+    assert (info.name, info.is_demo) == ("demo", True)
+    assert "phantoms" in info.notice
+    assert [(q.label, q.text) for q in info.questions] == [("Plane", "what plane ?")]
+    copied = med2e3.load(tiny_folder(demo=True), device="cpu").info
+    assert copied.is_demo
+    plain = med2e3.load(folder, device="cpu").info
+    assert not plain.is_demo
+    assert "drafts" in plain.notice
