@@ -12,15 +12,15 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.pixels import pixel_array
 
 from med2e3.errors import ImageReadError
+from med2e3.io.decode import decode, whole_file
 
 #: A worker needs about half a second to start, a slice 0.03 s to decode: below this, not worth it.
 FEWEST_FOR_WORKERS = 64
@@ -28,7 +28,10 @@ FEWEST_FOR_WORKERS = 64
 #: More workers than this wait for the disk.
 MOST_WORKERS = 8
 
-_LENGTH_BYTES = 8
+#: Each answer is preceded by its length in this many bytes.
+LENGTH_BYTES = 8
+
+ERROR = "error"
 
 
 def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, None] | None:
@@ -60,8 +63,9 @@ def _start(stack: ExitStack, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
     )
     stack.callback(_end, worker)
     assert worker.stdin is not None
-    worker.stdin.write(pickle.dumps([str(path) for path in paths]))
-    worker.stdin.close()
+    with suppress(BrokenPipeError):  # a worker that is already gone is noticed at its first answer
+        worker.stdin.write(pickle.dumps(list(paths)))
+        worker.stdin.close()
     return worker
 
 
@@ -74,20 +78,17 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 def _receive(worker: subprocess.Popen[bytes], path: Path) -> NDArray[Any]:
     assert worker.stdout is not None
-    head = worker.stdout.read(_LENGTH_BYTES)
+    head = worker.stdout.read(LENGTH_BYTES)
     length = int.from_bytes(head, "little")
     body = worker.stdout.read(length)
-    if len(head) < _LENGTH_BYTES or len(body) < length:
+    if len(head) < LENGTH_BYTES or len(body) < length:
         raise ImageReadError(
             f"{path}: the process that decoded it ended early (out of memory, or a damaged file "
             "that the decoder cannot survive). Try again with less open, or re-send the file."
         )
     kind, shape, pixels = pickle.loads(body)
-    if kind == "error":
-        raise ImageReadError(
-            f"{path}: the pixels cannot be decoded: {pixels}. "
-            "The file is damaged; copy or send it again, or take it out of the folder."
-        )
+    if kind == ERROR:
+        raise ImageReadError(pixels)
     return np.frombuffer(pixels, dtype=kind).reshape(shape)
 
 
@@ -95,12 +96,12 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """The worker's whole life: a list of paths in, one length-prefixed answer a path out."""
     for path in pickle.loads(requests.read()):
         try:
-            image = np.ascontiguousarray(pixel_array(path, raw=True))
+            image = np.ascontiguousarray(decode(whole_file(path), path, 0))
             answer: tuple[str, Any, Any] = (image.dtype.str, image.shape, image.tobytes())
-        except Exception as error:  # decoders raise whatever they like on damaged data
-            answer = ("error", None, str(error))
+        except ImageReadError as error:
+            answer = (ERROR, None, str(error))
         body = pickle.dumps(answer)
-        answers.write(len(body).to_bytes(_LENGTH_BYTES, "little") + body)
+        answers.write(len(body).to_bytes(LENGTH_BYTES, "little") + body)
         answers.flush()
 
 

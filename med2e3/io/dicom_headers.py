@@ -256,7 +256,7 @@ def _moment(dataset: Dataset, find: _Lookup) -> tuple[str, ...]:
         _text(dataset, "ConvolutionKernel"),
         dataset.get("AcquisitionTime"),
     )
-    return tuple("" if value is None else str(value) for value in values)
+    return tuple(f"{v:g}" if isinstance(v, float) else str(v or "") for v in values)
 
 
 #: What the places of `Frame.moment` are called in a sentence.

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from med2e3.errors import ImageReadError
+from med2e3.io.decode import decode, whole_file
 from med2e3.io.decode_pool import FEWEST_FOR_WORKERS, decoded_by_workers
 from med2e3.io.dicom_headers import Frame, transfer_syntax
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
@@ -112,27 +112,14 @@ class _Decoder:
         self.dataset = pydicom.Dataset()
 
     def __call__(self, frame: Frame) -> Stored:
-        try:
-            if frame.path != self.path:
-                self.dataset = pydicom.dcmread(frame.path, force=True)
-                self.path = frame.path
-            return np.asarray(pixel_array(self.dataset, index=frame.number, raw=True))
-        except Exception as error:  # decoders raise whatever they like on damaged data
-            raise _undecodable(frame.path, f"{error}") from error
-
-
-def _undecodable(path: Path, why: str) -> ImageReadError:
-    return ImageReadError(
-        f"{path}: the pixels cannot be decoded: {why}. "
-        "The file is damaged; copy or send it again, or take it out of the folder."
-    )
+        if frame.path != self.path:
+            self.dataset = whole_file(frame.path)
+            self.path = frame.path
+        return decode(self.dataset, frame.path, frame.number)
 
 
 def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored) -> None:
     """Slice `k` as values; in CT, declared padding becomes air."""
-    if stored.shape != (frame.pixels.rows, frame.pixels.columns):
-        size = f"{frame.pixels.rows} × {frame.pixels.columns}"
-        raise _undecodable(frame.path, f"they have shape {stored.shape} where {size} is declared")
     slope, intercept = frame.rescale or (1.0, 0.0)
     padding = frame.pixels.padding
     if padding is not None and frame.header.get("Modality") == "CT":

@@ -64,8 +64,10 @@ def load_volume(
     place = Place(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
     chosen = place.choose(series)
     volume = place.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
-    others = [] if series is not None else [s for s in place.series if s is not chosen]
-    return volume if not others else volume.with_warnings(_others_note(chosen, others))
+    if series is not None or len(place.series) == 1:
+        return volume
+    others = listing(place.series, leave_out=chosen)
+    return volume.with_warnings(f"{chosen.label} is open. Also here: {others}.")
 
 
 def list_series(
@@ -76,7 +78,3 @@ def list_series(
 ) -> tuple[SeriesSummary, ...]:
     """Every series at `path`, also those that are no volume, in the order that `series=` counts."""
     return open_place(path, progress=progress, cancelled=cancelled).series
-
-
-def _others_note(chosen: SeriesSummary, others: list[SeriesSummary]) -> str:
-    return f"{chosen.label} is open. Also here: {listing(others)}."

@@ -78,10 +78,12 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def listing(series: Sequence[SeriesSummary]) -> str:
-    """All series, numbered as `choose` takes them."""
+def listing(series: Sequence[SeriesSummary], leave_out: SeriesSummary | None = None) -> str:
+    """All series but one, numbered as `choose` takes them."""
     rows = []
     for k, one in enumerate(series, start=1):
+        if one is leave_out:
+            continue
         why = "" if one.is_volume else f"; not a volume: {one.reason}"
         rows.append(f"#{k} {one.label} ({counted(one.count, 'image')}{why})")
     return "; ".join(rows)

@@ -1,0 +1,82 @@
+"""One compressed DICOM frame to stored numbers, or a plain word that it is damaged.
+
+Knows transfer syntaxes and which decoder to trust with each; nothing of values or series.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import (
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from med2e3.errors import ImageReadError
+
+#: The decoder that notices damage, where pydicom's choice would go on to one that does not: on a
+#: file cut short, pylibjpeg's libjpeg returns a picture without its lower part and no error, and
+#: its RLE decoder ends the interpreter's thread with a panic.
+TRUSTED: dict[UID, str] = {
+    JPEGBaseline8Bit: "gdcm",
+    JPEGExtended12Bit: "gdcm",
+    JPEGLossless: "gdcm",
+    JPEGLosslessSV1: "gdcm",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    RLELossless: "pydicom",
+}
+
+
+def whole_file(path: Path) -> Dataset:
+    """The file with its pixels. Raises `ImageReadError` when it is damaged."""
+    try:
+        return pydicom.dcmread(path, force=True)
+    except Exception as error:  # a damaged file can fail in any of pydicom's converters
+        raise ImageReadError(
+            f"{path} cannot be read to its end: {error}. "
+            "The file is damaged; copy or send it again, or take it out of the folder."
+        ) from error
+
+
+def decode(dataset: Dataset, path: Path, number: int) -> NDArray[np.integer[Any]]:
+    """(row, column) stored numbers of frame `number` of the file at `path`, read as `dataset`.
+
+    Raises `ImageReadError` when the frame is damaged, or no decoder for it is installed.
+    """
+    syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
+    try:
+        return np.asarray(
+            pixel_array(dataset, index=number, raw=True, decoding_plugin=TRUSTED.get(syntax, ""))
+        )
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        if not _is_known(syntax):
+            raise ImageReadError(
+                f"{path}: its pixels are stored as {syntax.name}, and no decoder for that is "
+                "installed. Export the series uncompressed, or as JPEG 2000."
+            ) from error
+        raise ImageReadError(
+            f"{path}: the pixels ({syntax.name}) cannot be decoded; the file is damaged or cut "
+            "short. Copy or send it again, or take it out of the folder."
+        ) from error
+
+
+def _is_known(syntax: UID) -> bool:
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        return False
+    wanted = TRUSTED.get(syntax)
+    return wanted in decoder.available_plugins if wanted else bool(decoder.is_available)
