@@ -11,7 +11,9 @@ from med2e3.cli.console import print_json, progress
 
 @click.command()
 @click.argument("recipe")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
 @click.option("--smoke", is_flag=True, help="A run of minutes that shows that everything works.")
 def train(recipe: str, out: Path, resume: bool, smoke: bool) -> None:

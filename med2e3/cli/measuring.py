@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from med2e3.cli.console import print_json, progress
@@ -10,21 +12,27 @@ from med2e3.cli.console import print_json, progress
 @click.command()
 @click.option("--model", default="demo", show_default=True, metavar="NAME|DIR")
 @click.option("--config", type=click.Path(), help="config.json of a model to fill at random.")
+@click.option("--shape", type=click.Choice(["released"]), help="A published size, random weights.")
+@click.option("--layers", type=click.IntRange(1), help="With --shape: only so many LLM layers.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def benchmark(
-    model: str, config: str | None, repeats: int, device: str | None, as_json: bool
-) -> None:
+def benchmark(repeats: int, as_json: bool, **subject: Any) -> None:
     """Time reading a volume and asking twice, cached against recomputed, as ratios in one run."""
-    from med2e3.benchmark import measure, random_model
+    from med2e3.benchmark import SHAPES, measure, random_model
     from med2e3.engine import load
 
+    place = {"device": subject["device"], "dtype": subject["dtype"]}
     with progress() as report:
-        subject = (
-            random_model(config, device=device) if config else load(model, device=device)
-        )
-        result = measure(subject, repeats=repeats, progress=report)
+        report(0.0, "Making the model")
+        if subject["shape"]:
+            model = random_model(SHAPES[subject["shape"]](subject["layers"]), **place)
+        elif subject["config"]:
+            model = random_model(subject["config"], **place)
+        else:
+            model = load(subject["model"], **place, progress=report)
+        result = measure(model, repeats=repeats, progress=report)
     if as_json:
         print_json(result.as_dict())
     else:

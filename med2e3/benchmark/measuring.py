@@ -1,0 +1,165 @@
+"""Times a model: reading, asking twice, and the same without anything kept."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import DynamicCache
+
+from med2e3.benchmark.result import Part, Result
+from med2e3.engine import Model, Session
+from med2e3.engine.backend import advance
+from med2e3.geometry import Geometry
+from med2e3.volume import Volume
+
+#: Two questions of a usual length; any text would do.
+QUESTIONS = ("What is the plane of this image?", "Is there a pleural effusion?")
+
+#: Tokens to decode: enough for a rate, few enough for a large model on a CPU.
+NEW_TOKENS = 24
+
+#: A read as large as this is far beyond any processor's caches.
+BANDWIDTH_BYTES = 1_000_000_000
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question: seconds to the first token, and tokens per second after it."""
+
+    to_first: float
+    per_second: float
+
+
+def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None) -> Result:
+    """Read, ask and ask again `repeats` times; medians."""
+    report = progress or (lambda fraction, what: None)
+    volume = synthetic_volume()
+    reads, firsts, seconds, recomputed = [], [], [], []
+    session = model.read(volume)  # warms allocator and kernels; not counted
+    _ask(session, QUESTIONS[0])
+    for number in range(repeats):
+        report(number / repeats, "Measuring")
+        session, took = timed(lambda: model.read(volume))
+        reads.append(took)
+        firsts.append(_ask(session, QUESTIONS[0]))
+        seconds.append(_ask(session, QUESTIONS[1]))
+        again, took = timed(lambda: model.read(volume))
+        recomputed.append(took + _ask(again, QUESTIONS[1]).to_first)
+    network = model.backend.model
+    return Result(
+        model=model.info.name,
+        parameters=model.info.parameters,
+        device=device_name(network.device),
+        dtype=model.info.dtype,
+        machine=platform.processor() or platform.machine(),
+        threads=torch.get_num_threads(),
+        repeats=repeats,
+        read_seconds=statistics.median(reads),
+        first_question_seconds=statistics.median(a.to_first for a in firsts),
+        second_question_seconds=statistics.median(a.to_first for a in seconds),
+        recomputed_seconds=statistics.median(recomputed),
+        tokens_per_second_first=statistics.median(a.per_second for a in firsts),
+        tokens_per_second_second=statistics.median(a.per_second for a in seconds),
+        weights_bytes=sum(p.nbytes for p in network.language_model.parameters()),
+        cache_bytes=model.kept(session).nbytes,
+        peak_bytes=peak_memory(network.device),
+        read_bytes_per_second=read_bandwidth(network.device),
+        parts=tuple(measure_parts(model, session)),
+    )
+
+
+def synthetic_volume() -> Volume:
+    """A ball of tissue in air, 64 axial slices of 256²: what is read does not change the time."""
+    grid = np.ogrid[-1:1:64j, -1:1:256j, -1:1:256j]
+    distance = np.sqrt(sum(g**2 for g in grid))
+    voxels = np.where(distance < 0.9, 40, -1000).astype(np.int16)
+    return Volume(voxels, Geometry.from_spacing(voxels.shape, (4.0, 1.5, 1.5)))
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """The result, and the wall-clock seconds that it took."""
+    began = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - began
+
+
+def _ask(session: Session, question: str) -> Asked:
+    began = time.perf_counter()
+    answer = session.ask(question, max_new_tokens=NEW_TOKENS)
+    answer.complete()
+    whole = time.perf_counter() - began
+    waited = answer.seconds_to_first_token or 0.0
+    before = whole - (answer.seconds or 0.0)  # tokenising, scores, mixing
+    rest = (answer.seconds or 0.0) - waited
+    return Asked(before + waited, (len(answer.token_ids) - 1) / rest if rest > 0 else 0.0)
+
+
+@torch.inference_mode()
+def measure_parts(model: Model, session: Session) -> list[Part]:
+    """Each piece of the work by itself: seconds and floating-point operations."""
+    backend = model.backend
+    network = backend.model
+    pixels = session.input.grid.unsqueeze(0).to(network.device, network.dtype)
+    kept = model.kept(session)
+    asked = backend.ask([(QUESTIONS[1], None)])
+    suffix = backend.suffix(kept.features, asked, None, 0)
+    cache = DynamicCache(config=network.config.get_text_config())
+    token = suffix.rows[:, -1:]
+    pieces: list[tuple[str, Callable[[], Any]]] = [
+        ("both encoders and connectors", lambda: network.encode_images(pixels)),
+        ("question, scores, mixing", lambda: backend.suffix(kept.features, asked, None, 0)),
+        ("prefix into the language model", lambda: advance(network, backend.prefix(kept.features), cache)),
+        ("rest of the prompt", lambda: advance(network, suffix.rows, cache)),
+        ("one more token", lambda: advance(network, token, cache)),
+    ]  # fmt: skip
+    if network.vision2d is not None:
+        images = pixels.transpose(1, 2).flatten(0, 1)
+        pieces.insert(0, ("2D encoder alone", lambda: network.vision2d(images)))
+    if network.vision3d is not None:
+        pieces.insert(0, ("3D encoder alone", lambda: network.vision3d(pixels)))
+    return [_part(name, work) for name, work in pieces]
+
+
+def _part(name: str, work: Callable[[], Any]) -> Part:
+    counter = FlopCounterMode(display=False)
+    with counter:
+        _, took = timed(work)
+    return Part(name, took, counter.get_total_flops() / 1e9)
+
+
+def read_bandwidth(device: torch.device) -> float:
+    """Bytes per second of a plain read of a large array, best of five."""
+    numbers = torch.ones(BANDWIDTH_BYTES // 4, dtype=torch.float32, device=device)
+    return BANDWIDTH_BYTES / min(timed(lambda: numbers.sum())[1] for _ in range(5))
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most memory that the process (CPU) or the tensors (CUDA) have taken; 0 where not known."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage: bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def device_name(device: torch.device) -> str:
+    """The card's own name, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

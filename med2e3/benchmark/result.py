@@ -1,0 +1,88 @@
+"""What a benchmark found, as a table for people and an object for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of the work: seconds, and 10⁹ floating-point operations (a multiply-add is 2)."""
+
+    name: str
+    seconds: float
+    gflop: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians over the repeats, in seconds; every ratio is of two figures from this run.
+
+    "Cached" is a further question of a session; "recomputed" encodes the volume again for it.
+    """
+
+    model: str
+    parameters: int
+    device: str
+    dtype: str
+    machine: str
+    threads: int
+    repeats: int
+    read_seconds: float
+    first_question_seconds: float
+    second_question_seconds: float
+    recomputed_seconds: float
+    tokens_per_second_first: float
+    tokens_per_second_second: float
+    weights_bytes: int
+    cache_bytes: int
+    peak_bytes: int
+    read_bytes_per_second: float
+    parts: tuple[Part, ...]
+
+    @property
+    def speed_up(self) -> float:
+        """How many times sooner a second question's first token is there than recomputed."""
+        return self.recomputed_seconds / self.second_question_seconds
+
+    @property
+    def bandwidth_share(self) -> float:
+        """Decoding speed against reading every weight of the language model once a token."""
+        bound = self.read_bytes_per_second / self.weights_bytes
+        return self.tokens_per_second_second / bound
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON; `ratios` are of figures from this run."""
+        ratios = {
+            "recomputed_over_second_question": self.speed_up,
+            "decode_share_of_memory_bandwidth": self.bandwidth_share,
+            "peak_memory_over_weights": self.peak_bytes / max(1, self.weights_bytes),
+        }
+        return dataclasses.asdict(self) | {"ratios": ratios}
+
+    def table(self) -> str:
+        """For a terminal."""
+        gb = 1e9
+        rows = [
+            ("read a volume (prepare, encode, prefix)", f"{self.read_seconds:9.3f} s"),
+            ("first question, to first token", f"{self.first_question_seconds:9.3f} s"),
+            ("second question, to first token", f"{self.second_question_seconds:9.3f} s"),
+            ("  the same, all recomputed", f"{self.recomputed_seconds:9.3f} s"),
+            ("  recomputed / second question", f"{self.speed_up:9.1f} ×"),
+            ("tokens per second, first question", f"{self.tokens_per_second_first:9.1f}"),
+            ("tokens per second, second question", f"{self.tokens_per_second_second:9.1f}"),
+            ("  share of the memory-bandwidth bound", f"{self.bandwidth_share:9.0%}"),
+            ("weights", f"{self.weights_bytes / gb:9.3f} GB"),
+            ("kept of the volume", f"{self.cache_bytes / gb:9.3f} GB"),
+            ("peak memory of the process", f"{self.peak_bytes / gb:9.3f} GB"),
+        ]
+        lines = [
+            f"{self.model}: {self.parameters / 1e6:,.1f} M parameters, {self.dtype} on "
+            f"{self.device} ({self.machine}, {self.threads} threads); median of {self.repeats}",
+            *(f"  {name:<44}{value}" for name, value in rows),
+            f"  {'part':<44}{'seconds':>9}{'GFLOP':>12}",
+            *(f"  {part.name:<44}{part.seconds:9.3f}{part.gflop:12.2f}" for part in self.parts),
+        ]
+        return "\n".join(lines)
