@@ -1,4 +1,7 @@
-"""One answer: scores at once, then text piece by piece; stopped at any moment, from any thread."""
+"""One answer: scores at once, then text piece by piece; stopped at any moment, from any thread.
+
+What the text names in the image, boxes and masks, is known when the iteration has come to its end.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from med2e3.engine.backend import Asked, advance, language_blocks
+from med2e3.engine.backend import Asked, Grounding, advance, language_blocks
 from med2e3.engine.decoding import Chooser, Decoding, TextStream
 from med2e3.engine.scores import Scores
 from med2e3.engine.watching import watched
 from med2e3.errors import Cancelled
+from med2e3.grounding import Box, Mask
 
 if TYPE_CHECKING:
     from med2e3.engine.model import Model
@@ -42,6 +46,7 @@ class Answer:
         *,
         scores: Scores | None,
         describe: Callable[[Answer], dict[str, Any]],
+        ground: Callable[[Answer], Grounding],
     ) -> None:
         self.asked = asked
         self.decoding = decoding
@@ -57,12 +62,24 @@ class Answer:
         self._stream = TextStream(model.backend.processor.decode)
         self._stopped = threading.Event()
         self._describe = describe
+        self._ground = ground
+        self._grounding: Grounding | None = None
         self._began: float | None = None
 
     @property
     def text(self) -> str:
         """What has arrived so far."""
         return self._stream.text
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What the complete text names, in mm; empty until then and after a stop."""
+        return () if self._grounding is None else self._grounding.boxes
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """What was drawn for the complete text, on the volume's own grid; empty as `boxes` is."""
+        return () if self._grounding is None else self._grounding.masks
 
     @property
     def record(self) -> dict[str, Any]:
@@ -85,9 +102,23 @@ class Answer:
                 piece = self._next_piece()
                 if piece:
                     yield piece
+            self._find_named()
         finally:
             if not self.finish_reason:
                 self._finish("cancelled")
+
+    def _find_named(self) -> None:
+        """Boxes and masks, once, of an answer that came to its end."""
+        if self._grounding is None and self.finish_reason != "cancelled":
+            try:
+                self._grounding = self._ground(self)
+            except Cancelled:
+                self.finish_reason = "cancelled"
+
+    def look(self, _fraction: float) -> None:
+        """Raises `Cancelled` once the work was stopped; called between blocks of a network."""
+        if self._stopped.is_set():
+            raise Cancelled("The answer was stopped.")
 
     def _next_piece(self) -> str:
         """One token's work, and the text that it adds."""
@@ -113,7 +144,7 @@ class Answer:
         with self._model.lock:
             rows = start.rows if not self.token_ids else self._embed(self.token_ids[-1])
             try:
-                with watched(language_blocks(network), self._look):
+                with watched(language_blocks(network), self.look):
                     logits = advance(network, rows, start.cache)
             except Cancelled:
                 return None
@@ -125,10 +156,6 @@ class Answer:
         with torch.inference_mode():
             rows: Tensor = network.get_input_embeddings()(ids)
         return rows
-
-    def _look(self, _fraction: float) -> None:
-        if self._stopped.is_set():
-            raise Cancelled("The answer was stopped.")
 
     def _finish(self, reason: str) -> str:
         """End; lets go of the cache, and gives the text that was held back."""

@@ -15,7 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from med2e3.grounding import Box, Mask
 from med2e3.model.prompts import Turn
+from med2e3.preprocessing import ModelInput
+from med2e3.volume import Volume
 
 
 class Features(Protocol):
@@ -51,6 +54,14 @@ class Suffix:
 
     rows: Tensor
     scores: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Grounding:
+    """What an answer names in the image: boxes in its text, and masks drawn for it."""
+
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
 
 class Backend(Protocol):
@@ -90,6 +101,20 @@ class Backend(Protocol):
 
         `seed` is for whatever is random besides the choice of tokens.
         """
+        ...
+
+    def drawing_blocks(self) -> Sequence[nn.Module]:
+        """The blocks that `ground` passes through, in order; none where it computes nothing."""
+        ...
+
+    def ground(
+        self,
+        kept: tuple[Any, Any],
+        asked: Asked,
+        token_ids: Sequence[int],
+        place: tuple[ModelInput, Volume],
+    ) -> Grounding:
+        """What a complete answer names; `kept` are features and the prefix's cache."""
         ...
 
 

@@ -17,6 +17,7 @@ from med2e3.engine.info import (
     ready_questions,
     weights_hash,
 )
+from med2e3.engine.m3d_lamed_backend import M3DLaMedBackend
 from med2e3.engine.med2e3_backend import Med2E3Backend
 from med2e3.engine.model import Model
 from med2e3.errors import CheckpointError, ResourceError
@@ -24,7 +25,7 @@ from med2e3.geometry import Plane
 from med2e3.volume import Window
 
 #: The class that asks each kind of model.
-BACKENDS: dict[str, Any] = {"med2e3": Med2E3Backend}
+BACKENDS: dict[str, Any] = {"med2e3": Med2E3Backend, "m3d-lamed": M3DLaMedBackend}
 
 #: Precisions by the names that the command line uses.
 DTYPES = {

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backend import Asked, Suffix
+from med2e3.engine.backend import Asked, Grounding, Suffix
 from med2e3.model.modeling import ImageFeatures
 from med2e3.model.prompts import Turn
+from med2e3.preprocessing import ModelInput
+from med2e3.volume import Volume
 
 
 class Med2E3Backend:
@@ -84,6 +86,20 @@ class Med2E3Backend:
             rows.insert(0, mixed.to(rows[0].dtype))
         values = None if scores is None else scores[0].float().cpu().numpy()
         return Suffix(torch.cat(rows, dim=1), values)
+
+    def drawing_blocks(self) -> Sequence[nn.Module]:
+        """None."""
+        return ()
+
+    def ground(
+        self,
+        kept: tuple[Any, Any],
+        asked: Asked,
+        token_ids: Sequence[int],
+        place: tuple[ModelInput, Volume],
+    ) -> Grounding:
+        """Nothing: this model writes neither boxes nor masks."""
+        return Grounding()
 
     def _text(self, question: str) -> Tensor | None:
         if self.model.scorer is None:

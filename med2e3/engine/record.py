@@ -8,6 +8,7 @@ import torch
 import transformers
 
 import med2e3
+from med2e3.grounding import Box, Mask
 
 if TYPE_CHECKING:
     from med2e3.engine.answer import Answer
@@ -43,6 +44,8 @@ def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[s
             "seed": answer.decoding.seed,
         },
         "scores": _scores(session, answer),
+        "boxes": [_box(box) for box in answer.boxes],
+        "masks": [_mask(mask) for mask in answer.masks],
         "answer": answer.text,
         "token_ids": list(answer.token_ids),
         "finish_reason": answer.finish_reason,
@@ -67,6 +70,24 @@ def _input(session: Session) -> dict[str, Any]:
         "crop_shape": list(given.crop_shape),
         "unread_slices": list(given.unread_slices),
         "warnings": list(volume.warnings),
+    }
+
+
+def _box(box: Box) -> dict[str, Any]:
+    """Fractions of the model's grid as written, and where the box lies."""
+    return {
+        "fractions": [list(end) for end in box.fractions],
+        "centre_mm": box.centre_mm.tolist(),
+        "corners_mm": box.corners_mm.tolist(),
+    }
+
+
+def _mask(mask: Mask) -> dict[str, Any]:
+    """Size and place; the voxels themselves are in `Answer.masks`."""
+    centre = mask.centre_mm
+    return {
+        "millilitres": mask.millilitres,
+        "centre_mm": None if centre is None else centre.tolist(),
     }
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from med2e3.engine.answer import Answer, Start
-from med2e3.engine.backend import Asked
+from med2e3.engine.backend import Asked, Grounding
 from med2e3.engine.decoding import Decoding, shared_copy
 from med2e3.engine.model import Kept, Model
 from med2e3.engine.record import make_record
 from med2e3.engine.scores import scores_of
+from med2e3.engine.watching import watched
 from med2e3.errors import QuestionError
 from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
 from med2e3.preprocessing import ModelInput
@@ -59,7 +60,30 @@ class Session:
         def describe(answer: Answer) -> dict[str, Any]:
             return make_record(self, answer, left_out)
 
-        return Answer(self.model, asked, decoding, start, scores=scores, describe=describe)
+        return Answer(
+            self.model,
+            asked,
+            decoding,
+            start,
+            scores=scores,
+            describe=describe,
+            ground=self._ground,
+        )
+
+    def _ground(self, answer: Answer) -> Grounding:
+        """What a complete answer names in the volume. Raises `Cancelled` when it is stopped."""
+        backend, kept = self.model.backend, self.model.kept(self)
+        with (
+            self.model.lock,
+            torch.inference_mode(),
+            watched(backend.drawing_blocks(), answer.look),
+        ):
+            return backend.ground(
+                (kept.features, kept.cache),
+                answer.asked,
+                answer.token_ids,
+                (self.input, self.volume),
+            )
 
     def _start(
         self, kept: Kept, asked: Asked, rows: torch.Tensor, max_new_tokens: int | None
