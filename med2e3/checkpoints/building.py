@@ -24,7 +24,7 @@ def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype | Non
     """
     check_memory(checkpoint, device, dtype or stored_dtype(checkpoint))
     options = {} if device.type == "cpu" else {"device_map": {"": device}}
-    with _quietly():
+    with quietly():
         model, report = checkpoint.model_class.from_pretrained(
             None,
             config=checkpoint.config,
@@ -63,7 +63,7 @@ def _check(report: dict[str, Any], checkpoint: Checkpoint) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without transformers' own progress bar and warnings: `_check` says what matters."""
     shown, level = (
         transformers_logging.is_progress_bar_enabled(),

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from med2e3.checkpoints.building import build, stored_dtype
+from med2e3.checkpoints.building import build, quietly, stored_dtype
 from med2e3.checkpoints.checkpoint import Checkpoint
 from med2e3.checkpoints.download import file_sha256
 from med2e3.checkpoints.hub import Hub
@@ -78,7 +78,8 @@ def _write(
 ) -> None:
     model = build(checkpoint, torch.device("cpu"), dtype)
     report(0.2, "Writing the weights")
-    model.save_pretrained(folder, max_shard_size=max_shard_size)
+    with quietly():
+        model.save_pretrained(folder, max_shard_size=max_shard_size)
     if checkpoint.processor is not None:  # an encoder alone has none
         checkpoint.processor.save_pretrained(folder)
     report(0.7, "Hashing source and result")

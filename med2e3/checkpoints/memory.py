@@ -14,6 +14,9 @@ from med2e3.errors import ResourceError
 
 GIGABYTE = 1e9
 
+#: Rows of a long question and its answer: a context of 100,000 is never filled in our use.
+LONG_EXCHANGE = 1024
+
 #: Where Linux keeps a container's own limit (cgroup v2, then v1): limit and use, in bytes.
 CGROUP_FILES = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -51,11 +54,12 @@ def memory_need(checkpoint: Checkpoint, dtype: torch.dtype) -> MemoryNeed:
 
 
 def _cache_numbers(config: Any, text: Any) -> int:
-    """Keys and values of a full context; a kept prefix counts as part of it, twice held."""
+    """Keys and values of a long exchange, twice: a growing cache is copied as it grows."""
     if text is None or not hasattr(text, "num_key_value_heads"):
         return 0
     head = text.hidden_size // text.num_attention_heads
-    rows = int(getattr(config, "max_context", 0))
+    visual = int(getattr(config, "num_visual_tokens", 0))
+    rows = min(int(getattr(config, "max_context", 0)), visual + LONG_EXCHANGE)
     return int(2 * 2 * text.num_hidden_layers * text.num_key_value_heads * head * rows)
 
 
@@ -107,4 +111,4 @@ def _cgroup_use(path: Path) -> int:
 
 
 def _gb(count: int) -> str:
-    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1e6:.0f} MB"
+    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1e6:.1f} MB"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -111,7 +112,9 @@ def read_pickle(path: Path) -> Weights:
     """The tensors of one `torch.save` file, mapped; a pickle with anything else is refused."""
     archive = zipfile.is_zipfile(path)
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        with warnings.catch_warnings():  # about pickle protocols, of which the error says enough
+            warnings.simplefilter("ignore", UserWarning)
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except pickle.UnpicklingError as error:
         if _is_truncated(path, archive):
             raise _damaged(path, error) from error
