@@ -6,7 +6,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from med2e3.cli.console import print_json, progress, warn
 from med2e3.geometry import Plane
@@ -64,14 +63,10 @@ def describe(volume: Volume) -> dict[str, Any]:
         "plane": str(volume.geometry.plane),
         "oblique": volume.geometry.is_oblique,
         "affine_lps": volume.geometry.affine_lps.tolist(),
-        "hu_min": _number(volume.voxels.min()),
-        "hu_max": _number(volume.voxels.max()),
+        "hu_min": float(volume.voxels.min()),
+        "hu_max": float(volume.voxels.max()),
         "warnings": list(volume.warnings),
     }
-
-
-def _number(value: np.number[Any]) -> int | float:
-    return value.item()  # type: ignore[no-any-return]
 
 
 @click.command()
@@ -108,7 +103,9 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--model", default="demo", show_default=True, metavar="NAME|DIR", help="The model.")
 @click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
 @_series_option
-@click.option("--window", metavar="NAME|C,W", help="What the model sees: lung, bone, “40,400”, …")
+@click.option(
+    "--window", metavar="NAME|VALUES", help="What the model sees: lung, bone, “W400 L40”, …"
+)
 @click.option("--plane", type=click.Choice([str(p) for p in Plane]), help="The stacking plane.")
 @click.option("--device", help="cuda, cuda:1, cpu, … (default: CUDA where there is one).")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import click
 from rich.console import Console
@@ -20,10 +20,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 BAR_AFTER_SECONDS = 2.0
 
 
-class Report(Protocol):
-    """Takes progress: the fraction done (0..1) and what is being done."""
-
-    def __call__(self, fraction: float, what: str) -> None: ...
+#: Takes progress: the fraction done (0..1) and what is being done.
+Report = Callable[[float, str], None]
 
 
 def complain(sentence: str) -> None:
