@@ -105,9 +105,19 @@ def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM does, with or without the 128-byte preamble."""
     with path.open("rb") as file:
         start = file.read(132)
-    # Files from before 1993 begin with group 0002 or 0008 at once; a group length or VR follows.
-    old = start[:2] in (b"\x02\x00", b"\x08\x00") and start[4:6] in (b"UL", b"UI", b"CS", b"\x04\0")
-    return start[128:132] == b"DICM" or old
+    return _has_preamble(start) or _begins_with_an_element(start)
+
+
+def _has_preamble(start: bytes) -> bool:
+    return start[128:132] == b"DICM"
+
+
+def _begins_with_an_element(start: bytes) -> bool:
+    """Old files, and those of some tools, begin with group 0002 or 0008 at once (PS3.5 7.1)."""
+    if len(start) < 132 or start[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return False
+    explicit = start[4:6] in (b"UL", b"UI", b"CS", b"DA", b"TM", b"SH", b"LO")
+    return explicit or int.from_bytes(start[4:8], "little") <= 64  # no first element is longer
 
 
 def read_header(path: Path) -> Header | None:
@@ -123,6 +133,8 @@ def read_header(path: Path) -> Header | None:
                 file, stop_before_pixels=True, force=True, specific_tags=_TAGS
             )
             offset = _pixel_offset(file, dataset)
+        if not sop_class(dataset) and "Modality" not in dataset:
+            return None  # it only looked like DICOM
         return Header(path, dataset, *_frames(path, dataset, offset))
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
         raise ImageReadError(
@@ -154,7 +166,10 @@ def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
 def _frames(path: Path, dataset: Dataset, offset: int | None) -> tuple[tuple[Frame, ...], str]:
     """The frames of a file, or none and the reason."""
     if offset is None:
-        return (), f"{sop_class(dataset).name or 'DICOM object'} without an image"
+        kind = sop_class(dataset).name
+        if kind.endswith("Image Storage"):
+            raise ValueError("it is of an image, and ends before the pixels")
+        return (), f"{kind or 'DICOM object'} without an image"
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, offset)
