@@ -258,3 +258,64 @@ def test_a_stem_sees_one_bright_voxel(tiny_model: Make, volumes: torch.Tensor) -
         stem = model.vision2d.siglip.embeddings
         change = (stem(marked[0, 0, 3][None, None]) - stem(volumes[0, 0, 3][None, None])).abs()
     assert change.sum(-1)[0].argmax() == 2  # row 20, column 4: the lower left of 2 × 2 patches
+
+
+def test_transformers_own_auto_classes_find_the_model(tiny_folder: Make) -> None:
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    folder = tiny_folder()
+    assert isinstance(AutoConfig.from_pretrained(folder), Med2E3Config)
+    model = AutoModelForImageTextToText.from_pretrained(folder, device_map={"": "cpu"})
+    assert isinstance(model, Med2E3ForConditionalGeneration)
+    assert isinstance(AutoProcessor.from_pretrained(folder), Med2E3Processor)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_kernels_agree(
+    attention: str, tiny_model: Make, batch: Make, volumes: torch.Tensor, tmp_path: Path
+) -> None:
+    model = tiny_model(**SMALL_MODEL_CHOICES)
+    model.save_pretrained(tmp_path)
+    other = Med2E3ForConditionalGeneration.from_pretrained(tmp_path, attn_implementation=attention)
+    assert other.vision3d.blocks[0].attn.eager == (attention == "eager")
+    inputs = batch(model.config, volumes=volumes)
+    with torch.no_grad():
+        torch.testing.assert_close(other(**inputs).logits, model(**inputs).logits)
+
+
+def test_activation_checkpointing_changes_no_gradient(
+    tiny_model: Make, batch: Make, volumes: torch.Tensor
+) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        model = tiny_model(**SMALL_MODEL_CHOICES).train()
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        model(**batch(model.config, volumes=volumes)).loss.backward()
+        gradients.append(model.vision3d.blocks[0].attn.qkv.weight.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"aggregation": "attention"}, "aggregation='attention' is not one of"),
+        ({"text_source": "text_encoder"}, "needs a text_encoder_config"),
+        ({"encoders": "2d"}, "leaves local_features='2d'"),
+        ({"text_config": {"model_type": "gpt2"}}, "'gpt2' is not one of"),
+        ({"vision2d_config": {"image_size": 64}}, "of 64 squared"),
+        ({"pool3d": 3}, "no multiple of pool3d=3"),
+        ({"vision3d_config": {"patch_size": [3, 8, 8]}}, "no multiple of the patch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_configs_that_cannot_work_say_why(
+    choices: dict[str, Any], message: str, tiny_config: Make
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_config(**choices)
+
+
+def test_a_stem_whose_strides_do_not_fit_is_refused(tiny_model: Make) -> None:
+    with pytest.raises(ValueError, match="strides of 3 do not divide a patch of 16"):
+        tiny_model(vision2d_stem=[{"channels": 8, "stride": [3, 3]}])
