@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from med2e3.geometry import Geometry
 from med2e3.io.plain import DAMAGE, Plain, three_sizes, unreadable
 from med2e3.io.series import Findings
+from med2e3.io.watch import Watch
 
 ENDINGS = (".mha", ".mhd")
 
@@ -52,7 +53,7 @@ def find_metaimage(path: Path) -> Findings:
         raise unreadable(path, "MetaImage", error) from error
     shape = (sizes[2], sizes[1], sizes[0])
 
-    def read() -> NDArray[Any]:
+    def read(_watch: Watch) -> NDArray[Any]:
         return np.frombuffer(_voxel_bytes(path, header, start), dtype=dtype, count=_count(shape))
 
     return Plain(path, Geometry(shape, affine), read).findings

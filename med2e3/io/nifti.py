@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
 from med2e3.io.plain import DAMAGE, Plain, real_numbers, three_sizes, unreadable
 from med2e3.io.series import Findings
+from med2e3.io.watch import Watch
 
 ENDINGS = (".nii", ".nii.gz")
 
@@ -18,6 +21,10 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 #: Units that a header may declare for its positions, in mm.
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
+
+
+#: Bytes unpacked between two looks at whether to go on.
+CHUNK = 8 * 1024**2
 
 
 def find_nifti(path: Path) -> Findings:
@@ -39,15 +46,34 @@ def find_nifti(path: Path) -> Findings:
             "The file says nothing about orientation (qform and sform codes are 0); left and right "
             "may be swapped."
         )
+
+    def read(watch: Watch) -> NDArray[Any]:
+        stored = image.dataobj.get_unscaled() if path.suffix != ".gz" else _unzipped(image, watch)
+        # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
+        return np.asanyarray(stored.reshape(shape, order="F").T)
+
     return Plain(
         path=path,
         geometry=_geometry(image.affine, shape, header.get_xyzt_units()[0]),
-        # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
-        read=lambda: image.dataobj.get_unscaled().reshape(shape, order="F").T,
+        read=read,
         slope=float(image.dataobj.slope),
         intercept=float(image.dataobj.inter),
         warnings=tuple(warnings),
     ).findings
+
+
+def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
+    """The stored numbers of a compressed file, read to its end: only there is its checksum."""
+    path = Path(image.get_filename())
+    size = path.stat().st_size
+    content = bytearray()
+    with path.open("rb") as packed, gzip.open(packed) as file:
+        while chunk := file.read(CHUNK):
+            content += chunk
+            watch.step(packed.tell() / size, "Unpacking voxels")
+    array = image.dataobj
+    count = int(np.prod(array.shape))
+    return np.frombuffer(content, dtype=array.dtype, count=count, offset=array.offset)
 
 
 def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geometry:

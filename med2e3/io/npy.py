@@ -30,6 +30,6 @@ def find_npy(path: Path) -> Findings:
     return Plain(
         path=path,
         geometry=Geometry.from_spacing(shape, (1.0, 1.0, 1.0)),
-        read=lambda: stored,
+        read=lambda _watch: stored,
         warnings=(NO_GEOMETRY,),
     ).findings

@@ -10,6 +10,7 @@ import numpy as np
 from med2e3.geometry import Geometry
 from med2e3.io.plain import DAMAGE, Plain, three_sizes, unreadable
 from med2e3.io.series import Findings
+from med2e3.io.watch import Watch
 
 ENDINGS = (".nrrd", ".nhdr")
 
@@ -35,7 +36,7 @@ def find_nrrd(path: Path) -> Findings:
     except (nrrd.NRRDError, *DAMAGE) as error:
         raise unreadable(path, "NRRD", error) from error
 
-    def read() -> Any:
+    def read(_watch: Watch) -> Any:
         try:
             return nrrd.read(str(path), index_order="C")[0]
         except nrrd.NRRDError as error:

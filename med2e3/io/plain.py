@@ -25,16 +25,21 @@ from med2e3.volume import AIR_HU, SeriesInfo, Volume
 DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
 
 
+#: Share of the loading before the voxels are all in memory, as they are in the file.
+READING_SHARE = 0.8
+
+
 @dataclass(frozen=True, eq=False)
 class Plain:
     """One array in one file, as its header describes it.
 
-    `read` returns the stored numbers (slice, row, column); values are slope · stored + intercept.
+    `read` returns the stored numbers (slice, row, column), and may say how far it is; values are
+    slope · stored + intercept.
     """
 
     path: Path
     geometry: Geometry
-    read: Callable[[], NDArray[Any]]
+    read: Callable[[Watch], NDArray[Any]]
     slope: float = 1.0
     intercept: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -50,7 +55,7 @@ class Plain:
     def _load(self, info: SeriesInfo, watch: Watch) -> Volume:
         watch.step(0.0, "Reading voxels")
         try:
-            stored = np.asanyarray(self.read()).reshape(self.geometry.shape)
+            stored = self.read(watch.stage(0.0, READING_SHARE)).reshape(self.geometry.shape)
         except DAMAGE as error:
             raise ImageReadError(
                 f"{self.path}: the voxels end early or are damaged ({error}). "
@@ -61,8 +66,9 @@ class Plain:
         def volume(voxels: Voxels) -> Volume:
             return Volume(voxels, self.geometry, info, warnings=self._warnings(buffer.replaced))
 
+        filling = watch.stage(READING_SHARE, 1.0)
         for done, k in enumerate(middle_out(len(stored))):
-            watch.step(done / len(stored), "Reading voxels")
+            filling.step(done / len(stored), "Reading voxels")
             buffer.put(k, stored[k], self.slope, self.intercept)
             if done == 0 and watch.first_look is not None:
                 watch.first_look(volume(buffer.values))
