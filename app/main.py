@@ -76,6 +76,7 @@ class Application:
         study = Study(Studies(self.jobs), (viewer, assistant), notices, settings, tasks, explain)
         report = Report()
         assistant.turn_changed.connect(report.follow)
+        assistant.text_changed.connect(report.follow)
         assistant.volume_entered.connect(report.enter)
         self.workspace = Workspace(
             viewer,
@@ -119,7 +120,10 @@ async def _run(
     if options.benchmark:
         from app.benchmark import run_benchmark
 
-        return await run_benchmark(loop, as_json=options.json)
+        model = options.model or settings.values.model
+        return await run_benchmark(
+            lambda own: Application(loop, own), model=model, as_json=options.json
+        )
     application = Application(loop, settings)
     try:
         if options.screenshot:

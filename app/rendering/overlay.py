@@ -19,7 +19,8 @@ MARGIN = 8.0
 #: Lengths of a scale bar: the longest of these that takes at most a quarter of the view.
 SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
-_RING = tuple((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0))
+#: Offsets of the dark rim; the four diagonals touch all sides of a stroke.
+_RING = ((-1, -1), (1, -1), (-1, 1), (1, 1))
 
 
 def draw_text(

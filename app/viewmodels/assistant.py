@@ -85,6 +85,7 @@ class Assistant:
         self.model_changed: Signal[[]] = Signal()
         self.turns_changed: Signal[[]] = Signal()
         self.turn_changed: Signal[[Turn]] = Signal()
+        self.text_changed: Signal[[Turn]] = Signal()
         self.chosen_changed: Signal[[]] = Signal()
         self.input_changed: Signal[[]] = Signal()
         self.volume_entered: Signal[[Volume | None]] = Signal()
@@ -226,11 +227,18 @@ class Assistant:
         elif isinstance(event, Scored):
             turn.scores, turn.has_scores = event.scores, event.scores is not None
         elif isinstance(event, Piece):
-            turn.state = TurnState.STREAMING
-            turn.text += event.text
+            self._more_text(turn, event.text)
+            return
         self.turn_changed.emit(turn)
         if turn is self.chosen and isinstance(event, Seen | Scored):
             self.chosen_changed.emit()
+
+    def _more_text(self, turn: Turn, text: str) -> None:
+        # Views repaint only the text for each piece: dozens of them arrive in a second.
+        began = turn.state is not TurnState.STREAMING
+        turn.state = TurnState.STREAMING
+        turn.text += text
+        (self.turn_changed if began else self.text_changed).emit(turn)
 
     def _end(self, turn: Turn, state: TurnState) -> None:
         turn.state = state

@@ -20,9 +20,9 @@ def millimetres(patient_mm: Sequence[float]) -> str:
     return f"({', '.join(signed(v) for v in patient_mm)}) mm"
 
 
-def mm_range(low_mm: float, high_mm: float) -> str:
+def mm_range(low_mm: float, high_mm: float, digits: int = 1) -> str:
     """A stretch along one axis, e.g. "−12.0 to 3.5 mm"."""
-    return f"{signed(low_mm)} to {signed(high_mm)} mm"
+    return f"{signed(low_mm, digits)} to {signed(high_mm, digits)} mm"
 
 
 def slice_range(first: int, last: int) -> str:

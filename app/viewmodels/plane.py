@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from app.viewmodels.slice_reader import Image, SliceReader
 from app.viewmodels.viewport import Viewport
 from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
 from med2e3.volume import Volume
@@ -22,6 +23,7 @@ class PlaneState:
     def __init__(self, plane: Plane, volume: Volume) -> None:
         self.plane = plane
         self.volume = volume.in_plane(plane)
+        self._reader = SliceReader(volume, plane)
         self.zoom = 1.0
         self.centre: tuple[float, float] | None = None
         self._crosshair = self._middle()
@@ -57,10 +59,13 @@ class PlaneState:
         """Patient sides at the left, right, top and bottom edge."""
         return self.geometry.edge_letters()
 
-    def pixels(self) -> NDArray[np.int16] | NDArray[np.float32]:
-        """(rows, columns) of the slice shown; a view into the volume."""
-        image: NDArray[np.int16] | NDArray[np.float32] = self.volume.voxels[self.slice_index]
-        return image
+    def pixels(self) -> Image:
+        """(rows, columns) of the slice shown; it may be a view into the volume."""
+        return self._reader.read(self.slice_index)
+
+    def forget_pixels(self) -> None:
+        """The voxels have changed in place."""
+        self._reader.forget()
 
     def place(self, patient_mm: Float) -> None:
         """Let the crosshair be at `patient_mm` (LPS)."""

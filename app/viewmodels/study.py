@@ -124,7 +124,7 @@ class Study:
             now = time.monotonic()
             if self._viewer.previewing and now - self._repainted > REPAINT_EVERY:
                 self._repainted = now
-                self._viewer.voxels_filled.emit()
+                self._viewer.take_filled()
         elif isinstance(event, Preview):
             self._viewer.preview(event.volume)
 

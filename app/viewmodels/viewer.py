@@ -97,6 +97,12 @@ class Viewer:
             )
         self._start(volume)
 
+    def take_filled(self) -> None:
+        """More voxels of the preview have arrived."""
+        for state in self.planes.values():
+            state.forget_pixels()
+        self.voxels_filled.emit()
+
     def drop_preview(self) -> None:
         """Show again what was shown before the preview, exactly as it was."""
         before, self._before = self._before, None

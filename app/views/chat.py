@@ -44,6 +44,7 @@ class Chat(QScrollArea):
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
         assistant.turns_changed.connect(self._turns_changed)
         assistant.turn_changed.connect(self._turn_changed)
+        assistant.text_changed.connect(self._text_changed)
         assistant.chosen_changed.connect(self._refresh)
 
     def _turns_changed(self) -> None:
@@ -60,6 +61,11 @@ class Chat(QScrollArea):
         for card in self.cards:
             if card.turn is turn:
                 card.refresh()
+
+    def _text_changed(self, turn: Turn) -> None:
+        for card in self.cards:
+            if card.turn is turn:
+                card.show_text()
 
     def _refresh(self) -> None:
         for card in self.cards:

@@ -79,7 +79,8 @@ class Tiles(QWidget):
         self.setMinimumSize(120, 100)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Slices that the model was given")
-        viewer.slices_changed.connect(self.update)
+        self._here: int | None = None
+        viewer.slices_changed.connect(self._moved)
 
     def refresh(self) -> None:
         """Take over the answer that is shown now."""
@@ -123,9 +124,9 @@ class Tiles(QWidget):
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect().adjusted(24, 12, -24, -12), int(flags), EMPTY)
         else:
-            here = self._band_here()
+            self._here = self._band_here()
             for k, rect in enumerate(self.tile_rects()):
-                self._paint_tile(painter, k, rect, k == here)
+                self._paint_tile(painter, k, rect, k == self._here)
         painter.end()
 
     def _paint_tile(self, painter: QPainter, k: int, rect: QRectF, here: bool) -> None:
@@ -143,9 +144,13 @@ class Tiles(QWidget):
             painter.setPen(QPen(QColor(theme.DARK.accent), 1))
             painter.drawRect(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME))
 
+    def _moved(self) -> None:
+        if self._band_here() != self._here:
+            self.update()
+
     def _band_here(self) -> int | None:
-        assert self._seen is not None
-        assert self._strip is not None
+        if self._seen is None or self._strip is None:
+            return None
         state = self._viewer.planes.get(self._seen.plane)
         if state is None:
             return None

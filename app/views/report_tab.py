@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QTextCursor
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -54,13 +54,21 @@ class ReportTab(QWidget):
 
     def refresh(self) -> None:
         """Take over the report as it stands."""
-        if self.editor.toPlainText() != self._report.text:
-            self.editor.setPlainText(self._report.text)
+        self._show_text(self._report.text)
         self.author.setText(self._report.author)
         self.mark.setVisible(bool(self._report.text))
         self.copy.setEnabled(bool(self._report.text))
         self.save.setEnabled(bool(self._report.text))
         self.offer.setVisible(self._report.offered is not None)
+
+    def _show_text(self, text: str) -> None:
+        shown = self.editor.toPlainText()
+        if text.startswith(shown) and shown:  # a draft streams in: keep the scroll position
+            cursor = QTextCursor(self.editor.document())
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+            cursor.insertText(text[len(shown) :])
+        elif text != shown:
+            self.editor.setPlainText(text)
 
     def _offer(self) -> QFrame:
         frame = QFrame()

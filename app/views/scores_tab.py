@@ -69,7 +69,6 @@ class ScoresTab(QScrollArea):
         layout.addWidget(self.note)
         layout.addStretch(1)
         assistant.chosen_changed.connect(self.refresh)
-        assistant.turn_changed.connect(self._turn_changed)
         self.refresh()
 
     def refresh(self) -> None:
@@ -94,10 +93,6 @@ class ScoresTab(QScrollArea):
                 self.table.addTopLevelItem(item)
             rows = self.table.topLevelItemCount() * self.table.sizeHintForRow(0)
             self.table.setFixedHeight(self.table.header().sizeHint().height() + rows + 4)
-
-    def _turn_changed(self, turn: Turn) -> None:
-        if turn is self._assistant.shown and not turn.text:
-            self.refresh()
 
     def _export_button(self, saver: Saver) -> QToolButton:
         button = QToolButton()

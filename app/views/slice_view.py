@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QPixmap,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -56,8 +57,8 @@ class SliceView(QWidget):
         super().__init__(parent)
         self.viewer = viewer
         self.plane = plane
-        self._picture: Picture | None = None
-        self._picture_key: tuple[object, ...] = ()
+        self._pixmap = QPixmap()
+        self._pixmap_key: tuple[object, ...] = ()
         self._grey = GreyMap(viewer.window)
         self._dragging: Tool | None = None
         self._last = QPointF()
@@ -88,7 +89,7 @@ class SliceView(QWidget):
 
     def refresh(self) -> None:
         """Paint from the voxels again, not from the last picture."""
-        self._picture_key = ()
+        self._pixmap_key = ()
         self.update()
 
     def _look_changed(self) -> None:
@@ -100,25 +101,38 @@ class SliceView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Slice first, then crosshair, letters, scale bar and corner text over it."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
         state, viewport = self.state, self.viewport()
-        if state is not None and viewport is not None:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            picture = self._current_picture(state)
-            painter.drawImage(QRectF(*viewport.image_rect()), picture.image)
+        if state is None or viewport is None:
+            painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
+        else:
+            painter.drawPixmap(0, 0, self._scaled(state, viewport))
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             self._annotate(painter, state, viewport)
         painter.end()
 
-    def _current_picture(self, state: PlaneState) -> Picture:
+    def _scaled(self, state: PlaneState, viewport: Viewport) -> QPixmap:
+        """The slice at its size on the screen; kept, for often only the crosshair has moved."""
         window, inverted = self.viewer.window, self.viewer.inverted
-        if (self._grey.window, self._grey.inverted) != (window, inverted):
-            self._grey = GreyMap(window, inverted=inverted)
-        key = (state, state.slice_index, window, inverted)
-        if self._picture is None or key != self._picture_key:
-            self._picture = as_picture(self._grey.pixels(state.pixels()))
-            self._picture_key = key
-        return self._picture
+        key = (state, state.slice_index, window, inverted, viewport, self.devicePixelRatioF())
+        if key != self._pixmap_key:
+            if (self._grey.window, self._grey.inverted) != (window, inverted):
+                self._grey = GreyMap(window, inverted=inverted)
+            picture = as_picture(self._grey.pixels(state.pixels()))
+            self._draw_slice(picture, viewport)
+            self._pixmap_key = key
+        return self._pixmap
+
+    def _draw_slice(self, picture: Picture, viewport: Viewport) -> None:
+        ratio = self.devicePixelRatioF()
+        size = self.size() * ratio
+        if self._pixmap.size() != size:
+            self._pixmap = QPixmap(size)
+            self._pixmap.setDevicePixelRatio(ratio)
+        painter = QPainter(self._pixmap)
+        painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(QRectF(*viewport.image_rect()), picture.image)
+        painter.end()
 
     def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
         size = QRectF(self.rect())

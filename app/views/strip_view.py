@@ -55,9 +55,10 @@ class StripView(QWidget):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(f"Slice scores beside the {plane} view")
         assistant.chosen_changed.connect(self.refresh)
-        assistant.turn_changed.connect(lambda _: self.refresh())
+        assistant.turns_changed.connect(self.refresh)
         assistant.model_changed.connect(self.refresh)
-        viewer.slices_changed.connect(self.update)
+        self._painted_marker: float | None = None
+        viewer.slices_changed.connect(self._moved)
         self.refresh()
 
     def sizeHint(self) -> QSize:
@@ -187,8 +188,12 @@ class StripView(QWidget):
         painter.setPen(pen)
         painter.drawLine(QLineF(x, TOP, x, bottom))
 
+    def _moved(self) -> None:
+        if self.marker != self._painted_marker:
+            self.update()
+
     def _paint_marker(self, painter: QPainter) -> None:
-        marker = self.marker
+        marker = self._painted_marker = self.marker
         if marker is None:
             return
         y = self.y_of(marker)

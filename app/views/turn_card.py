@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QGuiApplication, QMouseEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.viewmodels import numbers
 from app.viewmodels.answers import Turn, TurnState
@@ -17,6 +26,10 @@ from app.views.score_bars import ScoreBars
 
 #: Why an answer ended, in words; an answer that came to its own end needs none.
 REASONS = {"length": "cut off at the longest length", "cancelled": "stopped"}
+
+
+#: A run of this many characters without a space may be wider than the panel.
+LONG_RUN = re.compile(r"(\S{24})(?=\S)")
 
 
 class TurnCard(QFrame):
@@ -51,8 +64,7 @@ class TurnCard(QFrame):
     def refresh(self) -> None:
         """Take over what has arrived of the answer."""
         turn = self.turn
-        self.answer.setText(turn.text + (" ▍" if turn.state is TurnState.STREAMING else ""))
-        self.answer.setVisible(bool(turn.text) or turn.state is TurnState.STREAMING)
+        self.show_text()
         self.bars.show_strip(strip_of(turn) if turn.scores is not None else None)
         failed = turn.state is TurnState.FAILED
         self.status.setProperty("error", failed)
@@ -63,6 +75,12 @@ class TurnCard(QFrame):
         for widget in (self, self.status):
             widget.style().unpolish(widget)
             widget.style().polish(widget)
+
+    def show_text(self) -> None:
+        """Take over the text alone, as it streams."""
+        caret = " ▍" if self.turn.state is TurnState.STREAMING else ""
+        self.answer.setText(breakable(self.turn.text) + caret)
+        self.answer.setVisible(bool(self.turn.text))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """A click on the text, which takes it for selecting, counts as one on the card."""
@@ -75,6 +93,11 @@ class TurnCard(QFrame):
         self._assistant.choose(self.turn)
 
 
+def breakable(text: str) -> str:
+    """The text with invisible places to break in runs too long for the panel."""
+    return LONG_RUN.sub("\\1\u200b", text)
+
+
 def status_of(turn: Turn) -> str:
     """What is going on, or how the answer came about and where its weight lies."""
     if turn.state is TurnState.WAITING:
@@ -85,9 +108,9 @@ def status_of(turn: Turn) -> str:
     if turn.scores is not None:
         best = turn.scores.top(1)[0]
         axis = numbers.axis_of(turn.seen.plane) + " " if turn.seen is not None else ""
-        place = numbers.mm_range(best.band.from_mm, best.band.to_mm)
+        place = numbers.mm_range(best.band.from_mm, best.band.to_mm, digits=0)
         slices = numbers.slice_range(*best.band.view_slices)
-        lines.append(f"top: {axis}{place}, {slices} · {numbers.times(best.times_uniform)}")
+        lines.append(f"top {numbers.times(best.times_uniform)} · {axis}{place} · {slices}")
     return "\n".join(filter(None, lines))
 
 
@@ -105,7 +128,8 @@ def _end(turn: Turn) -> str:
 
 
 def _text(text: str, *, heading: bool = False, dim: bool = False) -> QLabel:
-    label = QLabel(text)
+    label = QLabel(breakable(text))
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
