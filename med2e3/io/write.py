@@ -148,6 +148,8 @@ def _describe(header: Dataset, info: SeriesInfo, uids: _Uids) -> None:
     header.PositionReferenceIndicator = ""
     if info.body_part:
         header.BodyPartExamined = info.body_part
+    else:
+        header.Laterality = ""  # demanded where the body part might be a paired one
     if info.kernel:
         header.ConvolutionKernel = info.kernel
 
