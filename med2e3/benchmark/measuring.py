@@ -118,10 +118,11 @@ def measure_parts(model: Model, session: Session) -> list[Part]:
     suffix = backend.suffix(kept.features, asked, None, 0)
     cache = DynamicCache(config=network.config.get_text_config())
     token = suffix.rows[:, -1:]
+    prefix = backend.prefix(kept.features)
     pieces: list[tuple[str, Callable[[], Any]]] = [
         ("both encoders and connectors", lambda: network.encode_images(pixels)),
         ("question, scores, mixing", lambda: backend.suffix(kept.features, asked, None, 0)),
-        ("prefix into the language model", lambda: advance(network, backend.prefix(kept.features), cache)),
+        ("prefix into the language model", lambda: advance(network, prefix, cache)),
         ("rest of the prompt", lambda: advance(network, suffix.rows, cache)),
         ("one more token", lambda: advance(network, token, cache)),
     ]  # fmt: skip

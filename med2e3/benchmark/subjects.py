@@ -89,12 +89,13 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 def _read_config(path: Path) -> Med2E3Config:
     file = path / "config.json" if path.is_dir() else path
     try:
-        return Med2E3Config.from_json_file(str(file))
+        config: Med2E3Config = Med2E3Config.from_json_file(str(file))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{file} is no config of a Med-2E3 model: {error}. Give the config.json of a native "
             "model folder (`med2e3 convert` writes one)."
         ) from error
+    return config
 
 
 def _describe(
