@@ -9,7 +9,12 @@ from pathlib import Path
 
 from med2e3.checkpoints.checkpoint import Checkpoint, Layout
 from med2e3.checkpoints.hub import Hub
-from med2e3.checkpoints.m3d_clip import M3D_CLIP_NATIVE, M3D_CLIP_RELEASE, M3D_CLIP_VIT
+from med2e3.checkpoints.m3d_clip import (
+    M3D_CLIP_NATIVE,
+    M3D_CLIP_RELEASE,
+    M3D_CLIP_VIT,
+    M3D_VIT_NATIVE,
+)
 from med2e3.checkpoints.m3d_lamed import M3D_LAMED_NATIVE, M3D_LAMED_RELEASE
 from med2e3.checkpoints.med2e3_release import MED2E3_RELEASE
 from med2e3.checkpoints.names import RELEASES
@@ -36,6 +41,7 @@ LAYOUTS: tuple[Layout, ...] = (
     M3D_CLIP_NATIVE,
     M3D_CLIP_RELEASE,
     M3D_CLIP_VIT,
+    M3D_VIT_NATIVE,
     M3D_LAMED_NATIVE,
     M3D_LAMED_RELEASE,
 )

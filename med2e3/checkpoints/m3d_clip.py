@@ -203,8 +203,13 @@ def _vit_config(weights: Weights) -> Vision3DConfig:
 
 M3D_CLIP_RELEASE = Layout("m3d-clip-release", "the published M3D-CLIP folder", fits, read)
 M3D_CLIP_VIT = Layout("m3d-vit", f"M3D-CLIP's vision encoder ({VIT_FILE})", vit_fits, read_vit)
+M3D_VIT_NATIVE = native_layout(
+    Vision3DConfig.model_type,
+    "M3D-CLIP's vision encoder in our own format",
+    NativeKind("m3d-clip-vision", Vision3DConfig, M3DClipVisionModel, None),
+)
 M3D_CLIP_NATIVE = native_layout(
     M3DClipConfig.model_type,
-    "a converted M3D-CLIP",
+    "M3D-CLIP in our own format",
     NativeKind("m3d-clip", M3DClipConfig, M3DClipModel, BertTokenizer),
 )

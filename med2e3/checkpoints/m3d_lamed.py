@@ -203,6 +203,6 @@ def _tokenizer(folder: Path, settings: dict[str, Any]) -> Any:
 M3D_LAMED_RELEASE = Layout("m3d-lamed-release", "a published M3D-LaMed folder", fits, read)
 M3D_LAMED_NATIVE = native_layout(
     M3DLaMedConfig.model_type,
-    "a converted M3D-LaMed",
+    "M3D-LaMed in our own format",
     NativeKind("m3d-lamed", M3DLaMedConfig, M3DLaMedForConditionalGeneration, M3DLaMedProcessor),
 )

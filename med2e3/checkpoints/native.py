@@ -17,7 +17,10 @@ CONFIG_FILE, CARD_FILE = "config.json", "README.md"
 
 @dataclass(frozen=True)
 class NativeKind:
-    """The classes of one kind of model, by the `model_type` of its config."""
+    """The classes of one kind of model, by the `model_type` of its config.
+
+    `processor` is None for an encoder alone, which has neither tokenizer nor prompt.
+    """
 
     kind: str
     config: Any
@@ -48,7 +51,8 @@ def _read(folder: Path, classes: NativeKind) -> Checkpoint:
             "Convert or copy the model again."
         ) from error
     try:
-        processor = classes.processor.from_pretrained(folder)
+        own = classes.processor
+        processor = None if own is None else own.from_pretrained(folder)
     except (OSError, TypeError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"The tokenizer or processor files in {folder} cannot be read: {error}. "

@@ -76,6 +76,8 @@ class M3DLaMedForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin): 
     """The whole model; `M3DLaMedConfig` says which parts it has."""
 
     config_class = M3DLaMedConfig
+    # The positions' random frequencies lose their meaning in half precision.
+    _keep_in_fp32_modules_strict = ("pe_layer",)
 
     def __init__(self, config: M3DLaMedConfig) -> None:
         super().__init__(config)

@@ -42,14 +42,14 @@ class FourierPositions(nn.Module):
 
     def forward(self, grid: tuple[int, int, int]) -> Tensor:
         """The positions (C, D, H, W) of a grid of that shape."""
-        matrix = self.positional_encoding_gaussian_matrix
+        matrix = self.positional_encoding_gaussian_matrix.float()  # half precision blurs angles
         centres = [
             (torch.arange(n, device=matrix.device, dtype=torch.float32) + 0.5) / n for n in grid
         ]
         depth, row, column = torch.meshgrid(*centres, indexing="ij")
         # The 2D original has (x, y); carried to 3D, the first two axes stayed swapped.
         points = torch.stack((row, depth, column), dim=-1) * 2 - 1  # (D, H, W, 3)
-        angles = 2 * math.pi * (points.to(matrix.dtype) @ matrix)
+        angles = 2 * math.pi * (points @ matrix)
         return torch.cat((angles.sin(), angles.cos()), dim=-1).permute(3, 0, 1, 2)
 
 
@@ -134,10 +134,10 @@ class SegVolHead(nn.Module):
         return tokens.transpose(1, 2).reshape(len(tokens), -1, *self.grid)
 
     def decode(self, features: Tensor, prompt: Tensor, size: tuple[int, int, int]) -> Tensor:
-        """Features (B, C, *grid) and prompts (B, C) → logits (B, 1, *size)."""
+        """Features (B, C, *grid) and prompts (B, C) → logits (B, 1, *size), float32."""
         dense = self.prompt_encoder.no_mask_embed.weight[0, :, None, None, None]
-        positions = self.prompt_encoder.pe_layer(self.grid)
-        logits = self.mask_decoder(features + dense, positions, prompt)
+        positions = self.prompt_encoder.pe_layer(self.grid).to(features.dtype)
+        logits = self.mask_decoder(features + dense, positions, prompt).float()
         return F.interpolate(logits, size=size, mode="trilinear", align_corners=False)
 
     def forward(self, volumes: Tensor, prompt: Tensor) -> Tensor:

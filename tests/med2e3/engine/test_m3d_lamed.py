@@ -279,5 +279,17 @@ def test_code_that_a_folder_brings_is_never_run(fixtures: Path, tmp_path: Path) 
     assert med2e3.load(tmp_path, device="cpu").info.kind == "m3d-lamed"
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_draws_nearly_the_recorded_mask(
+    fixtures: Path, golden: Any, questions: list[str], dtype: str
+) -> None:
+    half = med2e3.load(fixtures / "m3d_lamed" / "checkpoint", device="cpu", dtype=dtype)
+    answer = half.read(_array(golden, 1)).ask(questions[1], max_new_tokens=3)
+    answer._chooser = _Speaks(golden["seg1.generated_ids"][:3])  # type: ignore[assignment]
+    answer.complete()
+    drawn = answer.masks[0].voxels[::2, ::4, ::4]
+    assert (drawn == (golden["seg1.mask_logits_sub"] > 0)).mean() > 0.97
+
+
 def test_info_is_plain_data(model: Model) -> None:
     json.dumps(dataclasses.asdict(model.info))

@@ -129,6 +129,10 @@ def test_the_vision_encoder_loads_from_its_own_file(
         checkpoint = open_checkpoint(place)
         model = build(checkpoint, torch.device("cpu"), None)
         _close(model(volumes), golden["vit_norm_tokens"][:, 0])
+    native = open_checkpoint(convert(tmp_path / "pretrained_ViT.bin", tmp_path / "native"))
+    assert native.kind == "m3d-clip-vision"
+    model = build(native, torch.device("cpu"), None)
+    _close(model(volumes), golden["vit_norm_tokens"][:, 0])
 
 
 def test_a_file_of_something_else_is_no_vision_encoder(tmp_path: Path) -> None:
