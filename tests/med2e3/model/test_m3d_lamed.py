@@ -389,3 +389,14 @@ def test_prompts_follow_the_published_code() -> None:
     assert processor.prompt(closed) == f"{patches} {closed}"
     processor.separator = ""
     assert processor.prompt(closed) == f"{patches}{closed}"
+
+
+def test_transformers_own_classes_load_a_converted_folder(fixtures: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    folder = convert(fixtures / "m3d_lamed" / "checkpoint", tmp_path / "native")
+    model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True)
+    assert isinstance(model, M3DLaMedForConditionalGeneration)
+    processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    assert isinstance(processor, M3DLaMedProcessor)
+    assert processor.num_visual_tokens == 16
