@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ Float = NDArray[np.float64]
 AXIS_LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))
 
 #: An axis that is off its nearest patient axis by more than this is called oblique. Scanners store
-#: direction cosines with about six digits, positioning is rarely meant to better than half a degree.
+#: direction cosines with about six digits; positioning is rarely meant to better than this.
 OBLIQUE_DEGREES = 0.5
 
 #: Off-axis angle of the stacking direction against the slice normal that counts as gantry tilt.
@@ -61,12 +62,12 @@ class Orientation:
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
-    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
         """A view (no copy) of `array` (slice, row, column) in this orientation."""
         turned = array.transpose(self.axes)
         return turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)]
 
-    def undo(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def undo(self, array: NDArray[Any]) -> NDArray[Any]:
         """The stored array again, from a view-oriented one; exact inverse of `apply`."""
         straight = array[
             tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)
@@ -134,7 +135,7 @@ class Geometry:
     @cached_property
     def inverse(self) -> Float:
         """(4, 4) from LPS mm to index."""
-        return np.linalg.inv(self.affine_lps)
+        return np.linalg.inv(self.affine_lps).astype(np.float64, copy=False)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,7 @@ class Volume:
         return replace(self, warnings=(*self.warnings, *sentences))
 
 
-def compact(values: NDArray[np.generic]) -> NDArray[np.int16] | NDArray[np.float32]:
+def compact(values: NDArray[Any]) -> NDArray[np.int16] | NDArray[np.float32]:
     """Values as int16 where nothing is lost by it, else as float32.
 
     Raises `ImageReadError` when a value is not finite.

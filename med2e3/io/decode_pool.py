@@ -14,13 +14,12 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError
-from med2e3.io.decode import decode, whole_file
 
 #: A worker needs about half a second to start, a slice 0.03 s to decode: below this, not worth it.
 FEWEST_FOR_WORKERS = 64
@@ -31,7 +30,16 @@ MOST_WORKERS = 8
 #: Each answer is preceded by its length in this many bytes.
 LENGTH_BYTES = 8
 
+#: Stands in the place of an answer's type when there is a message instead of pixels.
 ERROR = "error"
+
+
+#: What a worker says first. One that does not was never there: `sys.executable` may be something
+#: else than Python where Python is embedded.
+READY = b"ready"
+
+#: How the interpreter is called to become a worker.
+ARGUMENTS = ("-m", "med2e3.io.decode_worker")
 
 
 def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, None] | None:
@@ -40,21 +48,37 @@ def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, N
     # A frozen application has no `python -m`: its executable would open another window.
     if count < 2 or getattr(sys, "frozen", False) or not sys.executable:
         return None
-    return _decoded(paths, count)
-
-
-def _decoded(paths: Sequence[Path], count: int) -> Generator[NDArray[Any], None, None]:
     with ExitStack() as stack:
         workers = [_start(stack, paths[k::count]) for k in range(count)]
+        if all(_answer(worker) == READY for worker in workers):
+            return _decoded(paths, workers, stack.pop_all())
+    return None
+
+
+def _decoded(
+    paths: Sequence[Path], workers: Sequence[subprocess.Popen[bytes]], stack: ExitStack
+) -> Generator[NDArray[Any], None, None]:
+    """What the workers send, file by file in turn; closes `stack`, which ends them."""
+    with stack:
         for k, path in enumerate(paths):
-            yield _receive(workers[k % count], path)
+            answer = _answer(workers[k % len(workers)])
+            if answer is None:
+                raise ImageReadError(
+                    f"{path}: the process that decoded it ended early (out of memory, or a damaged "
+                    "file that the decoder cannot survive). Close other studies and try again, or "
+                    "re-send the file."
+                )
+            kind, shape, pixels = pickle.loads(answer)
+            if kind == ERROR:
+                raise ImageReadError(pixels)
+            yield np.frombuffer(pixels, dtype=kind).reshape(shape)
 
 
 def _start(stack: ExitStack, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
     """A worker that decodes `paths` in order; it ends when the stack closes."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     worker = subprocess.Popen(
-        [sys.executable, "-m", "med2e3.io.decode_pool"],
+        [sys.executable, *ARGUMENTS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -63,7 +87,7 @@ def _start(stack: ExitStack, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
     )
     stack.callback(_end, worker)
     assert worker.stdin is not None
-    with suppress(BrokenPipeError):  # a worker that is already gone is noticed at its first answer
+    with suppress(BrokenPipeError):  # a worker that is already gone gives no answer
         worker.stdin.write(pickle.dumps(list(paths)))
         worker.stdin.close()
     return worker
@@ -76,34 +100,10 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         worker.stdout.close()
 
 
-def _receive(worker: subprocess.Popen[bytes], path: Path) -> NDArray[Any]:
+def _answer(worker: subprocess.Popen[bytes]) -> bytes | None:
+    """The next answer; None if the worker has ended."""
     assert worker.stdout is not None
     head = worker.stdout.read(LENGTH_BYTES)
     length = int.from_bytes(head, "little")
     body = worker.stdout.read(length)
-    if len(head) < LENGTH_BYTES or len(body) < length:
-        raise ImageReadError(
-            f"{path}: the process that decoded it ended early (out of memory, or a damaged file "
-            "that the decoder cannot survive). Try again with less open, or re-send the file."
-        )
-    kind, shape, pixels = pickle.loads(body)
-    if kind == ERROR:
-        raise ImageReadError(pixels)
-    return np.frombuffer(pixels, dtype=kind).reshape(shape)
-
-
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """The worker's whole life: a list of paths in, one length-prefixed answer a path out."""
-    for path in pickle.loads(requests.read()):
-        try:
-            image = np.ascontiguousarray(decode(whole_file(path), path, 0))
-            answer: tuple[str, Any, Any] = (image.dtype.str, image.shape, image.tobytes())
-        except ImageReadError as error:
-            answer = (ERROR, None, str(error))
-        body = pickle.dumps(answer)
-        answers.write(len(body).to_bytes(LENGTH_BYTES, "little") + body)
-        answers.flush()
-
-
-if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    return body if len(head) == LENGTH_BYTES and len(body) == length else None

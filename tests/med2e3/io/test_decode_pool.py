@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from med2e3.errors import Cancelled, ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io import decode_pool, dicom_pixels, load_volume
+from med2e3.io import decode_pool, decode_worker, dicom_pixels, load_volume
 from med2e3.volume import SeriesInfo, Volume
 
 Write = Callable[..., Path]
@@ -85,9 +85,20 @@ def test_cancelling_ends_the_workers(
 def test_a_worker_that_dies_is_reported_with_the_file(
     compressed: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false" if Path("/bin/false").exists() else "false")
+    length = len(decode_pool.READY).to_bytes(decode_pool.LENGTH_BYTES, "little")
+    hello = f"sys.stdout.buffer.write({length + decode_pool.READY!r})"
+    script = f"import sys; sys.stdin.buffer.read(); {hello}"
+    monkeypatch.setattr(decode_pool, "ARGUMENTS", ("-c", script))
     with pytest.raises(ImageReadError, match=r"slice_\d+\.dcm.*ended early"):
         load_volume(compressed[0])
+
+
+def test_where_workers_cannot_be_had_the_process_decodes_by_itself(
+    compressed: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, voxels = compressed
+    monkeypatch.setattr(decode_pool, "ARGUMENTS", ("-c", "raise SystemExit(1)"))
+    np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
 
 
 def test_a_frozen_application_decodes_by_itself(
@@ -108,13 +119,15 @@ def test_the_worker_answers_each_path_with_its_length_first(
     (tmp_path / "not.dcm").write_bytes(b"no DICOM at all")
     answers = io.BytesIO()
     paths = [sorted(folder.iterdir())[3], tmp_path / "not.dcm"]
-    decode_pool.serve(io.BytesIO(pickle.dumps(paths)), answers)
+    decode_worker.serve(io.BytesIO(pickle.dumps(paths)), answers)
     answers.seek(0)
     received = []
-    for _ in paths:
+    for _ in ("ready", *paths):
         length = int.from_bytes(answers.read(decode_pool.LENGTH_BYTES), "little")
-        received.append(pickle.loads(answers.read(length)))
-    dtype, shape, pixels = received[0]
+        received.append(answers.read(length))
+    assert received[0] == decode_pool.READY
+    dtype, shape, pixels = pickle.loads(received[1])
     np.testing.assert_array_equal(np.frombuffer(pixels, dtype).reshape(shape), voxels[3])
-    assert received[1][0] == decode_pool.ERROR
-    assert "not.dcm" in received[1][2]
+    kind, _, message = pickle.loads(received[2])
+    assert kind == decode_pool.ERROR
+    assert "not.dcm" in message
