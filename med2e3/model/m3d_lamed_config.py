@@ -44,6 +44,8 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
     - `projector` "spp" averages neighbouring tokens (`pooling`: cubes of `pool`³ in space, or runs
       of `pool`³ along the sequence) before `projector_layers` linear maps, with GELU between them
       where `projector_layer` is "mlp"; "linear" is one map of all tokens; "identity" none.
+    - `context_length`: rows that prompt and answer may take together; 0 is the language model's own
+      limit.
     - `image_token_id` stands for one visual token; `box_start_id` and `box_end_id` enclose a box,
       `seg_token_id` asks for a mask. They are rows of the vocabulary.
     - `default_plane`, `default_window`: how real CT is shown, as in `Med2E3Config`.
@@ -65,6 +67,7 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
     pooling: str = "spatial"
     pool: int = 2
     segmentation: str = "segvol"
+    context_length: int = 0
     image_token_id: int = 32011
     box_start_id: int = 32012
     box_end_id: int = 32013
@@ -130,4 +133,4 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
     def max_context(self) -> int:
         """Rows that prompt and answer may take together."""
         limit: int = self.text_config.max_position_embeddings
-        return limit
+        return min(limit, self.context_length) if self.context_length else limit
