@@ -90,11 +90,11 @@ def published(
             "pass (slices, rows, columns), or the same with a leading axis of 1."
         )
     eight_bit = values.dtype == torch.uint8
-    values = values.to(torch.float32)
+    values = values.to(torch.float32, copy=True)  # one copy, changed in place: volumes are large
     if rescale:
-        values = values / 255 if eight_bit else values
-        values = values - values.min()
-        values = values / values.max().clamp_min(SMALLEST_MAXIMUM)
+        values = values.div_(255) if eight_bit else values
+        values = values.sub_(values.min())
+        values = values.div_(values.max().clamp_min(SMALLEST_MAXIMUM))
     numbers = values.numpy()
     start, shape = _foreground(numbers, 0.0, "No voxel is above 0 after min-max scaling")
     box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))

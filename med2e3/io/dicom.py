@@ -20,6 +20,9 @@ from med2e3.volume import AIR_HU, Volume
 #: Share of the loading that reads pixels, where resampling follows.
 READING_SHARE = 0.8
 
+#: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
+UNITS_OF_CT = {"HU", "US", ""}
+
 #: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
 DARKEST_PLAUSIBLE_HU = -1500
 
@@ -125,9 +128,9 @@ def _value_notes(stack: Stack, voxels: Voxels) -> list[str]:
             "The files give no rescale slope and intercept: stored numbers are shown as they are, "
             "and may not be Hounsfield units."
         )
-    kind = str(header.get("RescaleType") or "HU")
-    if kind not in ("HU", "US"):
-        notes.append(f"The values are {kind}, not Hounsfield units.")
+    units = {f.unit for f in stack.frames} - UNITS_OF_CT
+    if units:
+        notes.append(f"The values are {', '.join(sorted(units))}, not Hounsfield units.")
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         notes.append(
             "The files ask to be shown inverted (MONOCHROME1); the values are kept, and shown with "

@@ -7,7 +7,7 @@ nothing of series and how their frames fit together.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,16 +15,17 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    MediaStorageDirectoryStorage,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from med2e3.errors import ImageReadError
-from med2e3.volume import SeriesInfo, Window
+from med2e3.io.dicom_attributes import (
+    Lookup,
+    file_meta,
+    numbers,
+    sop_class,
+    text,
+    transfer_syntax,
+)
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -37,13 +38,13 @@ PIXEL_DATA = (0x7FE0, 0x0010)
 _KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
     "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
-    "PatientBirthDate PatientSex BodyPartExamined GantryDetectorTilt ConvolutionKernel "
+    "PatientBirthDate PatientSex BodyPartExamined ConvolutionKernel "
     "NominalPercentageOfCardiacPhase EchoNumbers StudyInstanceUID SeriesInstanceUID SeriesNumber "
-    "AcquisitionNumber InstanceNumber ImagePositionPatient ImageOrientationPatient "
+    "AcquisitionNumber ImagePositionPatient ImageOrientationPatient "
     "FrameOfReferenceUID TemporalPositionIdentifier SamplesPerPixel PhotometricInterpretation "
     "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
     "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
-    "WindowCenter WindowWidth ModalityLUTSequence SharedFunctionalGroupsSequence "
+    "WindowCenter WindowWidth SharedFunctionalGroupsSequence "
     "PerFrameFunctionalGroupsSequence"
 )
 
@@ -67,7 +68,11 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image: where it lies in the patient and how its stored numbers become values."""
+    """One image: where it lies in the patient and how its stored numbers become values.
+
+    `rescale` is (slope, intercept), None if the file gives none; `unit` is what they lead to.
+    `moment` tells it apart from other images of the same place; see `MOMENT_NAMES`.
+    """
 
     path: Path
     number: int
@@ -78,6 +83,7 @@ class Frame:
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
     rescale: tuple[float, float] | None
+    unit: str
     moment: tuple[str, ...]
 
     @property
@@ -143,11 +149,6 @@ def read_header(path: Path) -> Header | None:
         ) from error
 
 
-def transfer_syntax(dataset: Dataset) -> UID:
-    """The transfer syntax that the file declares; the standard's default if it declares none."""
-    return UID(_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
-
-
 def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
     """Where the pixel bytes begin; 0 if only a full read can tell, None if there are none."""
     if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
@@ -180,16 +181,6 @@ def _frames(path: Path, dataset: Dataset, offset: int | None) -> tuple[tuple[Fra
     return tuple(_each_frame(path, dataset, pixels)), ""
 
 
-def sop_class(dataset: Dataset) -> UID:
-    """The kind of object; de-identified files may name it in the file meta information only."""
-    return UID(str(dataset.get("SOPClassUID") or _meta(dataset, "MediaStorageSOPClassUID")))
-
-
-def _meta(dataset: Dataset, keyword: str) -> str:
-    """An attribute of the file meta information; empty if it is not there."""
-    return str((getattr(dataset, "file_meta", None) or Dataset()).get(keyword) or "")
-
-
 def _pixels(dataset: Dataset, offset: int) -> Pixels:
     allocated = int(dataset.BitsAllocated)
     stored = int(dataset.get("BitsStored") or allocated)
@@ -219,46 +210,31 @@ def _padding(dataset: Dataset) -> tuple[int, int] | None:
     return min(ends), max(ends)
 
 
-class _Lookup:
-    """An attribute of one frame: in its own functional group, the shared one, or the file.
-
-    PS3.3 C.7.6.16. A classic image has no groups, and all is found in the file.
-    """
-
-    def __init__(self, dataset: Dataset, own: Dataset) -> None:
-        self.places = (own, _first(dataset, "SharedFunctionalGroupsSequence"))
-        self.dataset = dataset
-
-    def __call__(self, sequence: str, keyword: str) -> Any:
-        for place in self.places:
-            value = _first(place, sequence).get(keyword)
-            if value is not None:
-                return value
-        return self.dataset.get(keyword)
-
-
 def _each_frame(path: Path, dataset: Dataset, pixels: Pixels) -> Iterator[Frame]:
     """A classic image, or each frame of an enhanced one."""
-    uid = str(dataset.get("SOPInstanceUID") or _meta(dataset, "MediaStorageSOPInstanceUID"))
+    uid = str(dataset.get("SOPInstanceUID") or file_meta(dataset, "MediaStorageSOPInstanceUID"))
     for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()]):
-        find = _Lookup(dataset, own)
-        slope = find("PixelValueTransformationSequence", "RescaleSlope")
-        intercept = find("PixelValueTransformationSequence", "RescaleIntercept")
+        find = Lookup(dataset, own)
+        slope, intercept, unit = (
+            find("PixelValueTransformationSequence", keyword)
+            for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType")
+        )
         yield Frame(
             path=path,
             number=number,
             header=dataset,
             uid=uid,
             pixels=pixels,
-            position=_numbers(find("PlanePositionSequence", "ImagePositionPatient")),
-            orientation=_numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
-            spacing=_numbers(find("PixelMeasuresSequence", "PixelSpacing")),
+            position=numbers(find("PlanePositionSequence", "ImagePositionPatient")),
+            orientation=numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+            spacing=numbers(find("PixelMeasuresSequence", "PixelSpacing")),
             rescale=None if slope is None else (float(slope), float(intercept or 0)),
+            unit=str(unit or ""),
             moment=_moment(dataset, find),
         )
 
 
-def _moment(dataset: Dataset, find: _Lookup) -> tuple[str, ...]:
+def _moment(dataset: Dataset, find: Lookup) -> tuple[str, ...]:
     """What tells two images at one place apart: acquisition, phase, echo, kind of image."""
     content = "FrameContentSequence"
     values = (
@@ -267,8 +243,8 @@ def _moment(dataset: Dataset, find: _Lookup) -> tuple[str, ...]:
         find("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
         find(content, "StackID"),
         dataset.get("EchoNumbers"),
-        _text(dataset, "ImageType"),
-        _text(dataset, "ConvolutionKernel"),
+        text(dataset, "ImageType"),
+        text(dataset, "ConvolutionKernel"),
         dataset.get("AcquisitionTime"),
     )
     return tuple(f"{v:g}" if isinstance(v, float) else str(v or "") for v in values)
@@ -285,55 +261,3 @@ MOMENT_NAMES = (
     "kernel",
     "acquired at",
 )
-
-
-def _first(dataset: Dataset, keyword: str) -> Dataset:
-    sequence = dataset.get(keyword)
-    return sequence[0] if sequence else Dataset()
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    """A multi-valued number as floats; empty if absent or not numeric."""
-    if value is None or isinstance(value, str):
-        return ()
-    return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    if isinstance(value, MultiValue | list):
-        return "\\".join(str(v) for v in value)
-    return "" if value is None else str(value).strip()
-
-
-def series_info(dataset: Dataset) -> SeriesInfo:
-    """What the header says about patient, study and series."""
-    return SeriesInfo(
-        patient_name=_text(dataset, "PatientName"),
-        patient_id=_text(dataset, "PatientID"),
-        patient_birth_date=_text(dataset, "PatientBirthDate"),
-        patient_sex=_text(dataset, "PatientSex"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        study_date=_text(dataset, "StudyDate"),
-        study_description=_text(dataset, "StudyDescription"),
-        accession_number=_text(dataset, "AccessionNumber"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        series_number=_text(dataset, "SeriesNumber"),
-        series_description=_text(dataset, "SeriesDescription"),
-        modality=_text(dataset, "Modality"),
-        body_part=_text(dataset, "BodyPartExamined"),
-        kernel=_text(dataset, "ConvolutionKernel"),
-        manufacturer=_text(dataset, "Manufacturer"),
-        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
-        windows=_windows(dataset),
-    )
-
-
-def _windows(dataset: Dataset) -> tuple[Window, ...]:
-    """The windows stored in the file, each once, in their order."""
-    pairs = []
-    for keyword in ("WindowCenter", "WindowWidth"):
-        value = dataset.get(keyword)
-        pairs.append(_numbers(value) or (() if value in (None, "") else (float(value),)))
-    found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
-    return tuple(dict.fromkeys(found))

@@ -19,7 +19,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from med2e3.errors import ImageReadError
 from med2e3.io.decode import decode, whole_file
 from med2e3.io.decode_pool import FEWEST_FOR_WORKERS, decoded_by_workers
-from med2e3.io.dicom_headers import Frame, transfer_syntax
+from med2e3.io.dicom_attributes import transfer_syntax
+from med2e3.io.dicom_headers import Frame
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from med2e3.errors import GeometryError
+from med2e3.io.dicom_attributes import series_info
 from med2e3.io.dicom_duplicates import distinct_stacks
-from med2e3.io.dicom_headers import Frame, Header, series_info
+from med2e3.io.dicom_headers import Frame, Header
 from med2e3.io.dicom_positions import places
 from med2e3.io.series import SeriesSummary
 

@@ -14,7 +14,7 @@ from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless
 
 from med2e3.errors import ImageReadError
 from med2e3.io import list_series, load_volume
-from med2e3.volume import Volume
+from med2e3.volume import Volume, Window
 
 Write = Callable[..., Path]
 
@@ -94,6 +94,16 @@ def test_a_frames_own_rescale_goes_before_the_shared_one(
     dataset.save_as(tmp_path / "a.dcm")
     expected = volume.voxels * 2 - np.arange(6)[:, None, None]
     np.testing.assert_array_equal(load_volume(tmp_path / "a.dcm").voxels, expected)
+
+
+def test_windows_are_those_of_the_first_frame(series: Write, tmp_path: Path) -> None:
+    dataset = enhanced(
+        series, list(range(6)),
+        FrameVOILUTSequence=lambda k: {"WindowCenter": [50, -600 - k], "WindowWidth": [350, 1500]},
+    )  # fmt: skip
+    dataset.save_as(tmp_path / "a.dcm")
+    windows = load_volume(tmp_path / "a.dcm").info.windows
+    assert windows == (Window(50, 350), Window(-600, 1500))
 
 
 def test_a_perfusion_run_becomes_one_volume_a_time(

@@ -1,0 +1,104 @@
+"""DICOM attributes as plain values: texts, numbers, windows, what a series says about itself.
+
+Knows the layout of a data set, nothing of files, pixels or geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID, ImplicitVRLittleEndian
+
+from med2e3.volume import SeriesInfo, Window
+
+
+def transfer_syntax(dataset: Dataset) -> UID:
+    """The transfer syntax that the file declares; the standard's default if it declares none."""
+    return UID(file_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
+
+
+def sop_class(dataset: Dataset) -> UID:
+    """The kind of object; de-identified files may name it in the file meta information only."""
+    return UID(str(dataset.get("SOPClassUID") or file_meta(dataset, "MediaStorageSOPClassUID")))
+
+
+def file_meta(dataset: Dataset, keyword: str) -> str:
+    """An attribute of the file meta information; empty if it is not there."""
+    return str((getattr(dataset, "file_meta", None) or Dataset()).get(keyword) or "")
+
+
+class Lookup:
+    """An attribute of one frame: in its own functional group, the shared one, or the file.
+
+    PS3.3 C.7.6.16. A classic image has no groups, and all is found in the file.
+    """
+
+    def __init__(self, dataset: Dataset, own: Dataset) -> None:
+        self.places = (own, first_item(dataset, "SharedFunctionalGroupsSequence"))
+        self.dataset = dataset
+
+    def __call__(self, sequence: str, keyword: str) -> Any:
+        """The attribute `keyword` of the functional group `sequence`; None if it is nowhere."""
+        for place in self.places:
+            value = first_item(place, sequence).get(keyword)
+            if value is not None:
+                return value
+        return self.dataset.get(keyword)
+
+
+def first_item(dataset: Dataset, keyword: str) -> Dataset:
+    """The first item of a sequence; an empty one if there is none."""
+    sequence = dataset.get(keyword)
+    return sequence[0] if sequence else Dataset()
+
+
+def numbers(value: Any) -> tuple[float, ...]:
+    """A multi-valued number as floats; empty if absent or not numeric."""
+    if value is None or isinstance(value, str):
+        return ()
+    return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """An attribute as text, several values joined as DICOM does; empty if absent."""
+    value = dataset.get(keyword)
+    if isinstance(value, MultiValue | list):
+        return "\\".join(str(v) for v in value)
+    return "" if value is None else str(value).strip()
+
+
+def series_info(dataset: Dataset) -> SeriesInfo:
+    """What the header says about patient, study and series."""
+    return SeriesInfo(
+        patient_name=text(dataset, "PatientName"),
+        patient_id=text(dataset, "PatientID"),
+        patient_birth_date=text(dataset, "PatientBirthDate"),
+        patient_sex=text(dataset, "PatientSex"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        study_date=text(dataset, "StudyDate"),
+        study_description=text(dataset, "StudyDescription"),
+        accession_number=text(dataset, "AccessionNumber"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        series_number=text(dataset, "SeriesNumber"),
+        series_description=text(dataset, "SeriesDescription"),
+        modality=text(dataset, "Modality"),
+        body_part=text(dataset, "BodyPartExamined"),
+        kernel=text(dataset, "ConvolutionKernel"),
+        manufacturer=text(dataset, "Manufacturer"),
+        frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
+        windows=windows(dataset),
+    )
+
+
+def windows(dataset: Dataset) -> tuple[Window, ...]:
+    """The windows stored in the file, each once, in their order; of many frames, the first's."""
+    find = Lookup(dataset, first_item(dataset, "PerFrameFunctionalGroupsSequence"))
+    pairs = []
+    for keyword in ("WindowCenter", "WindowWidth"):
+        value = find("FrameVOILUTSequence", keyword)
+        pairs.append(numbers(value) or (() if value in (None, "") else (float(value),)))
+    found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
+    return tuple(dict.fromkeys(found))
