@@ -28,6 +28,9 @@ from med2e3.resources import resource_path
 #: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
 RECORD_FILE = "download.json"
 
+#: Ends the name of a folder whose files are still being fetched.
+INCOMPLETE = ".incomplete"
+
 #: Says, while a download is under way, which revision its parts belong to.
 REVISION_FILE = ".revision"
 
@@ -116,9 +119,14 @@ def list_models(root: Path | None = None) -> tuple[Entry, ...]:
     entries += [_release_entry(release, folder) for release in RELEASES]
     listed = {entry.path for entry in entries}
     for config in sorted([*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]):
-        if str(config.parent) not in listed:
+        if str(config.parent) not in listed and not _is_unfinished(config.parent):
             entries.append(_local_entry(config, folder))
     return tuple(entries)
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a download or a conversion is under way there, or was broken off."""
+    return folder.name.endswith(INCOMPLETE) or folder.name.startswith(".")
 
 
 def _demo_entry() -> Entry | None:
@@ -258,7 +266,7 @@ class _Job:
     def run(self) -> None:
         """Fetch, record, and move into place."""
         target = self.root.joinpath(*self.release.repo.split("/"))
-        staging = target.with_name(target.name + ".incomplete")
+        staging = target.with_name(target.name + INCOMPLETE)
         staging.mkdir(parents=True, exist_ok=True)
         try:
             with filelock.FileLock(staging.with_name(staging.name + ".lock"), timeout=0):

@@ -162,6 +162,7 @@ def test_an_interrupted_download_leaves_no_model_and_goes_on_where_it_stopped(hu
     with pytest.raises(Cancelled):
         _fetch(hub, cancelled=stop_after_the_cut)
     assert store.find_installed("GoodBaiBai88/M3D-LaMed-Phi-3-4B") is None
+    assert not any(entry.installed for entry in store.list_models() if entry.name != "demo")
     hub.log.clear()
     folder = _fetch(hub)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
