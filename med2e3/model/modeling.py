@@ -359,13 +359,18 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
     def prepare_embeddings(
         self,
         input_ids: Tensor,
-        features: ImageFeatures,
+        features: ImageFeatures | None,
         question: tuple[Tensor, Tensor | None] | None = None,
         *,
         keep: Tensor | None = None,
         volume_index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Input rows (B, T, D) of the language model, the scores (B, S), and their logits."""
+        """Input rows (B, T, D) of the language model, the scores (B, S), and their logits.
+
+        Without `features` the rows are text alone.
+        """
+        if features is None:
+            return self.splice(input_ids, None), None, None
         text = self.encode_question(*question) if question and self.scorer is not None else None
         scores, logits = self.weigh_slices(features, text, len(input_ids), keep, volume_index)
         visual = self.visual_tokens(features, scores, keep=keep, volume_index=volume_index)
@@ -402,16 +407,10 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
                 raise ValueError("either input_ids or inputs_embeds is needed")
             if pixel_values is not None and image_features is None:
                 image_features = self.encode_images(pixel_values)
-            if image_features is None:
-                inputs_embeds = self.splice(input_ids, None)
-            else:
-                inputs_embeds, scores, logits = self.prepare_embeddings(
-                    input_ids,
-                    image_features,
-                    None if question_ids is None else (question_ids, question_mask),
-                    keep=slice_mask,
-                    volume_index=volume_index,
-                )
+            question = None if question_ids is None else (question_ids, question_mask)
+            inputs_embeds, scores, logits = self.prepare_embeddings(
+                input_ids, image_features, question, keep=slice_mask, volume_index=volume_index
+            )
         kwargs["return_dict"] = True
         output = self.language_model(
             inputs_embeds=inputs_embeds,

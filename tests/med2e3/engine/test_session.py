@@ -316,3 +316,23 @@ def test_the_demo_says_that_it_is_one(tiny_folder: Make, monkeypatch: Any) -> No
     plain = med2e3.load(folder, device="cpu").info
     assert not plain.is_demo
     assert "drafts" in plain.notice
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_answers_on_the_cpu(dtype: str, tiny_folder: Make, ct: Volume) -> None:
+    choices: dict[str, Any] = {
+        "vision2d_stem": [{"channels": 8, "stride": [2, 2], "dilations": [1]}],
+        "vision3d_config": {"stem": [{"channels": 8, "stride": [1, 2, 2]}]},
+        "score_norm": "layer_norm",
+        "position_embeddings": "tokens+slices",
+    }
+    folder = tiny_folder(**choices)
+    full, half = (med2e3.load(folder, device="cpu", dtype=d) for d in (None, dtype))
+    assert (full.info.dtype, half.info.dtype) == ("float32", dtype)
+    expected, found = (m.read(ct).ask(QUESTION, max_new_tokens=2) for m in (full, half))
+    assert expected.scores is not None
+    assert found.scores is not None
+    np.testing.assert_allclose(found.scores.values, expected.scores.values, atol=0.01)
+    assert found.scores.values.dtype == np.float32
+    found.complete()
+    assert len(found.token_ids) == 2 or found.finish_reason == "end"
