@@ -1,8 +1,8 @@
 """The published models by name: where they lie, what they weigh, and under which licence.
 
 Sizes are the sums of the files that we need, as listed or as computed from the parameters. No
-hashes were published beside these files and none could be taken here, so none is pinned; what a
-download gave is recorded next to it. Knows nothing of disks or networks.
+hash of these files is known beforehand, so none is pinned; what a download gave is recorded next to
+it. Knows nothing of disks or networks.
 """
 
 from __future__ import annotations
