@@ -32,7 +32,7 @@ class Box:
     """A box that an answer names.
 
     `fractions` are (first, last) index along slice, row and column of the model's grid, each
-    divided by its size, as written (FACTS C6: both ends inclusive). `first` and `last` are the
+    divided by its size, as written (M3D: both ends inclusive). `first` and `last` are the
     outer edges in fractional index of the model's grid: half a cell beyond the centres of the end
     voxels. `corners_mm` (8, 3) are LPS; the box is oblique where the grid is.
     """

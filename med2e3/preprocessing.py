@@ -79,7 +79,8 @@ def published(
 
     8-bit input is divided by 255 first, as its exports were. `rescale=False` leaves the values as
     they are and only crops and resizes: what the released evaluation does with prepared arrays.
-    Source: FACTS C1 and C2. Raises `PreprocessingError` when no voxel is above the minimum.
+    Source: the published M3D-Cap and Med-2E3 code. Raises `PreprocessingError` when no voxel is
+    above the minimum.
     """
     values = torch.as_tensor(array)
     if values.ndim == 4 and values.shape[0] == 1:

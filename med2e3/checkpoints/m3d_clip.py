@@ -1,7 +1,7 @@
 """The published M3D-CLIP: its own folder, or `pretrained_ViT.bin`, its vision encoder alone.
 
-Layout and keys: FACTS A1. BERT's sizes are not in the folder and are looked up on the hub. Knows
-nothing of devices.
+Layout and keys: as published (M3D, 63e7200). BERT's sizes are not in the folder and are looked up
+on the hub. Knows nothing of devices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The published M3D-LaMed folders, Phi-3 and Llama-2 forms. Layout and keys: FACTS B2.
+"""The published M3D-LaMed folders, Phi-3 and Llama-2 forms.
 
-Sizes of the vision tower and the mask head, which the published config leaves out, are read off the
-tensors. Knows nothing of devices.
+Layout and keys: as published (M3D, 63e7200). Sizes of the vision tower
+and the mask head, which the published config leaves out, are read off the tensors. Knows nothing of devices.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from med2e3.model.config import Vision3DConfig
 
-#: Published part of a key → ours; each key holds at most one of them (FACTS §A1).
+#: Published part of a key → ours; each key holds at most one of them (M3D, 63e7200).
 _PARTS = (
     ("cls_token", "class_token"),
     ("patch_embedding.position_embeddings", "positions"),

@@ -1,7 +1,7 @@
 """The directory of the published Med-2E3: five parts of weights, each in a folder of its own.
 
-Layout and key names: FACTS B1. What the release leaves on the hub (the text encoder's vocabulary
-and sizes) is looked up there. Knows nothing of devices.
+Layout and key names: as published (Med-2E3, 0b4c6c4). What the release leaves on the
+hub (the text encoder's vocabulary and sizes) is looked up there. Knows nothing of devices.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ REQUIRED: dict[str, Any] = {
     "vision2d_model_select_feature": "cls_patch",
 }
 
-#: Written into the published code (FACTS A3): edge of the pooling cube, divisor of the scores'
-#: logits, and dropout on the scores.
+#: Written into the published code (Med-2E3, 0b4c6c4): edge of the pooling cube, divisor of the
+#: scores' logits, and dropout on the scores.
 POOL, TEMPERATURE, SCORE_DROPOUT = 2, 5.0, 0.1
 
 #: The published volumes were windowed 8-bit exports; raw HU need a window that shows soft tissue.

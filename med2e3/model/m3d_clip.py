@@ -1,7 +1,7 @@
 """M3D-CLIP: volumes and texts in one space, so that one can be found by the other.
 
-Source: arXiv 2404.00578, §3.1, and FACTS §A1. A 3D ViT and a BERT, each with a linear projection
-of its class token. Knows nothing of files, windows or patients.
+Source: arXiv 2404.00578, §3.1, and its published code. A 3D ViT and a BERT, each with a linear
+projection of its class token. Knows nothing of files, windows or patients.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The SegVol head: one prompt vector and a volume in, one mask out (FACTS §H).
+"""The SegVol head: one prompt vector and a volume in, one mask out.
 
+Source: SegVol, arXiv 2311.13385, and the published M3D code (63e7200).
 A second 3D ViT encodes the volume, a two-way transformer lets the prompt look at it, and a small
 network made from the prompt reads each voxel. Module names follow the published checkpoints. What
 they carry for points, boxes, several masks and quality scores is not built: no published caller
@@ -147,7 +148,7 @@ class SegVolHead(nn.Module):
 
 
 def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Soft Dice plus binary cross-entropy, as M3D-LaMed's masks were trained (FACTS §D, H).
+    """Soft Dice plus binary cross-entropy, as M3D-LaMed's masks were trained (published M3D code).
 
     Logits and target (B, 1, D, H, W). Dice is 2Σpt / (Σp + Σt + 1) a sample.
     """

@@ -1,6 +1,6 @@
 """Two-way attention between a few prompt tokens and an image's tokens, as in Segment Anything.
 
-It is the transformer inside SegVol's mask decoder (FACTS §H). Knows nothing of volumes or masks.
+It is the transformer inside SegVol's mask decoder (arXiv 2311.13385). Knows nothing of volumes or masks.
 Module names follow the published checkpoints, so that their keys need no translation.
 """
 

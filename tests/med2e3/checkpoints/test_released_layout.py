@@ -1,4 +1,4 @@
-"""The released sizes: key names and shapes of FACTS B1, without any weights (meta device)."""
+"""The released sizes: key names and shapes of the release, without any weights (meta device)."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ RELEASED: dict[str, Shapes] = {
     | affine("text_mlp", 3072, 768),
 }
 
-#: In the release, and used by nobody (FACTS B1).
+#: In the release, and used by nobody (Med-2E3, 0b4c6c4).
 UNUSED = (
     "vision_model.post_layernorm.",
     "vision_model.head.",
@@ -214,7 +214,7 @@ def test_the_released_sizes_are_the_papers(released: Any) -> None:
 
 
 def test_longrope_takes_short_factors_and_scales_cosines(released: Any) -> None:
-    """Attention scale √(1 + ln 32 / ln 4096), FACTS A3; all our prompts are short."""
+    """Attention scale √(1 + ln 32 / ln 4096); all our prompts are short."""
     from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
     rope = Phi3RotaryEmbedding(released.config.text_config)
