@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,8 +45,7 @@ def info(path: str, series: str | None, as_json: bool) -> None:
     click.echo(f"  {slices} {facts['plane']} slices of {rows} × {columns}")
     click.echo(f"  spacing {ds:.3f} mm between slices, {dr:.3f} × {dc:.3f} mm in the slice")
     click.echo(f"  values {facts['hu_min']:g} to {facts['hu_max']:g}")
-    centre = ", ".join(f"{x:.1f}" for x in volume.geometry.centre_mm)
-    click.echo(f"  centre at ({centre}) mm, LPS")
+    click.echo(f"  centre at ({_position(volume.geometry.centre_mm)}) mm, LPS")
     warn(volume.warnings)
 
 
@@ -141,7 +141,22 @@ def ask(path: str, question: str, as_json: bool, **options: Any) -> None:
     for piece in answer:
         click.echo(piece, nl=False)
     click.echo()
+    print_places(answer)
     print_top_bands(answer, session.input.plane)
+
+
+def print_places(answer: Answer) -> None:
+    """Boxes and masks that the answer holds, where the model gives any: LPS mm and millilitres."""
+    for box in answer.boxes:
+        size = " × ".join(f"{edge:.0f}" for edge in box.size_mm)
+        click.echo(f"  box   {size} mm, centre at ({_position(box.centre_mm)}) mm")
+    for mask in answer.masks:
+        where = "" if mask.centre_mm is None else f", centre at ({_position(mask.centre_mm)}) mm"
+        click.echo(f"  mask  {mask.millilitres:.1f} ml{where}")
+
+
+def _position(patient_mm: Iterable[float]) -> str:
+    return ", ".join(f"{x:.1f}" for x in patient_mm)
 
 
 def print_top_bands(answer: Answer, plane: Plane) -> None:

@@ -123,3 +123,12 @@ def test_usage_errors_exit_with_two(run: Callable, series_folder: Path) -> None:
     assert run("ask", series_folder, "What?", "--plane", "diagonal").code == 2
     assert run("ask", series_folder).code == 2
     assert run("no-such-command").code == 2
+
+
+def test_a_model_without_scores_says_so(run: Callable, series_folder: Path, fixtures: Path) -> None:
+    ran = run(
+        "ask", series_folder, "Can you segment the liver?",
+        "--model", fixtures / "m3d_lamed" / "checkpoint", "--max-new-tokens", 4,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "This model has no slice scores." in ran.out
