@@ -1,7 +1,8 @@
 """The published M3D-LaMed folders, Phi-3 and Llama-2 forms.
 
 Layout and keys: as published (M3D, 63e7200). Sizes of the vision tower
-and the mask head, which the published config leaves out, are read off the tensors. Knows nothing of devices.
+and the mask head, which the published config leaves out, are read off the tensors. Knows nothing
+of devices.
 """
 
 from __future__ import annotations

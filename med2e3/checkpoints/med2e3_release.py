@@ -144,9 +144,7 @@ def _text_encoder_sizes(
     words = weights.get("text_encoder.embeddings.word_embeddings.weight")
     if words is None or words.shape[1] != BERT_BASE_WIDTH:
         hub.need(repos[1:], "config.json", "the text encoder's sizes")
-    notes.append(
-        f"{repos[-1]}'s config was not found; the text encoder is taken as BERT base."
-    )
+    notes.append(f"{repos[-1]}'s config was not found; the text encoder is taken as BERT base.")
     return BertConfig(num_attention_heads=BERT_BASE_HEADS)
 
 

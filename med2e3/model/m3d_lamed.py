@@ -1,7 +1,8 @@
 """M3D-LaMed: a 3D encoder, a projector, a language model, and a head that draws masks.
 
 Source: arXiv 2404.00578 and its published code. Image features and the mask head's features
-depend on the volume alone, so whoever wants to keep them can. Knows nothing of prompts, tokenizers or patients.
+depend on the volume alone, so whoever wants to keep them can. Knows nothing of prompts, tokenizers
+or patients.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Two-way attention between a few prompt tokens and an image's tokens, as in Segment Anything.
 
-It is the transformer inside SegVol's mask decoder (arXiv 2311.13385). Knows nothing of volumes or masks.
-Module names follow the published checkpoints, so that their keys need no translation.
+It is the transformer inside SegVol's mask decoder (arXiv 2311.13385). Knows nothing of volumes or
+masks. Module names follow the published checkpoints, so that their keys need no translation.
 """
 
 from __future__ import annotations
