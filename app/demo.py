@@ -6,8 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QApplication
-
 from app.viewmodels import numbers
 from app.viewmodels.answers import Turn, TurnState
 from app.viewmodels.assistant import ModelState
@@ -58,7 +56,6 @@ async def take_screenshot(application: Application, options: argparse.Namespace)
     turns = await ask_ready(workspace, target or Target(workspace.demo_study))
     if turns:
         show_most_weighted(workspace, turns)
-    QApplication.processEvents()
     saved = window.grab().save(str(options.screenshot))
     for turn in turns:
         print(describe(turn))

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 from app.paths import settings_file
 from app.services.errors import explain
 from app.services.files import TextFiles
+from app.services.garbage import Garbage
 from app.services.jobs import Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.studies import Studies
@@ -68,6 +69,7 @@ class Application:
         load_model: LoadModel | None = None,
     ) -> None:
         self.jobs = Jobs(loop)
+        self.garbage = Garbage(loop)
         notices = Notices()
         tasks = Tasks(lambda error: notices.show(explain(error)))
         values = settings.values
@@ -98,7 +100,9 @@ class Application:
         await self.workspace.tasks.close()
         self.window.close()
         self.window.deleteLater()
-        return self.jobs.close()
+        ended = self.jobs.close()
+        self.garbage.close()
+        return ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:

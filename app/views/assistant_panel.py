@@ -254,7 +254,9 @@ class AskBox(QWidget):
             self.ask_typed()
 
     def _give(self) -> None:
-        self._assistant.give(self.plane.currentData(), self.window_choice.currentText())
+        name = self.plane.currentData()  # Qt keeps only the text of an enumeration
+        plane = Plane(name) if name is not None else None
+        self._assistant.give(plane, self.window_choice.currentText())
 
     def _model_changed(self) -> None:
         for button in self.ready:

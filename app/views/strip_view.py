@@ -67,7 +67,8 @@ class StripView(QWidget):
 
     def refresh(self) -> None:
         """Take over the answer that is shown now; hidden beside the other planes."""
-        self.strip = strip_of(self._assistant.shown)
+        shown = self._assistant.shown
+        self.strip = strip_of(shown) if shown is not None and shown.has_scores else None
         self.setVisible(self._assistant.strip_plane is self.plane)
         self.update()
 

@@ -19,6 +19,33 @@ from med2e3.volume import WINDOWS, Volume
 GRID = (8, 16, 16)
 
 
+class Gate:
+    """Lets pieces through: all of them, or while it is closed one a `step`."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._open = True
+        self._steps = 0
+
+    def set(self) -> None:
+        with self._condition:
+            self._open = True
+            self._condition.notify_all()
+
+    def clear(self) -> None:
+        self._open = False
+
+    def step(self) -> None:
+        with self._condition:
+            self._steps += 1
+            self._condition.notify_all()
+
+    def acquire(self) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._open or self._steps, timeout=20)
+            self._steps = max(0, self._steps - 1)
+
+
 @dataclass
 class FakeAnswer:
     """Streams `pieces`; each waits for the gate, which is open unless a test closes it."""
@@ -26,14 +53,14 @@ class FakeAnswer:
     question: str
     scores: Scores | None
     pieces: tuple[str, ...]
-    gate: threading.Event
+    gate: Gate
     text: str = ""
     finish_reason: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __iter__(self) -> Iterator[str]:
         for piece in self.pieces:
-            self.gate.wait(20)
+            self.gate.acquire()
             if self.stopped.is_set():
                 self.finish_reason = "cancelled"
                 return
@@ -88,12 +115,13 @@ class FakeEngine:
     has_scores: bool = True
     failure: Exception | None = None
     load_failure: Exception | None = None
-    gate: threading.Event = field(default_factory=threading.Event)
+    gate: Gate = field(default_factory=lambda: Gate())
     reads: list[Any] = field(default_factory=list)
     answers: list[FakeAnswer] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.gate.set()
+    def step(self) -> None:
+        """Let one more piece through a closed gate."""
+        self.gate.step()
 
     def load(self, name: str, *, progress=None) -> FakeModel:
         if self.load_failure is not None:
