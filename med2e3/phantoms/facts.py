@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from med2e3.errors import InputError
 from med2e3.geometry import Plane
 from med2e3.phantoms.anatomy import PHASES, Phase, Region
 from med2e3.phantoms.findings import KINDS, Kind, possible
@@ -76,15 +77,19 @@ def where(place: str) -> str:
     return f"on the {place}" if place.endswith("side") else f"in the {place}"
 
 
-def report(facts: Facts) -> str:
-    """The report: what the scan is, then a sentence for every section, normal or not."""
+def report(facts: Facts, *, brief: bool = False) -> str:
+    """The report: what the scan is, then a sentence for every section, normal or not.
+
+    A `brief` one leaves the normal sections out.
+    """
     lines = [
         f"{facts.plane.value.capitalize()} {facts.region.value} CT, {facts.phase.value} phase."
     ]
     for heading, organ in SECTIONS[facts.region].items():
         found = facts.of_organ(organ)
         said = "; ".join(f"{f.name} {where(f.place)}, {f.size_mm} mm" for f in found)
-        lines.append(f"{heading}: {said or 'normal'}.")
+        if said or not brief:
+            lines.append(f"{heading}: {said or 'normal'}.")
     return " ".join(lines)
 
 
@@ -111,9 +116,17 @@ def plan_findings(
 def choose_places(
     rng: np.random.Generator, region: Region, plan: list[tuple[Kind, str | None]]
 ) -> list[tuple[Kind, str]]:
-    """Fills open places; two findings of one organ lie apart where there is room."""
+    """Fills open places; two findings of one organ lie apart where there is room.
+
+    Raises `InputError` for a kind that does not occur in the region.
+    """
     placed: list[tuple[Kind, str]] = []
     for kind, place in plan:
+        if region not in kind.places:
+            raise InputError(
+                f"A {region.value} phantom cannot have “{kind.name}”; that kind occurs in the "
+                f"{' or '.join(r.value for r in kind.regions)}. Choose another region or finding."
+            )
         taken = {p for k, p in placed if k.organ == kind.organ}
         free = [p for p in kind.places[region] if p not in taken] or list(kind.places[region])
         placed.append((kind, place or free[int(rng.integers(len(free)))]))

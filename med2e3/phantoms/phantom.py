@@ -115,6 +115,8 @@ def make_phantom(seed: int, wish: Wish | None = None) -> Phantom:
     plane = wish.plane or tuple(Plane)[int(rng.integers(3))]
     phase = wish.phase or PHASES[int(rng.integers(4))]
     region = wish.region or tuple(Region)[int(rng.integers(2))]
+    if wish.findings and wish.region is None:
+        region = KINDS[wish.findings[0][0]].regions[0]
     wished = plan_findings(rng, region, phase)
     if wish.findings is not None:
         wished = [(KINDS[name], place) for name, place in wish.findings]

@@ -14,8 +14,8 @@ import numpy as np
 
 from med2e3.geometry import Plane
 from med2e3.phantoms.anatomy import PHASES, Region
-from med2e3.phantoms.facts import SECTIONS, Fact, Facts, report, where
-from med2e3.phantoms.findings import KINDS, Kind
+from med2e3.phantoms.facts import SECTIONS, Facts, report, where
+from med2e3.phantoms.findings import KINDS
 
 Rng = np.random.Generator
 
@@ -77,6 +77,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What is the imaging plane of this scan?",
         "Is this an axial, coronal or sagittal CT?",
         "In what plane are these slices stacked?",
+        "What is the plane of this image?",
     ),
     "phase": (
         "Which contrast phase is this CT?",
@@ -84,6 +85,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What is the contrast phase of this scan?",
         "What phase of enhancement does the CT show?",
         "When after contrast was this scan taken?",
+        "What is the phase of this CT scan?",
     ),
     "organ of group": (
         "Which organ has the {group}?",
@@ -106,6 +108,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What abnormality does the scan show?",
         "Which finding is present in this CT?",
         "What is abnormal in this scan?",
+        "What abnormality is seen in this image?",
     ),
     "abnormality of organ": (
         "What is abnormal in the {organ}?",
@@ -120,6 +123,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What is the location of the {name}?",
         "Where do you see the {name}?",
     ),
+    "any location": (
+        "Where is the abnormality?",
+        "Where is the abnormality located?",
+    ),
     "presence": (
         "Is there {a_name}?",
         "Does the scan show {a_name}?",
@@ -132,6 +139,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Draft a report.",
         "Please describe the findings of this CT.",
         "Generate a radiology report.",
+        "Can you provide a caption consists of findings for this medical image?",
         "What are the findings?",
     ),
 }
@@ -207,7 +215,7 @@ def _organ(facts: Facts, closed: bool, rng: Rng) -> Question:
     draw = rng.random()
     if draw < 0.25:
         return _visible_organ(facts, rng) if closed else _organ_of_group(facts, closed, rng)
-    if draw < 0.6 and facts.findings and (closed or len(_affected(facts)) == 1):
+    if draw < 0.6 and facts.findings:
         return _affected_organ(facts, closed, rng)
     return _organ_of_group(facts, closed, rng)
 
@@ -232,12 +240,16 @@ def _organ_of_group(facts: Facts, closed: bool, rng: Rng) -> Question:
 
 
 def _affected_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
+    if not closed:
+        every = tuple(f.name for f in facts.findings)
+        truth = _listed(_affected(facts))
+        return Question("organ", _word(rng, "affected organ"), truth, (), every, every)
     organ = _pick(rng, _affected(facts))
     wrong = [o for o in _organs(facts.region) if o not in _affected(facts)]
     more = [o for o in ORGAN_NAMES if o not in _affected(facts) and o not in wrong]
     listed = [*_shuffled(rng, wrong), *_shuffled(rng, more)]
-    choices = _choices(rng, organ, listed) if closed else ()
     about = tuple(f.name for f in facts.of_organ(organ))
+    choices = _choices(rng, organ, listed)
     return Question("organ", _word(rng, "affected organ"), organ, choices, about, about)
 
 
@@ -249,20 +261,23 @@ def _visible_organ(facts: Facts, rng: Rng) -> Question:
 
 
 def _abnormality(facts: Facts, closed: bool, rng: Rng) -> Question:
-    single = len(facts.findings) <= 1
-    if rng.random() < 0.5 and (closed or single):
+    if rng.random() < 0.5:
         return _which_abnormality(facts, closed, rng)
     return _abnormality_of_organ(facts, closed, rng)
 
 
 def _which_abnormality(facts: Facts, closed: bool, rng: Rng) -> Question:
+    if not closed:
+        every = tuple(f.name for f in facts.findings)
+        truth = _listed(every) if every else NONE
+        return Question("abnormality", _word(rng, "which abnormality"), truth, (), every, every)
     truth = _pick(rng, sorted(facts.names)) if facts.findings else NONE
     wrong: Sequence[str] = [k for k in _kinds(facts.region) if k not in facts.names]
     wrong = _shuffled(rng, wrong)
     if facts.findings and rng.random() < 0.4:
         wrong = [NONE, *wrong]
     about = (truth,) if facts.findings else ()
-    choices = _choices(rng, truth, wrong) if closed else ()
+    choices = _choices(rng, truth, wrong)
     return Question("abnormality", _word(rng, "which abnormality"), truth, choices, about, about)
 
 
@@ -285,6 +300,10 @@ def _abnormality_of_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
 
 
 def _location(facts: Facts, closed: bool, rng: Rng) -> Question:
+    if not closed and rng.random() < 0.15:
+        every = tuple(f.name for f in facts.findings)
+        truth = _listed([f.place for f in facts.findings]) if every else NOT_SEEN
+        return Question("location", _word(rng, "any location"), truth, (), every, every)
     absent = [k for k in _kinds(facts.region) if k not in facts.names]
     if facts.findings and rng.random() < 0.78:
         return location(facts, _pick(rng, sorted(facts.names)), closed, rng)
@@ -320,6 +339,11 @@ def _word(rng: Rng, template: str, **names: str) -> str:
     return _pick(rng, WORDINGS[template]).format(**names)
 
 
+def _listed(items: Sequence[str]) -> str:
+    """Each once, in order, with commas."""
+    return ", ".join(dict.fromkeys(items))
+
+
 def _pick(rng: Rng, items: Sequence[str]) -> str:
     return items[int(rng.integers(len(items)))]
 
@@ -348,8 +372,3 @@ def _organs(region: Region) -> list[str]:
 
 def _affected(facts: Facts) -> list[str]:
     return [o for o in _organs(facts.region) if facts.of_organ(o)]
-
-
-def fact_of(facts: Facts, kind: Kind) -> Fact | None:
-    """The finding of this kind."""
-    return facts.named(kind.name)

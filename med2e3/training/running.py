@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
-from med2e3.training.encoders import Encoder2DStage, Encoder3DStage
+from med2e3.training.encoders import Encoder2DStage, Encoder3DStage, to_memory_format
 from med2e3.training.loop import Report, Run, Stage, run_stage
 from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
 from med2e3.training.recipe import Recipe
@@ -120,6 +120,8 @@ def make_features(shop: Workshop, starts: list[int]) -> None:
     """Features of these shards that are not there yet, in bfloat16."""
     shop.features.mkdir(exist_ok=True)
     model = shop.model("encoder2d", "encoder3d")
+    to_memory_format(model, torch.channels_last)
+    to_memory_format(model, torch.channels_last_3d)
     for start in starts:
         path = shop.features / f"shard-{start:09d}.pt"
         if not path.is_file():
@@ -143,10 +145,8 @@ def build_stage(shop: Workshop, name: str) -> Stage:
     recipe = shop.recipe
     options = recipe.stages[name].options
     if name == "text":
-        mix = {k: v for k, v in recipe.stages["tune"].options["mix"].items() if k != "report"}
-        return TextStage(
-            shop.model().language_model, Writer(shop.processor()), options["rows"], mix
-        )
+        writer = Writer(shop.processor())
+        return TextStage(shop.model().language_model, writer, options["rows"], options["mix"])
     starts = shop.starts()
     pool = [e for start in starts for e in read_shard(shard_path(shop.pool, start))]
     if name == "encoder2d":

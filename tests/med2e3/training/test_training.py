@@ -1,0 +1,205 @@
+"""Training: losses fall, a stopped run goes on as if it had not stopped, a recipe runs to its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from med2e3.errors import InputError
+from med2e3.phantoms import Wish, make_phantom
+from med2e3.training.encoders import Encoder2DStage
+from med2e3.training.loop import Run, rate, run_stage
+from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
+from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
+from med2e3.training.running import Workshop, build_stage, make_features, make_pool
+from med2e3.training.tokens import train_tokenizer
+from med2e3.training.tuning import TextStage, Writer, pointing_loss
+
+SMALL_STEM = [
+    {"windows": [[0.0, 1.0], [0.6, 0.9]]},
+    {"channels": 8, "stride": [4, 4]},
+    {"channels": 16, "stride": [2, 2]},
+]
+
+
+@pytest.fixture(scope="module")
+def small_recipe() -> Recipe:
+    """The demo recipe at the smallest sizes that still are that model."""
+    demo = load_recipe("demo").smoke()
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2}
+    stem3d = [{"channels": 8, "stride": [2, 4, 4]}]
+    model = {
+        **demo.model,
+        "vision2d_stem": SMALL_STEM,
+        "vision3d_config": {**demo.model["vision3d_config"], **small, **heads, "stem": stem3d},
+        "vision2d_config": {**demo.model["vision2d_config"], **small, **heads},
+        "text_config": {
+            **demo.model["text_config"], **small, **heads, "num_key_value_heads": 2,
+        },
+    }  # fmt: skip
+    first = demo.train_seeds[0]
+    tokenizer = {"texts": 300, "size": 600}
+    return replace(demo, model=model, train_seeds=(first, first + 4), tokenizer=tokenizer)
+
+
+@pytest.fixture(scope="module")
+def shop(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A run with its pool and tokenizer made."""
+    made = Workshop(small_recipe, tmp_path_factory.mktemp("run"))
+    make_pool(made, made.starts())
+    return made
+
+
+@pytest.fixture
+def text_stage(shop: Workshop) -> TextStage:
+    stage = build_stage(shop, "text")
+    assert isinstance(stage, TextStage)
+    return stage
+
+
+def stage_recipe(name: str, steps: int) -> StageRecipe:
+    return StageRecipe(name, steps, 5e-3, {})
+
+
+def test_the_learning_rate_rises_then_falls() -> None:
+    rates = [rate(step, 100) for step in range(100)]
+    top = int(np.argmax(rates))
+    assert 1 <= top <= 10
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < 0.05
+
+
+def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) -> None:
+    losses = run_stage(text_stage, stage_recipe("text", 25), Run(tmp_path, seed=1))
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
+
+
+def test_encoder_training_lowers_the_loss(shop: Workshop, tmp_path: Path) -> None:
+    stage = build_stage(shop, "encoder2d")
+    assert isinstance(stage, Encoder2DStage)
+    losses = run_stage(stage, stage_recipe("encoder2d", 25), Run(tmp_path, seed=1))
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_a_stopped_run_goes_on_with_the_same_losses(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("med2e3.training.loop.CHECKPOINT_SECONDS", 0.0)
+    recipe = stage_recipe("text", 8)
+    whole = run_stage(build_stage(shop, "text"), recipe, Run(tmp_path / "whole", seed=1))
+
+    def stop(step: int, steps: int, numbers: dict[str, float]) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(build_stage(shop, "text"), recipe, Run(folder, 1, report=stop))
+    rest = run_stage(build_stage(shop, "text"), recipe, Run(folder, seed=1))
+    assert len(rest) == 4
+    assert rest == pytest.approx(whole[4:], rel=1e-5)
+    assert len((folder / "text.csv").read_text(encoding="utf-8").splitlines()) >= 9
+
+
+def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: Workshop) -> None:
+    from med2e3.engine import load
+    from med2e3.training.running import run_all
+
+    folder = run_all(shop, lambda _: lambda *_: None, workers=1)
+    model = load(folder, device="cpu")
+    phantom = make_phantom(50, Wish(shape=(16, 64, 64)))
+    answer = model.read(phantom.volume).ask("Is there a lung nodule?", max_new_tokens=3)
+    answer.complete()
+    assert answer.scores is not None
+    assert float(answer.scores.values.sum()) == pytest.approx(1, abs=1e-5)
+    assert model.info.default_window == shop.recipe.window
+
+
+def test_kept_features_are_what_the_model_computes(shop: Workshop) -> None:
+    for name in ("encoder2d", "encoder3d"):
+        if not (shop.folder / f"{name}.pt").is_file():
+            run_stage(build_stage(shop, name), stage_recipe(name, 1), Run(shop.folder, seed=1))
+    make_features(shop, shop.starts())
+    stored = torch.load(shop.features / f"shard-{shop.starts()[0]:09d}.pt", weights_only=True)
+    model = shop.model("encoder2d", "encoder3d").eval()
+    grid = read_shard(next(shop.pool.glob("*.npz")))[0].grid
+    with torch.inference_mode():
+        three, two = model.vision_features(torch.from_numpy(grid).float()[None, None] / 255)
+    assert three is not None
+    assert two is not None
+    assert torch.allclose(stored["features2d"][0].float(), two[0], atol=0.1)
+    assert torch.allclose(stored["features3d"][0].float(), three[0], atol=0.1)
+
+
+def test_a_pool_keeps_what_it_was_given(tmp_path: Path) -> None:
+    shape, window, seeds = (8, 32, 32), load_recipe("demo").window, range(3, 6)
+    write_pool(tmp_path, seeds, shape, window, patch=16)
+    stored = read_shard(next(tmp_path.glob("*.npz")))
+    fresh = [make_example(make_phantom(s), shape, window, 16) for s in seeds]
+    for a, b in zip(stored, fresh, strict=True):
+        assert np.array_equal(a.grid, b.grid)
+        assert np.array_equal(a.patches, b.patches)
+        assert a.facts == b.facts
+
+
+def test_patches_mark_the_slices_of_the_finding() -> None:
+    wish = Wish(findings=[("liver cyst", None)])
+    phantom = make_phantom(8, wish)
+    example: Example = make_example(phantom, (32, 128, 128), load_recipe("demo").window, 16)
+    marked = np.flatnonzero(example.slices[KIND_NAMES.index("liver cyst")])
+    cells = example.patches[KIND_NAMES.index("liver cyst")]
+    assert 1 <= len(marked) <= len(phantom.findings[0].slices) + 3
+    assert cells.sum() <= 9 * len(marked)
+    assert example.slices.sum() == len(marked)
+
+
+def test_the_pointing_loss_is_0_on_the_right_slice_and_log_s_when_uniform() -> None:
+    held = torch.tensor([[False, True, False, False], [False] * 4])
+    sure = torch.tensor([[0.0, 50.0, 0.0, 0.0], [9.0, 0.0, 0.0, 0.0]])
+    loss, mass = pointing_loss(sure, held)
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+    assert float(mass) == pytest.approx(1)
+    uniform, _ = pointing_loss(torch.zeros(2, 4), held)
+    assert float(uniform) == pytest.approx(np.log(4))
+
+
+def test_any_text_can_be_written_and_read_back() -> None:
+    tokenizer = train_tokenizer(200, 600, seed=1)
+    for text in ("Ist da ein Erguss? 你好", "Where is the gallstone?", "\t¿§ 3.5 mm\n"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_labels_cover_the_answer_and_nothing_else(shop: Workshop) -> None:
+    processor = shop.processor()
+    batch = Writer(processor).batch([("Is there a cyst?", "No.")], image=False)
+    labelled = batch["labels"][0][batch["labels"][0] != -100]
+    assert processor.tokenizer.decode(labelled) == f" No.{processor.tokenizer.eos_token}"
+
+
+def test_an_unknown_recipe_names_those_that_ship() -> None:
+    with pytest.raises(InputError, match="demo"):
+        load_recipe("nonsense")
+
+
+def test_a_broken_recipe_says_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("name = ", encoding="utf-8")
+    with pytest.raises(InputError, match="not valid TOML"):
+        load_recipe(path)
+    path.write_text('name = "x"\nseed = 1\n[data]\n', encoding="utf-8")
+    with pytest.raises(InputError, match="stages"):
+        load_recipe(path)
+
+
+def test_a_folder_in_use_is_not_overwritten(tmp_path: Path) -> None:
+    from med2e3.training import train
+
+    (tmp_path / "something").touch()
+    with pytest.raises(InputError, match="not empty"):
+        train("demo", tmp_path)
