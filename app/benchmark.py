@@ -6,6 +6,7 @@ between machines, ratios less so.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import statistics
@@ -22,7 +23,6 @@ from PySide6.QtGui import QImage, QPainter, QPixmap
 
 from app.demo import ask_ready
 from app.heartbeat import Heartbeat
-from app.settings import Settings
 from app.viewmodels.study import Target
 from app.viewmodels.waiting import until
 from app.views.slice_view import SliceView
@@ -69,23 +69,19 @@ class Line:
         return None if not self.alternative else self.value / self.alternative
 
 
-async def run_benchmark(
-    make: Callable[[Settings], Application], *, model: str = "demo", as_json: bool = False
-) -> int:
-    """Measure in the real window with settings of its own; print a table or one JSON object."""
-    application = make(Settings())
-    try:
-        application.window.resize(1600, 1000)
-        application.window.show()
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / "series"
-            write_dicom_series(synthetic(), place)
-            lines = await _loading(application, place)
-            lines += await _slice_changes(application)
-        lines += await _answering(application, model)
-    finally:
-        await application.close()
-    print(json.dumps([_plain(line) for line in lines], indent=2) if as_json else table(lines))
+async def run_benchmark(application: Application, options: argparse.Namespace) -> int:
+    """Measure in the real window; print a table or one JSON object."""
+    model = options.model or application.workspace.settings.values.model
+    place = options.paths[0] if options.paths else application.workspace.demo_study
+    application.window.resize(1600, 1000)
+    application.window.show()
+    with tempfile.TemporaryDirectory() as folder:
+        series = Path(folder) / "series"
+        write_dicom_series(synthetic(), series, synthetic=True)
+        lines = await _loading(application, series)
+        lines += await _slice_changes(application)
+    lines += await _answering(application, model, place)
+    print(json.dumps([_plain(line) for line in lines], indent=2) if options.json else table(lines))
     return 0
 
 
@@ -201,7 +197,7 @@ async def _median_ms(work: Callable[[int], object]) -> float:
 # --- answering ---------------------------------------------------------------------------------
 
 
-async def _answering(application: Application, model: str) -> list[Line]:
+async def _answering(application: Application, model: str, place: Path) -> list[Line]:
     workspace = application.workspace
     heartbeat = Heartbeat()
     heartbeat.start()
@@ -212,7 +208,7 @@ async def _answering(application: Application, model: str) -> list[Line]:
         print(message.sentence if message is not None else "No model was loaded.")
         return []
     heartbeat.start()
-    turns = await ask_ready(workspace, Target(workspace.demo_study))
+    turns = await ask_ready(workspace, Target(place))
     answering = heartbeat.stop()
     scrolled = await _stall_while_scrolling(application, heartbeat)
     characters = sum(len(turn.text) for turn in turns)

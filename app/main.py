@@ -21,7 +21,7 @@ from app.services.jobs import Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.studies import Studies
 from app.settings import Settings
-from app.viewmodels.assistant import Assistant
+from app.viewmodels.assistant import Assistant, ModelState
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
 from app.viewmodels.study import Study, Target
@@ -92,6 +92,12 @@ class Application:
             resources_root() / "demo-study",
         )
         self.window = MainWindow(self.workspace)
+        assistant.model_changed.connect(self._model_changed)
+
+    def _model_changed(self) -> None:
+        # By now torch and transformers are imported: half a million objects that never go away.
+        if self.workspace.assistant.model_state is ModelState.READY:
+            self.garbage.freeze()
 
     async def close(self) -> bool:
         """Stop the answer and all work; whether every thread has ended."""
@@ -121,15 +127,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _run(
     loop: asyncio.AbstractEventLoop, settings: Settings, options: argparse.Namespace
 ) -> int:
-    if options.benchmark:
-        from app.benchmark import run_benchmark
-
-        model = options.model or settings.values.model
-        return await run_benchmark(
-            lambda own: Application(loop, own), model=model, as_json=options.json
-        )
     application = Application(loop, settings)
     try:
+        if options.benchmark:
+            from app.benchmark import run_benchmark
+
+            return await run_benchmark(application, options)
         if options.screenshot:
             from app.demo import take_screenshot
 

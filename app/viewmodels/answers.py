@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from med2e3.volume import Volume, Window
 
 if TYPE_CHECKING:
     from med2e3.engine import Scores
-
     from med2e3.preprocessing import Band
 
 
@@ -52,19 +52,19 @@ class Seen:
     bands: tuple[Band, ...]
     unread: tuple[int, ...]
 
-    @property
+    @cached_property
     def slice_count(self) -> int:
         """Number of slices of the volume in display order of the plane."""
-        return int(self.volume.geometry.oriented(self.plane).shape[0])
+        return self.volume.shape[self.volume.geometry.orientation(self.plane).axes[0]]
 
-    @property
+    @cached_property
     def unread_view_slices(self) -> tuple[int, ...]:
         """The slices that no model slice reads, in display order of the plane."""
         if not self.volume.geometry.orientation(self.plane).flips[0]:
             return self.unread
         return tuple(sorted(self.slice_count - 1 - k for k in self.unread))
 
-    @property
+    @cached_property
     def edges(self) -> NDArray[np.float64]:
         """(D + 1,) where model slices meet, as fractional slices in display order of the plane.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.viewmodels.answers import Turn
@@ -15,6 +15,9 @@ EMPTY = (
     "Ask about the open series, or use one of the ready questions below. "
     "The answer is a draft by a research model; check it against the images."
 )
+
+#: Milliseconds between two looks of a streaming answer: each lays out the conversation anew.
+TEXT_EVERY_MS = 50
 
 
 class Chat(QScrollArea):
@@ -43,6 +46,10 @@ class Chat(QScrollArea):
         self.verticalScrollBar().rangeChanged.connect(self._to_end)
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
         assistant.turns_changed.connect(self._turns_changed)
+        self._text_timer = QTimer(self)
+        self._text_timer.setSingleShot(True)
+        self._text_timer.setInterval(TEXT_EVERY_MS)
+        self._text_timer.timeout.connect(self._show_text)
         assistant.turn_changed.connect(self._turn_changed)
         assistant.text_changed.connect(self._text_changed)
         assistant.chosen_changed.connect(self._refresh)
@@ -63,8 +70,12 @@ class Chat(QScrollArea):
                 card.refresh()
 
     def _text_changed(self, turn: Turn) -> None:
+        if not self._text_timer.isActive():
+            self._text_timer.start()
+
+    def _show_text(self) -> None:
         for card in self.cards:
-            if card.turn is turn:
+            if card.turn is self._assistant.running:
                 card.show_text()
 
     def _refresh(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QKeySequence, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
@@ -35,20 +35,17 @@ class HelpOverlay(QWidget):
             columns.addLayout(_column({name: groups[name] for name in names}))
         layout = QVBoxLayout(self)
         layout.addWidget(sheet, 0, Qt.AlignmentFlag.AlignCenter)
-        parent.installEventFilter(self)
         self.hide()
 
     def toggle(self) -> None:
         """Show or hide the overlay over the whole window."""
-        self.setGeometry(self._window.rect())
+        self.cover()
         self.setVisible(not self.isVisible())
         self.raise_()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay as large as the window."""
-        if event.type() is QEvent.Type.Resize:
-            self.setGeometry(self._window.rect())
-        return False
+    def cover(self) -> None:
+        """Be as large as the window."""
+        self.setGeometry(self._window.rect())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Dim the window behind."""

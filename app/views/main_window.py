@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeyEvent,
     QKeySequence,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
@@ -154,6 +155,11 @@ class MainWindow(QMainWindow):
             self.workspace.assistant.stop()
 
     # --- events ----------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The help stays as large as the window."""
+        super().resizeEvent(event)
+        self.help.cover()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keys that no text or list took: slices of the active plane, and Space for panning."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -42,9 +42,10 @@ class TurnCard(QFrame):
         self.turn = turn
         self._assistant = assistant
         self.setProperty("card", True)
-        self.question = _text(turn.question, heading=True)
-        self.answer = _text("")
-        self.status = _text("", dim=True)
+        self.question = _Text(self, turn.question)
+        self.question.setProperty("heading", True)
+        self.answer = _Text(self)
+        self.status = _Text(self)
         self.bars = ScoreBars(lambda cell: jump(turn, cell), compact=True)
         self.copy = _button("copy", "Copy the answer")
         self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(turn.text))
@@ -57,8 +58,6 @@ class TurnCard(QFrame):
         foot.addWidget(self.status, 1)
         foot.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignBottom)
         layout.addLayout(foot)
-        for label in (self.question, self.answer, self.status):
-            label.installEventFilter(self)
         self.refresh()
 
     def refresh(self) -> None:
@@ -82,14 +81,12 @@ class TurnCard(QFrame):
         self.answer.setText(breakable(self.turn.text) + caret)
         self.answer.setVisible(bool(self.turn.text))
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """A click on the text, which takes it for selecting, counts as one on the card."""
-        if event.type() is QEvent.Type.MouseButtonPress:
-            self._assistant.choose(self.turn)
-        return super().eventFilter(watched, event)
-
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Show this answer's scores."""
+        self.choose()
+
+    def choose(self) -> None:
+        """Make this the answer whose scores are shown."""
         self._assistant.choose(self.turn)
 
 
@@ -127,15 +124,21 @@ def _end(turn: Turn) -> str:
     return " · ".join(filter(None, (f"{turn.seconds:.1f} s" if turn.seconds else "", words)))
 
 
-def _text(text: str, *, heading: bool = False, dim: bool = False) -> QLabel:
-    label = QLabel(breakable(text))
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setProperty("heading", heading)
-    label.setProperty("dim", dim)
-    return label
+class _Text(QLabel):
+    """Text to select; pressing it, which starts a selection, also counts as a click on the card."""
+
+    def __init__(self, card: TurnCard, text: str = "") -> None:
+        super().__init__(breakable(text))
+        self._card = card
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Show this answer's scores, then select."""
+        self._card.choose()
+        super().mousePressEvent(event)
 
 
 def _button(name: str, tip: str, parent: QWidget | None = None) -> QToolButton:

@@ -63,7 +63,7 @@ def test_a_typed_question_is_answered_and_the_box_is_empty_again(open_gui: Any) 
 def test_words_appear_while_the_answer_streams(held: Any) -> None:
     held.engine.step()
     held.until(lambda: held.turn.text == "There ")
-    assert cards(held)[0].answer.text().startswith("There")
+    held.until(lambda: cards(held)[0].answer.text().startswith("There"))
     assert held.turn.state is TurnState.STREAMING
     held.engine.step()
     held.until(lambda: held.turn.text == "There is ")
