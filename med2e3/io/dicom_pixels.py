@@ -98,11 +98,10 @@ def _used_bits(stored: Stored, frame: Frame) -> Stored:
     pixels = frame.pixels
     above = max(0, pixels.allocated - 1 - pixels.high_bit)
     below = max(0, pixels.high_bit + 1 - pixels.stored)
-    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     if not above + below:
-        return native
+        return stored
     # Shifting up and down again clears unsigned numbers and extends the sign of signed ones.
-    return np.right_shift(np.left_shift(native, above), above + below)
+    return np.right_shift(np.left_shift(stored, above), above + below)
 
 
 class _Decoder:

@@ -104,12 +104,16 @@ class TestPublished:
         assert ready.crop_start == tuple(start)
         assert ready.crop_shape == tuple(end - start)
 
-    def test_a_volume_prepared_without_window_is_the_published_tensor(self) -> None:
-        values = np.random.default_rng(3).integers(0, 256, (20, 30, 40)).astype(np.uint8)
+    @pytest.mark.parametrize(("source", "slices"), [(15, 1), (15, 15), (15, 45), (29, 11), (57, 7)])
+    def test_a_volume_prepared_without_window_is_the_published_tensor(
+        self, source: int, slices: int
+    ) -> None:
+        """Also where rounding puts a sample a hair beside a slice, as on 11 of 29."""
+        values = np.random.default_rng(3).integers(0, 3, (source, 30, 40)).astype(np.uint8) * 127
         values[:, :5] = 0
         values[7, 9, 11] = 255
         volume = Volume(values.astype(np.int16), Geometry.from_spacing(values.shape, (1, 1, 1)))
-        grid = (8, 16, 16)
+        grid = (slices, 16, 16)
         assert torch.equal(prepare(volume, grid).grid, published(values, grid))
 
     def test_a_flat_array_is_refused(self) -> None:
@@ -221,6 +225,11 @@ class TestBands:
         assert set(counted) == set(range(24))
         if slices <= 24:
             assert len(counted) == 24
+            shown = geometry.oriented(Plane.AXIAL)
+            for band in ready.bands:
+                for k in range(band.view_slices[0], band.view_slices[1] + 1):
+                    z = shown.to_patient_mm((float(k), 9.5, 13.5))[2]
+                    assert band.from_mm - 1e-9 <= z <= band.to_mm + 1e-9
 
     def test_source_slices_count_along_the_stored_axis_and_view_slices_along_the_display(
         self,
@@ -247,6 +256,7 @@ class TestBands:
     def test_unread_slices_really_do_not_matter(self) -> None:
         geometry = GRIDS["flipped"]
         voxels = np.random.default_rng(0).integers(-200, 300, geometry.shape).astype(np.int16)
+        voxels[-5:] = -1000  # cropped away, at one end only
         window = Window(0, 1000)
         ready = prepare(Volume(voxels, geometry), (5, 4, 4), window=window)
         assert ready.unread_slices

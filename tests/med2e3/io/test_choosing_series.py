@@ -163,7 +163,7 @@ class TestWhatIsNoVolume:
 
     def test_reformats_in_the_series_become_parts_of_their_own(self, series: Write) -> None:
         folder = series()
-        grid = Geometry.from_spacing((3, 5, 4), (4, 1, 1), plane=Plane.CORONAL)
+        grid = Geometry.from_spacing((3, 5, 4), (4, 0.8, 0.9), plane=Plane.CORONAL)
         other = series(of=Volume(np.zeros((3, 5, 4), np.int16), grid), name="coronal")
         uid = list_series(folder)[0].info.series_uid
         for path in other.iterdir():
@@ -215,6 +215,13 @@ class TestDoubledSlices:
         folder = series()
         self.double(folder, SOPInstanceUID="1.2.3.9", PixelData=b"\7\0" * 20)
         with pytest.raises(ImageReadError, match="different images lie at the same place in 1 pos"):
+            load_volume(folder)
+
+    def test_scanners_that_number_every_image_do_not_split_it_off(self, series: Write) -> None:
+        folder = series(lambda d, k: setattr(d, "AcquisitionNumber", k))
+        changes = {"SOPInstanceUID": "1.2.3.9", "PixelData": b"\7\0" * 20, "AcquisitionNumber": 99}
+        self.double(folder, **changes)
+        with pytest.raises(ImageReadError, match="different images lie at the same place"):
             load_volume(folder)
 
     @pytest.mark.parametrize(

@@ -264,9 +264,10 @@ class TestArchives:
     ) -> None:
         path = self.zipped(series(), tmp_path / "study.zip")
         path.write_bytes(path.read_bytes()[:-200])
-        with pytest.raises(ImageReadError, match=r"study\.zip cannot be unpacked"):
+        with pytest.raises(ImageReadError, match=r"study\.zip cannot be unpacked") as caught:
             load_volume(path)
-        assert list(temporary.iterdir()) == []
+        assert list(temporary.iterdir()) == []  # also while somebody still holds the error
+        assert caught.value is not None
 
     def test_a_password_is_asked_for_elsewhere(self, series: Write, tmp_path: Path) -> None:
         path = self.zipped(series(), tmp_path / "study.zip")
@@ -310,6 +311,14 @@ class TestWatching:
         assert fractions == sorted(fractions)
         assert (fractions[0], fractions[-1]) == (0.0, 1.0)
         assert [doing for _, doing in seen][::7] == ["Reading headers", "Reading slices"]
+
+    def test_a_stage_of_a_stage_lies_within_it(self) -> None:
+        seen: list[float] = []
+        whole = Watch(lambda fraction, _doing: seen.append(fraction))
+        inner = whole.stage(0.2, 0.6).stage(0.5, 1.0)
+        for fraction in (0.0, 0.5, 1.0):
+            inner.step(fraction, "Reading")
+        assert seen == pytest.approx([0.4, 0.5, 0.6])
 
     @pytest.mark.parametrize("after", [0, 3, 8])
     def test_it_stops_at_the_next_file_when_told_to(self, series: Write, after: int) -> None:
