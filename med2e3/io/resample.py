@@ -6,20 +6,21 @@ Knows nothing of files.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.errors import GapError
+from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import TILT_DEGREES, Float, Geometry
 from med2e3.io.dicom_positions import GAP_FACTOR, ROUNDING_MM, Places, tolerance_mm
 from med2e3.io.series import counted
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 
-#: Filling gaps may make a volume this many times longer, not more: beyond it, most of what is
-#: shown would be invented.
+#: Resampling may make a volume this many times longer, or its images this many times larger, not
+#: more: beyond it, most of what is shown would be invented.
 LARGEST_GROWTH = 4
 
 #: Among uneven steps the smallest sets the grid, unless it is this many times below the usual one
@@ -68,6 +69,12 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
     affine[:3, 2] = place.columns * place.spacing[1]
     affine[:3, 3] = place.positions[0] + affine[:3, 1:3] @ lowest
     new_shape = (len(targets), shape[1] + int(grown[0]), shape[2] + int(grown[1]))
+    if math.prod(new_shape[1:]) > LARGEST_GROWTH * math.prod(shape[1:]):
+        raise GeometryError(
+            f"{label}: its slices lie up to {np.abs(lateral).max():.0f} mm beside each other, and a "
+            f"rectangular grid around them would have {new_shape[1]} × {new_shape[2]} pixels where "
+            f"the images have {shape[1]} × {shape[2]}. They are no stack; open another series."
+        )
     geometry = Geometry(new_shape, affine)
     notes = [_shift_note(tilt, new_shape)] if beside else []
     if weight.any():

@@ -197,6 +197,15 @@ class TestMissingSlices:
         np.testing.assert_array_equal(loaded.voxels[2, :, 1], -60 + 40 + 4 * np.arange(5))
         assert "do not lie straight" in " ".join(loaded.warnings)
 
+    def test_images_that_are_no_stack_are_refused(self, series: Write) -> None:
+        """Parallel images that wander off sideways, as some reformats do."""
+
+        def wander(dataset: pydicom.Dataset, k: int) -> None:
+            dataset.ImagePositionPatient = [10 * k, 0, 2 * k]
+
+        with pytest.raises(GeometryError, match=r"up to 50 mm beside each other.*no stack"):
+            load_volume(series(wander))
+
 
 class TestTilt:
     """A gantry tilted by 18.5°: images are perpendicular to the beam, the table moves along z."""
