@@ -71,7 +71,7 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
     new_shape = (len(targets), shape[1] + int(grown[0]), shape[2] + int(grown[1]))
     if math.prod(new_shape[1:]) > LARGEST_GROWTH * math.prod(shape[1:]):
         raise GeometryError(
-            f"{label}: its slices lie up to {np.abs(lateral).max():.0f} mm beside each other, and a "
+            f"{label}: slices lie up to {np.abs(lateral).max():.0f} mm beside each other, and a "
             f"rectangular grid around them would have {new_shape[1]} × {new_shape[2]} pixels where "
             f"the images have {shape[1]} × {shape[2]}. They are no stack; open another series."
         )
