@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from med2e3.cli.console import print_json, progress, warn
+from med2e3.cli.console import device_map_option, print_json, progress, quantize_option, warn
 from med2e3.geometry import Plane
 from med2e3.io import list_series, load_volume
 
@@ -25,16 +25,20 @@ STACK_AXIS = {Plane.AXIAL: "z", Plane.CORONAL: "y", Plane.SAGITTAL: "x"}
 _series_option = click.option(
     "--series", metavar="UID|NUMBER", help="Which series to open where there are several."
 )
+_gaps_option = click.option(
+    "--resample-gaps", is_flag=True, help="Open a series with missing slices, interpolating them."
+)
 
 
 @click.command()
 @click.argument("path")
 @_series_option
+@_gaps_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(path: str, series: str | None, as_json: bool) -> None:
+def info(path: str, series: str | None, resample_gaps: bool, as_json: bool) -> None:
     """Say what PATH holds: series, shape, spacing, plane, geometry, range of HU."""
     with progress() as report:
-        volume = load_volume(path, series=series, progress=report)
+        volume = load_volume(path, series=series, resample_gaps=resample_gaps, progress=report)
     facts = describe(volume)
     if as_json:
         print_json(facts)
@@ -109,6 +113,8 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--plane", type=click.Choice([str(p) for p in Plane]), help="The stacking plane.")
 @click.option("--device", help="cuda, cuda:1, cpu, … (default: CUDA where there is one).")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@quantize_option
+@device_map_option
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of the answer's length.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, help="0 is greedy.")
 @click.option("--seed", type=int, help="Seed of sampling; recorded with the answer.")
@@ -119,9 +125,12 @@ def ask(path: str, question: str, as_json: bool, **options: Any) -> None:
 
     check_question(question)  # before minutes of reading and loading
     with progress() as report:
-        volume = load_volume(path, series=options["series"], progress=report)
+        volume = load_volume(
+            path, series=options["series"], resample_gaps=options["resample_gaps"], progress=report
+        )
         model = load(
             options["model"], device=options["device"], dtype=options["dtype"],
+            quantize=options["quantize"], device_map=options["device_map"],
             hub=options["hub"], progress=report,
         )  # fmt: skip
         session = model.read(

@@ -24,6 +24,19 @@ BAR_AFTER_SECONDS = 2.0
 Report = Callable[[float, str], None]
 
 
+#: Options of every command that loads a model which answers.
+quantize_option = click.option(
+    "--quantize",
+    type=click.Choice(["8bit", "4bit"]),
+    help="Bits of the language model's weights (needs bitsandbytes).",
+)
+device_map_option = click.option(
+    "--device-map",
+    type=click.Choice(["auto"]),
+    help="Spread the model over GPUs and main memory, in place of --device.",
+)
+
+
 def complain(sentence: str) -> None:
     """One message on stderr, marked as an error."""
     click.echo(f"med2e3: {sentence}", err=True)

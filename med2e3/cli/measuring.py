@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from med2e3.cli.console import print_json, progress
+from med2e3.cli.console import device_map_option, print_json, progress, quantize_option
 
 
 @click.command()
@@ -15,6 +15,8 @@ from med2e3.cli.console import print_json, progress
 @click.option("--shape", type=click.Choice(["released"]), help="A published size, random weights.")
 @click.option("--layers", type=click.IntRange(1), help="With --shape: only so many LLM layers.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@quantize_option
+@device_map_option
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -23,7 +25,7 @@ def benchmark(repeats: int, as_json: bool, **subject: Any) -> None:
     from med2e3.benchmark import SHAPES, measure, random_model
     from med2e3.engine import load
 
-    place = {"device": subject["device"], "dtype": subject["dtype"]}
+    place = {name: subject[name] for name in ("device", "dtype", "quantize", "device_map")}
     with progress() as report:
         report(0.0, "Making the model")
         if subject["shape"]:

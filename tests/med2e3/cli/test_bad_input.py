@@ -58,6 +58,15 @@ def test_a_series_with_one_slice_missing(run: Callable, series_folder: Path) -> 
     refused(run("info", series_folder), "6.00 mm", "3.00 mm", "missing")
 
 
+def test_a_series_with_a_gap_opens_when_asked_to_and_says_so(
+    run: Callable, series_folder: Path
+) -> None:
+    slices_of(series_folder)[5].unlink()
+    facts = run("info", series_folder, "--resample-gaps", "--json").json
+    assert facts["shape"][0] == 12
+    assert any("resampled" in w or "interpolated" in w for w in facts["warnings"])
+
+
 def test_a_series_with_one_slice_doubled(run: Callable, series_folder: Path) -> None:
     files = slices_of(series_folder)
     shutil.copy(files[4], series_folder / "copy.dcm")
