@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import qasync
 from PySide6.QtCore import QtMsgType, qInstallMessageHandler
@@ -128,6 +131,7 @@ async def _run(
     loop: asyncio.AbstractEventLoop, settings: Settings, options: argparse.Namespace
 ) -> int:
     application = Application(loop, settings)
+    _report_unhandled(loop, application)
     try:
         if options.benchmark:
             from app.benchmark import run_benchmark
@@ -146,8 +150,9 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
     closed = asyncio.Event()
     application.window.closed.connect(closed.set)
     application.window.show()
+    signal.signal(signal.SIGINT, lambda *_: application.window.close())
     workspace = application.workspace
-    model = options.model or workspace.settings.values.model
+    model = workspace.settings.values.model if options.model is None else options.model
     if model:
         workspace.tasks.start(workspace.assistant.load_model(model))
     if options.demo:
@@ -158,6 +163,26 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
         workspace.study.start(Target(options.paths[0], options.series))
     await closed.wait()
     return 0
+
+
+def _report_unhandled(loop: asyncio.AbstractEventLoop, application: Application) -> None:
+    """What nobody caught, in a slot of Qt or a callback of the loop, still reaches the user."""
+    notices = application.workspace.notices
+
+    def from_slot(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        sys.__excepthook__(kind, error, trace)
+        notices.show(explain(error))
+
+    def from_loop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            notices.show(explain(error))
+        loop.default_exception_handler(context)
+
+    sys.excepthook = from_slot
+    loop.set_exception_handler(from_loop)
 
 
 def _qt_application() -> QApplication:

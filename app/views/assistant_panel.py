@@ -196,7 +196,7 @@ class AskBox(QWidget):
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.button.clicked.connect(self._pressed)
         given = QHBoxLayout()
-        label = QLabel("Given to the model")
+        label = QLabel("Model sees")
         label.setProperty("dim", True)
         given.addWidget(label)
         given.addWidget(self.plane, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.viewmodels.answers import Turn
@@ -20,6 +20,14 @@ EMPTY = (
 TEXT_EVERY_MS = 50
 
 
+class _Body(QWidget):
+    """The column of cards: as high as its text needs at the width that it gets, not higher."""
+
+    def minimumSizeHint(self) -> QSize:
+        """None: the one of the layout is for its least width, at which every word has a line."""
+        return QSize(0, 0)
+
+
 class Chat(QScrollArea):
     """All turns; it keeps to the end while the reader has not scrolled up."""
 
@@ -33,7 +41,7 @@ class Chat(QScrollArea):
         self._hint.setWordWrap(True)
         self._hint.setProperty("dim", True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._body = QWidget()
+        self._body = _Body()
         self._layout = QVBoxLayout(self._body)
         self._layout.setContentsMargins(10, 10, 10, 10)
         self._layout.setSpacing(8)
