@@ -107,6 +107,7 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--model", default="demo", show_default=True, metavar="NAME|DIR", help="The model.")
 @click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
 @_series_option
+@_gaps_option
 @click.option(
     "--window", metavar="NAME|VALUES", help="What the model sees: lung, bone, “W400 L40”, …"
 )
