@@ -19,6 +19,7 @@ from med2e3.benchmark.result import Part, Result
 from med2e3.engine import Model, Session
 from med2e3.engine.backend import advance
 from med2e3.geometry import Geometry
+from med2e3.model.placing import device_of
 from med2e3.volume import Volume
 
 #: Two questions of a usual length; any text would do.
@@ -60,8 +61,9 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
     return Result(
         model=model.info.name,
         parameters=model.info.parameters,
-        device=device_name(network.device),
+        device=device_name(device_of(network)),
         dtype=model.info.dtype,
+        quantize=model.info.quantize,
         machine=platform.processor() or platform.machine(),
         threads=torch.get_num_threads(),
         repeats=repeats,
@@ -73,8 +75,8 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         tokens_per_second_second=statistics.median(a.per_second for a in seconds),
         weights_bytes=sum(p.nbytes for p in network.language_model.parameters()),
         cache_bytes=model.kept(session).nbytes,
-        peak_bytes=peak_memory(network.device),
-        read_bytes_per_second=read_bandwidth(network.device),
+        peak_bytes=peak_memory(device_of(network)),
+        read_bytes_per_second=read_bandwidth(device_of(network)),
         parts=tuple(measure_parts(model, session)),
     )
 
@@ -112,7 +114,7 @@ def measure_parts(model: Model, session: Session) -> list[Part]:
     """Each piece of the work by itself: seconds and floating-point operations."""
     backend = model.backend
     network = backend.model
-    pixels = session.input.grid.unsqueeze(0).to(network.device, network.dtype)
+    pixels = session.input.grid.unsqueeze(0).to(device_of(network), network.dtype)
     kept = model.kept(session)
     asked = backend.ask([(QUESTIONS[1], None)])
     suffix = backend.suffix(kept.features, asked, None, 0)

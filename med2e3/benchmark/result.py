@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of the work: seconds, and 10⁹ floating-point operations (a multiply-add is 2)."""
+    """One piece of the work: seconds, and 10⁹ floating-point operations (a multiply-add is 2).
+
+    Products with quantised weights are not among them.
+    """
 
     name: str
     seconds: float
@@ -27,6 +30,7 @@ class Result:
     parameters: int
     device: str
     dtype: str
+    quantize: str
     machine: str
     threads: int
     repeats: int
@@ -78,8 +82,9 @@ class Result:
             ("kept of the volume", f"{self.cache_bytes / gb:9.3f} GB"),
             ("peak memory of the process", f"{self.peak_bytes / gb:9.3f} GB"),
         ]
+        form = f"{self.dtype}, {self.quantize}" if self.quantize else self.dtype
         lines = [
-            f"{self.model}: {self.parameters / 1e6:,.1f} M parameters, {self.dtype} on "
+            f"{self.model}: {self.parameters / 1e6:,.1f} M parameters, {form} on "
             f"{self.device} ({self.machine}, {self.threads} threads); median of {self.repeats}",
             *(f"  {name:<44}{value}" for name, value in rows),
             f"  {'part':<44}{'seconds':>9}{'GFLOP':>12}",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertConfig, Phi3Config, PreTrainedTokenizerFast, SiglipVisionConfig
 
+from med2e3.checkpoints import Checkpoint, build
+from med2e3.checkpoints.quantizing import check_quantize
+from med2e3.checkpoints.spreading import DeviceMap, described
 from med2e3.engine import Model, ModelInfo
-from med2e3.engine.loading import choose_device, choose_dtype
+from med2e3.engine.loading import choose_dtype, choose_places
 from med2e3.engine.med2e3_backend import Med2E3Backend
 from med2e3.errors import CheckpointError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
@@ -51,29 +56,47 @@ SHAPES: dict[str, Callable[[int | None], Med2E3Config]] = {"released": released_
 
 
 def random_model(
-    config: Med2E3Config | str | Path, *, device: str | None = None, dtype: str | None = None
+    config: Med2E3Config | str | Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    quantize: str | None = None,
+    device_map: str | DeviceMap | None = None,
 ) -> Model:
     """A model of this config (or config.json) with random weights; it answers nonsense.
 
-    Raises `CheckpointError` when the config cannot be read.
+    Raises `CheckpointError` when the config cannot be read, `ResourceError` as `load` does.
     """
     if not isinstance(config, Med2E3Config):
         config = _read_config(Path(config))
-    where = choose_device(device)
+    spread, where = choose_places(device, device_map)
     precision = choose_dtype(dtype, where)
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(precision)  # never a float32 copy of a large model
-    try:
-        with where:
-            network = Med2E3ForConditionalGeneration(config)
-    finally:
-        torch.set_default_dtype(before)
+    check_quantize(quantize, where)
+    network = _filled(config, where if spread is None else torch.device("cpu"), precision)
     words = byte_tokenizer()
     questions = words if config.text_encoder_config is not None else None
     processor = Med2E3Processor.for_model(config, words, questions)
-    backend = Med2E3Backend(network.to(where).eval(), processor)
-    return Model(_describe(config, backend, where, precision), backend)
+    if quantize or spread:
+        parts = Checkpoint(
+            "med2e3", Path("random weights"), type(network), config, processor,
+            network.state_dict(), (), "",
+        )  # fmt: skip
+        network = build(parts, where, precision, quantize, spread)
+    backend = Med2E3Backend(network.eval(), processor)
+    info = _describe(config, backend, described(network, where), precision)
+    return Model(dataclasses.replace(info, quantize=quantize or ""), backend)
+
+
+def _filled(config: Med2E3Config, device: torch.device, dtype: torch.dtype) -> Any:
+    """The network with its first random weights, never holding a float32 copy of a large one."""
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            return Med2E3ForConditionalGeneration(config).to(device)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -99,15 +122,15 @@ def _read_config(path: Path) -> Med2E3Config:
 
 
 def _describe(
-    config: Med2E3Config, backend: Med2E3Backend, device: torch.device, dtype: torch.dtype
+    config: Med2E3Config, backend: Med2E3Backend, device: str, dtype: torch.dtype
 ) -> ModelInfo:
     return ModelInfo(
         name="random weights",
         kind="med2e3",
         is_demo=True,
         notice="Random weights, for measuring only: the answers are noise.",
-        parameters=sum(p.numel() for p in backend.model.parameters()),
-        device=str(device),
+        parameters=backend.model.num_parameters(),
+        device=device,
         dtype=str(dtype).removeprefix("torch."),
         has_scores=backend.has_scores,
         grid_shape=config.grid_shape,

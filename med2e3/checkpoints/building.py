@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,32 +13,75 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from med2e3.checkpoints.checkpoint import Checkpoint
-from med2e3.checkpoints.memory import check_memory
+from med2e3.checkpoints.memory import check_memory, room_by_place
+from med2e3.checkpoints.quantizing import quantize_options
 from med2e3.checkpoints.reading import listed
+from med2e3.checkpoints.spreading import AUTO, DISK, check_covers, check_quantized_places, expanded
 from med2e3.errors import CheckpointError
 
 
-def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype | None) -> Any:
+def build(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    quantize: str | None = None,
+    device_map: str | dict[str, str] | None = None,
+) -> Any:
     """The model in eval mode; `dtype` None keeps the stored one.
 
     Tensors of the right type on the CPU stay mapped from their files; others are converted one at
-    a time, so that no second copy of the model exists. Raises `ResourceError` before loading when
-    it does not fit, `CheckpointError` listing what is missing, left over, or of another shape.
+    a time, so that no second copy of the model exists. `quantize` is a name that `check_quantize`
+    passed, `device_map` a `normalised` one. Raises `ResourceError` before loading when it does not
+    fit, `CheckpointError` listing what is missing, left over, or of another shape.
     """
-    check_memory(checkpoint, device, dtype or stored_dtype(checkpoint))
-    options = {} if device.type == "cpu" else {"device_map": {"": device}}
-    with quietly():
+    precision = dtype or stored_dtype(checkpoint)
+    if isinstance(device_map, dict):
+        check_covers(device_map, checkpoint.weights)
+        device_map = expanded(device_map, checkpoint.weights)
+    if device_map is not None:
+        check_quantized_places(device_map, quantize)
+    need = check_memory(checkpoint, device, precision, quantize, device_map)
+    options: dict[str, Any] = {}
+    if quantize is not None:
+        options["quantization_config"] = quantize_options(checkpoint.weights, quantize, precision)
+    if device_map is not None:
+        options["device_map"] = device_map
+    elif device.type != "cpu" or quantize is not None:
+        options["device_map"] = {"": device}
+    if device_map == AUTO:
+        options["max_memory"] = room_by_place(need, quantize)
+    with _place_on_disk(device_map) as folder, quietly():
         model, report = checkpoint.model_class.from_pretrained(
             None,
             config=checkpoint.config,
             state_dict=checkpoint.weights,
-            dtype=dtype or stored_dtype(checkpoint),
+            dtype=precision,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            offload_folder=folder,
             **options,
         )
-    _check(report, checkpoint)
+        _check(report, checkpoint)
+        if folder is not None:
+            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     return model.eval()
+
+
+@contextmanager
+def _place_on_disk(device_map: str | dict[str, str] | None) -> Iterator[str | None]:
+    """A folder for parts that a map sends to the disk; nothing stays of it when loading fails.
+
+    "auto" may send there what fits nowhere else in one piece.
+    """
+    if device_map is None or (isinstance(device_map, dict) and DISK not in device_map.values()):
+        yield None
+        return
+    folder = tempfile.mkdtemp(prefix="med2e3-")
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import psutil
 import torch
 
 from med2e3.checkpoints.checkpoint import Checkpoint
+from med2e3.checkpoints.quantizing import QUANTIZATIONS, weight_bytes
+from med2e3.checkpoints.spreading import AUTO, DISK, computing, place_of, places
 from med2e3.errors import ResourceError
 
 GIGABYTE = 1e9
@@ -41,13 +45,17 @@ class MemoryNeed:
         return self.weights + self.cache + self.activations
 
 
-def memory_need(checkpoint: Checkpoint, dtype: torch.dtype) -> MemoryNeed:
+def memory_need(
+    checkpoint: Checkpoint, dtype: torch.dtype, quantize: str | None = None
+) -> MemoryNeed:
     """What loading and asking take at this precision."""
     size = dtype.itemsize
-    numbers = sum(t.numel() for t in checkpoint.weights.values())
     text = getattr(checkpoint.config, "text_config", None)
     return MemoryNeed(
-        weights=numbers * size,
+        weights=sum(
+            weight_bytes(name, tensor, dtype, quantize)
+            for name, tensor in checkpoint.weights.items()
+        ),
         cache=_cache_numbers(checkpoint.config, text) * size,
         activations=_activation_numbers(checkpoint.config) * size,
     )
@@ -77,18 +85,105 @@ def _activation_numbers(config: Any) -> int:
     )
 
 
-def check_memory(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> MemoryNeed:
-    """The need; raises `ResourceError` naming it and what is free when it does not fit."""
-    need, free = memory_need(checkpoint, dtype), free_memory(device)
+def check_memory(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: str | None = None,
+    device_map: str | dict[str, str] | None = None,
+) -> MemoryNeed:
+    """The need; raises `ResourceError` naming it, what is free, and the ways out if it is more.
+
+    With a device map each place of the map must have room for its own parts.
+    """
+    need = memory_need(checkpoint, dtype, quantize)
+    if isinstance(device_map, dict):
+        for place, wanted in need_by_place(checkpoint, dtype, quantize, device_map).items():
+            free = free_at(place)
+            if wanted > free:
+                raise ResourceError(
+                    f"The device map puts {_gb(wanted)} of {checkpoint.folder.name} on {place}, "
+                    f"where {_gb(free)} are free. {_ways_out(checkpoint, dtype, quantize, AUTO)}, "
+                    "or move parts to another device of the map."
+                )
+        return need
+    named = [str(device)] if device_map is None else auto_places(quantize)
+    free = sum(free_at(place) for place in named)
     if need.total > free:
-        precision = str(dtype).removeprefix("torch.")
+        form = str(dtype).removeprefix("torch.") + (f" and {quantize}" if quantize else "")
         raise ResourceError(
-            f"{checkpoint.folder.name} needs {_gb(need.total)} on {device} in {precision} "
+            f"{checkpoint.folder.name} needs {_gb(need.total)} on {', '.join(named)} in {form} "
             f"({_gb(need.weights)} weights, {_gb(need.cache)} key/value cache, "
             f"{_gb(need.activations)} activations), but {_gb(free)} are free. "
-            "Close other programs, load in half precision (dtype bfloat16), or use another device."
+            f"{_ways_out(checkpoint, dtype, quantize, device_map)}, or use another device."
         )
     return need
+
+
+def need_by_place(
+    checkpoint: Checkpoint, dtype: torch.dtype, quantize: str | None, device_map: dict[str, str]
+) -> dict[str, int]:
+    """Bytes on each device of a map; cache and activations count where inputs go first."""
+    need = memory_need(checkpoint, dtype, quantize)
+    wanted = dict.fromkeys(places(device_map), 0)
+    for name, tensor in checkpoint.weights.items():
+        wanted[place_of(name, device_map) or DISK] += weight_bytes(name, tensor, dtype, quantize)
+    first = str(computing(device_map))
+    wanted[first] = wanted.get(first, 0) + need.cache + need.activations
+    return wanted
+
+
+def auto_places(quantize: str | None) -> list[str]:
+    """What device_map "auto" may use; quantised weights are not streamed from main memory."""
+    every = places(AUTO)
+    return every[:-1] if quantize and len(every) > 1 else every
+
+
+def room_by_place(need: MemoryNeed, quantize: str | None) -> dict[int | str, int]:
+    """Bytes of weights that "auto" may put on each place, as accelerate's `max_memory`.
+
+    Each GPU keeps room for cache and activations: which of them gets these is not known before.
+    """
+    named = auto_places(quantize)
+    spare = need.cache + need.activations
+    room: dict[int | str, int] = {
+        int(place.removeprefix("cuda:")): max(0, free_at(place) - spare)
+        for place in named
+        if place != "cpu"
+    }
+    room["cpu"] = free_at("cpu") if "cpu" in named else 0
+    return room
+
+
+def _ways_out(
+    checkpoint: Checkpoint,
+    dtype: torch.dtype,
+    quantize: str | None,
+    device_map: str | None,
+) -> str:
+    """What would take less, with how much it would."""
+    ways = ["Close other programs"]
+    if dtype.itemsize > torch.bfloat16.itemsize:
+        half = memory_need(checkpoint, torch.bfloat16, quantize).total
+        ways.append(f"load in half precision (dtype bfloat16: {_gb(half)})")
+    bits = QUANTIZATIONS.get(quantize or "", 16)
+    smaller = [
+        f"{name}: {_gb(memory_need(checkpoint, dtype, name).total)}"
+        for name, count in QUANTIZATIONS.items()
+        if count < bits
+    ]
+    if smaller:
+        ways.append(f"quantise the language model (quantize {', '.join(smaller)})")
+    if device_map is None:
+        ways.append("spread it over GPUs and main memory (device_map auto)")
+    return ", ".join(ways)
+
+
+def free_at(place: str) -> int:
+    """Bytes that can be taken at a place of a device map now."""
+    if place == DISK:
+        return shutil.disk_usage(tempfile.gettempdir()).free
+    return free_memory(torch.device(place))
 
 
 def free_memory(device: torch.device) -> int:

@@ -20,6 +20,7 @@ from med2e3.engine.scores import Scores
 from med2e3.engine.watching import watched
 from med2e3.errors import Cancelled
 from med2e3.grounding import Box, Mask
+from med2e3.model.placing import device_of
 
 if TYPE_CHECKING:
     from med2e3.engine.model import Model
@@ -152,7 +153,7 @@ class Answer:
 
     def _embed(self, token: int) -> Tensor:
         network = self._model.backend.model
-        ids = torch.tensor([[token]], device=network.device)
+        ids = torch.tensor([[token]], device=device_of(network))
         with torch.inference_mode():
             rows: Tensor = network.get_input_embeddings()(ids)
         return rows

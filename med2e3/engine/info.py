@@ -52,7 +52,8 @@ class ModelInfo:
 
     `notice` is the sentence to show above every answer. `default_plane` None is the plane in which
     a series is stored; `default_window` None is from minimum to maximum. `weights_sha256` is the
-    hash of the weights' file, or of the list of hashes where there are several.
+    hash of the weights' file, or of the list of hashes where there are several. `quantize` is
+    "8bit" or "4bit" for a language model with weights of so many bits, else "".
     """
 
     name: str
@@ -71,6 +72,7 @@ class ModelInfo:
     licence: str
     notes: tuple[str, ...]
     questions: tuple[ReadyQuestion, ...] = READY_QUESTIONS
+    quantize: str = ""
 
 
 def ready_questions(config: object) -> tuple[ReadyQuestion, ...]:

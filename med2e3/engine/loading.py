@@ -9,6 +9,15 @@ import torch
 
 from med2e3.checkpoints import Checkpoint, Hub, build, find_model, open_checkpoint
 from med2e3.checkpoints.layouts import DEMO_NAME
+from med2e3.checkpoints.quantizing import check_quantize, quantize_note
+from med2e3.checkpoints.spreading import (
+    DISK,
+    DeviceMap,
+    computing,
+    described,
+    normalised,
+    places,
+)
 from med2e3.engine.info import (
     DEMO_NOTICE,
     RESEARCH_NOTICE,
@@ -22,6 +31,7 @@ from med2e3.engine.med2e3_backend import Med2E3Backend
 from med2e3.engine.model import Model
 from med2e3.errors import CheckpointError, ResourceError
 from med2e3.geometry import Plane
+from med2e3.model.placing import device_of
 from med2e3.volume import Window
 
 #: The class that asks each kind of model.
@@ -40,14 +50,20 @@ def load(
     *,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    quantize: str | None = None,
+    device_map: str | DeviceMap | None = None,
     hub: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Load a model that is on this computer.
 
-    Device None is CUDA where there is one; dtype None is bfloat16 there and float32 on a CPU. `hub`
-    is a folder of `owner/name` folders with what a published checkpoint leaves out. Raises
-    `CheckpointError`, or `ResourceError` before loading when the model does not fit.
+    Device None is CUDA where there is one; dtype None is bfloat16 there and float32 on a CPU, where
+    bfloat16 halves the memory but changes the last digits, and with them now and then an answer.
+    `quantize` "8bit" or "4bit" shrinks the language model's weights through bitsandbytes (the extra
+    `quantize`). `device_map` spreads the model in place of `device`: "auto" over GPUs and main
+    memory, or a dict of module names to devices ("cuda:0", "cpu", "disk"). `hub` is a folder of
+    `owner/name` folders with what a published checkpoint leaves out. Raises `CheckpointError`, or
+    `ResourceError` before loading when the model does not fit.
     """
     report = progress or (lambda fraction, what: None)
     places = Hub(None if hub is None else Path(hub))
@@ -58,19 +74,24 @@ def load(
         raise CheckpointError(
             f"{folder} is a model of kind {checkpoint.kind!r}, which does not answer questions."
         )
-    where = choose_device(device)
+    spread, where = choose_places(device, device_map)
     precision = choose_dtype(dtype, where)
+    check_quantize(quantize, where)
     report(0.1, "Loading the weights")
-    network = build(checkpoint, where, precision)
+    network = build(checkpoint, where, precision, quantize, spread)
+    if quantize:
+        checkpoint = checkpoint.with_notes(quantize_note(quantize, precision))
     digest = weights_hash(
         checkpoint.files, checkpoint.folder, lambda f, what: report(0.5 + f / 2, what)
     )
-    info = describe(str(name_or_path), checkpoint, network, digest)
+    info = describe(str(name_or_path), checkpoint, network, digest, quantize or "")
     report(1.0, "Loaded")
     return Model(info, BACKENDS[checkpoint.kind](network, checkpoint.processor))
 
 
-def describe(name: str, checkpoint: Checkpoint, network: Any, digest: str) -> ModelInfo:
+def describe(
+    name: str, checkpoint: Checkpoint, network: Any, digest: str, quantize: str = ""
+) -> ModelInfo:
     """The facts about a model that was just built."""
     config = checkpoint.config
     is_demo = bool(getattr(config, "demo", False)) or name == DEMO_NAME
@@ -82,8 +103,8 @@ def describe(name: str, checkpoint: Checkpoint, network: Any, digest: str) -> Mo
         kind=checkpoint.kind,
         is_demo=is_demo,
         notice=DEMO_NOTICE if is_demo else RESEARCH_NOTICE,
-        parameters=sum(p.numel() for p in network.parameters()),
-        device=str(network.device),
+        parameters=network.num_parameters(),
+        device=described(network, device_of(network)),
         dtype=str(network.dtype).removeprefix("torch."),
         has_scores=backend.has_scores,
         grid_shape=config.grid_shape,
@@ -94,7 +115,28 @@ def describe(name: str, checkpoint: Checkpoint, network: Any, digest: str) -> Mo
         licence=checkpoint.licence,
         notes=(f"Loaded from {checkpoint.folder}.", *checkpoint.notes),
         questions=ready_questions(config),
+        quantize=quantize,
     )
+
+
+def choose_places(
+    device: str | torch.device | None, device_map: str | DeviceMap | None
+) -> tuple[str | dict[str, str] | None, torch.device]:
+    """The device map with devices by name, and the device that inputs go to.
+
+    Raises `ResourceError` when both are given, or a device is not there.
+    """
+    spread = normalised(device_map)
+    if spread is None:
+        return None, choose_device(device)
+    if device is not None:
+        raise ResourceError(
+            f"Both a device ({device}) and a device map were given; give one of them."
+        )
+    for place in places(spread):
+        if place != DISK:
+            choose_device(place)
+    return spread, computing(spread)
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:

@@ -16,6 +16,7 @@ from med2e3.engine.backend import Asked, Grounding, Suffix
 from med2e3.engine.decoding import shared_copy
 from med2e3.errors import QuestionError
 from med2e3.grounding import Mask, parse_boxes, place_mask
+from med2e3.model.placing import device_of
 from med2e3.model.prompts import Turn
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
@@ -73,7 +74,7 @@ class M3DLaMedBackend:
         """What stands before the image, and the image."""
         ids = self.processor.prompt_ids("")
         before = self._embed(ids[: ids.index(self.model.config.image_token_id)])
-        return torch.cat([before, features.tokens.to(before.dtype)], dim=1)
+        return torch.cat([before, features.tokens.to(before)], dim=1)
 
     def suffix(
         self, features: LaMedFeatures, asked: Asked, keep: Tensor | None, seed: int
@@ -101,15 +102,16 @@ class M3DLaMedBackend:
         if self.model.config.seg_token_id in token_ids and self.model.segvol is not None:
             if features.mask_features is None:
                 features.mask_features = self._encode_for_masks(given)
-            tokens = torch.tensor([list(token_ids)], device=self.model.device)
+            tokens = torch.tensor([list(token_ids)], device=device_of(self.model))
             states = self._answer_states(cache, asked, token_ids)
             (logits,) = self.model.segment(features.mask_features, tokens, states)
             masks = (place_mask(logits, given, volume),)
         return Grounding(parse_boxes(text, given), masks)
 
     def _encode_for_masks(self, given: ModelInput) -> Tensor:
-        grid = given.grid.unsqueeze(0).to(self.model.device, self.model.dtype)
-        features: Tensor = self.model.segvol.encode(grid)
+        segvol = self.model.segvol  # `encode` is no forward pass, which would move its input
+        grid = given.grid.unsqueeze(0).to(device_of(segvol), self.model.dtype)
+        features: Tensor = segvol.encode(grid)
         return features
 
     def _answer_states(self, cache: Any, asked: Asked, token_ids: Sequence[int]) -> Tensor:
@@ -133,6 +135,6 @@ class M3DLaMedBackend:
         return self._embed(ids[first:])
 
     def _embed(self, ids: Sequence[int]) -> Tensor:
-        tokens = torch.tensor([list(ids)], dtype=torch.long, device=self.model.device)
+        tokens = torch.tensor([list(ids)], dtype=torch.long, device=device_of(self.model))
         rows: Tensor = self.model.get_input_embeddings()(tokens)
         return rows

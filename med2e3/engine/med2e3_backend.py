@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from med2e3.engine.backend import Asked, Grounding, Suffix
 from med2e3.model.modeling import ImageFeatures
+from med2e3.model.placing import device_of
 from med2e3.model.prompts import Turn
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
@@ -63,7 +64,7 @@ class Med2E3Backend:
         before = self._embed(ids[: ids.index(self.model.config.image_token_id)])
         if features.tokens3d is None:
             return before
-        return torch.cat([before, features.tokens3d.to(before.dtype)], dim=1)
+        return torch.cat([before, features.tokens3d.to(before)], dim=1)
 
     def suffix(
         self,
@@ -83,7 +84,7 @@ class Med2E3Backend:
                 torch.manual_seed(seed)
                 scores, _ = self.model.weigh_slices(features, text, 1, mask)
             mixed = self.model.mixed_tokens(features, scores, keep=mask)
-            rows.insert(0, mixed.to(rows[0].dtype))
+            rows.insert(0, mixed.to(rows[0]))
         values = None if scores is None else scores[0].float().cpu().numpy()
         return Suffix(torch.cat(rows, dim=1), values)
 
@@ -104,11 +105,11 @@ class Med2E3Backend:
     def _text(self, question: str) -> Tensor | None:
         if self.model.scorer is None:
             return None
-        ids = torch.tensor([self.processor.question_ids(question)], device=self.model.device)
+        ids = torch.tensor([self.processor.question_ids(question)], device=device_of(self.model))
         vector: Tensor = self.model.encode_question(ids)
         return vector
 
     def _embed(self, ids: Sequence[int]) -> Tensor:
-        tokens = torch.tensor([ids], dtype=torch.long, device=self.model.device)
+        tokens = torch.tensor([ids], dtype=torch.long, device=device_of(self.model))
         rows: Tensor = self.model.get_input_embeddings()(tokens)
         return rows

@@ -20,6 +20,7 @@ from med2e3.engine.info import ModelInfo, Progress
 from med2e3.engine.inputs import prepare_input
 from med2e3.engine.watching import stop_if, watched
 from med2e3.geometry import Plane
+from med2e3.model.placing import device_of
 from med2e3.volume import Volume, Window
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Model:
                 report(0.9 * fraction, "Encoding the volume")
 
         with watched(self.backend.vision_blocks(), tick):
-            features = self.backend.encode(grid.to(network.device))
+            features = self.backend.encode(grid.to(device_of(network)))
         cache = DynamicCache(config=network.config.get_text_config())
         rows = self.backend.prefix(features)
         if rows.shape[1]:

@@ -25,6 +25,7 @@ def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[s
             "weights_sha256": info.weights_sha256,
             "device": info.device,
             "dtype": info.dtype,
+            "quantize": info.quantize,
             "is_demo": info.is_demo,
         },
         "versions": {

@@ -15,6 +15,7 @@ from med2e3.engine.record import make_record
 from med2e3.engine.scores import scores_of
 from med2e3.engine.watching import watched
 from med2e3.errors import QuestionError
+from med2e3.model.placing import device_of
 from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
@@ -128,7 +129,7 @@ class Session:
         keep[list(leave_out)] = False
         if not keep.any():
             raise QuestionError(f"All {slices} slices are left out; keep at least one.")
-        return keep.to(self.model.backend.model.device)
+        return keep.to(device_of(self.model.backend.model))
 
 
 def check_question(question: str) -> None:

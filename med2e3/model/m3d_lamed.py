@@ -152,7 +152,8 @@ class M3DLaMedForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin): 
                 f"tokens; each needs {visual.shape[1]}"
             )
         embedded = self.get_input_embeddings()(input_ids)
-        return embedded.masked_scatter(is_image.unsqueeze(-1), visual.to(embedded.dtype))  # type: ignore[no-any-return]
+        where = is_image.unsqueeze(-1).to(embedded.device)
+        return embedded.masked_scatter(where, visual.to(embedded))  # type: ignore[no-any-return]
 
     def mask_prompts(self, tokens: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Answer tokens (B, T) and the states that predicted them (B, T, C) → prompts (B, C').
@@ -162,11 +163,12 @@ class M3DLaMedForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin): 
         """
         if self.seg_projector is None:
             raise ValueError("this model was built without a mask head (segmentation='')")
-        is_seg = tokens == self.config.seg_token_id
+        is_seg = (tokens == self.config.seg_token_id).to(hidden.device)
         weights = is_seg.to(hidden.dtype)
         mean = (weights.unsqueeze(-1) * hidden).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
         found = is_seg.any(dim=1)
-        return self.seg_projector(mean) * found.unsqueeze(-1), found
+        prompts = self.seg_projector(mean)
+        return prompts * found.unsqueeze(-1).to(prompts.device), found
 
     def segment(self, features: Tensor, tokens: Tensor, hidden: Tensor) -> list[Tensor | None]:
         """One mask a row, as logits (1, D, H, W) on the model's grid; None where none was asked.
@@ -178,7 +180,9 @@ class M3DLaMedForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin): 
         masks: list[Tensor | None] = [None] * len(tokens)
         rows = found.nonzero().flatten().tolist()
         if rows and self.segvol is not None:
-            logits = self.segvol.decode(features[rows], prompts[rows], self.config.grid_shape)
+            logits = self.segvol.decode(
+                features[rows], prompts[rows].to(features.device), self.config.grid_shape
+            )
             for row, mask in zip(rows, logits, strict=True):
                 masks[row] = mask
         return masks

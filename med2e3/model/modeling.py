@@ -4,7 +4,8 @@
 
 The forward pass is made of pieces that are called separately by whoever wants to keep results:
 image features depend on the volume alone, a question's vector on the question alone. Knows nothing
-of files, prompts or tokenizers.
+of files, prompts or tokenizers. Parts may be on different devices, each whole (accelerate's hooks
+move what enters a part); where results of two parts meet, they are brought together here.
 """
 
 from __future__ import annotations
@@ -126,9 +127,12 @@ class Med2E3PreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     _supports_flash_attn = True
     _skip_keys_device_placement = "past_key_values"
     _no_split_modules = [  # noqa: RUF012 - transformers declares it so
-        "Block3D",
-        "SiglipEncoderLayer",
-        "BertLayer",
+        "Vision3DModel",
+        "Vision2DModel",
+        "BertModel",
+        "VisualPositions",
+        "SliceScorer",
+        "SegVolHead",
         "Phi3DecoderLayer",
         "LlamaDecoderLayer",
     ]
@@ -246,7 +250,7 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
         depth = self.config.grid3d[0]
         if self.config.local_features == "3d" and tokens3d is not None:
             return slice_keys_3d(tokens3d, depth, tokens2d.shape[1])
-        local3d = None if self.config.local_features == "2d" else tokens3d
+        local3d = None if self.config.local_features == "2d" else _beside(tokens3d, tokens2d)
         return slice_keys(local3d, tokens2d, depth)
 
     def encode_question(self, question_ids: Tensor, question_mask: Tensor | None = None) -> Tensor:
@@ -261,7 +265,7 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
             text = output.pooler_output
         else:
             embedded = self.get_input_embeddings()(question_ids)  # (B, T, D)
-            mask = question_mask.unsqueeze(-1).to(embedded.dtype)
+            mask = question_mask.unsqueeze(-1).to(embedded)
             text = (embedded * mask).sum(1) / mask.sum(1).clamp(min=1)
         return text if self.text_projection is None else self.text_projection(text)  # type: ignore[no-any-return]
 
@@ -271,7 +275,7 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
             raise ValueError(
                 f"aggregation {self.config.aggregation!r} has no slice scores to learn"
             )
-        return self.scorer(keys, text)  # type: ignore[no-any-return]
+        return self.scorer(keys, text.to(keys.device))  # type: ignore[no-any-return]
 
     def score(self, keys: Tensor, text: Tensor, keep: Tensor | None = None) -> Tensor:
         """Scores (B, S), summing to 1; slices where `keep` (B, S) is False get 0."""
@@ -299,7 +303,7 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
                 raise ValueError("text-guided scores need question_ids and question_mask")
             keys = features.keys if volume_index is None else features.keys[volume_index]
             logits = self.score_logits(keys, text)
-        return normalise_scores(logits, keep), logits
+        return normalise_scores(logits, _beside(keep, logits)), logits
 
     def visual_tokens(
         self,
@@ -316,7 +320,7 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
             parts.append(tokens3d if volume_index is None else tokens3d[volume_index])
         if features.tokens2d is not None:
             parts.append(self.mixed_tokens(features, scores, keep=keep, volume_index=volume_index))
-        return torch.cat(parts, dim=1)
+        return torch.cat([part.to(parts[0].device) for part in parts], dim=1)
 
     def mixed_tokens(
         self,
@@ -330,7 +334,8 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
         if features.tokens2d is None:
             raise ValueError("this model has no 2D encoder")
         if scores is None:
-            return max_slices(features.tokens2d, keep, volume_index)
+            return max_slices(features.tokens2d, _beside(keep, features.tokens2d), volume_index)
+        scores = scores.to(features.tokens2d.device)
         weights = F.dropout(scores, self.config.score_dropout, self.training)
         return mix_slices(features.tokens2d, weights, volume_index)
 
@@ -354,7 +359,8 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
         embedded = self.embed_text(input_ids)
         if visual is None:
             return embedded
-        return embedded.masked_scatter(is_image.unsqueeze(-1), visual.to(embedded.dtype))
+        where = is_image.unsqueeze(-1).to(embedded.device)
+        return embedded.masked_scatter(where, visual.to(embedded))
 
     def prepare_embeddings(
         self,
@@ -447,6 +453,11 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
             for name in PREFILL_INPUTS:
                 inputs.pop(name, None)
         return inputs
+
+
+def _beside(tensor: Tensor | None, other: Tensor) -> Tensor | None:
+    """The same on the device of `other`."""
+    return None if tensor is None else tensor.to(other.device)
 
 
 def _parameter(rows: int, width: int) -> nn.Parameter | None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from med2e3.model.placing import device_of
 from med2e3.model.two_way import TwoWayTransformer
 
 #: Keys of published checkpoints, below `seg_module.`, that belong to the parts that are not built.
@@ -103,7 +104,7 @@ class MaskDecoder(nn.Module):
 
     def forward(self, image: Tensor, image_pe: Tensor, prompt: Tensor) -> Tensor:
         """Image (B, C, D, H, W), its positions (C, D, H, W), prompt (B, C) → (B, 1, 4D, 4H, 4W)."""
-        own = torch.cat((self.iou_token.weight, self.mask_tokens.weight))
+        own = torch.cat((_rows(self.iou_token), _rows(self.mask_tokens)))
         tokens = torch.cat((own.expand(len(prompt), -1, -1), prompt[:, None]), dim=1)
         flat_pe = image_pe.flatten(1).T.expand(len(image), -1, -1)  # (B, DHW, C)
         tokens, cells = self.transformer(tokens, image.flatten(2).transpose(1, 2), flat_pe)
@@ -136,7 +137,7 @@ class SegVolHead(nn.Module):
 
     def decode(self, features: Tensor, prompt: Tensor, size: tuple[int, int, int]) -> Tensor:
         """Features (B, C, *grid) and prompts (B, C) → logits (B, 1, *size), float32."""
-        dense = self.prompt_encoder.no_mask_embed.weight[0, :, None, None, None]
+        dense = _rows(self.prompt_encoder.no_mask_embed)[0, :, None, None, None]
         positions = self.prompt_encoder.pe_layer(self.grid).to(features.dtype)
         logits = self.mask_decoder(features + dense, positions, prompt).float()
         return F.interpolate(logits, size=size, mode="trilinear", align_corners=False)
@@ -145,6 +146,12 @@ class SegVolHead(nn.Module):
         """Volumes (B, 1, D, H, W) and prompts (B, C) → logits (B, 1, D, H, W)."""
         depth, height, width = volumes.shape[2:]
         return self.decode(self.encode(volumes), prompt, (depth, height, width))
+
+
+def _rows(table: nn.Embedding) -> Tensor:
+    """All rows, by a forward pass: streamed weights are there during one only."""
+    numbers = torch.arange(table.num_embeddings, device=device_of(table))
+    return table(numbers)  # type: ignore[no-any-return]
 
 
 def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
