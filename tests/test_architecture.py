@@ -73,3 +73,16 @@ def test_importing_costs_no_torch_and_no_qt(statement: str) -> None:
 
 def test_the_window_is_importable_before_torch() -> None:
     assert not modules_after("import app.main") & {"torch", "transformers"}
+
+
+def test_the_readme_names_every_module() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    modules = [
+        name
+        for name in tracked_files()
+        if name.startswith(("app/", "med2e3/")) and name.endswith(".py")
+    ]
+    named = {line.split()[0] for line in readme.splitlines() if line.startswith("  ")}
+    missing = [m for m in modules if Path(m).name not in named | {"__init__.py"}]
+    assert modules
+    assert not missing, f"add a line to the tree in README.md for {missing}"
