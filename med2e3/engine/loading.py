@@ -59,7 +59,7 @@ def load(
 
     Device None is CUDA where there is one; dtype None is bfloat16 there and float32 on a CPU. There
     bfloat16 halves the memory, and on processors with bfloat16 instructions reads a volume in less
-    than half the time, but moves slice scores by up to 0.01, beyond the recorded tolerance.
+    than half the time, but moves slice scores by up to 0.02, beyond the recorded tolerance.
     `quantize` "8bit" or "4bit" shrinks the language model's weights through bitsandbytes (the extra
     `quantize`). `device_map` spreads the model in place of `device`: "auto" over GPUs and main
     memory, or a dict of module names to devices ("cuda:0", "cpu", "disk"). `hub` is a folder of
