@@ -78,3 +78,14 @@ def test_retrieve_ranks_texts_for_a_volume(
     assert {line.split(maxsplit=1)[1] for line in ran.out.splitlines()} == {
         "a liver cyst", "no finding",
     }  # fmt: skip
+
+
+def test_ask_takes_the_choices_of_precision_and_place(
+    run: Callable, series_folder: Path, tiny_folder: Callable[..., Path]
+) -> None:
+    ran = run(
+        "ask", series_folder, "What?", "--model", tiny_folder(), "--dtype", "bfloat16",
+        "--device-map", "auto", "--max-new-tokens", 2, "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert ran.json["record"]["model"]["dtype"] == "bfloat16"
