@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QRegion
 
 INK = QColor(236, 238, 240)
 HALO = QColor(0, 0, 0, 190)
@@ -18,6 +18,10 @@ MARGIN = 8.0
 
 #: Lengths of a scale bar: the longest of these that takes at most a quarter of the view.
 SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+
+#: The crosshair's opening around its point, and its distance from the edges of a view.
+GAP = 9.0
+SIDE = 26.0
 
 #: Offsets of the dark rim; the four diagonals touch all sides of a stroke.
 _RING = ((-1, -1), (1, -1), (-1, 1), (1, 1))
@@ -100,16 +104,32 @@ def draw_scale_bar(
     draw_text(painter, above, bottom, label)
 
 
-def draw_crosshair(painter: QPainter, size: QRectF, at: QPointF, colour: QColor) -> None:
-    """Two thin lines through a point, open around it so that they hide nothing there."""
-    gap = 9.0
+def crosshair_lines(size: QRectF, at: QPointF) -> list[QLineF]:
+    """Two lines through a point: open around it, and off the edges, where letters stand."""
     x, y = at.x(), at.y()
+    inside = size.adjusted(SIDE, SIDE, -SIDE, -2 * SIDE)
     lines = [
-        QLineF(size.left(), y, x - gap, y),
-        QLineF(x + gap, y, size.right(), y),
-        QLineF(x, size.top(), x, y - gap),
-        QLineF(x, y + gap, x, size.bottom()),
+        QLineF(inside.left(), y, x - GAP, y),
+        QLineF(x + GAP, y, inside.right(), y),
+        QLineF(x, inside.top(), x, y - GAP),
+        QLineF(x, y + GAP, x, inside.bottom()),
     ]
-    for ink, width in ((QColor(0, 0, 0, 120), 2.6), (colour, 1.0)):
+    return [line for line in lines if line.dx() > 0 or line.dy() > 0]
+
+
+def crosshair_region(size: QRectF, at: QPointF) -> QRegion:
+    """What has to be painted again when the crosshair leaves or reaches a point."""
+    region = QRegion()
+    for line in crosshair_lines(size, at):
+        rect = QRectF(line.p1(), line.p2()).adjusted(-3, -3, 3, 3)
+        region += rect.toAlignedRect()
+    return region
+
+
+def draw_crosshair(painter: QPainter, size: QRectF, at: QPointF, colour: QColor) -> None:
+    """Thin lines with a dark rim, straight along the pixels: crisp, and quick to draw."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    lines = crosshair_lines(size, at)
+    for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
         painter.setPen(QPen(ink, width))
         painter.drawLines(lines)

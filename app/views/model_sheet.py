@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from app.rendering import colours
+from app.rendering.still import Still
 from app.viewmodels.answers import Seen
 from app.viewmodels.assistant import Assistant
 from app.viewmodels.strip import Strip, strip_of
@@ -80,6 +83,7 @@ class Tiles(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Slices that the model was given")
         self._here: int | None = None
+        self._still = Still(self._paint_still)
         viewer.slices_changed.connect(self._moved)
 
     def refresh(self) -> None:
@@ -115,34 +119,28 @@ class Tiles(QWidget):
         return min(self.width() / across, by_height)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Slices, frames, and a white rim around the band that the view shows."""
+        """Slices in their frames, and a rim around the one that the view shows."""
         painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._still.of(self, (self._seen, self._strip)))
+        self._here = self._band_here()
+        if self._here is not None:
+            painter.setPen(QPen(QColor(theme.DARK.accent), 1))
+            rect = self.tile_rects()[self._here]
+            painter.drawRect(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME))
+        painter.end()
+
+    def _paint_still(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.DARK.window))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         if self._seen is None or self._strip is None:
             painter.setPen(QColor(theme.DARK.dim))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect().adjusted(24, 12, -24, -12), int(flags), EMPTY)
-        else:
-            self._here = self._band_here()
-            for k, rect in enumerate(self.tile_rects()):
-                self._paint_tile(painter, k, rect, k == self._here)
-        painter.end()
-
-    def _paint_tile(self, painter: QPainter, k: int, rect: QRectF, here: bool) -> None:
-        assert self._seen is not None
-        assert self._strip is not None
-        pixels = self._seen.slices[k]
-        rows, columns = pixels.shape
-        image = QImage(pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
-        painter.drawImage(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME), image)
-        times = self._strip.cells[k].times_uniform
-        colour = QColor(theme.DARK.line) if times is None else colours.score_colour(times)
-        painter.setPen(QPen(colour, FRAME - 1))
-        painter.drawRect(rect.adjusted(FRAME / 2, FRAME / 2, -FRAME / 2, -FRAME / 2))
-        if here:
-            painter.setPen(QPen(QColor(theme.DARK.accent), 1))
-            painter.drawRect(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME))
+            return
+        for rect, pixels, cell in zip(
+            self.tile_rects(), self._seen.slices, self._strip.cells, strict=True
+        ):
+            _paint_tile(painter, rect, pixels, cell.times_uniform)
 
     def _moved(self) -> None:
         if self._band_here() != self._here:
@@ -176,3 +174,16 @@ class Tiles(QWidget):
     def _tile_at(self, x: float, y: float) -> int | None:
         rects = self.tile_rects()
         return next((k for k, rect in enumerate(rects) if rect.contains(x, y)), None)
+
+
+def _paint_tile(
+    painter: QPainter, rect: QRectF, pixels: NDArray[np.uint8], times_uniform: float | None
+) -> None:
+    rows, columns = pixels.shape
+    image = QImage(pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
+    painter.drawImage(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME), image)
+    colour = QColor(theme.DARK.line)
+    if times_uniform is not None:
+        colour = colours.score_colour(times_uniform)
+    painter.setPen(QPen(colour, FRAME - 1))
+    painter.drawRect(rect.adjusted(FRAME / 2, FRAME / 2, -FRAME / 2, -FRAME / 2))

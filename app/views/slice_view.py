@@ -14,13 +14,13 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPixmap,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.rendering import overlay
-from app.rendering.grey import GreyMap, Picture, as_picture
+from app.rendering.grey import GreyMap, as_picture
+from app.rendering.still import Still
 from app.viewmodels import numbers, windows
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.viewer import Tool, Viewer
@@ -57,8 +57,8 @@ class SliceView(QWidget):
         super().__init__(parent)
         self.viewer = viewer
         self.plane = plane
-        self._pixmap = QPixmap()
-        self._pixmap_key: tuple[object, ...] = ()
+        self._still = Still(self._paint_still)
+        self._lines: QPointF | None = None
         self._grey = GreyMap(viewer.window)
         self._dragging: Tool | None = None
         self._last = QPointF()
@@ -72,7 +72,7 @@ class SliceView(QWidget):
         self.setAccessibleName(f"{plane.capitalize()} view")
         viewer.volume_changed.connect(self.refresh)
         viewer.voxels_filled.connect(self.refresh)
-        viewer.slices_changed.connect(self.update)
+        viewer.slices_changed.connect(self._moved)
         viewer.window_changed.connect(self.update)
         viewer.look_changed.connect(self._look_changed)
         self._look_changed()
@@ -89,7 +89,7 @@ class SliceView(QWidget):
 
     def refresh(self) -> None:
         """Paint from the voxels again, not from the last picture."""
-        self._pixmap_key = ()
+        self._still.forget()
         self.update()
 
     def _look_changed(self) -> None:
@@ -99,53 +99,63 @@ class SliceView(QWidget):
     # --- painting --------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Slice first, then crosshair, letters, scale bar and corner text over it."""
+        """The slice with its annotations, and the crosshair over it."""
         painter = QPainter(self)
-        state, viewport = self.state, self.viewport()
-        if state is None or viewport is None:
+        if self.state is None:
             painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
         else:
-            painter.drawPixmap(0, 0, self._scaled(state, viewport))
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._annotate(painter, state, viewport)
+            painter.drawPixmap(0, 0, self._still.of(self, self._key()))
+            self._lines = self._crosshair_at()
+            if self._lines is not None:
+                colour = QColor(theme.DARK.accent)
+                overlay.draw_crosshair(painter, QRectF(self.rect()), self._lines, colour)
         painter.end()
 
-    def _scaled(self, state: PlaneState, viewport: Viewport) -> QPixmap:
-        """The slice at its size on the screen; kept, for often only the crosshair has moved."""
-        window, inverted = self.viewer.window, self.viewer.inverted
-        key = (state, state.slice_index, window, inverted, viewport, self.devicePixelRatioF())
-        if key != self._pixmap_key:
-            if (self._grey.window, self._grey.inverted) != (window, inverted):
-                self._grey = GreyMap(window, inverted=inverted)
-            picture = as_picture(self._grey.pixels(state.pixels()))
-            self._draw_slice(picture, viewport)
-            self._pixmap_key = key
-        return self._pixmap
+    def _key(self) -> tuple[object, ...]:
+        """Everything that the picture below the crosshair depends on."""
+        state, viewer = self.state, self.viewer
+        assert state is not None
+        text = tuple(self.corner_texts(state).values()) if viewer.corner_text else ()
+        look = (viewer.window, viewer.inverted, state.zoom, state.centre)
+        return (state, state.slice_index, *look, text)
 
-    def _draw_slice(self, picture: Picture, viewport: Viewport) -> None:
-        ratio = self.devicePixelRatioF()
-        size = self.size() * ratio
-        if self._pixmap.size() != size:
-            self._pixmap = QPixmap(size)
-            self._pixmap.setDevicePixelRatio(ratio)
-        painter = QPainter(self._pixmap)
+    def _paint_still(self, painter: QPainter) -> None:
+        state, viewport = self.state, self.viewport()
+        assert state is not None
+        assert viewport is not None
+        window, inverted = self.viewer.window, self.viewer.inverted
+        if (self._grey.window, self._grey.inverted) != (window, inverted):
+            self._grey = GreyMap(window, inverted=inverted)
+        picture = as_picture(self._grey.pixels(state.pixels()))
         painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawImage(QRectF(*viewport.image_rect()), picture.image)
-        painter.end()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._annotate(painter, state, viewport)
 
     def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
         size = QRectF(self.rect())
-        if self.viewer.crosshair_visible:
-            at = QPointF(*viewport.to_screen(*state.crosshair))
-            overlay.draw_crosshair(painter, size, at, QColor(theme.DARK.accent))
         bar = overlay.scale_bar_height(painter)
-        overlay.draw_scale_bar(
-            painter, size, viewport.pixels_per_mm, centred=self.width() >= NARROW
-        )
+        scale = viewport.pixels_per_mm
+        overlay.draw_scale_bar(painter, size, scale, centred=self.width() >= NARROW)
         overlay.draw_letters(painter, size, state.letters, bar)
         if self.viewer.corner_text:
             overlay.draw_corners(painter, size, self.corner_texts(state))
+
+    def _crosshair_at(self) -> QPointF | None:
+        state, viewport = self.state, self.viewport()
+        if state is None or viewport is None or not self.viewer.crosshair_visible:
+            return None
+        return QPointF(*viewport.to_screen(*state.crosshair))
+
+    def _moved(self) -> None:
+        """Another slice: paint all. The same one: only the lines have moved."""
+        if self.state is None or not self._still.shows(self, self._key()):
+            self.update()
+            return
+        for at in (self._lines, self._crosshair_at()):
+            if at is not None:
+                self.update(overlay.crosshair_region(QRectF(self.rect()), at))
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
         """Plane and obliquity; slice and position; window and zoom."""

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.rendering import colours
+from app.rendering.still import Still
 from app.viewmodels import numbers
 from app.viewmodels.assistant import Assistant
 from app.viewmodels.strip import BandCell, Strip, strip_of
@@ -58,6 +59,7 @@ class StripView(QWidget):
         assistant.turns_changed.connect(self.refresh)
         assistant.model_changed.connect(self.refresh)
         self._painted_marker: float | None = None
+        self._still = Still(self._paint_still)
         viewer.slices_changed.connect(self._moved)
         self.refresh()
 
@@ -91,8 +93,14 @@ class StripView(QWidget):
     # --- painting --------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Bands with bars, the line of uniform, coverage, marker, scale."""
+        """Bands with bars, the line of uniform, coverage, scale; and the marker over them."""
         painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._still.of(self, (self.strip, self.hint)))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_marker(painter)
+        painter.end()
+
+    def _paint_still(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.DARK.window))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         small = painter.font()
@@ -106,8 +114,6 @@ class StripView(QWidget):
             for cell in self.strip.cells:
                 self._paint_cell(painter, cell)
             self._paint_scale(painter)
-        self._paint_marker(painter)
-        painter.end()
 
     def _paint_ends(self, painter: QPainter) -> None:
         axis, sign = DISPLAY_AXES[self.plane][0]

@@ -1,0 +1,44 @@
+"""A layer painted again only when what it shows has changed. Knows nothing of what that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtGui import QPainter, QPixmap
+from PySide6.QtWidgets import QWidget
+
+
+class Still:
+    """The picture of a widget below its moving parts."""
+
+    def __init__(self, paint: Callable[[QPainter], None]) -> None:
+        self._paint = paint
+        self._pixmap = QPixmap()
+        self._key: tuple[object, ...] = ()
+
+    def forget(self) -> None:
+        """Paint again at the next look."""
+        self._key = ()
+
+    def shows(self, widget: QWidget, key: tuple[object, ...]) -> bool:
+        """Whether the picture is the one of `key` at the widget's present size."""
+        return self._key == self._whole(widget, key)
+
+    def of(self, widget: QWidget, key: tuple[object, ...]) -> QPixmap:
+        """The picture for everything that `key` holds, at the widget's size and resolution."""
+        whole = self._whole(widget, key)
+        if whole != self._key:
+            ratio = widget.devicePixelRatioF()
+            size = widget.size() * ratio
+            if self._pixmap.size() != size:
+                self._pixmap = QPixmap(size)
+            self._pixmap.setDevicePixelRatio(ratio)
+            painter = QPainter(self._pixmap)
+            painter.setFont(widget.font())
+            self._paint(painter)
+            painter.end()
+            self._key = whole
+        return self._pixmap
+
+    def _whole(self, widget: QWidget, key: tuple[object, ...]) -> tuple[object, ...]:
+        return (*key, widget.width(), widget.height(), widget.devicePixelRatioF())
