@@ -181,8 +181,12 @@ def print_top_bands(answer: Answer, plane: Plane) -> None:
         first, last = (n + 1 for n in scored.band.view_slices)
         click.echo(
             f"  {STACK_AXIS[plane]} {scored.band.from_mm:.1f} to {scored.band.to_mm:.1f} mm"
-            f"  slices {first}–{last}  ×{scored.times_uniform:.1f} uniform"
+            f"  {_slices(first, last)}  ×{scored.times_uniform:.1f} uniform"
         )
+
+
+def _slices(first: int, last: int) -> str:
+    return f"slice {first}" if first == last else f"slices {first}–{last}"
 
 
 def answer_object(answer: Answer, model: str) -> dict[str, Any]:
