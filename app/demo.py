@@ -12,6 +12,7 @@ from app.viewmodels.assistant import ModelState
 from app.viewmodels.questions import ready_questions
 from app.viewmodels.study import Target
 from app.viewmodels.waiting import until
+from app.viewmodels.work import Message
 from app.viewmodels.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -96,16 +97,21 @@ def _problems(workspace: Workspace, *, saved: bool, asked: bool) -> list[str]:
     """Why the demo is not what it should be; empty if it is."""
     problems = []
     if workspace.notices.message is not None:
-        problems.append(workspace.notices.message.sentence)
+        problems.append(_whole(workspace.notices.message))
     if workspace.assistant.model_message is not None:
-        problems.append(workspace.assistant.model_message.sentence)
+        problems.append(_whole(workspace.assistant.model_message))
     if not asked:
         problems.append("No question could be asked.")
     problems += [
-        f"{turn.question}: {turn.message.sentence}"
+        f"{turn.question}: {_whole(turn.message)}"
         for turn in workspace.assistant.turns
         if turn.state is TurnState.FAILED and turn.message is not None
     ]
     if not saved:
         problems.append("The picture could not be written.")
     return problems
+
+
+def _whole(message: Message) -> str:
+    """A message with its details, which a terminal cannot fold away."""
+    return f"{message.sentence}\n{message.details}".rstrip()
