@@ -38,7 +38,7 @@ from med2e3.resources import resources_root
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.
-SWITCH_INTERVAL = 0.001
+SWITCH_INTERVAL = 0.0005
 
 #: What Qt's own log says that helps nobody: platforms without a window manager cannot do this.
 QT_NOISE = ("propagateSizeHints",)
@@ -98,9 +98,10 @@ class Application:
         assistant.model_changed.connect(self._model_changed)
 
     def _model_changed(self) -> None:
-        # By now torch and transformers are imported: half a million objects that never go away.
-        if self.workspace.assistant.model_state is ModelState.READY:
-            self.garbage.freeze()
+        state = self.workspace.assistant.model_state
+        if state is ModelState.READY:
+            self.garbage.freeze()  # torch and transformers: half a million objects that stay
+        self.garbage.pause(paused=state is ModelState.LOADING)
 
     async def close(self) -> bool:
         """Stop the answer and all work; whether every thread has ended."""

@@ -26,9 +26,14 @@ class Garbage:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._rounds = 0
+        self._paused = False
         self._was_enabled = gc.isenabled()
         gc.disable()
         self._next = loop.call_later(EVERY_SECONDS, self._look)
+
+    def pause(self, *, paused: bool) -> None:
+        """While hundreds of modules are imported, everything is young and nothing is garbage."""
+        self._paused = paused
 
     def freeze(self) -> None:
         """What exists now, such as imported modules, is not looked at again."""
@@ -41,7 +46,7 @@ class Garbage:
             gc.enable()
 
     def _look(self) -> None:
-        if gc.get_count()[0] >= WORTH_IT:
+        if gc.get_count()[0] >= WORTH_IT and not self._paused:
             self._rounds += 1
             full, middle = self._rounds % FULL_EVERY == 0, self._rounds % MIDDLE_EVERY == 0
             gc.collect(2 if full else 1 if middle else 0)

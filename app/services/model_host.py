@@ -20,7 +20,6 @@ from med2e3.volume import Volume
 
 if TYPE_CHECKING:
     from med2e3.engine import Answer, Model, ModelInfo, Session
-
     from med2e3.preprocessing import ModelInput
 
 #: Sessions kept of the volume on the screen: as the model was given it last, and once in another

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from med2e3.engine import ModelInfo
 
+#: The order of the buttons, by label; others follow in the model's own order.
+ORDER = ("Draft report", "Plane", "Phase", "Organ", "Abnormality", "Location")
+
 #: The label of the question whose answer goes into the report.
 REPORT_LABEL = "Draft report"
 
@@ -23,5 +26,8 @@ class ReadyQuestion:
 
 def ready_questions(model: ModelInfo | None) -> tuple[ReadyQuestion, ...]:
     """The questions that a model brings; none while no model is loaded."""
-    known = model.questions if model is not None else ()
+    known = sorted(
+        model.questions if model is not None else (),
+        key=lambda q: ORDER.index(q.label) if q.label in ORDER else len(ORDER),
+    )
     return tuple(ReadyQuestion(q.label, q.text, q.label == REPORT_LABEL) for q in known)

@@ -33,6 +33,7 @@ from app.views.icons import dress
 from app.views.report_tab import ReportTab
 from app.views.saving import Saver
 from app.views.scores_tab import ScoresTab
+from app.views.theme import mark
 from med2e3.geometry import Plane
 
 #: Buttons of ready questions side by side.
@@ -143,9 +144,7 @@ class ModelHeader(QWidget):
         notice, kind = _notice(self._assistant)
         self.notice.setText(notice)
         self.banner.setVisible(bool(notice))
-        self.banner.setProperty("bar", kind)
-        self.banner.style().unpolish(self.banner)
-        self.banner.style().polish(self.banner)
+        mark(self.banner, "bar", kind)
 
 
 def _facts(assistant: Assistant) -> str:
@@ -191,8 +190,9 @@ class AskBox(QWidget):
         self.line.setToolTip(tip("ask"))
         self.line.setClearButtonEnabled(True)
         self.line.returnPressed.connect(self.ask_typed)
-        self.button = QPushButton("Ask")
-        self.button.setProperty("primary", True)
+        self._stops = False
+        self.button = QPushButton()
+        self._show_button()
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.button.clicked.connect(self._pressed)
         given = QHBoxLayout()
@@ -221,13 +221,17 @@ class AskBox(QWidget):
         for button in self.ready:
             button.setEnabled(can_ask)
         self.line.setEnabled(self._assistant.model_state is ModelState.READY)
-        self.button.setText("Stop" if running else "Ask")
-        dress(self.button, *(("stop", "text") if running else ("ask", "on_accent")))
-        self.button.setProperty("primary", not running)
         self.button.setEnabled(running or can_ask)
-        self.button.setToolTip(tip("stop") if running else "Ask (Return)")
-        self.button.style().unpolish(self.button)
-        self.button.style().polish(self.button)
+        if running != self._stops:
+            self._stops = running
+            self._show_button()
+
+    def _show_button(self) -> None:
+        stops = self._stops
+        self.button.setText("Stop" if stops else "Ask")
+        dress(self.button, *(("stop", "text") if stops else ("ask", "on_accent")))
+        self.button.setToolTip(tip("stop") if stops else "Ask (Return)")
+        mark(self.button, "primary", not stops)
 
     def ask_typed(self) -> None:
         """Ask what was typed; the text stays in the box until it can be asked."""

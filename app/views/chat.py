@@ -60,7 +60,8 @@ class Chat(QScrollArea):
         self._text_timer.timeout.connect(self._show_text)
         assistant.turn_changed.connect(self._turn_changed)
         assistant.text_changed.connect(self._text_changed)
-        assistant.chosen_changed.connect(self._refresh)
+        assistant.chosen_changed.connect(self._chosen_changed)
+        assistant.volume_entered.connect(lambda _: self._refresh())
 
     def _turns_changed(self) -> None:
         for turn in self._assistant.turns[len(self.cards) :]:
@@ -70,7 +71,10 @@ class Chat(QScrollArea):
             self._follow = True
         self._hint.setVisible(not self.cards)
         self._layout.setStretch(self._layout.count() - 1, 1 if self.cards else 0)
-        self._refresh()
+
+    def _chosen_changed(self) -> None:
+        for card in self.cards:
+            card.show_chosen()
 
     def _turn_changed(self, turn: Turn) -> None:
         for card in self.cards:

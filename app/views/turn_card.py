@@ -23,6 +23,7 @@ from app.viewmodels.assistant import Assistant
 from app.viewmodels.strip import BandCell, strip_of
 from app.views.icons import dress
 from app.views.score_bars import ScoreBars
+from app.views.theme import mark
 
 #: Why an answer ended, in words; an answer that came to its own end needs none.
 REASONS = {"length": "cut off at the longest length", "cancelled": "stopped"}
@@ -66,14 +67,15 @@ class TurnCard(QFrame):
         self.show_text()
         self.bars.show_strip(strip_of(turn) if turn.scores is not None else None)
         failed = turn.state is TurnState.FAILED
-        self.status.setProperty("error", failed)
-        self.status.setProperty("dim", not failed)
+        mark(self.status, "error", failed)
+        mark(self.status, "dim", not failed)
         self.status.setText(status_of(turn))
         self.copy.setVisible(bool(turn.text) and not turn.running)
-        self.setProperty("chosen", turn is self._assistant.shown)
-        for widget in (self, self.status):
-            widget.style().unpolish(widget)
-            widget.style().polish(widget)
+        self.show_chosen()
+
+    def show_chosen(self) -> None:
+        """Stand out while this answer's scores are the ones shown."""
+        mark(self, "chosen", self.turn is self._assistant.shown)
 
     def show_text(self) -> None:
         """Take over the text alone, as it streams."""
