@@ -38,7 +38,7 @@ from med2e3.resources import resources_root
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0001
 
 #: What Qt's own log says that helps nobody: platforms without a window manager cannot do this.
 QT_NOISE = ("propagateSizeHints",)
