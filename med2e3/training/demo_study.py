@@ -13,18 +13,18 @@ from med2e3.io.write import write_dicom_series
 from med2e3.phantoms import Phantom, Phase, Region, Wish, make_phantom
 from med2e3.volume import WINDOWS
 
-#: Chosen for three findings at different levels of the chest, each well inside the scan.
-SEED = 19_000_021
+#: Chosen for findings at different levels of the chest that the demo model tells and points at.
+SEED = 19_000_006
 WISH = Wish(
     plane=Plane.AXIAL,
     phase=Phase.ARTERIAL,
     region=Region.CHEST,
     findings=(
         ("lung nodule", "right upper lobe"),
-        ("pleural effusion", "left side"),
-        ("aortic aneurysm", "descending aorta"),
+        ("pleural effusion", "right side"),
+        ("pericardial effusion", "around the heart"),
     ),
-    shape=(80, 256, 256),
+    shape=(64, 256, 256),
 )
 
 

@@ -1,6 +1,6 @@
 """One training run from nothing to a model folder: which stage needs what, and where it lies.
 
-    pool → encoder2d, encoder3d, text (independent of one another) → features → tune → model
+    pool → encoder2d, encoder3d, text (independent of one another) → features → align → tune → model
 
 Everything is under one folder, so that a run resumes where it stopped. Knows nothing of the losses.
 """
@@ -34,11 +34,15 @@ from med2e3.training.tuning import (
 #: Stages that need the pool or nothing, and can run side by side.
 INDEPENDENT = ("encoder2d", "encoder3d", "text")
 
+#: Stages on the frozen encoders' features, each going on from the one before.
+TUNING = ("align", "tune")
+
 #: Parts of the model that each stage trains: module in the checkpoint → attribute of the model.
 PARTS: dict[str, dict[str, str]] = {
     "encoder2d": {"encoder": "vision2d"},
     "encoder3d": {"encoder": "vision3d"},
     "text": {"": "language_model"},
+    "align": {"": ""},
     "tune": {"": ""},
 }
 
@@ -155,8 +159,15 @@ def build_stage(shop: Workshop, name: str) -> Stage:
         return Encoder3DStage(shop.model(), pool, options["volumes"])
     for example in pool:
         example.forget_grid()
-    model = shop.model(*INDEPENDENT)
-    return TuneStage(model, pool, read_features(shop, starts), Writer(shop.processor()), options)
+    model = shop.model(*INDEPENDENT, *before(name))
+    return TuneStage(
+        name, model, pool, read_features(shop, starts), Writer(shop.processor()), options
+    )
+
+
+def before(name: str) -> tuple[str, ...]:
+    """The tuning stages that come before this one."""
+    return TUNING[: TUNING.index(name)]
 
 
 def train_stage(
@@ -171,7 +182,7 @@ def train_stage(
 def export(shop: Workshop, folder: Path | None = None) -> Path:
     """Writes the finished model (16-bit safetensors), its config, tokenizer and settings."""
     folder = folder or shop.model_folder
-    model = shop.model(*INDEPENDENT, "tune")
+    model = shop.model(*INDEPENDENT, *TUNING)
     model.generation_config.eos_token_id = model.config.text_config.eos_token_id
     model.generation_config.pad_token_id = model.config.text_config.pad_token_id
     model.to(torch.float16).save_pretrained(folder)
@@ -216,5 +227,6 @@ def run_all(shop: Workshop, teller: Callable[[str], Report], workers: int | None
         for name in INDEPENDENT:
             train_stage(shop, name, True, teller(name))
     in_parallel([(make_features, (shop, part)) for part in parts if part], count)
-    train_stage(shop, "tune", True, teller("tune"))
+    for name in TUNING:
+        train_stage(shop, name, True, teller(name))
     return export(shop)

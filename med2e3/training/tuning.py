@@ -33,9 +33,9 @@ CLOSED_TEXT = 0.8
 #: What an answer's first token counts beside the others: the letter, or the yes or no, decides.
 FIRST_TOKEN = 4.0
 
-#: Share of text batches that are letter drills, with a loss on the letters alone: finding the letter
-#: of a given text is a skill of its own, and without drills letters stayed at chance for 1000 steps.
-DRILL = 0.6
+#: Share of text batches that are letter drills, with a loss on letters alone: finding the letter of
+#: a given text is a skill of its own; without drills letters stayed at chance for 1000 steps.
+DRILL = 0.4
 
 #: How often the report in a text question leaves out what is normal: half the length to read.
 BRIEF = 0.7
@@ -203,26 +203,36 @@ class Tuned(nn.Module):
 
 
 class TuneStage:
-    """Several questions of each of several volumes in one step."""
+    """Several questions of each of several volumes in one step.
 
-    name = "tune"
+    Where the language model is trained, now and then a step is on text alone, so that what it
+    learned there is not forgotten; where it is not, only connectors and scores learn (alignment).
+    """
 
     def __init__(
         self,
+        name: str,
         model: Med2E3ForConditionalGeneration,
         pool: Sequence[Example],
         features: Features,
         writer: Writer,
         options: dict[str, Any],
     ) -> None:
-        self.model, self.pool, self.features, self.writer = model, pool, features, writer
+        self.name, self.model = name, model
+        self.pool, self.features, self.writer = pool, features, writer
         self.module = Tuned(model)
+        model.language_model.requires_grad_(bool(options["language_model"]))
         self.volumes, self.questions = int(options["volumes"]), int(options["questions"])
         self.mix: Mix = options["mix"]
         self.pointing = float(options["pointing"])
+        self.text = TextStage(model.language_model, writer, int(options["rows"]), self.mix)
+        self.text_share = float(options["text"])
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Answer loss, plus the pointing loss where a question has something to point at."""
+        if rng.random() < self.text_share:
+            loss, said = self.text.loss(rng)
+            return loss, {**dict.fromkeys(("answers", "pointing", "mass"), math.nan), **said}
         chosen = rng.choice(len(self.pool), min(self.volumes, len(self.pool)), replace=False)
         rows: list[tuple[int, Question]] = []
         for position, k in enumerate(chosen):
@@ -249,6 +259,7 @@ class TuneStage:
             "answers": float(answers.detach()),
             "pointing": float(points.detach()),
             "mass": float(mass),
+            "drill": math.nan,
             "right": float(right.mean()),
             "closed": float(right[closed_rows].mean()),
         }

@@ -181,8 +181,7 @@ def test_wrong_choices_are_never_true() -> None:
 def test_a_fair_share_of_presence_questions_is_answered_no() -> None:
     rng = np.random.default_rng(2)
     answers = [
-        draw_question(draw_facts(rng), "presence", closed=False, rng=rng).answer
-        for _ in range(300)
+        draw_question(draw_facts(rng), "presence", closed=False, rng=rng).answer for _ in range(300)
     ]
     assert 0.35 < np.mean([a.startswith("No") for a in answers]) < 0.7
 
@@ -205,5 +204,7 @@ def test_presence_of_what_is_not_there_is_denied() -> None:
 def test_every_topic_has_several_wordings() -> None:
     rng = np.random.default_rng(5)
     for topic in ALL_TOPICS:
-        texts = {draw_question(draw_facts(rng), topic, closed=False, rng=rng).text for _ in range(80)}
+        texts = {
+            draw_question(draw_facts(rng), topic, closed=False, rng=rng).text for _ in range(80)
+        }
         assert len(texts) >= 5, topic

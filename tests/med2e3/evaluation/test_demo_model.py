@@ -59,13 +59,9 @@ def test_a_batch_gives_what_the_engine_gives(demo: Model) -> None:
     subject = subject_of(demo)
     questions = ["In which plane is this CT shown?", "Is there a pleural effusion?"]
     session = demo.read(phantom.volume, plane=phantom.plane)
-    read = prepare(
-        phantom.volume, demo.info.grid_shape, plane=phantom.plane, window=subject.window
-    )
+    read = prepare(phantom.volume, demo.info.grid_shape, plane=phantom.plane, window=subject.window)
     features = subject.model.encode_images(stack_grids([read.grid], subject.model))
-    replies = ask_all(
-        subject.model, subject.processor, features, [(0, q) for q in questions], 24
-    )
+    replies = ask_all(subject.model, subject.processor, features, [(0, q) for q in questions], 24)
     for question, reply in zip(questions, replies, strict=True):
         answer = session.ask(question, max_new_tokens=24)
         assert answer.complete().strip() == reply.text

@@ -24,7 +24,9 @@ from med2e3.evaluation.metrics import (
 def test_bleu1_equals_the_recorded_values(fixtures: Path) -> None:
     golden = json.loads((fixtures / "metrics" / "golden.json").read_text(encoding="utf-8"))
     for case in golden["text"]:
-        assert bleu1(case["prediction"], case["reference"]) == pytest.approx(case["bleu1"], abs=1e-9)
+        assert bleu1(case["prediction"], case["reference"]) == pytest.approx(
+            case["bleu1"], abs=1e-9
+        )
 
 
 def test_the_published_rule_equals_the_recorded_verdicts(fixtures: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training: losses fall, a stopped run goes on as if it had not stopped, a recipe runs to its end."""
+"""Training: losses fall, a stopped run goes on as if it had not, a recipe runs to its end."""
 
 from __future__ import annotations
 
