@@ -1,0 +1,47 @@
+"""The benchmark measures what it says it measures; nothing here looks at wall-clock time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from med2e3.benchmark import measure, random_model, released_config
+
+
+@pytest.fixture(scope="module")
+def result(tiny_config: Callable[..., Any]) -> Any:
+    config = tiny_config(text_config={"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 0})
+    return measure(random_model(config), repeats=1)
+
+
+def test_every_figure_is_there_for_people_and_for_machines(result: Any) -> None:
+    facts = result.as_dict()
+    assert set(facts["ratios"]) == {
+        "recomputed_over_second_question",
+        "decode_share_of_memory_bandwidth",
+        "peak_memory_over_weights",
+    }
+    assert all(value > 0 for value in facts["ratios"].values())
+    for words in ("second question, to first token", "recomputed", "tokens per second"):
+        assert words in result.table()
+
+
+def test_operations_are_counted_for_every_part(result: Any) -> None:
+    gflop = {part.name: part.gflop for part in result.parts}
+    assert gflop["both encoders and connectors"] > gflop["3D encoder alone"] > 0
+    assert gflop["both encoders and connectors"] > gflop["2D encoder alone"] > 0
+    assert gflop["rest of the prompt"] > gflop["one more token"] > 0
+
+
+def test_recomputing_includes_reading_the_volume(result: Any) -> None:
+    assert result.recomputed_seconds > result.second_question_seconds
+
+
+def test_the_released_shape_has_the_published_sizes() -> None:
+    config = released_config()
+    assert config.grid_shape == (32, 256, 256)
+    assert (config.num_tokens3d, config.num_tokens2d) == (256, 256)
+    assert config.text_config.num_hidden_layers == 32
+    assert released_config(4).text_config.num_hidden_layers == 4
