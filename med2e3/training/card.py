@@ -37,7 +37,7 @@ phantoms (`med2e3.phantoms`), on two CPU cores without a GPU. {history}
 
 Stages: the encoders learn from the exact extents of findings; the language model learns on reports
 in words and on letter drills; then connectors, slice scores and language model learn together, with
-a pointing loss of 0.3 × −log of the score mass on the slices that hold what is asked.
+a pointing loss, {pointing} × −log of the score mass on the slices that hold what is asked.
 
 ## What was measured
 
@@ -74,6 +74,7 @@ def model_card(results: Results, recipe: Recipe, parameters: int, history: str, 
         recipe=recipe.name,
         phantoms=recipe.train_seeds[1] - recipe.train_seeds[0],
         history=history,
+        pointing=recipe.stages["tune"].options["pointing"],
         table=results.table(),
         weak=weak,
     )
