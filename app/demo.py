@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Bands printed for each answer: about what a reader goes and looks at.
 TOP_BANDS = 3
 
+#: Qt's "quality" of a PNG is how little it is compressed; nothing is lost either way.
+SMALLEST_PNG = 0
+
 
 async def run_demo(workspace: Workspace) -> list[Turn]:
     """Open the demo study and ask every ready question, one after another; the turns."""
@@ -57,7 +60,7 @@ async def take_screenshot(application: Application, options: argparse.Namespace)
     turns = await ask_ready(workspace, target or Target(workspace.demo_study))
     if turns:
         show_most_weighted(workspace, turns)
-    saved = window.grab().save(str(options.screenshot))
+    saved = window.grab().save(str(options.screenshot), "PNG", SMALLEST_PNG)
     for turn in turns:
         print(describe(turn))
     for problem in _problems(workspace, saved=saved, asked=bool(turns)):
