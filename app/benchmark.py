@@ -46,7 +46,7 @@ VIEW = (900, 800)
 #: The window of the alternative; which one does not matter for the time.
 NAIVE_WINDOW = Window(40, 400)
 
-#: What the issue asks of a machine with two cores.
+#: What is promised of a machine with two cores.
 TARGETS = {
     "first_image_s": 1.0,
     "slice_change_ms": 4.0,

@@ -137,7 +137,7 @@ class Geometry:
         """(4, 4) from LPS mm to index."""
         return np.linalg.inv(self.affine_lps).astype(np.float64, copy=False)
 
-    @property
+    @cached_property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between neighbouring voxel centres along slice, row and column axis."""
         lengths = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
@@ -188,23 +188,23 @@ class Geometry:
         )
         return best[0], best[1], best[2]
 
-    @property
+    @cached_property
     def plane(self) -> Plane:
         """The plane of the stored slices: the one whose normal the slice axis follows best."""
         return (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[self.patient_axes[0]]
 
-    @property
+    @cached_property
     def obliquity_degrees(self) -> float:
         """Largest angle between an array axis and the patient axis that it stands for."""
         cosines = [abs(self.directions[a, k]) for k, a in enumerate(self.patient_axes)]
         return math.degrees(math.acos(min(1.0, min(cosines))))
 
-    @property
+    @cached_property
     def is_oblique(self) -> bool:
         """Whether any axis is more than `OBLIQUE_DEGREES` off its patient axis."""
         return self.obliquity_degrees > OBLIQUE_DEGREES
 
-    @property
+    @cached_property
     def tilt_degrees(self) -> float:
         """Angle between the slice axis and the slice normal (gantry tilt); 0 if rectangular."""
         _, row, column = self.directions.T

@@ -35,7 +35,7 @@ class GreyMap:
         """(rows, columns) of values → (rows, columns) of pixels, contiguous."""
         if values.dtype == np.int16:
             bits = np.ascontiguousarray(values).view(np.uint16)
-            return np.asarray(self._of_int16[bits])
+            return np.take(self._of_int16, bits)
         return np.asarray(self._of_grey[self._greys(np.array(values, dtype=np.float32))])
 
     def _greys(self, scratch: NDArray[np.float32]) -> NDArray[np.uint8]:

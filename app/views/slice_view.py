@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QRegion,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -127,9 +128,13 @@ class SliceView(QWidget):
         if (self._grey.window, self._grey.inverted) != (window, inverted):
             self._grey = GreyMap(window, inverted=inverted)
         picture = as_picture(self._grey.pixels(state.pixels()))
+        place = QRectF(*viewport.image_rect())
+        inside = place.toRect().adjusted(1, 1, -1, -1)
+        painter.setClipRegion(QRegion(self.rect()).subtracted(QRegion(inside)))
         painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
+        painter.setClipping(False)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawImage(QRectF(*viewport.image_rect()), picture.image)
+        painter.drawImage(place, picture.image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._annotate(painter, state, viewport)
 
