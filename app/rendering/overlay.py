@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QRegion
 
 INK = QColor(236, 238, 240)
@@ -133,3 +133,17 @@ def draw_crosshair(painter: QPainter, size: QRectF, at: QPointF, colour: QColor)
     for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
         painter.setPen(QPen(ink, width))
         painter.drawLines(lines)
+
+
+def margins(outer: QRect, inner: QRect) -> list[QRect]:
+    """The part of `outer` that `inner` does not cover: above, below, left and right of it."""
+    seen = outer & inner
+    if seen.isEmpty():
+        return [outer]
+    parts = [
+        outer.adjusted(0, 0, 0, seen.top() - 1 - outer.bottom()),
+        outer.adjusted(0, seen.bottom() + 1 - outer.top(), 0, 0),
+        QRect(outer.left(), seen.top(), seen.left() - outer.left(), seen.height()),
+        QRect(seen.right() + 1, seen.top(), outer.right() - seen.right(), seen.height()),
+    ]
+    return [part for part in parts if not part.isEmpty()]

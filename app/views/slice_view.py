@@ -14,7 +14,6 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QRegion,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -129,10 +128,8 @@ class SliceView(QWidget):
             self._grey = GreyMap(window, inverted=inverted)
         picture = as_picture(self._grey.pixels(state.pixels()))
         place = QRectF(*viewport.image_rect())
-        inside = place.toRect().adjusted(1, 1, -1, -1)
-        painter.setClipRegion(QRegion(self.rect()).subtracted(QRegion(inside)))
-        painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
-        painter.setClipping(False)
+        for margin in overlay.margins(self.rect(), place.toRect().adjusted(1, 1, -1, -1)):
+            painter.fillRect(margin, theme.IMAGE_BACKGROUND)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawImage(place, picture.image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
