@@ -74,7 +74,7 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         tokens_per_second_first=statistics.median(a.per_second for a in firsts),
         tokens_per_second_second=statistics.median(a.per_second for a in seconds),
         weights_bytes=sum(p.nbytes for p in network.parameters()),
-        language_model_bytes=sum(p.nbytes for p in network.language_model.parameters()),
+        decode_bytes=decode_bytes(network),
         cache_bytes=model.kept(session).nbytes,
         peak_bytes=peak_memory(device_of(network)),
         read_bytes_per_second=read_bandwidth(device_of(network)),
@@ -142,6 +142,17 @@ def _part(name: str, work: Callable[[], Any]) -> Part:
     with counter:
         _, took = timed(work)
     return Part(name, took, counter.get_total_flops() / 1e9)
+
+
+def decode_bytes(network: Any) -> int:
+    """Bytes of weights that one more token reads: all of the language model's but the table of
+    input embeddings, of which it reads one row (unless the output layer shares the table).
+    """
+    model = network.language_model
+    whole = sum(int(p.nbytes) for p in model.parameters())
+    table = model.get_input_embeddings().weight
+    shared = model.get_output_embeddings().weight is table
+    return whole if shared else whole - int(table.nbytes)
 
 
 def read_bandwidth(device: torch.device) -> float:

@@ -41,7 +41,7 @@ class Result:
     tokens_per_second_first: float
     tokens_per_second_second: float
     weights_bytes: int
-    language_model_bytes: int
+    decode_bytes: int
     cache_bytes: int
     peak_bytes: int
     read_bytes_per_second: float
@@ -54,8 +54,8 @@ class Result:
 
     @property
     def bandwidth_share(self) -> float:
-        """Decoding speed against reading every weight of the language model once a token."""
-        bound = self.read_bytes_per_second / self.language_model_bytes
+        """Decoding speed against reading once a token what it needs of the language model."""
+        bound = self.read_bytes_per_second / self.decode_bytes
         return self.tokens_per_second_second / bound
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Result:
             ("tokens per second, second question", f"{self.tokens_per_second_second:9.1f}"),
             ("  share of the memory-bandwidth bound", f"{self.bandwidth_share:9.0%}"),
             ("weights", f"{self.weights_bytes / gb:9.3f} GB"),
-            ("  of the language model", f"{self.language_model_bytes / gb:9.3f} GB"),
+            ("  read for one more token", f"{self.decode_bytes / gb:9.3f} GB"),
             ("kept of the volume", f"{self.cache_bytes / gb:9.3f} GB"),
             ("peak memory of the process", f"{self.peak_bytes / gb:9.3f} GB"),
         ]
