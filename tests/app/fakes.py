@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from med2e3.engine import ModelInfo, Scores
+from med2e3.engine import ModelInfo, Scores, check_question
 from med2e3.preprocessing import ModelInput, prepare, resolve_window
 from med2e3.volume import WINDOWS, Volume
 
@@ -84,6 +84,7 @@ class FakeSession:
     input: ModelInput
 
     def ask(self, question: str) -> FakeAnswer:
+        check_question(question)
         engine = self.model.engine
         if engine.failure is not None:
             raise engine.failure
