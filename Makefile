@@ -46,7 +46,7 @@ wheel: $(STAMP)
 	$(BIN)/python -m build --wheel
 
 bundle: $(STAMP)
-	$(BIN)/python -m pip install --quiet '.[bundle]'
+	$(BIN)/python -m pip install --quiet --editable '.[bundle]'
 	$(BIN)/pyinstaller --noconfirm --clean build.spec
 
 benchmark: $(STAMP)
