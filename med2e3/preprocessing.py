@@ -97,7 +97,7 @@ def published(
         values = values.sub_(values.min())
         values = values.div_(values.max().clamp_min(SMALLEST_MAXIMUM))
     numbers = values.numpy()
-    start, shape = _foreground(numbers, 0.0, "No voxel is above 0 after min-max scaling")
+    start, shape = foreground(numbers, 0.0, "No voxel is above 0 after min-max scaling")
     box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
     return _resize(torch.from_numpy(numbers[box]), _grid_shape(grid_shape))
 
@@ -205,7 +205,7 @@ def _range(volume: Volume, window: Window | None) -> tuple[float, float]:
     return low, high - low
 
 
-def _foreground(values: NDArray[np.generic], low: float, complaint: str) -> tuple[Shape, Shape]:
+def foreground(values: NDArray[np.generic], low: float, complaint: str) -> tuple[Shape, Shape]:
     """First index and size of the box of all voxels above `low`, one slice in memory at a time."""
     rows = np.zeros(values.shape[1], dtype=bool)
     columns = np.zeros(values.shape[2], dtype=bool)
@@ -230,7 +230,7 @@ def _turned_box(
     """The foreground box in the index space of the volume turned into `plane`."""
     way_out = "Choose a window that shows the body" if window else "All voxels are equal"
     complaint = f"No voxel is above {low:g}, which becomes black. {way_out}"
-    start, shape = _foreground(volume.voxels, low, complaint)
+    start, shape = foreground(volume.voxels, low, complaint)
     turn = volume.geometry.orientation(plane)
     first, size = [0, 0, 0], [0, 0, 0]
     for k, (axis, flip) in enumerate(zip(turn.axes, turn.flips, strict=True)):

@@ -85,20 +85,20 @@ def load(
     digest = weights_hash(
         checkpoint.files, checkpoint.folder, lambda f, what: report(0.5 + f / 2, what)
     )
-    info = describe(str(name_or_path), checkpoint, network, digest, quantize or "")
+    backend = BACKENDS[checkpoint.kind](network, checkpoint.processor)
+    info = describe(str(name_or_path), checkpoint, backend, digest, quantize or "")
     report(1.0, "Loaded")
-    return Model(info, BACKENDS[checkpoint.kind](network, checkpoint.processor))
+    return Model(info, backend)
 
 
 def describe(
-    name: str, checkpoint: Checkpoint, network: Any, digest: str, quantize: str = ""
+    name: str, checkpoint: Checkpoint, backend: Any, digest: str, quantize: str = ""
 ) -> ModelInfo:
     """The facts about a model that was just built."""
-    config = checkpoint.config
+    config, network = checkpoint.config, backend.model
     is_demo = bool(getattr(config, "demo", False)) or name == DEMO_NAME
     window = getattr(config, "default_window", None)
     plane = getattr(config, "default_plane", "")
-    backend = BACKENDS[checkpoint.kind](network, checkpoint.processor)
     return ModelInfo(
         name=name if name == DEMO_NAME else checkpoint.folder.name,
         kind=checkpoint.kind,

@@ -15,12 +15,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from med2e3.errors import PreprocessingError
+from med2e3.preprocessing import SMALLEST_MAXIMUM, foreground
 
 Numbers = NDArray[Any]
 Arrays = tuple[NDArray[np.float32], NDArray[np.bool_]]
-
-#: Keeps the division by the largest value finite for an empty image.
-SMALLEST_MAXIMUM = 1e-8
 
 #: M3D-RefSeg's intensities run from this to that percentile of the volume.
 REFSEG_PERCENTILES = (0.5, 99.5)
@@ -80,14 +78,9 @@ def _check(image: Numbers, label: Numbers, axes: int) -> None:
 
 def _onto_grid(image: torch.Tensor, label: Numbers, grid_shape: Sequence[int]) -> Arrays:
     """Crop both (1, D, H, W) to where the image is above 0; resize trilinearly and by nearest."""
-    inside = torch.nonzero(image[0] > 0)
-    if not len(inside):
-        raise PreprocessingError(
-            "No voxel of the image is above its minimum: it is constant. "
-            "Check that the right file was read."
-        )
-    first, last = inside.amin(dim=0).tolist(), inside.amax(dim=0).tolist()
-    box = (slice(None), *(slice(a, b + 1) for a, b in zip(first, last, strict=True)))
+    numbers = image[0].numpy()
+    start, shape = foreground(numbers, 0.0, "No voxel is above the minimum: the image is constant")
+    box = (slice(None), *(slice(a, a + n) for a, n in zip(start, shape, strict=True)))
     size = [int(n) for n in grid_shape]
     pixels = F.interpolate(image[box][None], size, mode="trilinear", align_corners=False)[0]
     marks = torch.tensor(np.ascontiguousarray(label[box]) != 0, dtype=torch.float32)
