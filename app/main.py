@@ -25,6 +25,7 @@ from app.services.model_host import LoadModel, ModelHost
 from app.services.studies import Studies
 from app.settings import Settings
 from app.viewmodels.assistant import Assistant, ModelState
+from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
 from app.viewmodels.study import Study, Target
@@ -93,6 +94,7 @@ class Application:
             tasks,
             Exporter(TextFiles(self.jobs), tasks, notices),
             resources_root() / "demo-study",
+            Layouts(settings),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)

@@ -32,6 +32,9 @@ class Preferences:
     crosshair: bool = True
     #: Slice, position and window in the corners of each view.
     corner_text: bool = True
+    #: How the centre is divided (`app.viewmodels.layouts.Kind`), and the user's own division.
+    layout: str = "grid"
+    custom_layout: str = ""
     #: Size and place of the window and of its panels, as Qt wrote them (base 64).
     window_geometry: str = ""
     splitters: str = ""

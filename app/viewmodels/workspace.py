@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.settings import Settings
 from app.viewmodels.assistant import Assistant
+from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
 from app.viewmodels.study import Study
@@ -36,3 +37,4 @@ class Workspace:
     tasks: Tasks
     exporter: Exporter
     demo_study: Path
+    layouts: Layouts

@@ -1,47 +1,78 @@
-"""The images: three linked planes and what the model saw, or the invitation to open a study."""
+"""The images: cells in the layout that was chosen, or the invitation to open a study.
+
+`CELLS` is the table of everything that can stand in a cell. To add one, write its factory here and
+its title in `app.viewmodels.layouts.TITLES`; it is made when a layout first shows it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
-from app.viewmodels.assistant import Assistant
-from app.viewmodels.viewer import Viewer
+from app.viewmodels.layouts import Place
+from app.viewmodels.workspace import Workspace
 from app.views.empty_state import EmptyState
 from app.views.model_sheet import ModelSheet
 from app.views.plane_cell import PlaneCell
 from med2e3.geometry import Plane
 
-#: Row and column of each plane; the contact sheet takes the fourth cell.
-PLACES = {Plane.AXIAL: (0, 0), Plane.SAGITTAL: (0, 1), Plane.CORONAL: (1, 0)}
-SHEET_PLACE = (1, 1)
+
+def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
+    return lambda workspace: PlaneCell(workspace.viewer, workspace.assistant, plane)
+
+
+#: Every cell by its name: what makes its widget from the workspace.
+CELLS: dict[str, Callable[[Workspace], QWidget]] = {
+    Plane.AXIAL.value: _plane(Plane.AXIAL),
+    Plane.SAGITTAL.value: _plane(Plane.SAGITTAL),
+    Plane.CORONAL.value: _plane(Plane.CORONAL),
+    "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
+}
 
 
 class Centre(QWidget):
-    """Two by two, or one plane alone."""
+    """The cells of the layout, or one plane alone."""
 
-    def __init__(self, viewer: Viewer, assistant: Assistant, empty: EmptyState) -> None:
+    def __init__(self, workspace: Workspace, empty: EmptyState) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._workspace = workspace
+        self._viewer = workspace.viewer
         self.empty = empty
-        self.sheet = ModelSheet(assistant, viewer)
-        self.cells = {plane: PlaneCell(viewer, assistant, plane) for plane in PLACES}
         self.grid = QWidget()
-        layout = QGridLayout(self.grid)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        for plane, (row, column) in PLACES.items():
-            layout.addWidget(self.cells[plane], row, column)
-        layout.addWidget(self.sheet, *SHEET_PLACE)
-        for k in range(2):
-            layout.setRowStretch(k, 1)
-            layout.setColumnStretch(k, 1)
-        self._layout = layout
+        self._layout = QGridLayout(self.grid)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
-        viewer.volume_changed.connect(self.refresh)
-        viewer.look_changed.connect(self._arrange)
+        self._made: dict[str, QWidget] = {}
+        self._placed: dict[str, Place] = {}
+        self._viewer.volume_changed.connect(self.refresh)
+        self._viewer.look_changed.connect(self._arrange)
+        workspace.layouts.changed.connect(self._arrange)
         self.refresh()
+
+    @property
+    def cells(self) -> dict[Plane, PlaneCell]:
+        """The cells of the three planes, shown or not."""
+        cells = {plane: self.cell(plane.value) for plane in Plane}
+        return {plane: cell for plane, cell in cells.items() if isinstance(cell, PlaneCell)}
+
+    @property
+    def sheet(self) -> ModelSheet:
+        """What the model saw, shown or not."""
+        sheet = self.cell("sheet")
+        assert isinstance(sheet, ModelSheet)
+        return sheet
+
+    def cell(self, name: str) -> QWidget:
+        """The widget of a cell of `CELLS`, made at the first call."""
+        if name not in self._made:
+            made = self._made[name] = CELLS[name](self._workspace)
+            made.setParent(self.grid)
+            made.hide()
+        return self._made[name]
 
     def refresh(self) -> None:
         """Images where a volume is open, the invitation where none is."""
@@ -53,10 +84,22 @@ class Centre(QWidget):
 
     def _arrange(self) -> None:
         alone = self._viewer.maximised
-        for plane, cell in self.cells.items():
-            cell.setVisible(alone in (None, plane))
-        self.sheet.setVisible(alone is None)
-        row, column = PLACES[alone] if alone is not None else (-1, -1)
-        for k in range(2):
-            self._layout.setRowStretch(k, 1 if alone is None or k == row else 0)
-            self._layout.setColumnStretch(k, 1 if alone is None or k == column else 0)
+        places = {alone.value: Place(0, 0)} if alone else self._workspace.layouts.places()
+        if places == self._placed:
+            return
+        self._placed = places
+        for widget in self._made.values():
+            self._layout.removeWidget(widget)
+        for name, at in places.items():
+            self._layout.addWidget(self.cell(name), at.row, at.column, at.rows, at.columns)
+        for name, widget in self._made.items():
+            widget.setVisible(name in places)
+        self._stretch(places)
+
+    def _stretch(self, places: dict[str, Place]) -> None:
+        rows = max(at.row + at.rows for at in places.values())
+        columns = max(at.column + at.columns for at in places.values())
+        for k in range(max(self._layout.rowCount(), rows)):
+            self._layout.setRowStretch(k, int(k < rows))
+        for k in range(max(self._layout.columnCount(), columns)):
+            self._layout.setColumnStretch(k, int(k < columns))

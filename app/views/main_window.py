@@ -61,7 +61,7 @@ class MainWindow(QMainWindow):
         saver = Saver(self, workspace.exporter.start)
         self.series = SeriesPanel(workspace.study, workspace.viewer)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
-        self.centre = Centre(workspace.viewer, workspace.assistant, empty)
+        self.centre = Centre(workspace, empty)
         self.assistant = AssistantPanel(
             workspace.assistant, workspace.viewer, workspace.report, saver, self._model_actions()
         )

@@ -1,0 +1,154 @@
+"""Which cells stand where in the centre: one view, two by two, one large, or the user's own.
+
+A cell is named once (a plane, or a key of `TITLES`) and shown at most once. Knows no widgets: the
+table of what makes each cell is `app.views.centre.CELLS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.settings import Settings
+from app.viewmodels.signal import Signal
+from med2e3.geometry import Plane
+
+#: Every cell with its title. A new kind of cell adds a line here and its factory in
+#: `app.views.centre.CELLS`; a test holds the two tables together.
+TITLES: dict[str, str] = {
+    Plane.AXIAL.value: "Axial",
+    Plane.SAGITTAL.value: "Sagittal",
+    Plane.CORONAL.value: "Coronal",
+    "sheet": "What the model saw",
+}
+
+#: A place of a custom layout that shows nothing.
+NOTHING = ""
+
+#: Largest custom layout: more cells than there are kinds would only stand empty.
+LARGEST = (3, 3)
+
+
+class Kind(StrEnum):
+    """How the centre is divided; the values are kept in the preferences."""
+
+    SINGLE = "single"
+    GRID = "grid"
+    SIDE = "side"
+    CUSTOM = "custom"
+
+
+KIND_TITLES: dict[Kind, str] = {
+    Kind.SINGLE: "One view",
+    Kind.GRID: "Two by two",
+    Kind.SIDE: "One large, three small",
+    Kind.CUSTOM: "Custom",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Rows and columns of a grid that a cell takes; the first ones and how many."""
+
+    row: int
+    column: int
+    rows: int = 1
+    columns: int = 1
+
+
+@dataclass(frozen=True)
+class Custom:
+    """The user's own layout: `cells` row by row, `NOTHING` where a place stays empty."""
+
+    rows: int
+    columns: int
+    cells: tuple[str, ...]
+
+    def with_size(self, rows: int, columns: int) -> Custom:
+        """The same cells in another grid; new places take the cells that are not shown yet."""
+        rows, columns = min(max(rows, 1), LARGEST[0]), min(max(columns, 1), LARGEST[1])
+        kept = [cell for cell in self.cells if cell][: rows * columns]
+        spare = [name for name in TITLES if name not in kept]
+        cells = (*kept, *spare, *[NOTHING] * (rows * columns))
+        return Custom(rows, columns, cells[: rows * columns])
+
+    def with_cell(self, at: int, name: str) -> Custom:
+        """Another cell at a place; where it stood before, the replaced one stands now."""
+        cells = list(self.cells)
+        if name in cells and name != NOTHING:
+            cells[cells.index(name)] = cells[at]
+        cells[at] = name
+        return Custom(self.rows, self.columns, tuple(cells))
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}:{','.join(self.cells)}"
+
+
+STANDARD_CUSTOM = Custom(1, 3, (Plane.AXIAL.value, Plane.CORONAL.value, Plane.SAGITTAL.value))
+
+
+def custom_from(text: str) -> Custom:
+    """The layout that `str(Custom)` wrote; the standard one if it cannot be one."""
+    size, _, names = text.partition(":")
+    rows, _, columns = size.partition("x")
+    cells = tuple(names.split(","))
+    if not (rows.isdecimal() and columns.isdecimal()):
+        return STANDARD_CUSTOM
+    inside = 1 <= int(rows) <= LARGEST[0] and 1 <= int(columns) <= LARGEST[1]
+    shown = [cell for cell in cells if cell]
+    known = len(set(shown)) == len(shown) and set(shown) <= set(TITLES) and bool(shown)
+    if not (inside and known and len(cells) == int(rows) * int(columns)):
+        return STANDARD_CUSTOM
+    return Custom(int(rows), int(columns), cells)
+
+
+class Layouts:
+    """The layout in use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        stored = settings.values.layout
+        self.kind = Kind(stored) if stored in list(Kind) else Kind.GRID
+        self.custom = custom_from(settings.values.custom_layout)
+        self.main: str = Plane.AXIAL.value
+        self.changed: Signal[[]] = Signal()
+
+    def choose(self, kind: Kind) -> None:
+        """Divide the centre in another way, and remember it."""
+        self.kind = kind
+        self._remember()
+
+    def choose_main(self, name: str) -> None:
+        """The cell that is large, or alone."""
+        self.main = name
+        self.changed.emit()
+
+    def use_custom(self, custom: Custom) -> None:
+        """Use a layout of the user's own, and remember it."""
+        self.custom = custom
+        self.choose(Kind.CUSTOM)
+
+    def places(self) -> dict[str, Place]:
+        """Where each cell stands; cells that are not named are not shown."""
+        if self.kind is Kind.SINGLE:
+            return {self.main: Place(0, 0)}
+        if self.kind is Kind.SIDE:
+            small = self._others()[:3]
+            return {self.main: Place(0, 0, 3, 2)} | {n: Place(k, 2) for k, n in enumerate(small)}
+        if self.kind is Kind.CUSTOM:
+            return _in_rows(self.custom.cells, self.custom.columns)
+        return _in_rows(tuple(TITLES)[:4], 2)
+
+    def _others(self) -> list[str]:
+        return [name for name in TITLES if name != self.main]
+
+    def _remember(self) -> None:
+        self._settings.values.layout = self.kind.value
+        self._settings.values.custom_layout = str(self.custom)
+        self._settings.save()
+        self.changed.emit()
+
+
+def _in_rows(cells: Sequence[str], columns: int) -> dict[str, Place]:
+    return {name: Place(*divmod(k, columns)) for k, name in enumerate(cells) if name != NOTHING}
