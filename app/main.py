@@ -28,6 +28,7 @@ from app.viewmodels.assistant import Assistant, ModelState
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
+from app.viewmodels.shortcuts import Shortcuts
 from app.viewmodels.study import Study, Target
 from app.viewmodels.tasks import Tasks
 from app.viewmodels.viewer import Viewer
@@ -95,6 +96,7 @@ class Application:
             Exporter(TextFiles(self.jobs), tasks, notices),
             resources_root() / "demo-study",
             Layouts(settings),
+            Shortcuts(settings),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)

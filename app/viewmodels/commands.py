@@ -1,20 +1,34 @@
-"""Every command with its keys, in one table: menus, tooltips and the help overlay read it."""
+"""Every command with its first keys, in one table: menus, palette, tooltips and help read it.
+
+`app.viewmodels.shortcuts` knows the keys that the user has given a command instead, and
+`app.viewmodels.availability` whether a command can be run now.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from app.viewmodels.windows import PRESETS
 
 
+class Need(StrEnum):
+    """What must be there before a command can be run; `availability.WHY_NOT` says it in words."""
+
+    NOTHING = "nothing"
+    VOLUME = "volume"
+    QUESTION = "question"
+
+
 @dataclass(frozen=True)
 class Command:
-    """Something a key or button does; `keys` in Qt's portable spelling."""
+    """Something a key or button does; `keys` in Qt's portable spelling, the first one is shown."""
 
     name: str
     title: str
     keys: tuple[str, ...]
     group: str
+    needs: Need = Need.NOTHING
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -26,22 +40,24 @@ COMMANDS: tuple[Command, ...] = (
     Command("zoom_tool", "Zoom tool", ("Z",), "Tools"),
     Command("pan_tool", "Pan tool", ("H",), "Tools"),
     *(
-        Command(f"preset:{name}", f"Window: {name}", (str(k),), "Window/level")
+        Command(f"preset:{name}", f"Window: {name}", (str(k),), "Window/level", Need.VOLUME)
         for k, name in enumerate(PRESETS, start=1)
     ),
-    Command("invert", "Invert black and white", ("I",), "Window/level"),
-    Command("reset", "Reset zoom, pan and window", ("R",), "View"),
+    Command("invert", "Invert black and white", ("I",), "Window/level", Need.VOLUME),
+    Command("reset", "Reset zoom, pan and window", ("R",), "View", Need.VOLUME),
     Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
     Command("toggle_text", "Show or hide corner text", ("T",), "View"),
-    Command("maximise", "Fill the centre with this plane, or show all", ("F",), "View"),
-    Command("previous_slice", "Previous slice", ("Up", "Left"), "Slices"),
-    Command("next_slice", "Next slice", ("Down", "Right"), "Slices"),
-    Command("back_ten", "Ten slices back", ("PgUp",), "Slices"),
-    Command("forward_ten", "Ten slices on", ("PgDown",), "Slices"),
-    Command("first_slice", "First slice", ("Home",), "Slices"),
-    Command("last_slice", "Last slice", ("End",), "Slices"),
+    Command(
+        "maximise", "Fill the centre with this plane, or show all", ("F",), "View", Need.VOLUME
+    ),
+    Command("previous_slice", "Previous slice", ("Up", "Left"), "Slices", Need.VOLUME),
+    Command("next_slice", "Next slice", ("Down", "Right"), "Slices", Need.VOLUME),
+    Command("back_ten", "Ten slices back", ("PgUp",), "Slices", Need.VOLUME),
+    Command("forward_ten", "Ten slices on", ("PgDown",), "Slices", Need.VOLUME),
+    Command("first_slice", "First slice", ("Home",), "Slices", Need.VOLUME),
+    Command("last_slice", "Last slice", ("End",), "Slices", Need.VOLUME),
     Command("ask", "Go to the question box", ("Ctrl+L", "/"), "Assistant"),
-    Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant"),
+    Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant", Need.QUESTION),
     Command("stop", "Stop the answer, or close this help", ("Esc",), "Assistant"),
     Command("toggle_series", "Show or hide the series list", ("Ctrl+1",), "Window"),
     Command("toggle_assistant", "Show or hide the assistant", ("Ctrl+2",), "Window"),
@@ -64,9 +80,3 @@ MOUSE: tuple[tuple[str, str], ...] = (
 )
 
 BY_NAME = {command.name: command for command in COMMANDS}
-
-
-def tip(name: str) -> str:
-    """The title of a command with its first key, for a tooltip."""
-    command = BY_NAME[name]
-    return f"{command.title} ({command.keys[0]})" if command.keys else command.title

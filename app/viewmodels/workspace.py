@@ -11,6 +11,7 @@ from app.viewmodels.assistant import Assistant
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
+from app.viewmodels.shortcuts import Shortcuts
 from app.viewmodels.study import Study
 from app.viewmodels.tasks import Tasks
 from app.viewmodels.viewer import Viewer
@@ -38,3 +39,4 @@ class Workspace:
     exporter: Exporter
     demo_study: Path
     layouts: Layouts
+    shortcuts: Shortcuts

@@ -24,12 +24,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.assistant import WINDOW_CHOICES, Assistant, ModelState
-from app.viewmodels.commands import tip
 from app.viewmodels.questions import ReadyQuestion, ready_questions
 from app.viewmodels.report import Report
 from app.viewmodels.viewer import Viewer
 from app.views.chat import Chat
 from app.views.icons import dress
+from app.views.keys import speaks
 from app.views.report_tab import ReportTab
 from app.views.saving import Saver
 from app.views.scores_tab import ScoresTab
@@ -187,7 +187,7 @@ class AskBox(QWidget):
             box.activated.connect(lambda _: self._give())
         self.line = QLineEdit()
         self.line.setPlaceholderText("Ask about this series")
-        self.line.setToolTip(tip("ask"))
+        speaks(self.line, "ask")
         self.line.setClearButtonEnabled(True)
         self.line.returnPressed.connect(self.ask_typed)
         self._stops = False
@@ -230,7 +230,8 @@ class AskBox(QWidget):
         stops = self._stops
         self.button.setText("Stop" if stops else "Ask")
         dress(self.button, *(("stop", "text") if stops else ("ask", "on_accent")))
-        self.button.setToolTip(tip("stop") if stops else "Ask (Return)")
+        self.button.setToolTip("Stop the answer" if stops else "Ask (Return)")
+        speaks(self.button, "stop" if stops else "")
         mark(self.button, "primary", not stops)
 
     def ask_typed(self) -> None:

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QKeySequence, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.viewmodels.commands import COMMANDS, MOUSE
+from app.viewmodels.shortcuts import Shortcuts
 
-#: Groups in the left column; the others stand in the right one.
-LEFT = ("Study", "Tools", "Window/level", "View")
+#: Rows of a column; more of them do not fit a window of 800 pixels' height.
+ROWS = 26
+
+#: What the heading of a group takes, in rows.
+HEADING = 2
 
 
 class HelpOverlay(QWidget):
-    """The table of commands, from the one place where they are declared."""
+    """The table of commands with the keys that they have now."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, shortcuts: Shortcuts) -> None:
         super().__init__(parent)
         self._window = parent
+        self._shortcuts = shortcuts
+        self._layout = QVBoxLayout(self)
+        self._fill()
+        shortcuts.changed.connect(self._fill)
+        self.hide()
+
+    def _fill(self) -> None:
+        while (item := self._layout.takeAt(0)) is not None:
+            if (old := item.widget()) is not None:
+                old.deleteLater()
+        self._layout.addWidget(self._sheet(), 0, Qt.AlignmentFlag.AlignCenter)
+
+    def _sheet(self) -> QFrame:
         sheet = QFrame(self)
         sheet.setProperty("card", True)
         columns = QHBoxLayout(sheet)
         columns.setContentsMargins(24, 18, 24, 18)
         columns.setSpacing(36)
-        groups = {
-            name: [(command.title, _keys(command.keys)) for command in group]
-            for name, group in groupby(COMMANDS, key=lambda command: command.group)
-        }
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for command in COMMANDS:
+            keys = _keys(self._shortcuts.keys(command.name))
+            groups.setdefault(command.group, []).append((command.title, keys))
         groups["Mouse in a view"] = [(what, keys) for keys, what in MOUSE]
-        for left in (True, False):
-            names = [name for name in groups if (name in LEFT) is left]
-            columns.addLayout(_column({name: groups[name] for name in names}))
-        layout = QVBoxLayout(self)
-        layout.addWidget(sheet, 0, Qt.AlignmentFlag.AlignCenter)
-        self.hide()
+        for part in _balanced({name: len(rows) for name, rows in groups.items()}):
+            columns.addLayout(_column({name: groups[name] for name in part}))
+        return sheet
 
     def toggle(self) -> None:
         """Show or hide the overlay over the whole window."""
@@ -56,6 +68,19 @@ class HelpOverlay(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Close."""
         self.hide()
+
+
+def _balanced(rows: dict[str, int]) -> list[list[str]]:
+    """The names of groups in columns of about equal height, in their order."""
+    total = sum(count + HEADING for count in rows.values())
+    columns = max(2, -(-total // ROWS))
+    parts: list[list[str]] = [[] for _ in range(columns)]
+    before = 0
+    for name, count in rows.items():
+        middle = before + (count + HEADING) / 2
+        parts[min(int(middle / total * columns), columns - 1)].append(name)
+        before += count + HEADING
+    return parts
 
 
 def _keys(keys: tuple[str, ...]) -> str:

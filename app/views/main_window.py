@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, QEvent, Qt
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
     QKeyEvent,
-    QKeySequence,
     QResizeEvent,
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
-from app.viewmodels.commands import COMMANDS, tip
+from app.viewmodels.commands import COMMANDS
 from app.viewmodels.signal import Signal
 from app.viewmodels.study import Target
 from app.viewmodels.workspace import Workspace
@@ -28,13 +27,11 @@ from app.views.centre import Centre
 from app.views.empty_state import EmptyState
 from app.views.help_overlay import HelpOverlay
 from app.views.icons import dress_again
+from app.views.keys import Keys, is_typed
 from app.views.saving import Saver
 from app.views.series_panel import SeriesPanel
 from app.views.status import StatusLine
 from app.views.toolbar import ToolBar
-
-#: Keys of these groups reach the window only when no text or list takes them first.
-NAVIGATION = "Slices"
 
 #: First widths of series list, images and assistant, in logical pixels.
 WIDTHS = (176, 744, 360)
@@ -50,12 +47,6 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Med-2E3 viewer")
         self.setAcceptDrops(True)
         self.commands = self._commands()
-        self.keys = {
-            key: self.commands[command.name]
-            for command in COMMANDS
-            if command.group == NAVIGATION
-            for key in command.keys
-        }
         self.actions_by_name = self._actions()
         self.addToolBar(ToolBar(workspace, self.actions_by_name))
         saver = Saver(self, workspace.exporter.start)
@@ -70,7 +61,9 @@ class MainWindow(QMainWindow):
         self.loading = LoadingBar(workspace.study)
         self.splitter = self._lay_out()
         self.setStatusBar(StatusLine(workspace.viewer))
-        self.help = HelpOverlay(self)
+        self.help = HelpOverlay(self, workspace.shortcuts)
+        self.keys = Keys(workspace, self, self.actions_by_name)
+        self.keys.refresh()
         workspace.viewer.volume_changed.connect(self._title)
         self._restore()
 
@@ -93,10 +86,7 @@ class MainWindow(QMainWindow):
         made = {}
         for command in COMMANDS:
             action = QAction(command.title, self)
-            action.setToolTip(tip(command.name))
             action.triggered.connect(lambda _=False, act=self.commands[command.name]: act())
-            if command.group != NAVIGATION:
-                action.setShortcuts([QKeySequence(key) for key in command.keys])
             self.addAction(action)
             made[command.name] = action
         return made
@@ -156,6 +146,15 @@ class MainWindow(QMainWindow):
 
     # --- events ----------------------------------------------------------------------------
 
+    def event(self, event: QEvent) -> bool:
+        """A key typed into a text field is no command, even where the field has no use for it."""
+        if event.type() == QEvent.Type.ShortcutOverride:
+            assert isinstance(event, QKeyEvent)
+            if is_typed(event):
+                event.accept()
+                return True
+        return super().event(event)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The help stays as large as the window."""
         super().resizeEvent(event)
@@ -165,9 +164,7 @@ class MainWindow(QMainWindow):
         """Keys that no text or list took: slices of the active plane, and Space for panning."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self.workspace.viewer.hold_space(True)
-        elif (key := QKeySequence(event.key()).toString()) in self.keys:
-            self.keys[key]()
-        else:
+        elif not self.keys.navigate(event, self.commands):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:

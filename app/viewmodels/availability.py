@@ -1,0 +1,35 @@
+"""Whether a command can be run now, and if not, why. Knows no keys and no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.viewmodels.commands import Command, Need
+from app.viewmodels.workspace import Workspace
+
+#: For each need: what is missing, in words, or an empty string.
+WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
+    Need.NOTHING: lambda workspace: "",
+    Need.VOLUME: lambda workspace: _no_volume(workspace),
+    Need.QUESTION: lambda workspace: _no_question(workspace),
+}
+
+
+def why_not(command: Command, workspace: Workspace) -> str:
+    """What is missing before `command` can be run; empty where it can be."""
+    return WHY_NOT[command.needs](workspace)
+
+
+def _no_volume(workspace: Workspace) -> str:
+    return "" if workspace.viewer.volume is not None else "no study is open"
+
+
+def _no_question(workspace: Workspace) -> str:
+    assistant = workspace.assistant
+    if missing := _no_volume(workspace):
+        return missing
+    if assistant.model is None:
+        return "no model is loaded"
+    if assistant.running is not None:
+        return "an answer is being written"
+    return "" if assistant.can_ask else "this volume cannot be asked about now"
