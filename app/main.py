@@ -229,4 +229,5 @@ def _parser() -> argparse.ArgumentParser:
         "--benchmark", action="store_true", help="measure loading, slice changes and stalls"
     )
     parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
+    parser.add_argument("--groups", help="with --benchmark: which of its groups, with commas")
     return parser

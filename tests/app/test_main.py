@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QImage
 
-from app import benchmark, demo, main
+from app import demo, main
 from app.heartbeat import Heartbeat
 from app.settings import Settings
 from app.viewmodels.study import Target
@@ -65,19 +64,6 @@ def test_the_heartbeat_notices_a_stall(gui: Any) -> None:
     gui.until(lambda: heartbeat.beats > 2)
     gui.do(lambda: sum(range(3_000_000)))
     assert heartbeat.stop() > 5
-
-
-def test_the_benchmark_prints_ratios_and_targets() -> None:
-    lines = [
-        benchmark.Line("slice change, axial", 2.0, "ms", 8.0, "float windowing", 4.0),
-        benchmark.Line("first image", 1.5, "s", 0.5, "raw bytes", 1.0),
-    ]
-    first, second = benchmark.table(lines).splitlines()
-    assert "0.25 ×" in first
-    assert "within 4" in first
-    assert "3.00 ×" in second
-    assert "ABOVE 1" in second
-    assert json.loads(json.dumps(benchmark._plain(lines[0])))["ratio"] == 0.25
 
 
 def test_garbage_is_collected_on_the_windows_thread_while_it_is_open(
