@@ -4,6 +4,7 @@ load → Model; Model.read → Session; Session.ask → Answer
 """
 
 from med2e3.engine.answer import Answer
+from med2e3.engine.batch import Reply
 from med2e3.engine.info import ModelInfo, ReadyQuestion
 from med2e3.engine.loading import load
 from med2e3.engine.model import Model
@@ -15,6 +16,7 @@ __all__ = [
     "Model",
     "ModelInfo",
     "ReadyQuestion",
+    "Reply",
     "ScoredBand",
     "Scores",
     "Session",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from med2e3.engine.backend import Asked, Grounding, advance, language_blocks
-from med2e3.engine.decoding import Chooser, Decoding, TextStream
+from med2e3.engine.decoding import Chooser, Decoding, TextStream, probability
 from med2e3.engine.scores import Scores
 from med2e3.engine.watching import watched
 from med2e3.errors import Cancelled
@@ -36,7 +36,10 @@ class Start:
 
 
 class Answer:
-    """Iterate for text pieces; leaving the loop stops the work. Work happens while iterating."""
+    """Iterate for text pieces; leaving the loop stops the work. Work happens while iterating.
+
+    `token_probabilities` are the model's own (temperature 1), one for each of `token_ids`.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Answer:
         self.decoding = decoding
         self.scores = scores
         self.token_ids: list[int] = []
+        self.token_probabilities: list[float] = []
         self.finish_reason = ""
         self.seconds_to_first_token: float | None = None
         self.seconds: float | None = None
@@ -124,20 +128,22 @@ class Answer:
     def _next_piece(self) -> str:
         """One token's work, and the text that it adds."""
         self._began = self._began if self._began is not None else time.perf_counter()
-        token = self._step()
-        if token is None:
+        step = self._step()
+        if step is None:
             return self._finish("cancelled")
+        token, share = step
         if self.seconds_to_first_token is None:
             self.seconds_to_first_token = time.perf_counter() - self._began
         if token == self._model.end_token:
             return self._finish("end")
         self.token_ids.append(token)
+        self.token_probabilities.append(share)
         if len(self.token_ids) >= self.max_new_tokens:
             return self._stream.push(self.token_ids) + self._finish("length")
         return self._stream.push(self.token_ids)
 
-    def _step(self) -> int | None:
-        """The next token; None when the work was stopped."""
+    def _step(self) -> tuple[int, float] | None:
+        """The next token and its probability; None when the work was stopped."""
         start = self._start
         if start is None or self._stopped.is_set():
             return None
@@ -149,7 +155,8 @@ class Answer:
                     logits = advance(network, rows, start.cache)
             except Cancelled:
                 return None
-        return self._chooser.choose(logits)
+        token = self._chooser.choose(logits)
+        return token, probability(logits, token)
 
     def _embed(self, token: int) -> Tensor:
         network = self._model.backend.model

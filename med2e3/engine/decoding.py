@@ -64,6 +64,11 @@ class Chooser:
         return int(torch.multinomial(shares, 1, generator=self.generator))
 
 
+def probability(logits: Tensor, token: int) -> float:
+    """What the model itself gives a token, whatever the temperature: logits (V,) → 0..1."""
+    return float(logits.float().softmax(0)[token])
+
+
 def _nucleus(shares: Tensor, top_p: float) -> Tensor:
     """Shares of the smallest set of tokens that holds at least `top_p`, 0 elsewhere."""
     ordered, order = shares.sort(descending=True)

@@ -49,6 +49,7 @@ def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[s
         "masks": [_mask(mask) for mask in answer.masks],
         "answer": answer.text,
         "token_ids": list(answer.token_ids),
+        "token_probabilities": list(answer.token_probabilities),
         "finish_reason": answer.finish_reason,
         "seconds_to_first_token": answer.seconds_to_first_token,
         "seconds": answer.seconds,

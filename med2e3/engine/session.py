@@ -9,6 +9,7 @@ import torch
 
 from med2e3.engine.answer import Answer, Start
 from med2e3.engine.backend import Asked, Grounding
+from med2e3.engine.batch import Reply, answer_all
 from med2e3.engine.decoding import Decoding, shared_copy
 from med2e3.engine.model import Kept, Model
 from med2e3.engine.record import make_record
@@ -70,6 +71,19 @@ class Session:
             describe=describe,
             ground=self._ground,
         )
+
+    def ask_many(
+        self, questions: Sequence[str], *, max_new_tokens: int | None = None
+    ) -> list[Reply]:
+        """The answers that `ask` gives greedily, all in one batch and without streaming.
+
+        For measuring. No boxes or masks are looked for. Raises `QuestionError`.
+        """
+        Decoding(max_new_tokens)
+        asked = [self._checked(question, ()) for question in questions]
+        kept = self.model.kept(self)
+        with self.model.lock:
+            return answer_all(self.model, kept, asked, max_new_tokens)
 
     def _ground(self, answer: Answer) -> Grounding:
         """What a complete answer names in the volume. Raises `Cancelled` when it is stopped."""
