@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from med2e3.errors import GapError, GeometryError, ImageReadError
 from med2e3.geometry import Geometry
 from med2e3.io.dicom_headers import Header, read_header
-from med2e3.io.dicom_pixels import read_voxels
+from med2e3.io.dicom_left_out import foreign, kind_of_object
+from med2e3.io.dicom_pixels import read_voxels, values_of
 from med2e3.io.dicom_positions import Places, acquired_grid, check_even, places
-from med2e3.io.dicom_stacks import Stack, find_stacks
+from med2e3.io.dicom_stacks import SCOUT, Stack, find_stacks
 from med2e3.io.resample import Plan, carry_out, plan
-from med2e3.io.series import Findings, Found, counted, some_names
+from med2e3.io.series import (
+    Findings,
+    Found,
+    Groupings,
+    LeftOut,
+    SliceSource,
+    counted,
+    some_names,
+)
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
+
+#: What a file is called whose header cannot be read.
+DAMAGED = "damaged file"
+
+#: Seconds before what was found so far is told, and again; and how many times as long as the
+#: telling took, so that it slows the scan by a tenth at most.
+FIRST_WORD_AFTER = 0.25
+TELLING_SHARE = 10
 
 #: Share of the loading that reads pixels, where resampling follows.
 READING_SHARE = 0.8
@@ -28,21 +47,50 @@ DARKEST_PLAUSIBLE_HU = -1500
 
 
 def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
-    """The series among `paths`; what is no DICOM, or damaged, is named in the notes."""
+    """The series among `paths`; what is no DICOM, or damaged, is named in the notes.
+
+    On the way `watch.found` is given what has been found so far, now and then.
+    """
     headers: list[Header] = []
-    other: list[str] = []
-    damaged: list[str] = []
+    left: list[LeftOut] = []
+    teller = _Teller(watch)
     for k, path in enumerate(paths):
         watch.step(k / len(paths), "Reading headers")
         try:
             header = read_header(path)
-        except ImageReadError:
-            damaged.append(path.name)
+        except ImageReadError as error:
+            left.append(LeftOut(path, DAMAGED, str(error)))
             continue
         if header is None:
-            other.append(path.name)
+            left.append(foreign(path))
         elif not header.is_directory:
             headers.append(header)
+            teller.tell(headers, left)
+    return _findings(headers, left)
+
+
+class _Teller:
+    """Tells a watch what was found so far; never more than a small part of the time goes there."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._next = time.monotonic() + FIRST_WORD_AFTER
+
+    def tell(self, headers: Sequence[Header], left: Sequence[LeftOut]) -> None:
+        began = time.monotonic()
+        if self._watch.found is None or began < self._next:
+            return
+        self._watch.found(_findings(headers, left))
+        now = time.monotonic()
+        self._next = now + max(FIRST_WORD_AFTER, TELLING_SHARE * (now - began))
+
+
+def _findings(
+    headers: Sequence[Header], left: Sequence[LeftOut], groupings: Groupings | None = None
+) -> Findings:
+    stacks = find_stacks(headers, groupings)
+    damaged = tuple(one.path.name for one in left if one.kind == DAMAGED)
+    other = [one.path.name for one in left if one.kind != DAMAGED]
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
@@ -50,8 +98,27 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
         notes.append(
             f"{counted(len(damaged), 'damaged DICOM file')} left out: {some_names(damaged)}."
         )
-    found = [_found(stack, tuple(damaged)) for stack in find_stacks(headers)]
-    return Findings(tuple(found), tuple(notes))
+    return Findings(
+        tuple(_found(stack, damaged) for stack in stacks),
+        tuple(notes),
+        left_out=(*_unshown(stacks, headers), *left),
+        regroup=lambda wanted: _findings(headers, left, wanted),
+    )
+
+
+def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[LeftOut]:
+    """The DICOM files of which no volume shows anything, and the copies."""
+    kinds = {header.path: kind_of_object(header.dataset) for header in headers}
+    left = []
+    for stack in stacks:
+        left += [LeftOut(f.path, "copy", "the same image is there already") for f in stack.copies]
+        summary = stack.summary
+        if summary.is_volume:
+            continue
+        for path in summary.files:
+            kind = "scout" if summary.reason == SCOUT else kinds[path] or "other image"
+            left.append(LeftOut(path, kind, summary.reason))
+    return left
 
 
 def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
@@ -65,7 +132,10 @@ def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
                 f"{error} Damaged files that may belong to it: {some_names(damaged)}."
             ) from error
 
-    return Found(stack.summary, load)
+    frames = stack.frames
+    slices = tuple(SliceSource(f.path, f.number, f.uid, f.position) for f in frames)
+    middle = partial(values_of, frames[len(frames) // 2]) if frames else None
+    return Found(stack.summary, load, slices, middle)
 
 
 def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
@@ -73,7 +143,7 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     summary = stack.summary
     place = places(stack.frames)
     geometry = acquired_grid(place, summary.shape)
-    even = _is_even(place, summary.label, resample_gaps)
+    even = _is_even(place, stack, resample_gaps)
     if geometry.is_tilted or not even:
         return _resampled(stack, plan(place, summary.shape, summary.label, even), watch)
     look = watch.first_look
@@ -82,9 +152,9 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     return _volume(stack, voxels, geometry).with_warnings(*_value_notes(stack, voxels))
 
 
-def _is_even(place: Places, label: str, resample_gaps: bool) -> bool:
+def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
     try:
-        check_even(place, label)
+        check_even(place, stack.summary.label, [f.path.name for f in stack.frames])
     except GapError:
         if not resample_gaps:
             raise
@@ -117,6 +187,11 @@ def _value_notes(stack: Stack, voxels: Voxels) -> list[str]:
     """What a reader must know about the numbers."""
     header, modality = stack.frames[0].header, stack.summary.info.modality
     notes = []
+    if lossy := stack.summary.facts.lossy:
+        notes.append(
+            f"The images were compressed with loss ({lossy}): fine detail and values are not those "
+            "that were measured."
+        )
     if modality != "CT":
         notes.append(
             f"The modality is {modality or 'not given'}, not CT: values are not Hounsfield units, "

@@ -5,29 +5,36 @@ Knows the layout of a data set, nothing of files, pixels or geometry.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
+from med2e3.io.dicom_quick import QuickHeader
 from med2e3.volume import SeriesInfo, Window
 
+#: What attributes are read from: pydicom's data set, or the quick reader's.
+Attributes: TypeAlias = Dataset | QuickHeader | Mapping[str, Any]
 
-def transfer_syntax(dataset: Dataset) -> UID:
+#: An item with no attributes.
+NOTHING: Mapping[str, Any] = {}
+
+
+def transfer_syntax(dataset: Attributes) -> UID:
     """The transfer syntax that the file declares; the standard's default if it declares none."""
     return UID(file_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
 
 
-def sop_class(dataset: Dataset) -> UID:
+def sop_class(dataset: Attributes) -> UID:
     """The kind of object; de-identified files may name it in the file meta information only."""
     return UID(str(dataset.get("SOPClassUID") or file_meta(dataset, "MediaStorageSOPClassUID")))
 
 
-def file_meta(dataset: Dataset, keyword: str) -> str:
+def file_meta(dataset: Attributes, keyword: str) -> str:
     """An attribute of the file meta information; empty if it is not there."""
-    return str((getattr(dataset, "file_meta", None) or Dataset()).get(keyword) or "")
+    return str((getattr(dataset, "file_meta", None) or NOTHING).get(keyword) or "")
 
 
 class Lookup:
@@ -36,8 +43,9 @@ class Lookup:
     PS3.3 C.7.6.16. A classic image has no groups, and all is found in the file.
     """
 
-    def __init__(self, dataset: Dataset, own: Dataset) -> None:
-        self.places = (own, first_item(dataset, "SharedFunctionalGroupsSequence"))
+    def __init__(self, dataset: Attributes, own: Attributes) -> None:
+        places = (own, first_item(dataset, "SharedFunctionalGroupsSequence"))
+        self.places = tuple(place for place in places if place is not NOTHING)
         self.dataset = dataset
 
     def __call__(self, sequence: str, keyword: str) -> Any:
@@ -49,10 +57,10 @@ class Lookup:
         return self.dataset.get(keyword)
 
 
-def first_item(dataset: Dataset, keyword: str) -> Dataset:
+def first_item(dataset: Attributes, keyword: str) -> Attributes:
     """The first item of a sequence; an empty one if there is none."""
     sequence = dataset.get(keyword)
-    return sequence[0] if sequence else Dataset()
+    return sequence[0] if sequence else NOTHING
 
 
 def numbers(value: Any) -> tuple[float, ...]:
@@ -62,15 +70,19 @@ def numbers(value: Any) -> tuple[float, ...]:
     return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
 
 
-def text(dataset: Dataset, keyword: str) -> str:
+def text(dataset: Attributes, keyword: str) -> str:
     """An attribute as text, several values joined as DICOM does; empty if absent."""
-    value = dataset.get(keyword)
-    if isinstance(value, MultiValue | list):
+    return as_text(dataset.get(keyword))
+
+
+def as_text(value: Any) -> str:
+    """A value as text, several joined as DICOM does; empty for none."""
+    if isinstance(value, MultiValue | list | tuple):
         return "\\".join(str(v) for v in value)
     return "" if value is None else str(value).strip()
 
 
-def series_info(dataset: Dataset) -> SeriesInfo:
+def series_info(dataset: Attributes) -> SeriesInfo:
     """What the header says about patient, study and series."""
     return SeriesInfo(
         patient_name=text(dataset, "PatientName"),
@@ -93,7 +105,7 @@ def series_info(dataset: Dataset) -> SeriesInfo:
     )
 
 
-def windows(dataset: Dataset) -> tuple[Window, ...]:
+def windows(dataset: Attributes) -> tuple[Window, ...]:
     """The windows stored in the file, each once, in their order; of many frames, the first's."""
     find = Lookup(dataset, first_item(dataset, "PerFrameFunctionalGroupsSequence"))
     pairs = []

@@ -6,16 +6,30 @@ Knows the order of frames along their normal; nothing of series and how they are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 from med2e3.geometry import Float
 from med2e3.io.dicom_headers import MOMENT_NAMES, Frame
 from med2e3.io.dicom_pixels import stored_bytes
-from med2e3.io.series import counted, some_names
+from med2e3.io.series import Grouping, counted, some_names
 
 #: Two images nearer than this lie at one position; no CT reconstructs at steps as small.
 SAME_POSITION_MM = 0.01
+
+#: What makes images of different positions different scans where they lie between each other.
+#: Times are not among them: some scanners write one for each image.
+SCANS = tuple(
+    MOMENT_NAMES.index(name) for name in ("acquisition", "time", "cardiac phase", "stack", "echo")
+)
+
+#: How many images make an acquisition of its own, where several lie end to end: fewer are the
+#: rotations of one sequential scan.
+IMAGES_OF_A_SCAN = 8
+
+#: More acquisitions than this, end to end, are one scan in steps.
+MOST_SCANS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,35 +37,40 @@ class Distinct:
     """Sorted frames with one image a position; `reason` says why it could not be had."""
 
     frames: tuple[Frame, ...]
-    name: str = ""
     notes: tuple[str, ...] = ()
     reason: str = ""
 
 
-def distinct_stacks(frames: Sequence[Frame], along: Float) -> list[Distinct]:
+def distinct_stacks(
+    frames: Sequence[Frame], along: Float, grouping: Grouping = Grouping.APART
+) -> tuple[list[Distinct], list[Frame]]:
     """Stacks with one image a position from `frames`, sorted by their place `along` the normal.
 
-    Copies (same SOP Instance UID, or the same pixels) go. What is left at one position is told
-    apart by acquisition, time, cardiac phase and the like; if none of them does, `reason` says so.
+    Copies (same SOP Instance UID, or the same pixels) go, and are returned beside the stacks. What
+    is left at one position, or lies between each other, is told apart by acquisition, time, cardiac
+    phase and the like; if none of them does, `reason` says so.
     """
     kept: list[Frame] = []
     spots: list[int] = []
     rivals: list[Frame] = []
-    copies: list[str] = []
+    copies: list[Frame] = []
     spot, last = -1, -float("inf")
     for frame, place in zip(frames, along, strict=True):
         if place - last > SAME_POSITION_MM:
             spot, last, rivals = spot + 1, float(place), []
         if any(_is_copy(frame, rival) for rival in rivals):
-            copies.append(frame.path.name)
+            copies.append(frame)
             continue
         rivals.append(frame)
         kept.append(frame)
         spots.append(spot)
-    notes = (_copies_note(copies),) if copies else ()
-    if len(kept) == spot + 1:
-        return [Distinct(tuple(kept), notes=notes)]
-    return _told_apart(kept, spots, notes)
+    notes = (_copies_note([frame.path.name for frame in copies]),) if copies else ()
+    if len(kept) > spot + 1:
+        return _told_apart(kept, spots, notes, grouping), copies
+    groups = _scans(kept, grouping)
+    if groups:
+        return [Distinct(tuple(group), notes) for group in groups], copies
+    return [Distinct(tuple(kept), (*notes, *_end_to_end(kept)))], copies
 
 
 def _copies_note(names: Sequence[str]) -> str:
@@ -69,21 +88,66 @@ def _is_copy(one: Frame, other: Frame) -> bool:
     return stored_bytes(one) == stored_bytes(other)
 
 
-def _told_apart(frames: list[Frame], spots: list[int], notes: tuple[str, ...]) -> list[Distinct]:
-    for k, name in enumerate(MOMENT_NAMES):
-        groups: dict[str, list[int]] = defaultdict(list)
+def _told_apart(
+    frames: list[Frame], spots: list[int], notes: tuple[str, ...], grouping: Grouping
+) -> list[Distinct]:
+    names = range(len(MOMENT_NAMES))
+    choices = [*((k,) for k in names), *combinations(names, 2)]
+    for chosen in () if grouping is Grouping.JOINED else choices:
+        groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for index, frame in enumerate(frames):
-            groups[frame.moment[k]].append(index)
+            groups[tuple(frame.moment[k] for k in chosen)].append(index)
         # Groups of one image are no acquisitions: some scanners number each image.
         if all(len({spots[i] for i in g}) == len(g) > 1 for g in groups.values()):
             return [
-                Distinct(tuple(frames[i] for i in group), f"{name} {value or 'none'}", notes)
-                for value, group in sorted(groups.items())
+                Distinct(tuple(frames[i] for i in group), notes)
+                for _, group in sorted(groups.items())
             ]
-    doubled = len(spots) - len(set(spots))
+    doubled = [i for i, (a, b) in enumerate(pairwise(spots)) if a == b]
+    pairs = [f"{frames[i].path.name} and {frames[i + 1].path.name}" for i in doubled]
     reason = (
-        f"different images lie at the same place in {counted(doubled, 'position')}, and "
-        "acquisition, time and phase do not tell them apart; export its acquisitions as series of "
-        "their own, or take the surplus images out"
+        f"different images lie at the same place in {counted(len(doubled), 'position')} "
+        f"({some_names(pairs)}), and "
+        + (
+            "the series is joined"
+            if grouping is Grouping.JOINED
+            else "acquisition, time and phase do not tell them apart; export its acquisitions as "
+            "series of their own, or take the surplus images out"
+        )
     )
-    return [Distinct(tuple(frames), "", notes, reason)]
+    return [Distinct(tuple(frames), notes, reason)]
+
+
+def _scans(frames: Sequence[Frame], grouping: Grouping) -> list[list[Frame]]:
+    """Scans that lie between each other, or end to end where these are asked for; none of one."""
+    for k in () if grouping is Grouping.JOINED else SCANS:
+        labels = [frame.moment[k] for frame in frames]
+        values = list(dict.fromkeys(labels))
+        runs = 1 + sum(a != b for a, b in pairwise(labels))
+        groups = [[f for f in frames if f.moment[k] == value] for value in values]
+        if len(values) > 1 and runs > len(values) and all(len(group) > 1 for group in groups):
+            return groups
+        if grouping is Grouping.ACQUISITIONS and _are_scans(groups):
+            return groups
+    return []
+
+
+def _are_scans(groups: Sequence[Sequence[Frame]]) -> bool:
+    return 1 < len(groups) <= MOST_SCANS and min(map(len, groups)) >= IMAGES_OF_A_SCAN
+
+
+def ends_to_end(frames: Sequence[Frame]) -> list[str]:
+    """The acquisitions that lie end to end in one stack, each of many images; empty for one."""
+    k = SCANS[0]
+    values = list(dict.fromkeys(frame.moment[k] for frame in frames))
+    groups = [[f for f in frames if f.moment[k] == value] for value in values]
+    return sorted(value or "none" for value in values) if _are_scans(groups) else []
+
+
+def _end_to_end(frames: Sequence[Frame]) -> Iterable[str]:
+    names = ends_to_end(frames)
+    if names:
+        yield (
+            f"Acquisitions {', '.join(names)} lie end to end in this series: time and contrast may "
+            "change between them. The series list can split them."
+        )

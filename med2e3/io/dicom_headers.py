@@ -19,13 +19,17 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectorySto
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom_attributes import (
+    NOTHING,
+    Attributes,
     Lookup,
+    as_text,
     file_meta,
     numbers,
     sop_class,
-    text,
     transfer_syntax,
 )
+from med2e3.io.dicom_left_out import OVERLAYS, kind_of_object
+from med2e3.io.dicom_quick import quick_header, tags_of
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -35,7 +39,7 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 PIXEL_DATA = (0x7FE0, 0x0010)
 
 #: Everything read from a header. Skipping the rest makes a scan twice as fast on rich headers.
-_KEYWORDS = (
+KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
     "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
     "PatientBirthDate PatientSex BodyPartExamined ConvolutionKernel "
@@ -44,11 +48,32 @@ _KEYWORDS = (
     "FrameOfReferenceUID TemporalPositionIdentifier SamplesPerPixel PhotometricInterpretation "
     "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
     "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
-    "WindowCenter WindowWidth SharedFunctionalGroupsSequence "
-    "PerFrameFunctionalGroupsSequence"
+    "WindowCenter WindowWidth SliceThickness StudyTime ContentTime ContrastBolusAgent ProtocolName "
+    "LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod "
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 )
 
-_TAGS: list[Any] = [tag_for_keyword(word) for word in _KEYWORDS.split()]
+_TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
+
+_WANTED = tags_of(KEYWORDS)
+
+
+#: What the places of `Frame.moment` are called in a sentence.
+MOMENT_NAMES = (
+    "acquisition",
+    "time",
+    "cardiac phase",
+    "stack",
+    "echo",
+    "image type",
+    "kernel",
+    "slice thickness",
+    "acquired at",
+    "made at",
+)
+IMAGE_TYPE, KERNEL, THICKNESS = (
+    MOMENT_NAMES.index(name) for name in ("image type", "kernel", "slice thickness")
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +101,7 @@ class Frame:
 
     path: Path
     number: int
-    header: Dataset
+    header: Attributes
     uid: str
     pixels: Pixels
     position: tuple[float, ...]
@@ -85,6 +110,21 @@ class Frame:
     rescale: tuple[float, float] | None
     unit: str
     moment: tuple[str, ...]
+
+    @property
+    def image_type(self) -> str:
+        """The values of ImageType, joined by backslashes."""
+        return self.moment[IMAGE_TYPE]
+
+    @property
+    def kernel(self) -> str:
+        """The convolution kernel, several values joined by backslashes."""
+        return self.moment[KERNEL]
+
+    @property
+    def thickness(self) -> str:
+        """The declared slice thickness in mm."""
+        return self.moment[THICKNESS]
 
     @property
     def has_place(self) -> bool:
@@ -97,7 +137,7 @@ class Header:
     """One DICOM file: its attributes, and its frames if it holds grey images."""
 
     path: Path
-    dataset: Dataset
+    dataset: Attributes
     frames: tuple[Frame, ...]
     reason: str = ""
 
@@ -132,13 +172,10 @@ def read_header(path: Path) -> Header | None:
     Raises `ImageReadError` when the file begins as DICOM but cannot be understood.
     """
     try:
-        if not is_dicom(path):
+        quick = quick_header(path, _WANTED)
+        if quick is None and not is_dicom(path):
             return None
-        with path.open("rb") as file:
-            dataset = pydicom.dcmread(
-                file, stop_before_pixels=True, force=True, specific_tags=_TAGS
-            )
-            offset = _pixel_offset(file, dataset)
+        dataset, offset = quick or _whole_header(path)
         if not sop_class(dataset) and "Modality" not in dataset:
             return None  # it only looked like DICOM
         return Header(path, dataset, *_frames(path, dataset, offset))
@@ -149,6 +186,13 @@ def read_header(path: Path) -> Header | None:
         ) from error
 
 
+def _whole_header(path: Path) -> tuple[Dataset, int | None]:
+    """What pydicom makes of the file, and where its pixels begin."""
+    with path.open("rb") as file:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        return dataset, _pixel_offset(file, dataset)
+
+
 def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
     """Where the pixel bytes begin; 0 if only a full read can tell, None if there are none."""
     if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
@@ -157,20 +201,22 @@ def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
     head = file.read(12)
     if len(head) < 8:
         return None
-    little = dataset.original_encoding[1] is not False
+    little = _is_little(dataset)
     if struct.unpack("<HH" if little else ">HH", head[:4]) != PIXEL_DATA:
         return None
     explicit = head[4:6] in (b"OW", b"OB", b"UN") and head[6:8] == b"\0\0"
     return start + (12 if explicit else 8)
 
 
-def _frames(path: Path, dataset: Dataset, offset: int | None) -> tuple[tuple[Frame, ...], str]:
+def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[Frame, ...], str]:
     """The frames of a file, or none and the reason."""
     if offset is None:
         kind = sop_class(dataset).name
         if kind.endswith("Image Storage"):
             raise ValueError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
+    if (kind := kind_of_object(dataset)) in OVERLAYS:
+        return (), f"a {kind}, not images of a patient"
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, offset)
@@ -181,24 +227,35 @@ def _frames(path: Path, dataset: Dataset, offset: int | None) -> tuple[tuple[Fra
     return tuple(_each_frame(path, dataset, pixels)), ""
 
 
-def _pixels(dataset: Dataset, offset: int) -> Pixels:
-    allocated = int(dataset.BitsAllocated)
+def _pixels(dataset: Attributes, offset: int) -> Pixels:
+    allocated = _needed(dataset, "BitsAllocated")
     stored = int(dataset.get("BitsStored") or allocated)
     high_bit = dataset.get("HighBit")
     return Pixels(
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
+        rows=_needed(dataset, "Rows"),
+        columns=_needed(dataset, "Columns"),
         allocated=allocated,
         stored=stored,
         high_bit=stored - 1 if high_bit is None else int(high_bit),
         signed=bool(dataset.get("PixelRepresentation")),
-        big_endian=dataset.original_encoding[1] is False,
+        big_endian=not _is_little(dataset),
         offset=offset,
         padding=_padding(dataset),
     )
 
 
-def _padding(dataset: Dataset) -> tuple[int, int] | None:
+def _is_little(dataset: Attributes) -> bool:
+    return getattr(dataset, "original_encoding", (None, True))[1] is not False
+
+
+def _needed(dataset: Attributes, keyword: str) -> int:
+    value = dataset.get(keyword)
+    if value is None:
+        raise ValueError(f"{keyword} is missing")
+    return int(value)
+
+
+def _padding(dataset: Attributes) -> tuple[int, int] | None:
     """Lowest and highest stored number that stands for "no data" (PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None or isinstance(value, bytes):
@@ -210,10 +267,10 @@ def _padding(dataset: Dataset) -> tuple[int, int] | None:
     return min(ends), max(ends)
 
 
-def _each_frame(path: Path, dataset: Dataset, pixels: Pixels) -> Iterator[Frame]:
+def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Frame]:
     """A classic image, or each frame of an enhanced one."""
     uid = str(dataset.get("SOPInstanceUID") or file_meta(dataset, "MediaStorageSOPInstanceUID"))
-    for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()]):
+    for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [NOTHING]):
         find = Lookup(dataset, own)
         slope, intercept, unit = (
             find("PixelValueTransformationSequence", keyword)
@@ -234,7 +291,7 @@ def _each_frame(path: Path, dataset: Dataset, pixels: Pixels) -> Iterator[Frame]
         )
 
 
-def _moment(dataset: Dataset, find: Lookup) -> tuple[str, ...]:
+def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
     """What tells two images at one place apart: acquisition, phase, echo, kind of image."""
     content = "FrameContentSequence"
     values = (
@@ -243,21 +300,10 @@ def _moment(dataset: Dataset, find: Lookup) -> tuple[str, ...]:
         find("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
         find(content, "StackID"),
         dataset.get("EchoNumbers"),
-        text(dataset, "ImageType"),
-        text(dataset, "ConvolutionKernel"),
+        find("CTImageFrameTypeSequence", "FrameType") or dataset.get("ImageType"),
+        find("CTReconstructionSequence", "ConvolutionKernel"),
+        find("PixelMeasuresSequence", "SliceThickness"),
         dataset.get("AcquisitionTime"),
+        dataset.get("ContentTime"),
     )
-    return tuple(f"{v:g}" if isinstance(v, float) else str(v or "") for v in values)
-
-
-#: What the places of `Frame.moment` are called in a sentence.
-MOMENT_NAMES = (
-    "acquisition",
-    "time",
-    "cardiac phase",
-    "stack",
-    "echo",
-    "image type",
-    "kernel",
-    "acquired at",
-)
+    return tuple(f"{v:g}" if isinstance(v, float) else as_text(v or "") for v in values)

@@ -62,6 +62,13 @@ def stored_numbers(frames: Sequence[Frame]) -> Generator[Stored, None, None]:
         yield _native(frame) if _is_native(frame) else decode(frame)
 
 
+def values_of(frame: Frame) -> NDArray[np.generic]:
+    """(row, column) values of one image, with its own slope and intercept."""
+    slope, intercept = frame.rescale or (1.0, 0.0)
+    values: NDArray[np.generic] = next(stored_numbers([frame])) * np.float32(slope) + intercept
+    return values
+
+
 def stored_bytes(frame: Frame) -> bytes:
     """What tells one image's pixels from another's."""
     return next(stored_numbers([frame])).tobytes()

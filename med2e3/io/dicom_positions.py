@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import Float, Geometry
 from med2e3.io.dicom_headers import Frame
-from med2e3.io.series import counted
+from med2e3.io.series import counted, some_names
 
 #: How far a slice may lie from where a regular grid puts it: scanners round positions to 0.1 mm,
 #: so 0.06 mm is rounding; 5 % of the spacing is too little to see.
@@ -82,23 +83,39 @@ def tolerance_mm(place: Places) -> float:
     return max(ROUNDING_MM, IRREGULAR_FRACTION * float(np.median(np.diff(place.along))))
 
 
-def check_even(place: Places, label: str) -> None:
-    """Raise `GapError` unless every position lies where an even spacing puts it."""
+def check_even(place: Places, label: str, names: Sequence[str] = ()) -> None:
+    """Raise `GapError` unless every position lies where an even spacing puts it.
+
+    `names` are those of the files in the order of the positions, to say between which a gap is.
+    """
     steps = np.diff(place.along)
     usual = float(np.median(steps))
-    wide = steps[steps > GAP_FACTOR * usual]
+    wide = np.flatnonzero(steps > GAP_FACTOR * usual)
     if len(wide):
         raise GapError(
-            f"{label}: {counted(len(wide), 'gap')} between slices ({wide.max():.2f} mm where "
-            f"{usual:.2f} mm is usual); instances are probably missing. "
-            "Open it anyway with resampling, or re-send the series."
+            f"{label}: {counted(len(wide), 'gap')} between slices ({steps[wide].max():.2f} mm "
+            f"where {usual:.2f} mm is usual){_between(wide, place, names)}; instances are probably "
+            "missing. Open it anyway with resampling, or re-send the series."
         )
     count = len(place.positions)
     line = np.linspace(place.positions[0], place.positions[-1], count)
-    away = float(np.linalg.norm(place.positions - line, axis=1).max())
-    if away > tolerance_mm(place):
+    away = np.linalg.norm(place.positions - line, axis=1)
+    if away.max() > tolerance_mm(place):
+        worst = int(away.argmax())
+        where = f" at {names[worst]}" if names else ""
         raise GapError(
             f"{label}: the slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm; "
-            f"up to {away:.2f} mm off an even grid). "
+            f"up to {away[worst]:.2f} mm off an even grid{where}). "
             "Open it anyway with resampling, or export it with even spacing."
         )
+
+
+def _between(wide: NDArray[np.intp], place: Places, names: Sequence[str]) -> str:
+    """Where the gaps are: between which files, and from where to where along the normal in mm."""
+    if not names:
+        return ""
+    along = place.along
+    spans = [
+        f"{names[k]} and {names[k + 1]} ({along[k]:.1f} to {along[k + 1]:.1f} mm)" for k in wide
+    ]
+    return f", between {some_names(spans)}"

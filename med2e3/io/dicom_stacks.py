@@ -1,28 +1,35 @@
 """Frames that belong together: the stacks among the files of one place.
 
-Knows nothing of how evenly a stack is spaced, nor of which one opens.
+Apart are whatever a radiologist would not want mixed: scouts, orientations, fields of view,
+kernels, slice thicknesses, kinds of image, and acquisitions or phases that lie at the same places
+or between each other. Knows nothing of which stack opens.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from med2e3.errors import GeometryError
+from med2e3.errors import GapError, GeometryError
 from med2e3.io.dicom_attributes import series_info
-from med2e3.io.dicom_duplicates import distinct_stacks
+from med2e3.io.dicom_duplicates import distinct_stacks, ends_to_end
+from med2e3.io.dicom_facts import facts_of
 from med2e3.io.dicom_headers import Frame, Header
-from med2e3.io.dicom_positions import places
-from med2e3.io.series import SeriesSummary
+from med2e3.io.dicom_naming import named
+from med2e3.io.dicom_positions import check_even, places
+from med2e3.io.series import Grouping, Groupings, SeriesSummary
 
 #: Direction cosines are written with about six digits; images of one stack differ by less.
 SAME_DIRECTION = 1e-3
 
 #: Relative difference of pixel spacing, for the same reason.
 SAME_SPACING = 1e-3
+
+#: Why a stack of scouts is no volume.
+SCOUT = "a scout (localizer)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +39,31 @@ class Stack:
     frames: tuple[Frame, ...]
     summary: SeriesSummary
     notes: tuple[str, ...] = ()
+    copies: tuple[Frame, ...] = ()
 
 
-def find_stacks(headers: Sequence[Header]) -> list[Stack]:
-    """All series among `headers`: one stack an orientation, image size and kind of image."""
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A stack without a name; `along` (mm) are its places on the normal, if it has a grid."""
+
+    frames: tuple[Frame, ...]
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    copies: tuple[Frame, ...] = ()
+    along: tuple[float, ...] = ()
+
+
+def find_stacks(headers: Sequence[Header], groupings: Groupings | None = None) -> list[Stack]:
+    """All series among `headers`, each as one stack or several."""
     groups: dict[tuple[str, ...], list[Header]] = defaultdict(list)
     for header in headers:
         groups[_series_key(header)].append(header)
     found: list[Stack] = []
-    for members in groups.values():
-        images = _partition([f for h in members for f in h.frames])
-        several = len(images) > 1
-        for k, frames in enumerate(images, start=1):
-            found.extend(_stacks_of(frames, f"part {k} of {len(images)}" if several else ""))
-        found.extend(_without_image([h for h in members if not h.frames]))
+    for key, members in groups.items():
+        grouping = (groupings or {}).get(key, Grouping.APART)
+        frames = [f for h in members for f in h.frames]
+        found.extend(_stacks_of(frames, key, grouping))
+        found.extend(_without_image([h for h in members if not h.frames], key))
     return sorted(found, key=_order)
 
 
@@ -62,6 +80,34 @@ def _series_key(header: Header) -> tuple[str, ...]:
     return (uid,) if uid else (uid, *rest, str(header.dataset.get("SeriesDescription") or ""))
 
 
+# --- which frames --------------------------------------------------------------------------------
+
+
+def _stacks_of(frames: Sequence[Frame], key: tuple[str, ...], grouping: Grouping) -> list[Stack]:
+    """The stacks among the images of one series, named by what they differ in."""
+    drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping)]
+    scouts = [d for d in drafts if d.reason == SCOUT]
+    others = [d for d in drafts if d.reason != SCOUT]
+    names, split_by = named([d.frames for d in others])
+    stacks = [_stack(d, key, name, split_by) for d, name in zip(others, names, strict=True)]
+    stacks += [_stack(d, key, "scout" if others else "", "") for d in scouts]
+    ways = _ways(others, grouping)
+    return [replace(s, summary=replace(s.summary, ways=ways)) for s in stacks]
+
+
+def _ways(drafts: Sequence[_Draft], grouping: Grouping) -> tuple[Grouping, ...]:
+    """The groupings of a series that would give something else than it has now."""
+    if grouping is not Grouping.APART:
+        return (Grouping.APART,)
+    ways = []
+    grids = {_grid_of(d.frames[0]) for d in drafts if not d.reason}
+    if len(drafts) > len(grids):
+        ways.append(Grouping.JOINED)
+    if any(ends_to_end(d.frames) for d in drafts):
+        ways.append(Grouping.ACQUISITIONS)
+    return tuple(ways)
+
+
 def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames that can share a grid: same size, direction, pixel spacing, and scouts apart."""
     parts: list[list[Frame]] = []
@@ -75,60 +121,99 @@ def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _share_a_grid(a: Frame, b: Frame) -> bool:
-    kinds = [(f.pixels.rows, f.pixels.columns, f.has_place, is_scout(f)) for f in (a, b)]
-    if kinds[0] != kinds[1]:
-        return False
-    if not a.has_place:
+    if _grid_of(a) == _grid_of(b):
         return True
+    if _kind(a) != _kind(b) or not a.has_place:
+        return _kind(a) == _kind(b)
     turned = np.abs(np.subtract(a.orientation, b.orientation)).max()
     return bool(turned < SAME_DIRECTION and np.allclose(a.spacing, b.spacing, rtol=SAME_SPACING))
 
 
+def _kind(frame: Frame) -> tuple[Hashable, ...]:
+    return frame.pixels.rows, frame.pixels.columns, frame.has_place, is_scout(frame)
+
+
+def _grid_of(frame: Frame) -> tuple[Hashable, ...]:
+    return *_kind(frame), frame.orientation, frame.spacing
+
+
 def is_scout(frame: Frame) -> bool:
     """Whether the image is a localizer (PS3.3 C.8.2.1.1.1)."""
-    return "LOCALIZER" in [str(v).upper() for v in frame.header.get("ImageType") or []]
+    return "LOCALIZER" in frame.image_type.upper()
 
 
-def _stacks_of(frames: Sequence[Frame], part: str) -> list[Stack]:
-    """The stacks that frames of one orientation form; several if acquisitions overlap."""
-    reason = _why_no_volume(frames)
-    if reason:
-        return [Stack(tuple(frames), _summary(frames, part, reason))]
+def _drafts(frames: Sequence[Frame], grouping: Grouping) -> list[_Draft]:
+    """The stacks that frames of one grid form."""
+    if reason := _why_no_volume(frames):
+        return [_Draft(tuple(frames), reason)]
+    kinds = [list(frames)] if grouping is Grouping.JOINED else _by_kind(frames)
+    return [draft for kind in kinds for draft in _stacked(kind, grouping)]
+
+
+def _by_kind(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames of one kernel, thickness and kind of image each: never mixed, wherever they lie."""
+    groups: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[frame.kernel, frame.thickness, frame.image_type].append(frame)
+    return list(groups.values())
+
+
+def _stacked(frames: Sequence[Frame], grouping: Grouping) -> list[_Draft]:
     try:
         place = places(frames)
     except GeometryError as error:
-        return [Stack(tuple(frames), _summary(frames, part, str(error)))]
+        return [_Draft(tuple(frames), str(error))]
     ordered = [frames[k] for k in np.argsort(place.along, kind="stable")]
-    found = []
-    for stack in distinct_stacks(ordered, np.sort(place.along)):
-        name = ", ".join(filter(None, (part, stack.name)))
+    stacks, copies = distinct_stacks(ordered, np.sort(place.along), grouping)
+    drafts = []
+    for k, stack in enumerate(stacks):
         reason = stack.reason or _why_no_volume(stack.frames)
-        found.append(Stack(stack.frames, _summary(stack.frames, name, reason), stack.notes))
-    return found
+        along = () if reason else tuple(places(stack.frames).along.tolist())
+        left = tuple(copies) if k == 0 else ()
+        drafts.append(_Draft(stack.frames, reason, stack.notes, left, along))
+    return drafts
 
 
 def _why_no_volume(frames: Sequence[Frame]) -> str:
     if is_scout(frames[0]):
-        return "a scout (localizer)"
+        return SCOUT
     if not frames[0].has_place:
         return "images without position, orientation or pixel spacing in the patient"
     return "one image only" if len(frames) == 1 else ""
 
 
-def _summary(frames: Sequence[Frame], part: str, reason: str) -> SeriesSummary:
-    first = frames[0]
-    return SeriesSummary(
+# --- what is said of them ------------------------------------------------------------------------
+
+
+def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Stack:
+    first = draft.frames[0]
+    summary = SeriesSummary(
         info=series_info(first.header),
-        count=len(frames),
-        shape=(len(frames), first.pixels.rows, first.pixels.columns),
-        is_volume=not reason,
-        reason=reason,
-        files=tuple(dict.fromkeys(f.path for f in frames)),
+        count=len(draft.frames),
+        shape=(len(draft.frames), first.pixels.rows, first.pixels.columns),
+        is_volume=not draft.reason,
+        reason=draft.reason,
+        files=tuple(dict.fromkeys(f.path for f in draft.frames)),
         part=part,
+        split_by=split_by,
+        key=key,
+        facts=facts_of(draft.frames, draft.along),
     )
+    if summary.is_volume:
+        facts = replace(summary.facts, trouble=_trouble(draft, summary.label))
+        summary = replace(summary, facts=facts)
+    return Stack(draft.frames, summary, draft.notes, draft.copies)
 
 
-def _without_image(headers: Sequence[Header]) -> list[Stack]:
+def _trouble(draft: _Draft, label: str) -> str:
+    try:
+        check_even(places(draft.frames), label, [f.path.name for f in draft.frames])
+    except GapError as error:
+        return str(error)
+    return ""
+
+
+def _without_image(headers: Sequence[Header], key: tuple[str, ...]) -> list[Stack]:
     """Reports, colour captures and the like: listed, never opened."""
     found = []
     for reason in dict.fromkeys(h.reason for h in headers):
@@ -140,6 +225,7 @@ def _without_image(headers: Sequence[Header]) -> list[Stack]:
             is_volume=False,
             reason=reason,
             files=tuple(h.path for h in members),
+            key=key,
         )
         found.append(Stack((), summary))
     return found

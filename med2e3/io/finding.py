@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive, metaimage, nifti, npy, nrrd
 from med2e3.io.dicom import find_dicom
 from med2e3.io.dicom_headers import is_dicom, read_header
-from med2e3.io.series import Findings, Found, counted, some_names
-from med2e3.io.watch import Watch
+from med2e3.io.series import Findings, Found, Groupings, LeftOut, counted, some_names
+from med2e3.io.watch import SoFar, Watch
 
 #: Readers of files that hold one volume, by how their names end.
 READERS: dict[tuple[str, ...], Callable[[Path], Findings]] = {
@@ -39,6 +39,53 @@ def find(path: Path, watch: Watch) -> Findings:
         raise ImageReadError(
             f"{path} cannot be opened: {error.strerror or error}. Check the path and the rights."
         ) from error
+
+
+def find_several(paths: Sequence[Path], watch: Watch) -> Findings:
+    """Everything at all of `paths`; DICOM files named one by one are taken together."""
+    if len(paths) == 1:
+        return find(paths[0], watch)
+    loose = [p for p in paths if p.is_file() and _is_loose_dicom(p)]
+    groups = [[path] for path in paths if path not in loose] + ([loose] if loose else [])
+    found: list[Findings] = []
+    notes: list[str] = []
+    for k, group in enumerate(groups):
+        stage = watch.stage(k / len(groups), (k + 1) / len(groups))
+        stage = replace(stage, found=_told_with(watch.found, tuple(found)))
+        try:
+            found.append(find_dicom(group, stage) if group is loose else find(group[0], stage))
+        except InputError as error:
+            notes.append(str(error))
+    if not any(findings.series for findings in found):
+        raise ImageReadError(" ".join(notes) or "None of what was given holds an image.")
+    merged = merge(found)
+    return replace(merged, notes=(*merged.notes, *notes))
+
+
+def _is_loose_dicom(path: Path) -> bool:
+    archived = path.name.lower().endswith(archive.ENDINGS)
+    return not archived and _reader(path) is None and path.name.upper() != "DICOMDIR"
+
+
+def _told_with(tell: SoFar | None, before: tuple[Findings, ...]) -> SoFar | None:
+    return None if tell is None else lambda findings: tell(merge([*before, findings]))
+
+
+def merge(parts: Sequence[Findings]) -> Findings:
+    """Several findings as one list."""
+    regroups = [part.regroup for part in parts]
+
+    def regroup(wanted: Groupings) -> Findings:
+        pairs = zip(parts, regroups, strict=True)
+        return merge([again(wanted) if again is not None else part for part, again in pairs])
+
+    return Findings(
+        tuple(series for part in parts for series in part.series),
+        tuple(note for part in parts for note in part.notes),
+        tuple(part.holds for part in parts),
+        tuple(left for part in parts for left in part.left_out),
+        regroup,
+    )
 
 
 def _find(path: Path, watch: Watch) -> Findings:
@@ -89,9 +136,13 @@ def _find_in_folder(folder: Path, watch: Watch) -> Findings:
             return findings
         names = some_names([f.name for f in volumes])
         note = f"{counted(len(volumes), 'other file')} beside the DICOM files not opened: {names}."
-        return replace(findings, notes=(*findings.notes, note))
+        left = [LeftOut(f, "volume file", "beside DICOM files; open it by itself") for f in volumes]
+        return replace(
+            findings, notes=(*findings.notes, note), left_out=(*findings.left_out, *left)
+        )
     if volumes:
-        return _find_volumes(volumes)
+        found = _find_volumes(volumes)
+        return replace(found, left_out=(*found.left_out, *findings.left_out))
     raise ImageReadError(
         f"There is no image in {folder}. {' '.join(findings.notes)} "
         "Open a folder with the DICOM files of a study."
@@ -102,6 +153,7 @@ def _find_volumes(paths: list[Path]) -> Findings:
     """The volumes of a folder without DICOM; those that cannot be read are named in the notes."""
     found: list[Found] = []
     notes: list[str] = []
+    left: list[LeftOut] = []
     for path in paths:
         reader = _reader(path)
         try:
@@ -110,9 +162,10 @@ def _find_volumes(paths: list[Path]) -> Findings:
             if len(paths) == 1:
                 raise
             notes.append(str(error))
+            left.append(LeftOut(path, "volume file", str(error)))
     if not found:
         raise ImageReadError(" ".join(notes))
-    return Findings(tuple(found), tuple(notes))
+    return Findings(tuple(found), tuple(notes), left_out=tuple(left))
 
 
 def _find_series_of(path: Path, watch: Watch) -> Findings:
@@ -120,13 +173,11 @@ def _find_series_of(path: Path, watch: Watch) -> Findings:
     read_header(path)  # says what is wrong with this very file, before its neighbours are read
     siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and _reader(p) is None)
     findings = find_dicom(siblings, watch)
-    mine = tuple(f for f in findings.series if path in f.summary.files)
+    own = {f.summary.key for f in findings.series if path in f.summary.files}
+    mine = tuple(f for f in findings.series if f.summary.key in own)
     count = sum(len(f.summary.files) for f in mine)
-    if count < 2:
-        return Findings(mine)
-    return Findings(
-        mine, (f"All {count} files of the series of {path.name} in its folder were opened.",)
-    )
+    notes = (f"All {count} files of the series of {path.name} in its folder were opened.",)
+    return Findings(mine, notes if count > 1 else (), regroup=findings.regroup)
 
 
 def _find_on_medium(directory: Path, watch: Watch) -> Findings:
@@ -148,7 +199,7 @@ def _find_on_medium(directory: Path, watch: Watch) -> Findings:
 
 def _find_in_archive(path: Path, watch: Watch) -> Findings:
     unpacked = archive.Unpacked(path, watch.stage(0.0, UNPACKING_SHARE))
-    findings = _find_in_folder(unpacked.folder, watch.stage(UNPACKING_SHARE, 1.0))
     # The files live as long as the findings; their paths mean nothing to anybody else.
-    series = tuple(replace(f, summary=replace(f.summary, files=())) for f in findings.series)
-    return replace(findings, series=series, holds=unpacked)
+    return replace(
+        _find_in_folder(unpacked.folder, watch.stage(UNPACKING_SHARE, 1.0)), holds=unpacked
+    )

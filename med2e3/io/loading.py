@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from med2e3.io.finding import find
-from med2e3.io.series import Findings, SeriesSummary, choose, listing
+from med2e3.io.finding import find, find_several
+from med2e3.io.series import (
+    Findings,
+    Found,
+    Groupings,
+    LeftOut,
+    SeriesSummary,
+    choose,
+    listing,
+)
 from med2e3.io.watch import IsCancelled, Progress, Watch
 from med2e3.volume import Volume
 
@@ -16,33 +25,72 @@ SCAN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Place:
-    """What one look at a path found; its series load without another look."""
+    """What one look at a path found; its series load without another look.
+
+    `others` are further paths that were looked at together with it.
+    """
 
     path: Path
     findings: Findings
+    others: tuple[Path, ...] = ()
 
     @property
     def series(self) -> tuple[SeriesSummary, ...]:
         """Every series, also those that are no volume, in the order that `choose` counts."""
         return tuple(found.summary for found in self.findings.series)
 
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The files that no volume shows."""
+        return self.findings.left_out
+
     def choose(self, wanted: str | SeriesSummary | None = None) -> SeriesSummary:
         """The series that `wanted` names, or the largest CT volume. Raises `SeriesChoiceError`."""
         return choose(self.findings.series, wanted, str(self.path)).summary
 
+    def found(self, series: SeriesSummary) -> Found:
+        """Where one of `series` is from; raises `KeyError` for another place's series."""
+        for found in self.findings.series:
+            if found.summary is series:
+                return found
+        raise KeyError(series.label)
+
     def load(self, series: SeriesSummary, watch: Watch, *, resample_gaps: bool = False) -> Volume:
         """The volume of one of `series`; its warnings include what the look noticed."""
-        found = next(f for f in self.findings.series if f.summary is series)
-        volume = found.load(watch, resample_gaps)
+        volume = self.found(series).load(watch, resample_gaps)
         sentences = (*self.findings.notes, *volume.warnings)
         return replace(volume, source=str(self.path), warnings=sentences)
 
+    def regrouped(self, groupings: Groupings) -> Place:
+        """The same files, their images put into stacks as `groupings` says, by `summary.key`."""
+        if self.findings.regroup is None:
+            return self
+        again = self.findings.regroup(groupings)
+        keys = {summary.key for summary in self.series}
+        series = tuple(found for found in again.series if found.summary.key in keys)
+        left = again.left_out if self.findings.left_out else ()
+        return replace(self, findings=replace(self.findings, series=series, left_out=left))
+
 
 def open_place(
-    path: str | Path, *, progress: Progress | None = None, cancelled: IsCancelled | None = None
+    path: str | Path,
+    *others: str | Path,
+    progress: Progress | None = None,
+    cancelled: IsCancelled | None = None,
+    so_far: Callable[[Place], None] | None = None,
 ) -> Place:
-    """Look at all headers at `path` and read no pixels. Raises `ImageReadError` or `Cancelled`."""
-    return Place(Path(path), find(Path(path), Watch(progress, cancelled)))
+    """Look at all headers at `path` (and `others`) and read no pixels.
+
+    `so_far` is given what was found, now and then while the look goes on. Raises `ImageReadError`
+    or `Cancelled`.
+    """
+    paths = tuple(Path(p) for p in (path, *others))
+
+    def place(findings: Findings) -> Place:
+        return Place(paths[0], findings, paths[1:])
+
+    found = None if so_far is None else lambda findings: so_far(place(findings))
+    return place(find_several(paths, Watch(progress, cancelled, found=found)))
 
 
 def load_volume(

@@ -2,16 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError, SeriesChoiceError
 from med2e3.io.watch import Watch
 from med2e3.volume import SeriesInfo, Volume
 
+
+class Grouping(StrEnum):
+    """How the images of one series become stacks."""
+
+    APART = "apart"  # whatever a radiologist would not want mixed
+    JOINED = "joined"  # all that fit one grid
+    ACQUISITIONS = "acquisitions"  # also acquisitions that lie end to end
+
+
+Groupings = Mapping[tuple[str, ...], Grouping]
+
 #: How many names a sentence lists before it says only how many more there are.
 NAMES_IN_A_SENTENCE = 5
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What a reader wants to know of a series before it is open; empty where nobody says.
+
+    `step_mm` is from slice to slice, `thickness_mm` as declared. `phase` is a guess, from the words
+    in `phase_from`. `lossy` says how values were lost by compression. `trouble` says what is wrong
+    with the positions.
+    """
+
+    plane: str = ""
+    thickness_mm: float | None = None
+    step_mm: float | None = None
+    pixel_mm: float | None = None
+    kernel: str = ""
+    phase: str = ""
+    phase_from: str = ""
+    lossy: str = ""
+    study_time: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class SliceSource:
+    """Where a slice of a series is from: a file, a frame in it, its UID, its place in LPS mm."""
+
+    path: Path
+    frame: int = 0
+    uid: str = ""
+    position_mm: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that no volume shows: what kind it is ("dose report (SR)"), and why."""
+
+    path: Path
+    kind: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -19,8 +75,9 @@ class SeriesSummary:
     """One series as its headers describe it, before any pixel is read.
 
     `count` is the number of images, `shape` (slices, rows, columns). `reason` says why a series is
-    no volume, in words that finish "not a volume: ...". `files` is empty for a series inside an
-    archive. `part` tells apart several stacks that share one SeriesInstanceUID.
+    no volume, in words that finish "not a volume: ...". `part` tells apart several stacks that
+    share one SeriesInstanceUID, and `split_by` says why they are apart ("kernel: B30f / B70f");
+    `key` is the same for all of them. `ways` are the groupings that would change what they are.
     """
 
     info: SeriesInfo
@@ -30,6 +87,10 @@ class SeriesSummary:
     reason: str = ""
     files: tuple[Path, ...] = ()
     part: str = ""
+    split_by: str = ""
+    key: tuple[str, ...] = ()
+    ways: tuple[Grouping, ...] = ()
+    facts: SeriesFacts = SeriesFacts()
 
     @property
     def label(self) -> str:
@@ -48,22 +109,31 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class Found:
-    """A series and how to load it; `load` takes a watch and whether to resample over gaps."""
+    """A series and how to load it; `load` takes a watch and whether to resample over gaps.
+
+    `slices` are its sources in the order of its slices. `middle` reads the values of one image in
+    its middle (row, column), where that costs no more than one image.
+    """
 
     summary: SeriesSummary
     load: Callable[[Watch, bool], Volume]
+    slices: tuple[SliceSource, ...] = ()
+    middle: Callable[[], NDArray[np.generic]] | None = None
 
 
 @dataclass(frozen=True)
 class Findings:
     """All series in one place, with sentences about what else was there.
 
-    `holds` is kept alive with them: unpacked files, for example.
+    `holds` is kept alive with them: unpacked files, for example. `left_out` are the files that no
+    volume shows. `regroup` finds the series again with other groupings, by `SeriesSummary.key`.
     """
 
     series: tuple[Found, ...]
     notes: tuple[str, ...] = ()
     holds: object = None
+    left_out: tuple[LeftOut, ...] = ()
+    regroup: Callable[[Groupings], Findings] | None = None
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -76,6 +146,15 @@ def some_names(names: Sequence[str]) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """A count with its noun: "1 file", "3 files"."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def left_out_sentence(files: Sequence[LeftOut]) -> str:
+    """How many files are left out and of what kinds; empty if there are none."""
+    if not files:
+        return ""
+    kinds = Counter(file.kind for file in files)
+    parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    return f"{counted(len(files), 'file')} left out: {parts}"
 
 
 def listing(series: Sequence[SeriesSummary], leave_out: SeriesSummary | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from med2e3.errors import Cancelled
 from med2e3.volume import Volume
@@ -13,6 +14,9 @@ IsCancelled = Callable[[], bool]
 
 #: Receives a volume on the way: its middle slice is there, the others are air until they are read.
 FirstLook = Callable[[Volume], None]
+
+#: Receives what a scan has found so far (`med2e3.io.series.Findings`).
+SoFar = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Watch:
     low: float = 0.0
     high: float = 1.0
     first_look: FirstLook | None = None
+    found: SoFar | None = None
 
     def stage(self, low: float, high: float) -> Watch:
         """The watch of a part of this stage."""

@@ -171,7 +171,8 @@ class TestWhatIsNoVolume:
             dataset.SeriesInstanceUID = uid
             dataset.save_as(folder / f"coronal_{path.name}")
         summaries = list_series(folder)
-        assert {s.part for s in summaries} == {"part 1 of 2", "part 2 of 2"}
+        assert {s.part for s in summaries} == {"axial", "coronal"}
+        assert summaries[0].split_by == "orientation: axial / coronal"
         assert {s.count for s in summaries} == {3, 6}
         assert load_volume(folder, series=uid).shape[0] == 6
         coronal = next(s for s in summaries if s.count == 3)

@@ -117,7 +117,8 @@ class TestMissingSlices:
         folder = series(lambda _d, k: k not in (2, 3))
         with pytest.raises(
             GapError,
-            match=r'Series 3 "Ramp": 1 gap between slices \(6\.00 mm where 2\.00 mm is usual\); '
+            match=r'Series 3 "Ramp": 1 gap between slices \(6\.00 mm where 2\.00 mm is usual\), '
+            r"between slice_0002\.dcm and slice_0005\.dcm \(207\.2 to 213\.2 mm\); "
             r"instances are probably missing\. Open it anyway with resampling",
         ):
             load_volume(folder)
