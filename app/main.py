@@ -16,7 +16,8 @@ import qasync
 from PySide6.QtCore import QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
-from app.paths import settings_file
+from app.paths import annotations_folder, settings_file
+from app.services.annotation_store import AnnotationStore
 from app.services.errors import explain
 from app.services.files import TextFiles
 from app.services.garbage import Garbage
@@ -24,6 +25,8 @@ from app.services.jobs import Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.studies import Studies
 from app.settings import Settings
+from app.viewmodels.annotation.book import Annotations
+from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant, ModelState
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
@@ -72,6 +75,7 @@ class Application:
         loop: asyncio.AbstractEventLoop,
         settings: Settings,
         load_model: LoadModel | None = None,
+        annotations_at: Path | None = None,
     ) -> None:
         self.jobs = Jobs(loop)
         self.garbage = Garbage(loop)
@@ -85,6 +89,9 @@ class Application:
         assistant.turn_changed.connect(report.follow)
         assistant.text_changed.connect(report.follow)
         assistant.volume_entered.connect(report.enter)
+        annotations = Annotations(
+            viewer, AnnotationStore(self.jobs, annotations_at), tasks, notices, explain
+        )
         self.workspace = Workspace(
             viewer,
             assistant,
@@ -97,6 +104,8 @@ class Application:
             resources_root() / "demo-study",
             Layouts(settings),
             Shortcuts(settings),
+            annotations,
+            Drawing(annotations),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)
@@ -111,6 +120,7 @@ class Application:
         """Stop the answer and all work; whether every thread has ended."""
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
+        await self.workspace.annotations.saved()
         await self.workspace.tasks.close()
         self.window.close()
         self.window.deleteLater()
@@ -135,7 +145,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _run(
     loop: asyncio.AbstractEventLoop, settings: Settings, options: argparse.Namespace
 ) -> int:
-    application = Application(loop, settings)
+    passing = options.screenshot or options.benchmark
+    application = Application(
+        loop, settings, annotations_at=None if passing else annotations_folder()
+    )
     _report_unhandled(loop, application)
     try:
         if options.benchmark:

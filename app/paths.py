@@ -13,3 +13,8 @@ APP_NAME = "med2e3-viewer"
 def settings_file() -> Path:
     """The file that holds the preferences; it need not exist yet."""
     return Path(platformdirs.user_config_dir(APP_NAME, appauthor=False)) / "settings.json"
+
+
+def annotations_folder() -> Path:
+    """The folder that holds what was drawn, a file a series; it need not exist yet."""
+    return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)) / "annotations"

@@ -71,17 +71,17 @@ class SlicePlane:
         """The unit vector away from the viewer."""
         return np.cross(self.right, self.down)
 
-    def to_plane(self, points_mm: Float | Sequence[Sequence[float]]) -> Float:
+    def to_plane(self, points_mm: Float | Sequence[Any]) -> Float:
         """(..., 3) LPS mm → (..., 2) mm along `right` and `down` from the origin."""
         offsets = np.asarray(points_mm, dtype=np.float64) - self.origin_mm
         return np.asarray(offsets @ np.column_stack([self.right, self.down]))
 
-    def to_patient_mm(self, points: Float | Sequence[Sequence[float]]) -> Float:
+    def to_patient_mm(self, points: Float | Sequence[Any]) -> Float:
         """(..., 2) mm along `right` and `down` → (..., 3) LPS mm."""
         axes = np.vstack([self.right, self.down])
         return np.asarray(np.asarray(points, dtype=np.float64) @ axes + self.origin_mm)
 
-    def distance_mm(self, points_mm: Float | Sequence[Sequence[float]]) -> Float:
+    def distance_mm(self, points_mm: Float | Sequence[Any]) -> Float:
         """(..., 3) LPS mm → (...) distances from the plane, positive away from the viewer."""
         offsets = np.asarray(points_mm, dtype=np.float64) - self.origin_mm
         return np.asarray(offsets @ self.normal)

@@ -27,10 +27,11 @@ PROGRESS_EVERY = 0.03
 
 
 class Lane(StrEnum):
-    """The workers: files, and the model; one never waits for the other."""
+    """The workers: files, the model, and small notes; none waits for another."""
 
     FILES = "files"
     MODEL = "model"
+    NOTES = "notes"
 
 
 class Context:

@@ -12,12 +12,27 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.NOTHING: lambda workspace: "",
     Need.VOLUME: lambda workspace: _no_volume(workspace),
     Need.QUESTION: lambda workspace: _no_question(workspace),
+    Need.UNDO: lambda workspace: "" if workspace.annotations.undo_name else "nothing to undo",
+    Need.REDO: lambda workspace: "" if workspace.annotations.redo_name else "nothing to redo",
+    Need.SELECTION: lambda workspace: "" if workspace.annotations.selected else "none is selected",
+}
+
+#: For commands whose effect depends on what was done before: what they would do now.
+WHAT_NOW: dict[str, Callable[[Workspace], str]] = {
+    "undo": lambda workspace: workspace.annotations.undo_name,
+    "redo": lambda workspace: workspace.annotations.redo_name,
 }
 
 
 def why_not(command: Command, workspace: Workspace) -> str:
     """What is missing before `command` can be run; empty where it can be."""
     return WHY_NOT[command.needs](workspace)
+
+
+def what_now(command: Command, workspace: Workspace) -> str:
+    """What `command` would do now, where its title does not say it; else empty."""
+    act = WHAT_NOW.get(command.name)
+    return act(workspace) if act is not None else ""
 
 
 def _no_volume(workspace: Workspace) -> str:

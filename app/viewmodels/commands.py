@@ -18,6 +18,9 @@ class Need(StrEnum):
     NOTHING = "nothing"
     VOLUME = "volume"
     QUESTION = "question"
+    UNDO = "undo"
+    REDO = "redo"
+    SELECTION = "selection"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,21 @@ COMMANDS: tuple[Command, ...] = (
     Command("window_tool", "Window/level tool", ("W",), "Tools"),
     Command("zoom_tool", "Zoom tool", ("Z",), "Tools"),
     Command("pan_tool", "Pan tool", ("H",), "Tools"),
+    Command("length_tool", "Measure a length", ("L",), "Measure", Need.VOLUME),
+    Command("angle_tool", "Measure an angle", ("A",), "Measure", Need.VOLUME),
+    Command("cobb_tool", "Measure a Cobb angle", ("G",), "Measure", Need.VOLUME),
+    Command("bidirectional_tool", "Measure two diameters", ("B",), "Measure", Need.VOLUME),
+    Command("ellipse_tool", "Ellipse with statistics", ("E",), "Measure", Need.VOLUME),
+    Command("rectangle_tool", "Rectangle with statistics", ("Q",), "Measure", Need.VOLUME),
+    Command("freehand_tool", "Freehand region with statistics", ("D",), "Measure", Need.VOLUME),
+    Command("probe_tool", "Value at a point", ("P",), "Measure", Need.VOLUME),
+    Command("arrow_tool", "Arrow with text", ("Shift+A",), "Measure", Need.VOLUME),
+    Command("note_tool", "Text note", ("N",), "Measure", Need.VOLUME),
+    Command("auto_window_tool", "Window from a box", ("U",), "Measure", Need.VOLUME),
+    Command("key_image", "Mark or unmark as key image", ("K",), "Measure", Need.VOLUME),
+    Command("undo", "Undo", ("Ctrl+Z",), "Measure", Need.UNDO),
+    Command("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Measure", Need.REDO),
+    Command("delete", "Delete the selected measurement", ("Del",), "Measure", Need.SELECTION),
     *(
         Command(f"preset:{name}", f"Window: {name}", (str(k),), "Window/level", Need.VOLUME)
         for k, name in enumerate(PRESETS, start=1)
@@ -75,6 +93,8 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Wheel", "scroll slices (Shift: ten at a time)"),
     ("Ctrl + wheel", "zoom at the pointer"),
     ("Double click", "fill the centre with this plane"),
+    ("Drag a measurement, or its handle", "move it, or change its form"),
+    ("Double click on an arrow or note", "change its text"),
     ("Click on the score strip", "go to that band"),
     ("Drop a file or folder", "open it"),
 )

@@ -28,6 +28,21 @@ class Tool(StrEnum):
     WINDOW = "window"
     ZOOM = "zoom"
     PAN = "pan"
+    LENGTH = "length"
+    ANGLE = "angle"
+    COBB = "cobb"
+    BIDIRECTIONAL = "bidirectional"
+    ELLIPSE = "ellipse"
+    RECTANGLE = "rectangle"
+    FREEHAND = "freehand"
+    PROBE = "probe"
+    ARROW = "arrow"
+    NOTE = "note"
+    AUTO_WINDOW = "auto_window"
+
+
+#: Tools that move or look at the image; `app.viewmodels.annotation` knows what the others do.
+VIEW_TOOLS = (Tool.CROSSHAIR, Tool.WINDOW, Tool.ZOOM, Tool.PAN)
 
 
 @dataclass(frozen=True)

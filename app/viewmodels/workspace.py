@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from app.settings import Settings
+from app.viewmodels.annotation.book import Annotations
+from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
@@ -40,3 +42,5 @@ class Workspace:
     demo_study: Path
     layouts: Layouts
     shortcuts: Shortcuts
+    annotations: Annotations
+    drawing: Drawing

@@ -11,6 +11,7 @@ from app.viewmodels.study import Target
 from app.viewmodels.viewer import Tool
 from app.viewmodels.windows import PRESETS
 from app.viewmodels.workspace import Workspace
+from med2e3.measures import SlicePlane
 
 #: What the dialog for files lists; folders and everything else open by their content.
 FILE_TYPES = "Images (*.dcm *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.npy *.zip);;All files (*)"
@@ -28,10 +29,11 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "open_files": lambda: _open_dialog(workspace, window, folder=False),
         "open_folder": lambda: _open_dialog(workspace, window, folder=True),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
-        "crosshair_tool": lambda: viewer.choose_tool(Tool.CROSSHAIR),
-        "window_tool": lambda: viewer.choose_tool(Tool.WINDOW),
-        "zoom_tool": lambda: viewer.choose_tool(Tool.ZOOM),
-        "pan_tool": lambda: viewer.choose_tool(Tool.PAN),
+        **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
+        "key_image": lambda: _mark(workspace),
+        "undo": workspace.annotations.undo,
+        "redo": workspace.annotations.redo,
+        "delete": workspace.annotations.remove_selected,
         **{f"preset:{name}": _preset(workspace, name) for name in PRESETS},
         "invert": viewer.invert,
         "reset": viewer.reset,
@@ -49,6 +51,18 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
 
 def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
     return lambda: workspace.viewer.use_preset(name)
+
+
+def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
+    return lambda: workspace.viewer.choose_tool(tool)
+
+
+def _mark(workspace: Workspace) -> None:
+    """Mark the slice that the active plane shows."""
+    state = workspace.viewer.planes.get(workspace.viewer.active)
+    if state is not None:
+        plane = SlicePlane.of_slice(state.geometry, state.slice_index)
+        workspace.annotations.toggle_key_image(plane)
 
 
 def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFileDialog:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
 from app.viewmodels.layouts import Place
 from app.viewmodels.workspace import Workspace
+from app.views.annotation_layer import AnnotationLayer
 from app.views.empty_state import EmptyState
 from app.views.model_sheet import ModelSheet
 from app.views.plane_cell import PlaneCell
@@ -19,7 +20,14 @@ from med2e3.geometry import Plane
 
 
 def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
-    return lambda workspace: PlaneCell(workspace.viewer, workspace.assistant, plane)
+    return lambda workspace: _drawn_on(
+        workspace, PlaneCell(workspace.viewer, workspace.assistant, plane)
+    )
+
+
+def _drawn_on(workspace: Workspace, cell: PlaneCell) -> PlaneCell:
+    AnnotationLayer(cell.view, workspace.annotations, workspace.drawing)
+    return cell
 
 
 #: Every cell by its name: what makes its widget from the workspace.

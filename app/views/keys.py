@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.viewmodels.availability import why_not
+from app.viewmodels.availability import what_now, why_not
 from app.viewmodels.commands import BY_NAME
 from app.viewmodels.workspace import Workspace
 
@@ -49,6 +49,8 @@ class Keys:
         workspace.shortcuts.changed.connect(self.refresh)
         for signal in (workspace.viewer.volume_changed, workspace.assistant.model_changed):
             signal.connect(self.enable)
+        for signal in (workspace.annotations.changed, workspace.annotations.selection_changed):
+            signal.connect(self.enable)
         workspace.assistant.turns_changed.connect(self.enable)
 
     def refresh(self) -> None:
@@ -71,8 +73,9 @@ class Keys:
         shortcuts = self._workspace.shortcuts
         for name, action in self._actions.items():
             reason = why_not(BY_NAME[name], self._workspace)
+            detail = reason or what_now(BY_NAME[name], self._workspace)
             action.setEnabled(not reason)
-            action.setToolTip(shortcuts.tip(name) + (f": {reason}" if reason else ""))
+            action.setToolTip(shortcuts.tip(name) + (f": {detail}" if detail else ""))
 
     def navigate(self, event: QKeyEvent, commands: dict[str, Callable[[], object]]) -> bool:
         """Run the command of a key that no text or list took; whether there was one."""

@@ -141,6 +141,8 @@ class MainWindow(QMainWindow):
     def _escape(self) -> None:
         if self.help.isVisible():
             self.help.hide()
+        elif self.workspace.drawing.busy or self.workspace.assistant.running is None:
+            self.workspace.drawing.cancel()
         else:
             self.workspace.assistant.stop()
 

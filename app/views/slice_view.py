@@ -92,8 +92,12 @@ class SliceView(QWidget):
         self._still.forget()
         self.update()
 
+    def show_cursor(self) -> None:
+        """The cursor of the chosen tool."""
+        self.setCursor(_CURSORS.get(self.viewer.tool, Qt.CursorShape.CrossCursor))
+
     def _look_changed(self) -> None:
-        self.setCursor(_CURSORS[self.viewer.tool])
+        self.show_cursor()
         self.update()
 
     # --- painting --------------------------------------------------------------------------

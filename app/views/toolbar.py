@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButt
 
 from app.viewmodels import windows
 from app.viewmodels.study import Target
-from app.viewmodels.viewer import Tool
+from app.viewmodels.viewer import VIEW_TOOLS, Tool
 from app.viewmodels.workspace import Workspace
 from app.views.icons import dress
+from app.views.measure_button import MeasureButton
 from med2e3.volume import WINDOWS
 
 #: What the box says while the window is none of the presets.
@@ -26,6 +27,11 @@ _ICONS = {
     "window_tool": "window",
     "zoom_tool": "zoom",
     "pan_tool": "pan",
+    **{f"{tool}_tool": f"measure_{tool}" for tool in Tool if tool not in VIEW_TOOLS},
+    "key_image": "key_image",
+    "undo": "undo",
+    "redo": "redo",
+    "delete": "delete",
     "invert": "invert",
     "reset": "reset",
     "toggle_text": "text",
@@ -117,7 +123,12 @@ class ToolBar(QToolBar):
             action = self._actions[f"{tool}_tool"]
             action.setCheckable(True)
             group.addAction(action)
-            self._add(f"{tool}_tool")
+            if tool in VIEW_TOOLS:
+                self._add(f"{tool}_tool")
+        self.measure = MeasureButton(self._viewer, self._actions)
+        self.addWidget(self.measure)
+        for name in ("undo", "redo"):
+            self._add(name)
         for name in ("invert", "toggle_text"):
             self._actions[name].setCheckable(True)
 

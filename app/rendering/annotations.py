@@ -1,0 +1,213 @@
+"""Draws annotations over an image: lines with a dark rim, handles, and values beside them.
+
+Legible on white bone and on black air. Knows no widgets: callers say what is to be drawn how.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
+
+from app.rendering import overlay
+from app.viewmodels.annotation import shapes
+from app.viewmodels.annotation.frame import FULL, Frame
+from app.viewmodels.annotation.model import Annotation, Kind
+from med2e3.geometry import Float
+
+#: What was drawn is yellow: the accent's blue is the crosshair's, red means an error. Chosen ones
+#: are lighter, so that they stand out without another hue.
+INK = QColor(244, 206, 96)
+CHOSEN_INK = QColor(255, 240, 190)
+RIM = QColor(0, 0, 0, 180)
+BACKDROP = QColor(0, 0, 0, 120)
+
+#: Widths of a line and of its rim, radius of a handle, length of an arrow's head: logical pixels.
+LINE, RIM_LINE = 1.4, 3.6
+HANDLE = 4.0
+HEAD = 12.0
+
+#: Between a form and its value, and from there to the edge of the view.
+GAP = 10.0
+EDGE = 4.0
+
+#: Distances tried for a value, each half a line of text further from its form.
+STEPS = 12
+
+
+@dataclass(frozen=True)
+class Item:
+    """An annotation to draw: with which text, how strongly, and whether it is chosen."""
+
+    annotation: Annotation
+    lines: tuple[str, ...]
+    strength: float = FULL
+    chosen: bool = False
+    hovered: bool = False
+
+
+def draw(painter: QPainter, size: QRectF, frame: Frame, items: Sequence[Item]) -> None:
+    """All items of a view; forms first, so that no line crosses a value."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for item in items:
+        painter.setOpacity(item.strength)
+        _draw_form(painter, frame, item)
+    taken: list[QRectF] = []
+    for item in items:
+        if item.lines and item.strength == FULL:
+            painter.setOpacity(1.0)
+            taken.append(_draw_label(painter, size, frame, item, taken))
+    painter.restore()
+
+
+def _draw_form(painter: QPainter, frame: Frame, item: Item) -> None:
+    annotation = item.annotation
+    ink = CHOSEN_INK if item.chosen or item.hovered else INK
+    lines = [_polygon(frame.to_screen(line)) for line in shapes.lines(annotation)]
+    marks = frame.to_screen(shapes.handles(annotation))
+    if annotation.kind is Kind.ARROW and len(marks) == 2:
+        lines.append(_head(marks))
+    for colour, width in ((RIM, RIM_LINE), (ink, LINE + 0.4 * item.chosen)):
+        pen = QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for line in lines:
+            painter.drawPolyline(line)
+        if annotation.kind in (Kind.PROBE, Kind.NOTE):
+            _draw_spot(painter, marks[0])
+        elif annotation.kind is Kind.LENGTH:
+            _draw_ends(painter, marks)
+    if (item.chosen or item.hovered) and item.strength == FULL:
+        _draw_handles(painter, marks, ink, small=annotation.kind is Kind.FREEHAND)
+
+
+def _draw_spot(painter: QPainter, at: Float) -> None:
+    x, y = float(at[0]), float(at[1])
+    painter.drawEllipse(QPointF(x, y), 4.5, 4.5)
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        painter.drawLine(QPointF(x + 4.5 * dx, y + 4.5 * dy), QPointF(x + 9 * dx, y + 9 * dy))
+
+
+def _draw_ends(painter: QPainter, marks: Float) -> None:
+    """Short strokes across the ends of a length: where it ends is what is read."""
+    along = marks[1] - marks[0]
+    length = float(np.linalg.norm(along))
+    if length < 1:
+        return
+    across = np.array([-along[1], along[0]]) / length * 5
+    for at in marks:
+        painter.drawLine(QPointF(*(at - across)), QPointF(*(at + across)))
+
+
+def _draw_handles(painter: QPainter, marks: Float, ink: QColor, *, small: bool) -> None:
+    radius = 2.0 if small else HANDLE
+    painter.setPen(QPen(RIM, 1.6))
+    painter.setBrush(ink)
+    for x, y in marks:
+        painter.drawEllipse(QPointF(float(x), float(y)), radius, radius)
+
+
+def _head(marks: Float) -> QPolygonF:
+    """The arrow's head at its tip, the first point."""
+    tip, tail = marks
+    along = tail - tip
+    length = float(np.linalg.norm(along))
+    direction = along / length if length else np.array([1.0, 0.0])
+    turns = [math.radians(a) for a in (25, -25)]
+    ends = [
+        tip
+        + HEAD
+        * np.array(
+            [
+                direction[0] * math.cos(a) - direction[1] * math.sin(a),
+                direction[0] * math.sin(a) + direction[1] * math.cos(a),
+            ]
+        )
+        for a in turns
+    ]
+    return _polygon(np.array([ends[0], tip, ends[1]]))
+
+
+def _draw_label(
+    painter: QPainter, size: QRectF, frame: Frame, item: Item, taken: Sequence[QRectF]
+) -> QRectF:
+    text = "\n".join(item.lines)
+    metrics = QFontMetricsF(painter.font())
+    bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
+    anchor = _anchor(frame, item.annotation)
+    rect = place_label(size, anchor, (bounds.width() + 8, bounds.height() + 4), taken)
+    _draw_leader(painter, anchor, rect)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(BACKDROP)
+    painter.drawRoundedRect(rect, 3, 3)
+    ink = CHOSEN_INK if item.chosen or item.hovered else INK
+    inside = rect.adjusted(4, 2, -4, -2)
+    flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+    overlay.draw_text(painter, inside, flags, text, ink)
+    return rect
+
+
+def _anchor(frame: Frame, annotation: Annotation) -> QRectF:
+    """What the value stands beside: the whole form, or the tail of an arrow."""
+    marks = frame.to_screen(shapes.handles(annotation))
+    if annotation.kind is Kind.ARROW:
+        marks = marks[-1:]
+    elif annotation.kind is Kind.ANGLE and len(marks) == 3:
+        marks = marks[1:2]
+    low, high = marks.min(axis=0), marks.max(axis=0)
+    return QRectF(float(low[0]), float(low[1]), *(float(v) for v in high - low))
+
+
+def place_label(
+    size: QRectF, anchor: QRectF, extent: tuple[float, float], taken: Sequence[QRectF]
+) -> QRectF:
+    """Where a value stands: right of its form, else left, below or above; inside the view.
+
+    The nearest such place that no other value has; where all are taken, the first one.
+    """
+    inside = size.adjusted(EDGE, EDGE, -EDGE, -EDGE)
+    for step in range(STEPS):
+        for place in _places(anchor, extent, GAP + step * extent[1] / 2):
+            if inside.contains(place) and not any(place.intersects(other) for other in taken):
+                return place
+    place = _places(anchor, extent, GAP)[0]
+    x = min(max(place.left(), inside.left()), inside.right() - place.width())
+    y = min(max(place.top(), inside.top()), inside.bottom() - place.height())
+    return QRectF(x, y, place.width(), place.height())
+
+
+def _places(anchor: QRectF, extent: tuple[float, float], gap: float) -> list[QRectF]:
+    width, height = extent
+    x, y = anchor.center().x() - width / 2, anchor.center().y() - height / 2
+    return [
+        QRectF(anchor.right() + gap, y, width, height),
+        QRectF(anchor.left() - gap - width, y, width, height),
+        QRectF(x, anchor.bottom() + gap, width, height),
+        QRectF(x, anchor.top() - gap - height, width, height),
+    ]
+
+
+def _draw_leader(painter: QPainter, anchor: QRectF, label: QRectF) -> None:
+    """A dotted line from a form to a value that had to stand further away."""
+    centre = label.center()
+    start = QPointF(
+        min(max(centre.x(), anchor.left()), anchor.right()),
+        min(max(centre.y(), anchor.top()), anchor.bottom()),
+    )
+    end = QPointF(
+        min(max(start.x(), label.left()), label.right()),
+        min(max(start.y(), label.top()), label.bottom()),
+    )
+    if (end - start).manhattanLength() > 2 * GAP:
+        painter.setPen(QPen(INK, 1.0, Qt.PenStyle.DotLine))
+        painter.drawLine(start, end)
+
+
+def _polygon(points: Float) -> QPolygonF:
+    return QPolygonF([QPointF(float(x), float(y)) for x, y in points])

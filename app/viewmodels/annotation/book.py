@@ -1,0 +1,333 @@
+"""Annotations and key images of the open volume: selection, undo, saving. Knows no screens.
+
+Each series has a document of its own, with its own undo; opening another series puts it away. It
+is loaded when the series opens and saved after each step. Nothing can be drawn while a volume is
+still filling, nor before its saved document was read: it could not be told what to keep.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from app.viewmodels.annotation import places, shapes, values
+from app.viewmodels.annotation.history import History
+from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage
+from app.viewmodels.notices import Notices
+from app.viewmodels.signal import Signal
+from app.viewmodels.tasks import Tasks
+from app.viewmodels.viewer import Viewer
+from app.viewmodels.work import Done, Failed, Job, Message
+from med2e3.measures import Point, SlicePlane
+from med2e3.volume import Volume
+
+#: Measured values remembered: more than stand on the screen and in the list together.
+REMEMBERED = 512
+
+#: A slice is a marked one if its plane is this much of a slice away from it at most.
+SAME_SLICE = 0.01
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was found for a series: its document; where a damaged one was put; whether to save."""
+
+    key: str
+    document: Document
+    damage: str = ""
+    kept_aside: Path | None = None
+
+
+class Store(Protocol):
+    """Where documents are kept."""
+
+    def load(self, volume: Volume) -> Job[Stored]:
+        """Read the document of a volume's series; a damaged file is put aside, never lost."""
+        ...
+
+    def save(self, volume: Volume, key: str, document: Document) -> Job[Path]:
+        """Replace the document of a series, whole or not at all."""
+        ...
+
+
+@dataclass
+class _Sheet:
+    key: str
+    history: History[Document]
+
+
+class Annotations:
+    """What is drawn on the open volume."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        store: Store,
+        tasks: Tasks,
+        notices: Notices,
+        explain: Callable[[BaseException], Message],
+    ) -> None:
+        self.viewer = viewer
+        self._store = store
+        self._tasks = tasks
+        self._notices = notices
+        self._explain = explain
+        self._sheets: dict[str, _Sheet] = {}
+        self._keys: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
+        self._sheet: _Sheet | None = None
+        self._volume: Volume | None = None
+        self._unsaved: list[Job[Path]] = []
+        self._readings: OrderedDict[Annotation, values.Reading] = OrderedDict()
+        self.live: Annotation | None = None
+        self.selected: str | None = None
+        self.changed: Signal[[]] = Signal()
+        self.live_changed: Signal[[]] = Signal()
+        self.selection_changed: Signal[[]] = Signal()
+        viewer.volume_changed.connect(self._enter)
+
+    # --- what there is ---------------------------------------------------------------------
+
+    @property
+    def volume(self) -> Volume | None:
+        """The volume that can be drawn on; None: none yet."""
+        return self._volume if self._sheet is not None else None
+
+    @property
+    def document(self) -> Document:
+        """What is drawn, without what is being drawn just now."""
+        return Document() if self._sheet is None else self._sheet.history.document
+
+    @property
+    def shown(self) -> tuple[Annotation, ...]:
+        """What is drawn, with what is being drawn or moved just now."""
+        if self.live is None:
+            return self.document.annotations
+        return self.document.with_annotation(self.live).annotations
+
+    @property
+    def selected_annotation(self) -> Annotation | None:
+        """The selected annotation as it is shown."""
+        return next((a for a in self.shown if a.uid == self.selected), None)
+
+    def reading(self, annotation: Annotation) -> values.Reading:
+        """What an annotation measures on the open volume."""
+        known = self._readings.get(annotation)
+        if known is None:
+            if self._volume is None:
+                return values.Reading((), ())
+            known = values.read(annotation, self._volume, self.viewer.unit)
+            self._readings[annotation] = known
+            if len(self._readings) > REMEMBERED:
+                self._readings.popitem(last=False)
+        return known
+
+    def key_image_at(self, plane: SlicePlane) -> KeyImage | None:
+        """The key image of a slice."""
+        for key_image in self.document.key_images:
+            away = abs(float(plane.distance_mm(key_image.plane.origin_mm)))
+            if plane.is_parallel(key_image.plane) and away <= SAME_SLICE * plane.thickness_mm:
+                return key_image
+        return None
+
+    # --- steps that can be undone ----------------------------------------------------------
+
+    def add(self, annotation: Annotation) -> None:
+        """Keep what was drawn, and select it."""
+        self.selected = annotation.uid
+        self._commit(f"draw {_name(annotation)}", self.document.with_annotation(annotation))
+        self.selection_changed.emit()
+
+    def change(self, annotation: Annotation, doing: str = "move") -> None:
+        """Keep a changed annotation; one that is no other than before is no step."""
+        if self.document.annotation(annotation.uid) not in (None, annotation):
+            self._commit(f"{doing} {_name(annotation)}", self.document.with_annotation(annotation))
+
+    def rename(self, uid: str, name: str) -> None:
+        """Give an annotation, or the note of a key image, other words."""
+        annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        if annotation is not None:
+            self.change(replace(annotation, name=name.strip()), "rename")
+        elif key_image is not None and key_image.note != name.strip():
+            changed = replace(key_image, note=name.strip())
+            self._commit("note on key image", self.document.with_key_image(changed))
+
+    def set_text(self, uid: str, text: str) -> None:
+        """Change the text at an arrow or a note."""
+        annotation = self.document.annotation(uid)
+        if annotation is not None:
+            self.change(replace(annotation, text=text.strip()), "edit")
+
+    def remove(self, uid: str) -> None:
+        """Delete an annotation or a key image."""
+        annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        if annotation is not None:
+            self._commit(f"delete {_name(annotation)}", self.document.without(uid))
+        elif key_image is not None:
+            self._commit("unmark key image", self.document.without(uid))
+
+    def remove_selected(self) -> None:
+        """Delete what is selected."""
+        if self.selected is not None:
+            self.remove(self.selected)
+
+    def toggle_key_image(self, plane: SlicePlane) -> None:
+        """Mark a slice as a key image as it is looked at now, or unmark it."""
+        marked = self.key_image_at(plane)
+        if marked is not None:
+            self.remove(marked.uid)
+        elif self._sheet is not None:
+            key_image = KeyImage(plane, self.viewer.window, self.viewer.inverted)
+            self._commit("mark key image", self.document.with_key_image(key_image))
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        if self._sheet is not None and self._sheet.history.undo():
+            self._after_step()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        if self._sheet is not None and self._sheet.history.redo():
+            self._after_step()
+
+    @property
+    def undo_name(self) -> str:
+        """What `undo` would take back; empty: nothing."""
+        return "" if self._sheet is None else self._sheet.history.undo_name
+
+    @property
+    def redo_name(self) -> str:
+        """What `redo` would do again; empty: nothing."""
+        return "" if self._sheet is None else self._sheet.history.redo_name
+
+    # --- on the screen ---------------------------------------------------------------------
+
+    def show_live(self, annotation: Annotation | None) -> None:
+        """Show something as it is being drawn or moved, without keeping it."""
+        self.live = annotation
+        self.live_changed.emit()
+
+    def select(self, uid: str | None) -> None:
+        """Select an annotation or a key image, or nothing."""
+        if uid != self.selected:
+            self.selected = uid
+            self.selection_changed.emit()
+
+    def go_to(self, uid: str) -> None:
+        """Select an annotation or key image and bring all planes to it."""
+        annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        if annotation is not None:
+            self._show(annotation.plane, shapes.centre_mm(annotation))
+        elif key_image is not None:
+            self._show(key_image.plane, None)
+            self.viewer.set_window(key_image.window)
+        self.select(uid)
+
+    def _show(self, plane: SlicePlane, patient_mm: Point | None) -> None:
+        assert self._volume is not None
+        where = places.where(self._volume, plane)
+        if patient_mm is not None:
+            self.viewer.move_crosshair(np.asarray(patient_mm))
+        elif where.plane is not None:
+            self.viewer.go_to_slice(where.plane, where.slice_index)
+        else:
+            self.viewer.move_crosshair(np.asarray(plane.origin_mm))
+        if where.plane is not None:
+            self.viewer.activate(where.plane)
+            if self.viewer.maximised not in (None, where.plane):
+                self.viewer.maximise(where.plane)
+
+    # --- keeping ---------------------------------------------------------------------------
+
+    async def saved(self) -> None:
+        """Wait until everything that was done is in its file, or was reported."""
+        for job in tuple(self._unsaved):
+            await job
+
+    def _commit(self, name: str, document: Document) -> None:
+        if self._sheet is None:
+            return
+        self._sheet.history.commit(name, document)
+        self._after_step()
+
+    def _after_step(self) -> None:
+        self.live = None
+        if self.selected is not None and not self._exists(self.selected):
+            self.selected = None
+            self.selection_changed.emit()
+        self.changed.emit()
+        assert self._sheet is not None
+        assert self._volume is not None
+        job = self._store.save(self._volume, self._sheet.key, self.document)
+        self._unsaved.append(job)
+        self._tasks.start(self._watch(job))
+
+    def _exists(self, uid: str) -> bool:
+        return bool(self.document.annotation(uid) or self.document.key_image(uid))
+
+    async def _watch(self, job: Job[Path]) -> None:
+        outcome = await job
+        self._unsaved.remove(job)
+        if isinstance(outcome, Failed):
+            cause = self._explain(outcome.error)
+            self._notices.show(
+                Message(
+                    "The measurements of this series could not be saved; they are kept while the "
+                    "program runs. Free some space or check the folder, then change any of them.",
+                    f"{cause.sentence}\n{cause.details}".strip(),
+                )
+            )
+
+    def _enter(self) -> None:
+        volume = None if self.viewer.previewing else self.viewer.volume
+        if volume is not None and volume is self._volume:
+            return
+        self._volume, self._sheet, self.live, self.selected = volume, None, None, None
+        self._readings.clear()
+        if volume is not None:
+            key = self._keys.get(volume)
+            self._sheet = self._sheets.get(key) if key is not None else None
+            if self._sheet is None:
+                self._tasks.start(self._load(volume))
+        self.changed.emit()
+        self.selection_changed.emit()
+
+    async def _load(self, volume: Volume) -> None:
+        outcome = await self._store.load(volume)
+        if volume is not self._volume:
+            return
+        if isinstance(outcome, Failed):
+            cause = self._explain(outcome.error)
+            self._notices.show(
+                Message(
+                    "The saved measurements of this series could not be read, so none can be drawn "
+                    f"on it now: they would replace the saved ones. {cause.sentence}",
+                    cause.details,
+                )
+            )
+        elif isinstance(outcome, Done):
+            self._take(volume, outcome.value)
+
+    def _take(self, volume: Volume, stored: Stored) -> None:
+        self._keys[volume] = stored.key
+        self._sheet = self._sheets.setdefault(
+            stored.key, _Sheet(stored.key, History(stored.document))
+        )
+        if stored.kept_aside is not None:
+            self._notices.show(
+                Message(
+                    "The saved measurements of this series could not be read; the file was kept as "
+                    f"“{stored.kept_aside.name}”, and new ones start from nothing. {stored.damage}",
+                    str(stored.kept_aside),
+                )
+            )
+        self.changed.emit()
+
+
+def _name(annotation: Annotation) -> str:
+    return TITLES[annotation.kind].lower()

@@ -1,0 +1,139 @@
+"""Documents as JSON and back, strictly: what cannot be read whole is an error, never half a list.
+
+Knows nothing of where the text is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from app.viewmodels.annotation.model import POINTS, Annotation, Document, KeyImage, Kind
+from med2e3.errors import GeometryError, Med2E3Error
+from med2e3.measures import Point, SlicePlane
+from med2e3.volume import Window
+
+#: The version of the form below; another one is not guessed at.
+FORMAT = 1
+
+
+class DamagedDocumentError(Med2E3Error):
+    """Saved annotations that cannot be read."""
+
+
+def encode(document: Document, key: str, about: Mapping[str, str]) -> str:
+    """A document of the series `key` as JSON; `about` is for people who look into the file."""
+    content = {
+        "format": FORMAT,
+        "coordinates": "LPS mm",
+        "key": key,
+        "series": dict(about),
+        "annotations": [annotation_fields(a) for a in document.annotations],
+        "key_images": [_key_image_fields(k) for k in document.key_images],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def decode(text: str, key: str) -> Document:
+    """The document of the series `key`. Raises `DamagedDocumentError` with the cause."""
+    try:
+        content = json.loads(text)
+        if content["format"] != FORMAT:
+            raise DamagedDocumentError(
+                f"It has format {content['format']}, and this program reads format {FORMAT}: "
+                "another version wrote it."
+            )
+        if content["key"] != key:
+            raise DamagedDocumentError(f"It belongs to another series ({content['key']}).")
+        document = Document(
+            tuple(_annotation(fields) for fields in content["annotations"]),
+            tuple(_key_image(fields) for fields in content["key_images"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, GeometryError) as error:
+        raise DamagedDocumentError(f"It is damaged: {_reason(error)}.") from error
+    uids = [a.uid for a in document.annotations] + [k.uid for k in document.key_images]
+    if len(set(uids)) != len(uids):
+        raise DamagedDocumentError("It is damaged: two entries have the same identifier.")
+    return document
+
+
+def annotation_fields(annotation: Annotation) -> dict[str, Any]:
+    """An annotation as JSON has it; coordinates are LPS mm."""
+    return {
+        "uid": annotation.uid,
+        "kind": annotation.kind.value,
+        "name": annotation.name,
+        "text": annotation.text,
+        "plane": _plane_fields(annotation.plane),
+        "points_mm": [list(p) for p in annotation.points_mm],
+    }
+
+
+def _plane_fields(plane: SlicePlane) -> dict[str, Any]:
+    return {
+        "origin_mm": list(plane.origin_mm),
+        "right": list(plane.right),
+        "down": list(plane.down),
+        "thickness_mm": plane.thickness_mm,
+    }
+
+
+def _key_image_fields(key_image: KeyImage) -> dict[str, Any]:
+    return {
+        "uid": key_image.uid,
+        "note": key_image.note,
+        "plane": _plane_fields(key_image.plane),
+        "window": [key_image.window.centre, key_image.window.width],
+        "inverted": key_image.inverted,
+    }
+
+
+def _annotation(fields: Any) -> Annotation:
+    kind = Kind(fields["kind"])
+    points = tuple(_point(p) for p in fields["points_mm"])
+    right_number = len(points) == POINTS[kind] or (
+        kind is Kind.FREEHAND and len(points) > POINTS[kind]
+    )
+    if not right_number:
+        raise ValueError(f"a {kind} with {len(points)} points")
+    name, text, uid = (_text(fields[word]) for word in ("name", "text", "uid"))
+    return Annotation(kind, _plane(fields["plane"]), points, name, text, uid)
+
+
+def _key_image(fields: Any) -> KeyImage:
+    centre, width = (_number(n) for n in fields["window"])
+    if width <= 0:
+        raise ValueError(f"a window of width {width}")
+    note, uid = _text(fields["note"]), _text(fields["uid"])
+    inverted = fields["inverted"] is True
+    return KeyImage(_plane(fields["plane"]), Window(centre, width), inverted, note, uid)
+
+
+def _plane(fields: Any) -> SlicePlane:
+    origin, right, down = (_point(fields[word]) for word in ("origin_mm", "right", "down"))
+    return SlicePlane(origin, right, down, _number(fields["thickness_mm"]))
+
+
+def _point(values: Any) -> Point:
+    x, y, z = (_number(v) for v in values)
+    return x, y, z
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} where a number should be")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} where a text should be")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing"
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,51 @@
+"""What lies under the mouse: the handle or the line of an annotation. Knows no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.viewmodels.annotation import shapes
+from app.viewmodels.annotation.frame import FULL, Frame
+from app.viewmodels.annotation.model import Annotation
+from med2e3.geometry import Float
+
+#: Distance in logical pixels at which a handle, or a line, is taken hold of: what a hand with a
+#: mouse hits without care, and less than what keeps two neighbouring handles apart.
+HANDLE_REACH = 9.0
+LINE_REACH = 6.0
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An annotation under the mouse; `handle` None: its line, the whole of it moves."""
+
+    uid: str
+    handle: int | None
+
+
+def hit(frame: Frame, annotations: Sequence[Annotation], x: float, y: float) -> Hit | None:
+    """The topmost annotation of the frame's own slice at a screen point; handles before lines."""
+    at = np.array([x, y])
+    own = [a for a in reversed(annotations) if frame.strength(a) == FULL]
+    for annotation in own:
+        away = np.linalg.norm(frame.to_screen(shapes.handles(annotation)) - at, axis=1)
+        nearest = int(np.argmin(away))
+        if away[nearest] <= HANDLE_REACH:
+            return Hit(annotation.uid, nearest)
+    for annotation in own:
+        for line in shapes.lines(annotation):
+            if distance(frame.to_screen(line), at) <= LINE_REACH:
+                return Hit(annotation.uid, None)
+    return None
+
+
+def distance(line: Float, at: Float) -> float:
+    """Distance of a point from a line of many sides (n, 2)."""
+    a, along = line[:-1], np.diff(line, axis=0)
+    length = (along**2).sum(axis=1)
+    share = ((at - a) * along).sum(axis=1) / np.where(length > 0, length, 1)
+    nearest = a + np.clip(share, 0, 1)[:, None] * along
+    return float(np.linalg.norm(nearest - at, axis=1).min())

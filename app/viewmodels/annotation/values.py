@@ -1,0 +1,141 @@
+"""What an annotation measures on a volume, in numbers and in words.
+
+Lengths in mm, angles in degrees, regions in the volume's unit. Knows no screens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.viewmodels import numbers, windows
+from app.viewmodels.annotation import shapes
+from app.viewmodels.annotation.model import REGIONS, TEXTS, Annotation, Kind
+from med2e3.geometry import Float
+from med2e3.measures import angle_degrees, cobb_degrees, length_mm
+from med2e3.regions import Statistics, samples, statistics
+from med2e3.volume import Volume
+
+#: Above this, a Cobb angle may be meant as its supplement, which is then named beside it.
+AMBIGUOUS_COBB = 60.0
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One measured number with its unit, as it goes into a table."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an annotation says: numbers for tables, lines for the screen."""
+
+    quantities: tuple[Quantity, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        return ", ".join(self.lines)
+
+
+def unit_of(volume: Volume) -> str:
+    """HU for CT, "value" for anything else."""
+    return "HU" if windows.is_ct(volume) else "value"
+
+
+def read(annotation: Annotation, volume: Volume, unit: str | None = None) -> Reading:
+    """Measure an annotation; `unit` of the voxels if it is known already."""
+    unit = unit_of(volume) if unit is None else unit
+    if annotation.kind in REGIONS:
+        return _region(annotation, volume, unit)
+    if annotation.kind in TEXTS:
+        return Reading((), (annotation.text,) if annotation.text else ())
+    if annotation.kind is Kind.PROBE:
+        return _probe(annotation, volume, unit)
+    return _lines(annotation)
+
+
+def region_values(annotation: Annotation, volume: Volume) -> Float | None:
+    """The values of the pixels in a region (n,); None for other kinds, and for none."""
+    region = shapes.region(annotation)
+    if region is None:
+        return None
+    found = samples(volume, region).values
+    return found if found.size else None
+
+
+def region_statistics(annotation: Annotation, volume: Volume) -> Statistics | None:
+    """The statistics of a region; None for other kinds, and where it holds no pixel."""
+    region = shapes.region(annotation)
+    return None if region is None else statistics(region, samples(volume, region))
+
+
+def _lines(annotation: Annotation) -> Reading:
+    p = annotation.points_mm
+    if annotation.kind is Kind.ANGLE and len(p) == 3:
+        angle = angle_degrees(p[0], p[1], p[2])
+        return _degrees("angle", angle)
+    if annotation.kind is Kind.COBB and len(p) == 4:
+        angle = cobb_degrees(p[:2], p[2:])
+        other = f" or {180 - angle:.1f}°" if angle > AMBIGUOUS_COBB else ""
+        return _degrees("Cobb angle", angle, other)
+    if annotation.kind is Kind.BIDIRECTIONAL and len(p) == 4:
+        # Whichever is longer now: the reader may have pulled the second one out further.
+        long, short = sorted((length_mm(*p[:2]), length_mm(*p[2:])), reverse=True)
+        sizes = (Quantity("long diameter", long, "mm"), Quantity("short diameter", short, "mm"))
+        return Reading(sizes, (f"{long:.1f} × {short:.1f} mm",))
+    if annotation.kind is Kind.LENGTH:
+        length = length_mm(p[0], p[1])
+        return Reading((Quantity("length", length, "mm"),), (f"{length:.1f} mm",))
+    return Reading((), ())  # an angle on its way, with too few points for one
+
+
+def _degrees(name: str, angle: float, other: str = "") -> Reading:
+    if math.isnan(angle):
+        return Reading((), ())
+    return Reading((Quantity(name, angle, "°"),), (f"{angle:.1f}°{other}",))
+
+
+def _probe(annotation: Annotation, volume: Volume, unit: str) -> Reading:
+    at = volume.geometry.to_index(annotation.points_mm[0])
+    if not volume.geometry.contains(at):
+        return Reading((), ("outside the volume",))
+    s, r, c = np.clip(np.rint(at).astype(int), 0, np.asarray(volume.shape) - 1)
+    value = float(volume.voxels[s, r, c])
+    return Reading((Quantity("value", value, unit),), (_with_unit(numbers.value(value), unit),))
+
+
+def _region(annotation: Annotation, volume: Volume, unit: str) -> Reading:
+    found = region_statistics(annotation, volume)
+    if found is None:
+        return Reading((), ("no pixel inside",))
+    quantities = (
+        Quantity("mean", found.mean, unit),
+        Quantity("SD", found.sd, unit),
+        Quantity("min", found.minimum, unit),
+        Quantity("max", found.maximum, unit),
+        Quantity("area", found.area_mm2, "mm²"),
+        Quantity("pixels", float(found.count), ""),
+    )
+    about = "≈ " if found.area_is_counted else ""
+    mean = _with_unit(numbers.signed(found.mean), unit)
+    low, high = numbers.value(found.minimum), numbers.value(found.maximum)
+    return Reading(
+        quantities,
+        (
+            f"mean {mean}, SD {found.sd:.1f}",
+            f"min {low}, max {high}",
+            f"{about}{found.area_mm2:.1f} mm², {found.count} px"
+            + (", interpolated" if found.interpolated else ""),
+        ),
+    )
+
+
+def _with_unit(number: str, unit: str) -> str:
+    return f"{number} HU" if unit == "HU" else number
