@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     qt = _qt_application()
     settings = Settings(None if options.screenshot or options.benchmark else settings_file())
-    theme.apply(qt, options.theme or settings.values.theme)
+    theme.apply(qt, options.theme or settings.values.theme, settings.values.text_size)
     with qasync.QEventLoop(qt) as loop:
         return int(loop.run_until_complete(_run(loop, settings, options)))
 

@@ -31,7 +31,6 @@ DRAGS = (
     ("window", "window/level"),
     ("zoom", "zoom"),
     ("pan", "pan"),
-    ("slices", "scroll slices"),
     ("nothing", "nothing"),
 )
 
@@ -45,6 +44,7 @@ class Shown:
     description: str = ""
     choices: tuple[tuple[str | int, str], ...] = ()
     limits: tuple[int, int] | None = None
+    is_text: bool = False
 
 
 def shown(default: Any, page: str, title: str, description: str = "", **how: Any) -> Any:
@@ -116,7 +116,7 @@ class Preferences:
         False, "Mouse", "Reverse the wheel", "Turning it towards you then goes to the first slice."
     )
     model: str = shown(
-        "demo", "Start", "Model", "Name or folder of the model to load; empty: none."
+        "demo", "Start", "Model", "Name or folder of the model to load; empty: none.", is_text=True
     )
     restore_window: bool = shown(
         True, "Start", "Window as it was", "Size, screen, panels and their widths."

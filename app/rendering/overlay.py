@@ -6,6 +6,7 @@ Knows no volume: callers say what to write and where the image lies.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QRegion
@@ -19,9 +20,9 @@ MARGIN = 8.0
 #: Lengths of a scale bar: the longest of these that takes at most a quarter of the view.
 SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
-#: The crosshair's opening around its point, and its distance from the edges of a view.
-GAP = 9.0
+#: The crosshair's distance from the edges of a view, and the length of its lines in short.
 SIDE = 26.0
+SHORT = 14.0
 
 #: Offsets of the dark rim; the four diagonals touch all sides of a stroke.
 _RING = ((-1, -1), (1, -1), (-1, 1), (1, 1))
@@ -104,32 +105,46 @@ def draw_scale_bar(
     draw_text(painter, above, bottom, label)
 
 
-def crosshair_lines(size: QRectF, at: QPointF) -> list[QLineF]:
+@dataclass(frozen=True)
+class Cross:
+    """How a crosshair is drawn: "open", "full" or "short"; `gap` in logical pixels."""
+
+    style: str = "open"
+    gap: float = 9.0
+
+
+def crosshair_lines(size: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:
     """Two lines through a point: open around it, and off the edges, where letters stand."""
     x, y = at.x(), at.y()
     inside = size.adjusted(SIDE, SIDE, -SIDE, -2 * SIDE)
+    gap = 0.0 if cross.style == "full" else cross.gap
+    if cross.style == "short":
+        reach = gap + SHORT
+        inside = QRectF(x - reach, y - reach, 2 * reach, 2 * reach)
     lines = [
-        QLineF(inside.left(), y, x - GAP, y),
-        QLineF(x + GAP, y, inside.right(), y),
-        QLineF(x, inside.top(), x, y - GAP),
-        QLineF(x, y + GAP, x, inside.bottom()),
+        QLineF(inside.left(), y, x - gap, y),
+        QLineF(x + gap, y, inside.right(), y),
+        QLineF(x, inside.top(), x, y - gap),
+        QLineF(x, y + gap, x, inside.bottom()),
     ]
     return [line for line in lines if line.dx() > 0 or line.dy() > 0]
 
 
-def crosshair_region(size: QRectF, at: QPointF) -> QRegion:
+def crosshair_region(size: QRectF, at: QPointF, cross: Cross) -> QRegion:
     """What has to be painted again when the crosshair leaves or reaches a point."""
     region = QRegion()
-    for line in crosshair_lines(size, at):
+    for line in crosshair_lines(size, at, cross):
         rect = QRectF(line.p1(), line.p2()).adjusted(-3, -3, 3, 3)
         region += rect.toAlignedRect()
     return region
 
 
-def draw_crosshair(painter: QPainter, size: QRectF, at: QPointF, colour: QColor) -> None:
+def draw_crosshair(
+    painter: QPainter, size: QRectF, at: QPointF, colour: QColor, cross: Cross
+) -> None:
     """Thin lines with a dark rim, straight along the pixels: crisp, and quick to draw."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    lines = crosshair_lines(size, at)
+    lines = crosshair_lines(size, at, cross)
     for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
         painter.setPen(QPen(ink, width))
         painter.drawLines(lines)

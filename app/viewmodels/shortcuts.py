@@ -93,7 +93,8 @@ class Shortcuts:
         loser = self.holder(key)
         if loser is None or loser.name == name:
             return None
-        self._own[loser.name] = [k for k in self.keys(loser.name) if k != key]
+        if loser.name in self._own:  # a key of the table is beaten without being written down
+            self._own[loser.name] = [k for k in self._own[loser.name] if k != key]
         return loser
 
     def _keep(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.viewmodels import windows
+from app.viewmodels.display import Display
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.signal import Signal
 from app.viewmodels.viewport import Viewport
@@ -77,6 +78,7 @@ class Viewer:
         self.unit = "HU"
         self.inverted = False
         self.tool = Tool.CROSSHAIR
+        self.display = Display()
         self.crosshair_visible = crosshair_visible
         self.corner_text = corner_text
         self.maximised: Plane | None = None
@@ -267,6 +269,12 @@ class Viewer:
         """Swap black and white."""
         self.inverted = not self.inverted
         self.window_changed.emit()
+
+    def dress(self, display: Display, *, crosshair: bool, corner_text: bool) -> None:
+        """Show images by other preferences."""
+        self.display = display
+        self.crosshair_visible, self.corner_text = crosshair, corner_text
+        self.look_changed.emit()
 
     def toggle_crosshair(self) -> None:
         """Show or hide the lines through the common point."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QKeySequence, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.viewmodels.commands import COMMANDS, MOUSE
 from app.viewmodels.shortcuts import Shortcuts
+from app.views.keys import native_keys
 
 #: Rows of a column; more of them do not fit a window of 800 pixels' height.
 ROWS = 26
@@ -42,7 +43,7 @@ class HelpOverlay(QWidget):
         columns.setSpacing(36)
         groups: dict[str, list[tuple[str, str]]] = {}
         for command in COMMANDS:
-            keys = _keys(self._shortcuts.keys(command.name))
+            keys = native_keys(self._shortcuts.keys(command.name))
             groups.setdefault(command.group, []).append((command.title, keys))
         groups["Mouse in a view"] = [(what, keys) for keys, what in MOUSE]
         for part in _balanced({name: len(rows) for name, rows in groups.items()}):
@@ -81,11 +82,6 @@ def _balanced(rows: dict[str, int]) -> list[list[str]]:
         parts[min(int(middle / total * columns), columns - 1)].append(name)
         before += count + HEADING
     return parts
-
-
-def _keys(keys: tuple[str, ...]) -> str:
-    native = QKeySequence.SequenceFormat.NativeText
-    return "  ".join(QKeySequence(key).toString(native) for key in keys)
 
 
 def _column(groups: dict[str, list[tuple[str, str]]]) -> QVBoxLayout:

@@ -91,6 +91,12 @@ def speaks(widget: QWidget, name: str) -> None:
     widget.setProperty(COMMAND, name)
 
 
+def native_keys(keys: tuple[str, ...]) -> str:
+    """Keys as this system writes them."""
+    native = QKeySequence.SequenceFormat.NativeText
+    return "  ".join(QKeySequence(key).toString(native) for key in keys)
+
+
 def spelled(event: QKeyEvent) -> str:
     """A key event's key in Qt's portable spelling; the number pad counts as the main keys."""
     modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -14,19 +14,18 @@ from PySide6.QtGui import (
     QKeyEvent,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QApplication, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from app.viewmodels.commands import COMMANDS
 from app.viewmodels.signal import Signal
 from app.viewmodels.study import Target
 from app.viewmodels.workspace import Workspace
-from app.views import actions, theme
+from app.views import actions, habits, window_memory
 from app.views.assistant_panel import AssistantPanel
 from app.views.bars import ErrorBar, LoadingBar, WarningBar
 from app.views.centre import Centre
 from app.views.empty_state import EmptyState
 from app.views.help_overlay import HelpOverlay
-from app.views.icons import dress_again
 from app.views.keys import Keys, is_typed
 from app.views.saving import Saver
 from app.views.series_panel import SeriesPanel
@@ -62,10 +61,12 @@ class MainWindow(QMainWindow):
         self.splitter = self._lay_out()
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
+        self.habits = habits.Habits(self)
         self.keys = Keys(workspace, self, self.actions_by_name)
         self.keys.refresh()
         workspace.viewer.volume_changed.connect(self._title)
-        self._restore()
+        self.panels = {"series": self.series, "assistant": self.assistant}
+        window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
 
     # --- building --------------------------------------------------------------------------
 
@@ -77,7 +78,7 @@ class MainWindow(QMainWindow):
             "stop": self._escape,
             "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),
             "toggle_assistant": lambda: self.assistant.setVisible(not self.assistant.isVisible()),
-            "theme": self.swap_theme,
+            **habits.commands(self),
             "help": lambda: self.help.toggle(),
             "quit": self.close,
         }
@@ -128,16 +129,6 @@ class MainWindow(QMainWindow):
         settings.save()
         self.workspace.tasks.start(self.workspace.assistant.load_model(name))
 
-    def swap_theme(self) -> None:
-        """From dark to light and back."""
-        settings = self.workspace.settings
-        settings.values.theme = "light" if settings.values.theme == "dark" else "dark"
-        settings.save()
-        application = QApplication.instance()
-        assert isinstance(application, QApplication)
-        theme.apply(application, settings.values.theme)
-        dress_again(self)
-
     def _escape(self) -> None:
         if self.help.isVisible():
             self.help.hide()
@@ -158,9 +149,10 @@ class MainWindow(QMainWindow):
         return super().event(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The help stays as large as the window."""
+        """What lies over the window stays as large as it is."""
         super().resizeEvent(event)
         self.help.cover()
+        self.habits.cover()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keys that no text or list took: slices of the active plane, and Space for panning."""
@@ -191,22 +183,9 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window; whoever runs the loop ends it."""
         values = self.workspace.settings.values
-        values.window_geometry = _text(self.saveGeometry())
-        values.splitters = _text(self.splitter.saveState())
+        window_memory.remember(self, self.splitter, self.panels, values)
         values.crosshair = self.workspace.viewer.crosshair_visible
         values.corner_text = self.workspace.viewer.corner_text
         self.workspace.settings.save()
         self.closed.emit()
         event.accept()
-
-    def _restore(self) -> None:
-        values = self.workspace.settings.values
-        self.resize(1280, 800)
-        if values.window_geometry:
-            self.restoreGeometry(QByteArray.fromBase64(values.window_geometry.encode()))
-        if values.splitters:
-            self.splitter.restoreState(QByteArray.fromBase64(values.splitters.encode()))
-
-
-def _text(data: QByteArray) -> str:
-    return bytes(data.toBase64().data()).decode()

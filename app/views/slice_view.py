@@ -1,13 +1,12 @@
 """One plane on the screen: the slice, its annotations, and what the mouse does to it.
 
-Decides nothing: the mouse is translated into calls of the `Viewer`. Wheel scrolls, Ctrl+wheel and
-right drag zoom, middle drag and Space+drag pan, Shift+drag changes the window, left drag does what
-the chosen tool does, double click fills the centre with this plane.
+Decides nothing: the mouse is translated into calls of the `Viewer`, by what `app.viewmodels.mouse`
+says of buttons and wheel; double click fills the centre with this plane.
 """
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
     QEnterEvent,
@@ -21,7 +20,8 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.rendering import overlay
 from app.rendering.grey import GreyMap, as_picture
 from app.rendering.still import Still
-from app.viewmodels import numbers, windows
+from app.viewmodels.corners import Corner, corner_lines
+from app.viewmodels.mouse import Button, tool_for, wheel_sign, wheel_zooms
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.viewer import Tool, Viewer
 from app.viewmodels.viewport import Viewport
@@ -47,6 +47,20 @@ _CURSORS = {
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
     Tool.ZOOM: Qt.CursorShape.SizeVerCursor,
     Tool.PAN: Qt.CursorShape.OpenHandCursor,
+}
+
+
+_BUTTONS = {
+    Qt.MouseButton.LeftButton: Button.LEFT,
+    Qt.MouseButton.MiddleButton: Button.MIDDLE,
+    Qt.MouseButton.RightButton: Button.RIGHT,
+}
+
+_ALIGNMENTS = {
+    Corner.TOP_LEFT: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop,
+    Corner.TOP_RIGHT: Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop,
+    Corner.BOTTOM_LEFT: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom,
+    Corner.BOTTOM_RIGHT: Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom,
 }
 
 
@@ -112,7 +126,8 @@ class SliceView(QWidget):
             self._lines = self._crosshair_at()
             if self._lines is not None:
                 colour = QColor(theme.DARK.accent)
-                overlay.draw_crosshair(painter, QRectF(self.rect()), self._lines, colour)
+                size = QRectF(self.rect())
+                overlay.draw_crosshair(painter, size, self._lines, colour, self._cross)
         painter.end()
 
     def _key(self) -> tuple[object, ...]:
@@ -120,7 +135,7 @@ class SliceView(QWidget):
         state, viewer = self.state, self.viewer
         assert state is not None
         text = tuple(self.corner_texts(state).values()) if viewer.corner_text else ()
-        look = (viewer.window, viewer.inverted, state.zoom, state.centre)
+        look = (viewer.window, viewer.inverted, viewer.display, state.zoom, state.centre)
         return (state, state.slice_index, *look, text)
 
     def _paint_still(self, painter: QPainter) -> None:
@@ -134,7 +149,8 @@ class SliceView(QWidget):
         place = QRectF(*viewport.image_rect())
         for margin in overlay.margins(self.rect(), place.toRect().adjusted(1, 1, -1, -1)):
             painter.fillRect(margin, theme.IMAGE_BACKGROUND)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        smooth = self.viewer.display.interpolation
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
         painter.drawImage(place, picture.image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._annotate(painter, state, viewport)
@@ -142,9 +158,12 @@ class SliceView(QWidget):
     def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
         size = QRectF(self.rect())
         bar = overlay.scale_bar_height(painter)
-        scale = viewport.pixels_per_mm
-        overlay.draw_scale_bar(painter, size, scale, centred=self.width() >= NARROW)
-        overlay.draw_letters(painter, size, state.letters, bar)
+        display = self.viewer.display
+        if display.scale_bar:
+            centred = self.width() >= NARROW
+            overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm, centred=centred)
+        if display.letters:
+            overlay.draw_letters(painter, size, state.letters, bar if display.scale_bar else 0.0)
         if self.viewer.corner_text:
             overlay.draw_corners(painter, size, self.corner_texts(state))
 
@@ -154,6 +173,11 @@ class SliceView(QWidget):
             return None
         return QPointF(*viewport.to_screen(*state.crosshair))
 
+    @property
+    def _cross(self) -> overlay.Cross:
+        display = self.viewer.display
+        return overlay.Cross(display.crosshair_style, display.crosshair_gap)
+
     def _moved(self) -> None:
         """Another slice: paint all. The same one: only the lines have moved."""
         if self.state is None or not self._still.shows(self, self._key()):
@@ -161,26 +185,20 @@ class SliceView(QWidget):
             return
         for at in (self._lines, self._crosshair_at()):
             if at is not None:
-                self.update(overlay.crosshair_region(QRectF(self.rect()), at))
+                self.update(overlay.crosshair_region(QRectF(self.rect()), at, self._cross))
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
-        """Plane and obliquity; slice and position; window and zoom."""
-        align = Qt.AlignmentFlag
-        title = self.plane.capitalize()
-        if state.geometry.is_oblique:
-            title += f"\noblique {state.geometry.obliquity_degrees:.1f}°"
-        where = f"{numbers.axis_of(self.plane)} {numbers.signed(state.position_mm)} mm"
-        look = windows.describe(self.viewer.window)
-        if self.viewer.inverted:
-            look += " inverted"
-        if state.zoom != 1.0:
-            look = f"×{state.zoom:.1f}\n{look}"
-        right = align.AlignBottom if self.width() >= NARROW else align.AlignTop
-        return {
-            align.AlignLeft | align.AlignTop: title,
-            align.AlignLeft | align.AlignBottom: f"{state.slice_index + 1}/{state.count}\n{where}",
-            align.AlignRight | right: look,
-        }
+        """What stands in each corner; a narrow view has no room for all of it."""
+        lines = corner_lines(self.viewer, self.plane, state)
+        if self.width() < NARROW:
+            lines[Corner.TOP_RIGHT] = lines.pop(Corner.BOTTOM_RIGHT)
+        return {_ALIGNMENTS[corner]: text for corner, text in lines.items() if text}
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another size of text."""
+        if event.type() == QEvent.Type.FontChange:
+            self.refresh()
+        super().changeEvent(event)
 
     # --- mouse -----------------------------------------------------------------------------
 
@@ -224,11 +242,13 @@ class SliceView(QWidget):
         viewport = self.viewport()
         if viewport is None:
             return
-        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+        ctrl = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if wheel_zooms(self.viewer, ctrl=ctrl):
             at = event.position()
             factor = NOTCH_ZOOM ** (delta / NOTCH)
             self.viewer.look(self.plane, viewport.zoomed(factor, at.x(), at.y()))
         else:
+            delta *= wheel_sign(self.viewer)
             self._scroll(delta, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
         event.accept()
 
@@ -249,18 +269,11 @@ class SliceView(QWidget):
         self.viewer.leave()
 
     def _tool_for(self, event: QMouseEvent) -> Tool | None:
-        button = event.button()
-        if button == Qt.MouseButton.MiddleButton:
-            return Tool.PAN
-        if button == Qt.MouseButton.RightButton:
-            return Tool.ZOOM
-        if button != Qt.MouseButton.LeftButton:
+        button = _BUTTONS.get(event.button())
+        if button is None:
             return None
-        if self.viewer.space_held:
-            return Tool.PAN
-        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            return Tool.WINDOW
-        return self.viewer.tool
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        return tool_for(self.viewer, button, shift=shift)
 
     def _point(self, position: QPointF) -> None:
         viewport = self.viewport()

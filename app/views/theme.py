@@ -59,6 +59,12 @@ LIGHT = Theme(
 
 THEMES = {"dark": DARK, "light": LIGHT}
 
+#: The application's property that remembers the size of text that the system gave it.
+FIRST_POINTS = "first_points"
+
+#: The application's property that remembers what was applied last: to apply it again costs 0.1 s.
+APPLIED = "applied_theme"
+
 #: Around images, in both themes: the eye adapts to it, not to the panels.
 IMAGE_BACKGROUND = QColor(0, 0, 0)
 
@@ -78,13 +84,33 @@ def mark(widget: QWidget, name: str, value: object) -> None:
         widget.style().polish(widget)
 
 
-def apply(application: QApplication, name: str) -> None:
-    """Give the whole application a theme by its name in `THEMES`."""
+def apply(application: QApplication, name: str, text_percent: int = 100) -> bool:
+    """Give the whole application a theme by its name in `THEMES`, and a size of text.
+
+    Returns whether anything changed: icons are then to be drawn again.
+    """
+    wanted = f"{name} {text_percent}"
+    if application.property(APPLIED) == wanted:
+        return False
     theme = THEMES.get(name, DARK)
+    application.setProperty(APPLIED, wanted)
     application.setProperty("theme", name)
+    _size_text(application, text_percent)
     application.setStyle("Fusion")
     application.setPalette(_palette(theme))
     application.setStyleSheet(_style_sheet(theme))
+    return True
+
+
+def _size_text(application: QApplication, percent: int) -> None:
+    """Text in percent of the size that the application started with."""
+    first = application.property(FIRST_POINTS) or application.font().pointSizeF()
+    application.setProperty(FIRST_POINTS, first)
+    points = first * percent / 100
+    if points > 0 and abs(application.font().pointSizeF() - points) > 0.05:
+        font = application.font()
+        font.setPointSizeF(points)
+        application.setFont(font)
 
 
 def _palette(theme: Theme) -> QPalette:
