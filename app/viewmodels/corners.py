@@ -20,8 +20,19 @@ class Corner(StrEnum):
     BOTTOM_RIGHT = "bottom right"
 
 
-def corner_lines(viewer: Viewer, plane: Plane, state: PlaneState) -> dict[Corner, str]:
-    """Plane; patient and series; slice and where it lies; zoom and window."""
+def corner_lines(
+    viewer: Viewer, plane: Plane, state: PlaneState, *, narrow: bool = False
+) -> dict[Corner, str]:
+    """Plane; patient and series; slice and where it lies; zoom and window.
+
+    In a `narrow` view the lower edge has room for one corner beside the scale bar.
+    """
+    if narrow:
+        return {
+            Corner.TOP_LEFT: _lines(plane.capitalize(), _obliquity(state), *_whose(viewer)),
+            Corner.TOP_RIGHT: _lines(*_how(viewer, state)),
+            Corner.BOTTOM_LEFT: _lines(*_where(viewer, plane, state)),
+        }
     return {
         Corner.TOP_LEFT: _lines(plane.capitalize(), _obliquity(state)),
         Corner.TOP_RIGHT: _lines(*_whose(viewer)),

@@ -188,10 +188,9 @@ class SliceView(QWidget):
                 self.update(overlay.crosshair_region(QRectF(self.rect()), at, self._cross))
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
-        """What stands in each corner; a narrow view has no room for all of it."""
-        lines = corner_lines(self.viewer, self.plane, state)
-        if self.width() < NARROW:
-            lines[Corner.TOP_RIGHT] = lines.pop(Corner.BOTTOM_RIGHT)
+        """What stands in each corner."""
+        narrow = self.width() < NARROW
+        lines = corner_lines(self.viewer, self.plane, state, narrow=narrow)
         return {_ALIGNMENTS[corner]: text for corner, text in lines.items() if text}
 
     def changeEvent(self, event: QEvent) -> None:
