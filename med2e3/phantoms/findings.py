@@ -143,7 +143,7 @@ def _consolidation(
     centre = _in_lobe(canvas, body, place, rng, 16)
     if centre is None:
         return None
-    radii = (rng.uniform(24, 38), rng.uniform(24, 38), rng.uniform(22, 34))
+    radii = (rng.uniform(22, 34), rng.uniform(22, 34), rng.uniform(18, 28))
     shape = canvas.ellipsoid(centre, radii, 0.7).times(torso.lungs[place.split()[0]])
     hu = -60 - 260 * np.clip(canvas.wobble[shape.box] * 1.8, -0.3, 1)
     return Painted(canvas.paint(shape, hu.astype(np.float32)), 2 * max(radii))
@@ -174,12 +174,12 @@ def _lung_only(canvas: Canvas, shape: Shape) -> np.ndarray[tuple[int, ...], np.d
 
 
 def _pneumothorax(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
-    """Air in front of one lung, without vessels, behind a thin pleural line."""
+    """Air over the front and the apex of one lung, without vessels, behind a thin pleural line."""
     lung = torso.lungs[place.split()[0]]
-    depth = rng.uniform(26, 46)
+    depth = rng.uniform(34, 54)
     front = body.at(0, -80, 0)[1] + depth
     z = canvas.z[lung.box[0]] / body.stretch
-    climb = np.clip(z - 60, 0, 200)[:, None, None] * 0.16
+    climb = ((z - 185) * 0.6)[:, None, None]  # thins downwards and ends above the base
     ahead = (front + climb - canvas.y[lung.box[1:]]).astype(np.float32)
     cover = np.clip(ahead / canvas.edge_mm + 0.5, 0, 1) * lung.alpha * _lung_only(canvas, lung)
     line = np.clip(1.2 - np.abs(ahead) / canvas.edge_mm, 0, 1) * lung.alpha
@@ -190,9 +190,10 @@ def _pneumothorax(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng
 
 def _pericardial(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
     """A rim of fluid around the heart."""
-    rim = rng.uniform(10, 18)
+    rim = rng.uniform(11, 18)
     rx, ry, rz = body.size(55, 44, 48)
-    sac = canvas.ellipsoid(body.at(18, -30, 44), (rx + rim, ry + rim, rz + rim * 0.6), 0.1)
+    # It collects below: the sac lies lower than the heart.
+    sac = canvas.ellipsoid(body.at(18, -28, 44 - 14), (rx + rim, ry + rim, rz), 0.1)
     shape = sac.minus(torso.heart)
     taken = np.isin(canvas.labels[shape.box], [LABEL["lung"], LABEL["soft tissue"]])
     shape = Shape(shape.box, (shape.alpha * taken).astype(np.float32))
@@ -211,7 +212,7 @@ def _aorta_centre(body: Body, place: str, rng: Rng) -> Point:
 def _aneurysm(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) -> Painted | None:
     """A wide aorta: lumen, and thrombus on one side."""
     centre = _aorta_centre(body, place, rng)
-    radius, length = rng.uniform(25, 33), rng.uniform(30, 52)
+    radius, length = rng.uniform(25, 33), rng.uniform(26, 40)
     shape = canvas.ellipsoid(centre, (radius, radius, length), 0.08)
     keep = ~np.isin(canvas.labels[shape.box], [LABEL["spine"], LABEL["trachea"]])
     shape = Shape(shape.box, shape.alpha * keep)
@@ -347,13 +348,14 @@ def _free_fluid(canvas: Canvas, body: Body, torso: Torso, place: str, rng: Rng) 
     """Fluid over the liver, or in the floor of the pelvis around the bladder."""
     depth = rng.uniform(10, 16)
     if place == "pelvis":
-        rx, ry, rz = body.size(70, 54, 42)
-        pool = canvas.ellipsoid(body.at(0, -10, -262), (rx + depth, ry, rz), 0.3)
+        rx, ry, rz = body.size(52, 40, 28)
+        pool = canvas.ellipsoid(body.at(0, 4, -268), (rx + depth, ry, rz), 0.3)
         allowed = [LABEL["soft tissue"], LABEL["bowel"]]
     else:
-        rx, ry, rz = body.size(74, 84, 82)
+        # Below and beside the liver's lower tip, where fluid collects first.
+        rx, ry, rz = body.size(40, 44, 36)
         pool = canvas.ellipsoid(
-            body.at(-68, -2, -66), (rx + depth, ry + depth, rz + depth), 0.14
+            body.at(-78, 6, -112), (rx + depth, ry + depth, rz + depth), 0.14
         ).minus(torso.liver)
         allowed = [LABEL["soft tissue"]]
     pool = pool.times(torso.cavity)

@@ -1,8 +1,9 @@
 """Questions about a phantom with their right answers: the five topics of M3D-VQA, and presence.
 
 Closed questions have the published form, `{question} Choices: A. … B. … C. … D. …`, answered by
-`{letter}. {text}`. Wrong choices are plausible: other places of the same finding, other findings of
-the same region. Knows nothing of voxels.
+`{letter}. {text}`, with two to four choices. Every wrong one could be true for all that the words
+say (other places of the same finding, other findings of the same organ, "not seen"), so that who
+answers without the scan is left with chance. Knows nothing of voxels.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Question:
         """What the model is asked."""
         if not self.choices:
             return self.text
-        listed = " ".join(f"{a}. {c}" for a, c in zip(LETTERS, self.choices, strict=True))
+        listed = " ".join(f"{a}. {c}" for a, c in zip(LETTERS, self.choices, strict=False))
         return f"{self.text} Choices: {listed}"
 
     @property
@@ -190,10 +191,7 @@ def location(facts: Facts, name: str, closed: bool, rng: Rng) -> Question:
     choices: tuple[str, ...] = ()
     if closed:
         near = [p for p in kind.places.get(facts.region, kind.all_places) if p != truth]
-        far = [p for p in _places(facts.region) if p != truth and p not in near]
-        wrong = [*_shuffled(rng, near), *_shuffled(rng, far)]
-        if fact:
-            wrong = [NOT_SEEN, *wrong]
+        wrong = [NOT_SEEN, *_shuffled(rng, near)] if fact else _shuffled(rng, near)
         choices = _choices(rng, truth, wrong)
     text = _word(rng, "location", name=name)
     return Question("location", text, truth, choices, (name,), (name,) if fact else ())
@@ -213,30 +211,49 @@ def _phase(facts: Facts, closed: bool, rng: Rng) -> Question:
 
 def _organ(facts: Facts, closed: bool, rng: Rng) -> Question:
     draw = rng.random()
-    if draw < 0.25:
-        return _visible_organ(facts, rng) if closed else _organ_of_group(facts, closed, rng)
-    if draw < 0.6 and facts.findings:
+    if closed and draw < 0.25:
+        return _visible_organ(facts, rng)
+    shared = any(_has_one(facts, group) for group in _shared_groups(facts.region))
+    grouped = shared or not closed or draw > 0.9  # mostly of what is there: "not seen" stays rare
+    if facts.findings and (draw < 0.55 or not grouped):
         return _affected_organ(facts, closed, rng)
+    if closed and not grouped:
+        return _visible_organ(facts, rng)
     return _organ_of_group(facts, closed, rng)
 
 
 def _organ_of_group(facts: Facts, closed: bool, rng: Rng) -> Question:
     """Whose cyst, stone, effusion …: a word that several kinds share."""
-    there = [g for g, kinds in GROUPS.items() if sum(k.name in facts.names for k in kinds) == 1]
     here = [g for g, kinds in GROUPS.items() if any(facts.region in k.places for k in kinds)]
+    if closed:
+        here = _shared_groups(facts.region)
+    there = [g for g in here if _has_one(facts, g)]
     gone = [g for g in here if not any(k.name in facts.names for k in GROUPS[g])]
-    group = _pick(rng, there) if there and (rng.random() < 0.85 or not gone) else _pick(rng, gone)
+    seen = there and (rng.random() < 0.85 or not gone)
+    group = _pick(rng, there if seen else (gone or here))
     found = next((k for k in GROUPS[group] if k.name in facts.names), None)
     truth = found.organ if found else NOT_SEEN
-    wrong = [o for o in _organs(facts.region) if o != truth]
-    others = [k.organ for k in GROUPS[group] if k.organ != truth]
-    listed = list(dict.fromkeys([*_shuffled(rng, others), *_shuffled(rng, wrong)]))
-    if found and rng.random() < 0.5:
-        listed = [NOT_SEEN, *listed]
+    # Only organs that can have it, and "not seen": any other would be ruled out by the words alone.
+    choices: tuple[str, ...] = ()
+    if closed:
+        able = list(dict.fromkeys(k.organ for k in GROUPS[group]))
+        choices = tuple(_shuffled(rng, [*able, NOT_SEEN]))
     asked = tuple(k.name for k in GROUPS[group])
-    choices = _choices(rng, truth, listed) if closed else ()
     text = _word(rng, "organ of group", group=group)
     return Question("organ", text, truth, choices, asked, (found.name,) if found else ())
+
+
+def _shared_groups(region: Region) -> list[str]:
+    """Words that several organs of the region share."""
+    return [
+        group
+        for group, kinds in GROUPS.items()
+        if len({k.organ for k in kinds if region in k.places}) > 1
+    ]
+
+
+def _has_one(facts: Facts, group: str) -> bool:
+    return sum(k.name in facts.names for k in GROUPS[group]) == 1
 
 
 def _affected_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
@@ -256,12 +273,15 @@ def _affected_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
 def _visible_organ(facts: Facts, rng: Rng) -> Question:
     other = next(r for r in Region if r is not facts.region)
     truth = _pick(rng, VISIBLE[facts.region])
-    choices = _choices(rng, truth, _shuffled(rng, VISIBLE[other]))
+    # Two choices: among more, the only one of its region would stand out.
+    choices = _choices(rng, truth, [_pick(rng, VISIBLE[other])])
     return Question("organ", _word(rng, "visible organ"), truth, choices)
 
 
 def _abnormality(facts: Facts, closed: bool, rng: Rng) -> Question:
-    if rng.random() < 0.5:
+    organs = [o for o in _organs(facts.region) if len(_kinds_of(facts.region, o)) > 1]
+    single = any(len(facts.of_organ(o)) == 1 for o in organs)
+    if rng.random() < (0.5 if single or not closed else 0.85):
         return _which_abnormality(facts, closed, rng)
     return _abnormality_of_organ(facts, closed, rng)
 
@@ -283,19 +303,18 @@ def _which_abnormality(facts: Facts, closed: bool, rng: Rng) -> Question:
 
 def _abnormality_of_organ(facts: Facts, closed: bool, rng: Rng) -> Question:
     organs = _organs(facts.region)
+    if closed:
+        organs = [o for o in organs if len(_kinds_of(facts.region, o)) > 1]
     good = [o for o in organs if len(facts.of_organ(o)) == 1]
     clear = [o for o in organs if not facts.of_organ(o)]
-    organ = _pick(rng, good) if good and rng.random() < 0.7 else _pick(rng, clear or good)
+    organ = _pick(rng, good if good and (rng.random() < 0.7 or not clear) else (clear or organs))
     found = facts.of_organ(organ)
     truth = found[0].name if found else NONE
-    same = [k for k in _kinds(facts.region) if KINDS[k].organ == organ and k != truth]
-    wrong = [k for k in _kinds(facts.region) if k not in facts.names and k not in same]
-    listed = [*same, *_shuffled(rng, wrong)]
-    if found:
-        listed = [NONE, *listed]
+    same = _kinds_of(facts.region, organ)
+    unseen = [k for k in same if k not in facts.names]
     asked = tuple(k.name for k in KINDS.values() if k.organ == organ)
     text = _word(rng, "abnormality of organ", organ=organ)
-    choices = _choices(rng, truth, listed) if closed else ()
+    choices = tuple(_shuffled(rng, list(dict.fromkeys([truth, NONE, *unseen])))) if closed else ()
     return Question("abnormality", text, truth, choices, asked, tuple(f.name for f in found))
 
 
@@ -304,10 +323,13 @@ def _location(facts: Facts, closed: bool, rng: Rng) -> Question:
         every = tuple(f.name for f in facts.findings)
         truth = _listed([f.place for f in facts.findings]) if every else NOT_SEEN
         return Question("location", _word(rng, "any location"), truth, (), every, every)
-    absent = [k for k in _kinds(facts.region) if k not in facts.names]
-    if facts.findings and rng.random() < 0.78:
-        return location(facts, _pick(rng, sorted(facts.names)), closed, rng)
-    return location(facts, _pick(rng, absent), closed, rng)
+    kinds = _kinds(facts.region)
+    if closed:  # a kind of one place alone would be a question of presence
+        kinds = [k for k in kinds if len(KINDS[k].places[facts.region]) > 1]
+    there = [k for k in kinds if k in facts.names]
+    absent = [k for k in kinds if k not in facts.names]
+    seen = there and (rng.random() < 0.85 or not absent)
+    return location(facts, _pick(rng, there if seen else absent), closed, rng)
 
 
 def _presence(facts: Facts, closed: bool, rng: Rng) -> Question:
@@ -361,9 +383,8 @@ def _kinds(region: Region) -> list[str]:
     return [k.name for k in KINDS.values() if region in k.places]
 
 
-def _places(region: Region) -> list[str]:
-    every = (p for kind in KINDS.values() for p in kind.places.get(region, ()))
-    return list(dict.fromkeys(every))
+def _kinds_of(region: Region, organ: str) -> list[str]:
+    return [k for k in _kinds(region) if KINDS[k].organ == organ]
 
 
 def _organs(region: Region) -> list[str]:

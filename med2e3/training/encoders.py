@@ -1,4 +1,5 @@
-"""Encoder pretraining: which kind of finding is in which patch, and plane and phase of the scan.
+"""Encoder pretraining: which finding is in which patch, of what kind and at which place of the body,
+and plane, phase and region of the scan.
 
 Direct supervision is what teaches a small encoder small findings in minutes; the heads are thrown
 away afterwards. Knows nothing of language.
@@ -11,13 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from med2e3.errors import InputError
 from med2e3.geometry import Plane
 from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.model.connector import pool_tokens
-from med2e3.phantoms import PHASES, Region
+from med2e3.phantoms import KINDS, PHASES, Region
+from med2e3.phantoms.facts import Facts
 from med2e3.training.pool import KIND_NAMES, Example
 
 #: What a finding of one patch weighs against a patch without. One of n patches weighs √n as much in
@@ -25,6 +28,9 @@ from med2e3.training.pool import KIND_NAMES, Example
 POSITIVE_WEIGHT = 10.0
 #: Weight of the scan's classes (plane, phase, region) beside the findings.
 CLASS_WEIGHT = 1.0
+
+#: Every place that a finding may have, in any region.
+PLACE_NAMES = tuple(dict.fromkeys(p for kind in KINDS.values() for p in kind.all_places))
 
 CLASSES: tuple[tuple[str, ...], ...] = (
     tuple(p.value for p in Plane),
@@ -34,16 +40,16 @@ CLASSES: tuple[tuple[str, ...], ...] = (
 
 
 class Heads(nn.Module):
-    """What is asked of the tokens: kinds a token, classes of their mean."""
+    """What is asked of the tokens: kinds and places a token, classes of their mean."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.kinds = nn.Linear(width, len(KIND_NAMES))
+        self.kinds = nn.Linear(width, len(KIND_NAMES) + len(PLACE_NAMES))
         self.classes = nn.Linear(width, sum(len(names) for names in CLASSES))
         nn.init.constant_(self.kinds.bias, -3.0)  # findings are rare
 
     def loss(self, tokens: Tensor, kinds: Tensor) -> Tensor:
-        """Tokens (N, P, D) against (N, P, K) of 0 and 1; summed over kinds, mean over tokens."""
+        """Tokens (N, P, D) against (N, P, K + L) of 0 and 1; summed over these, mean over tokens."""
         logits, kinds = self.kinds(tokens).float(), kinds.float()
         each = F.binary_cross_entropy_with_logits(logits, kinds, reduction="none")
         patches = kinds.sum(dim=1, keepdim=True).clamp(min=1)
@@ -56,6 +62,17 @@ class Heads(nn.Module):
         losses = [F.cross_entropy(part, truth[:, k]) for k, part in enumerate(logits)]
         right = [(part.argmax(-1) == truth[:, k]).float().mean() for k, part in enumerate(logits)]
         return torch.stack(losses).sum(), torch.stack(right)
+
+
+def with_places(patches: NDArray[np.bool_], facts: Facts) -> NDArray[np.bool_]:
+    """Kinds (K, ...) → kinds and then places (K + L, ...): which patch holds a finding of which
+    place. Without it tokens say what is there, and the language model has to learn anatomy in
+    three planes from the answers alone: places stayed at chance.
+    """
+    places = np.zeros((len(PLACE_NAMES), *patches.shape[1:]), bool)
+    for fact in facts.findings:
+        places[PLACE_NAMES.index(fact.place)] |= patches[KIND_NAMES.index(fact.name)]
+    return np.concatenate([patches, places])
 
 
 def class_numbers(examples: Sequence[Example]) -> Tensor:
@@ -110,7 +127,7 @@ class Encoder2DStage:
         for example in draw(self.pool, self.volumes, rng):
             for k in self._choose(example, rng):
                 images.append(example.grid[k])
-                kinds.append(example.patches[:, k])
+                kinds.append(with_places(example.patches[:, k], example.facts))
                 truth.append(example)
         grids = torch.from_numpy(np.stack(images)).float()[:, None] / 255
         hit = torch.from_numpy(np.stack(kinds)).flatten(2).transpose(1, 2)  # (N, P, K)
@@ -161,11 +178,10 @@ class Encoder3DStage:
         """Findings and scan classes of a batch of volumes."""
         examples = draw(self.pool, self.volumes, rng)
         grids = torch.from_numpy(np.stack([e.grid for e in examples])).float()[:, None] / 255
-        patches = torch.from_numpy(
-            np.stack([e.patches for e in examples])
-        ).float()  # (B, K, S, r, c)
+        held = np.stack([with_places(e.patches, e.facts) for e in examples])
+        patches = torch.from_numpy(held).float()  # (B, K + L, S, r, c)
         step = self.config.vision3d_config.patch_size[0]
-        pool, grid = self.config.pool3d, self.config.vision3d_config.patch_grid
+        pool, grid = self.config.pool_box, self.config.vision3d_config.patch_grid
         cells = F.max_pool3d(patches, (step, 1, 1))
         coarse = F.max_pool3d(cells, pool)
         with torch.autocast("cpu", torch.bfloat16):

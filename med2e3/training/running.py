@@ -8,8 +8,8 @@ Everything is under one folder, so that a run resumes where it stopped. Knows no
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,8 +31,11 @@ from med2e3.training.tuning import (
     encode_pool,
 )
 
-#: Stages that need the pool or nothing, and can run side by side.
-INDEPENDENT = ("encoder2d", "encoder3d", "text")
+#: Stages that need the pool; the longer one first.
+ENCODERS = ("encoder3d", "encoder2d")
+
+#: Stages that need no other stage, and can run side by side.
+INDEPENDENT = (*ENCODERS, "text")
 
 #: Stages on the frozen encoders' features, each going on from the one before.
 TUNING = ("align", "tune")
@@ -195,15 +198,37 @@ def quiet_worker() -> None:
     torch.set_num_threads(1)
 
 
-def in_parallel(work: list[tuple[Callable[..., Any], tuple[Any, ...]]], workers: int) -> None:
-    """Calls all of them, in this process when one worker is enough."""
-    if workers < 2 or len(work) < 2:
-        for function, arguments in work:
-            function(*arguments)
+@dataclass(frozen=True)
+class Job:
+    """A call, and the names of the jobs that must have ended before it."""
+
+    name: str
+    call: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    needs: tuple[str, ...] = ()
+
+
+def in_parallel(jobs: Sequence[Job], workers: int) -> None:
+    """Runs all of them, each as soon as what it needs is done, those named first before others.
+
+    In this process when one worker is enough; a failed job stops the run with its error.
+    """
+    if workers < 2 or len(jobs) < 2:
+        for job in jobs:  # they are listed in an order that works
+            job.call(*job.arguments)
         return
+    done: set[str] = set()
+    waiting = list(jobs)
+    running: dict[Future[Any], str] = {}
     with ProcessPoolExecutor(workers, get_context("spawn"), quiet_worker) as pool:
-        for job in [pool.submit(function, *arguments) for function, arguments in work]:
-            job.result()
+        while waiting or running:
+            ready = [job for job in waiting if done.issuperset(job.needs)]
+            for job in ready[: workers - len(running)]:
+                waiting.remove(job)
+                running[pool.submit(job.call, *job.arguments)] = job.name
+            for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                ended.result()
+                done.add(running.pop(ended))
 
 
 def cores() -> int:
@@ -211,7 +236,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(shop: Workshop, teller: Callable[[str], Report], workers: int | None = None) -> Path:
+def run_all(
+    shop: Workshop, teller: Callable[[str], Report | None], workers: int | None = None
+) -> Path:
     """Every step of the run that is not done yet; returns the model's folder.
 
     With two workers or more, independent work runs side by side, each process with one thread.
@@ -219,14 +246,15 @@ def run_all(shop: Workshop, teller: Callable[[str], Report], workers: int | None
     count = workers or min(2, cores())
     starts = shop.starts()
     shop.processor()
-    parts = [starts[k::count] for k in range(count)]
-    in_parallel([(make_pool, (shop, part)) for part in parts if part], count)
-    if count > 1:
-        in_parallel([(train_stage, (shop, name)) for name in INDEPENDENT], count)
-    else:
-        for name in INDEPENDENT:
-            train_stage(shop, name, True, teller(name))
-    in_parallel([(make_features, (shop, part)) for part in parts if part], count)
+    parts = [part for part in (starts[k::count] for k in range(count)) if part]
+    speak = teller if count == 1 else lambda _: None  # several bars at once would be unreadable
+    jobs = [
+        Job("text", train_stage, (shop, "text", True, speak("text"))),
+        Job("pool", make_pool, (shop, starts)),
+        *(Job(e, train_stage, (shop, e, True, speak(e)), ("pool",)) for e in ENCODERS),
+        *(Job(f"features {k}", make_features, (shop, p), ENCODERS) for k, p in enumerate(parts)),
+    ]
+    in_parallel(jobs, count)
     for name in TUNING:
         train_stage(shop, name, True, teller(name))
     return export(shop)

@@ -33,6 +33,13 @@ CLOSED_TEXT = 0.8
 #: What an answer's first token counts beside the others: the letter, or the yes or no, decides.
 FIRST_TOKEN = 4.0
 
+#: What the first word after a heading of a report counts: normal, or which finding. A report is
+#: mostly the same words; counted alike, they drowned these, and nearly every section said "normal".
+SECTION_NORMAL, SECTION_FINDING = 6.0, 15.0
+
+#: What a report counts beside an answer: it answers for all sections.
+REPORT_ROW = 2.0
+
 #: Share of text batches that are letter drills, with a loss on letters alone: finding the letter of
 #: a given text is a skill of its own; without drills letters stayed at chance for 1000 steps.
 DRILL = 0.4
@@ -55,8 +62,16 @@ class Writer:
 
     def __init__(self, processor: Med2E3Processor) -> None:
         self.processor = processor
+        self.openers = self._ends(": ;")
+        self.nothing = self._ends("normal")
         self.row = lru_cache(maxsize=200_000)(self._row)
         self.question = lru_cache(maxsize=200_000)(processor.question_ids)
+
+    def _ends(self, words: str) -> Tensor:
+        """The last token of each word, as it stands after another word and alone."""
+        forms = [form for word in words.split() for form in (word, f" {word}")]
+        read = self.processor.tokenizer
+        return torch.tensor([read(f, add_special_tokens=False)["input_ids"][-1] for f in forms])
 
     def _row(self, prompt: str, answer: str, image: bool) -> tuple[list[int], list[int]]:
         return self.processor.answered_ids([(prompt, answer)], image=image)
@@ -64,16 +79,33 @@ class Writer:
     def batch(self, rows: Sequence[tuple[str, str]], *, image: bool) -> dict[str, Tensor]:
         """Padded on the right: `input_ids`, `labels`, `attention_mask`, and bare questions."""
         pairs = [self.row(prompt, answer, image) for prompt, answer in rows]
+        labels = _padded([labels for _, labels in pairs], IGNORE)
         batch = {
             "input_ids": _padded([ids for ids, _ in pairs], 0),
-            "labels": _padded([labels for _, labels in pairs], IGNORE),
+            "labels": labels,
             "attention_mask": _padded([[1] * len(ids) for ids, _ in pairs], 0),
+            "weights": self.weigh(labels),
         }
         if image:
             asked = [self.question(prompt) for prompt, _ in rows]
             batch["question_ids"] = _padded(asked, 0)
             batch["question_mask"] = _padded([[1] * len(ids) for ids in asked], 0)
         return batch
+
+    def weigh(self, labels: Tensor) -> Tensor:
+        """(B, T): what each token of an answer counts; a report's row sums to `REPORT_ROW`, others
+        to 1, and what is no answer counts nothing.
+        """
+        answer = labels != IGNORE
+        weights = answer.float()
+        first = answer & ~F.pad(answer, (1, 0))[:, :-1]
+        opens = torch.isin(F.pad(labels, (1, 0), value=IGNORE)[:, :-1], self.openers) & answer
+        reports = opens.any(dim=1)
+        weights[first] = FIRST_TOKEN
+        weights[opens] = SECTION_FINDING
+        weights[opens & torch.isin(labels, self.nothing)] = SECTION_NORMAL
+        total = weights.sum(dim=1, keepdim=True).clamp(min=1)
+        return weights / total * torch.where(reports, REPORT_ROW, 1.0)[:, None]
 
 
 def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
@@ -84,8 +116,8 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
 def answer_loss(
     language_model: Any, embedded: Tensor, batch: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Cross entropy of the answers' tokens, every answer counting alike; also the share of answers
-    whose tokens are all the most likely ones.
+    """Cross entropy of the answers' tokens as the batch weighs them, mean over the answers; also the
+    share of answers whose tokens are all the most likely ones.
     """
     hidden = language_model.model(
         inputs_embeds=embedded, attention_mask=batch["attention_mask"], use_cache=False
@@ -95,11 +127,7 @@ def answer_loss(
     logits = language_model.lm_head(hidden[:, :-1][counted]).float()
     each = F.cross_entropy(logits, target[counted], reduction="none")
     row = counted.nonzero()[:, 0]
-    first = torch.ones_like(each)
-    first[1:] = (row[1:] != row[:-1]).float()
-    weight = 1 + (FIRST_TOKEN - 1) * first
-    whole = torch.zeros(len(target)).index_add(0, row, weight)
-    loss = (each * weight / whole[row]).sum() / len(target)
+    loss = (each * batch["weights"][:, 1:][counted]).sum() / len(target)
     wrong = (logits.argmax(-1) != target[counted]).float()
     missed = torch.zeros(len(target)).index_add(0, row, wrong)
     return loss, (missed == 0).float()
@@ -107,7 +135,7 @@ def answer_loss(
 
 def letter_drill(question: Question, rng: np.random.Generator) -> tuple[str, str]:
     """The question's choices, and as the answer each of them in random order with its letter."""
-    listed = " ".join(f"{a}. {c}" for a, c in zip(LETTERS, question.choices, strict=True))
+    listed = " ".join(f"{a}. {c}" for a, c in zip(LETTERS, question.choices, strict=False))
     order = [int(k) for k in rng.permutation(len(question.choices))]
     said = "; ".join(f"{question.choices[k]}: {LETTERS[k]}" for k in order)
     return f"Choices: {listed}", said
@@ -144,7 +172,9 @@ class TextStage:
                 closed.append(question.is_closed)
         batch = self.writer.batch(rows, image=False)
         if drill:
-            batch["labels"][~torch.isin(batch["labels"], self.letters)] = IGNORE
+            letters = torch.isin(batch["labels"], self.letters)
+            batch["labels"][~letters] = IGNORE
+            batch["weights"] = letters.float() / letters.sum(dim=1, keepdim=True)
         with torch.autocast("cpu", torch.bfloat16):
             embedded = self.module.get_input_embeddings()(batch["input_ids"])  # type: ignore[operator]
             loss, right = answer_loss(self.module, embedded, batch)

@@ -80,6 +80,18 @@ def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) ->
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
 
 
+def test_a_report_is_weighed_by_what_its_sections_say(shop: Workshop) -> None:
+    writer = Writer(shop.processor())
+    said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion on both sides, 30 mm."
+    batch = writer.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
+    words = shop.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
+    weigh = dict(zip((w.strip("Ġ") for w in words), batch["weights"][0].tolist(), strict=True))
+    assert weigh["normal"] == pytest.approx(6 * weigh["chest"])
+    assert weigh["pleural"] == pytest.approx(15 * weigh["chest"])
+    assert batch["weights"].sum(dim=1).tolist() == pytest.approx([2.0, 1.0])
+    assert not batch["weights"][batch["labels"] < 0].any()
+
+
 def test_encoder_training_lowers_the_loss(shop: Workshop, tmp_path: Path) -> None:
     stage = build_stage(shop, "encoder2d")
     assert isinstance(stage, Encoder2DStage)
