@@ -87,7 +87,7 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
       small models, where the raw product stays uniform. `score_temperature` divides the product (1
       in the paper, 5 in the published weights); `learnable_temperature` makes it a parameter.
     - `score_dropout` acts on the scores in training, without renormalising, as published.
-    - `pool3d`: edge of the cube of 3D tokens that is averaged into one, or its edge along each axis.
+    - `pool3d`: edge of the cube of 3D tokens that is averaged into one.
     - `position_embeddings`: learned positions added to the visual tokens, and to the slices.
     - `vision3d_feature`, `vision2d_feature`: the last block's output before or after the encoder's
       final layer norm; the published weights use it before.
@@ -122,7 +122,7 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
     score_temperature: float = 1.0
     learnable_temperature: bool = False
     score_dropout: float = 0.0
-    pool3d: int | list[int] | tuple[int, ...] = 2
+    pool3d: int = 2
     position_embeddings: str = "none"
     vision3d_feature: str = "last_block"
     vision2d_feature: str = "last_block"
@@ -165,9 +165,7 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
             raise ValueError(
                 f"the grid {v3.image_size} is no multiple of the patch {v3.patch_size}"
             )
-        pool = self.pool_box
-        whole = all(n % p == 0 for n, p in zip(cells, pool, strict=True))
-        if not whole or slices % (cells[0] // pool[0]):
+        if any(n % self.pool3d for n in cells) or slices % (cells[0] // self.pool3d):
             raise ValueError(f"the 3D patch grid {cells} is no multiple of pool3d={self.pool3d}")
         if self.text_source == "text_encoder" and self.text_encoder_config is None:
             raise ValueError("text_source='text_encoder' needs a text_encoder_config")
@@ -183,17 +181,8 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
     @property
     def grid3d(self) -> tuple[int, int, int]:
         """3D tokens along slice, row and column axis, after pooling."""
-        grid = self.vision3d_config.patch_grid
-        d, h, w = (n // p for n, p in zip(grid, self.pool_box, strict=True))
+        d, h, w = (n // self.pool3d for n in self.vision3d_config.patch_grid)
         return d, h, w
-
-    @property
-    def pool_box(self) -> tuple[int, int, int]:
-        """3D tokens along slice, row and column axis that are averaged into one."""
-        edges = (self.pool3d,) * 3 if isinstance(self.pool3d, int) else tuple(self.pool3d)
-        if len(edges) != 3:
-            raise ValueError(f"pool3d={self.pool3d!r} is neither one number nor three")
-        return edges[0], edges[1], edges[2]
 
     @property
     def tokens_per_slice(self) -> int:

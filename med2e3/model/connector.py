@@ -19,14 +19,14 @@ class Connector(nn.Module):
         return self.linear2(F.gelu(self.linear1(features)))  # type: ignore[no-any-return]
 
 
-def pool_tokens(tokens: Tensor, grid: tuple[int, int, int], pool: tuple[int, int, int]) -> Tensor:
-    """Mean over boxes of `pool` cells: (B, N, D), depth-major over `grid` → (B, N / cells, D).
+def pool_tokens(tokens: Tensor, grid: tuple[int, int, int], pool: int) -> Tensor:
+    """Mean over cubes of `pool`³ cells: (B, N, D), depth-major over `grid` → (B, N / pool³, D).
 
     A reshape and a mean in place of `avg_pool3d`, which has no bfloat16 kernel on CPUs.
     """
-    if pool == (1, 1, 1):
+    if pool == 1:
         return tokens
     batch, width = tokens.shape[0], tokens.shape[-1]
-    d, h, w = (n // p for n, p in zip(grid, pool, strict=True))
-    cells = tokens.view(batch, d, pool[0], h, pool[1], w, pool[2], width)
+    d, h, w = (n // pool for n in grid)
+    cells = tokens.view(batch, d, pool, h, pool, w, pool, width)
     return cells.mean(dim=(2, 4, 6)).reshape(batch, d * h * w, width)

@@ -53,7 +53,7 @@ class PoolingProjector(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(V, N, D) → (V, N / pool³, C)."""
         if self.pooling == "spatial":
-            pooled = pool_tokens(tokens, self.grid, (self.pool,) * 3)
+            pooled = pool_tokens(tokens, self.grid, self.pool)
         else:  # runs of neighbours along the sequence; what does not fill a run is left out
             run = self.pool**3
             whole = tokens.shape[1] // run * run

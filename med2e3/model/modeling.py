@@ -223,7 +223,7 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
             output = self.vision3d(pixel_values)
             features = output.tokens if output.normed is None else output.normed
             grid = self.config.vision3d_config.patch_grid
-            features3d = pool_tokens(features, grid, self.config.pool_box)
+            features3d = pool_tokens(features, grid, self.config.pool3d)
         if self.vision2d is not None:
             volumes, _, slices, rows, columns = pixel_values.shape
             images = pixel_values.transpose(1, 2).reshape(volumes * slices, 1, rows, columns)

@@ -1,5 +1,4 @@
-"""Encoder pretraining: which finding is in which patch, of what kind and at which place of the body,
-and plane, phase and region of the scan.
+"""Encoder pretraining: what is in which patch (kind and place), and what scan it is.
 
 Direct supervision is what teaches a small encoder small findings in minutes; the heads are thrown
 away afterwards. Knows nothing of language.
@@ -22,6 +21,7 @@ from med2e3.model.connector import pool_tokens
 from med2e3.phantoms import KINDS, PHASES, Region
 from med2e3.phantoms.facts import Facts
 from med2e3.training.pool import KIND_NAMES, Example
+from med2e3.training.precision import half_precision
 
 #: What a finding of one patch weighs against a patch without. One of n patches weighs √n as much in
 #: all, so that a nodule is not drowned by an effusion.
@@ -49,7 +49,7 @@ class Heads(nn.Module):
         nn.init.constant_(self.kinds.bias, -3.0)  # findings are rare
 
     def loss(self, tokens: Tensor, kinds: Tensor) -> Tensor:
-        """Tokens (N, P, D) against (N, P, K + L) of 0 and 1; summed over these, mean over tokens."""
+        """Tokens (N, P, D) against (N, P, K + L) of 0 and 1: sum over these, mean over tokens."""
         logits, kinds = self.kinds(tokens).float(), kinds.float()
         each = F.binary_cross_entropy_with_logits(logits, kinds, reduction="none")
         patches = kinds.sum(dim=1, keepdim=True).clamp(min=1)
@@ -131,7 +131,7 @@ class Encoder2DStage:
                 truth.append(example)
         grids = torch.from_numpy(np.stack(images)).float()[:, None] / 255
         hit = torch.from_numpy(np.stack(kinds)).flatten(2).transpose(1, 2)  # (N, P, K)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             tokens = self.encoder(grids)  # (N, P, D)
             finding = self.heads.loss(tokens, hit)
             classes, right = self.heads.class_loss(tokens.mean(1), class_numbers(truth))
@@ -181,10 +181,10 @@ class Encoder3DStage:
         held = np.stack([with_places(e.patches, e.facts) for e in examples])
         patches = torch.from_numpy(held).float()  # (B, K + L, S, r, c)
         step = self.config.vision3d_config.patch_size[0]
-        pool, grid = self.config.pool_box, self.config.vision3d_config.patch_grid
+        pool, grid = self.config.pool3d, self.config.vision3d_config.patch_grid
         cells = F.max_pool3d(patches, (step, 1, 1))
         coarse = F.max_pool3d(cells, pool)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             output = self.encoder(grids)
             tokens = output.tokens if output.normed is None else output.normed
             pooled = pool_tokens(tokens, grid, pool)

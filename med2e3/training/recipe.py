@@ -26,7 +26,11 @@ class StageRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run. Seeds are (first, end); nothing is ever trained outside `train_seeds`."""
+    """A training run. Seeds are (first, end); nothing is ever trained outside `train_seeds`.
+
+    `start` is the model to go on from ("demo", or a folder), or empty for random weights; then
+    `tokenizer` and `model` are the recipe's own.
+    """
 
     name: str
     seed: int
@@ -35,6 +39,7 @@ class Recipe:
     tokenizer: dict[str, int]
     model: dict[str, Any]
     stages: dict[str, StageRecipe]
+    start: str = ""
 
     def config(self, vocabulary: int) -> Med2E3Config:
         """The model's config with a vocabulary of this size."""
@@ -87,7 +92,8 @@ def _parse(said: dict[str, Any]) -> Recipe:
         seed=said["seed"],
         train_seeds=(data["train_seeds"][0], data["train_seeds"][1]),
         window=Window(said["window"]["centre"], said["window"]["width"]),
-        tokenizer=said["tokenizer"],
-        model=said["model"],
+        tokenizer={} if "start" in said else said["tokenizer"],
+        model={} if "start" in said else said["model"],
         stages=stages,
+        start=said.get("start", ""),
     )

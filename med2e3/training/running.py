@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.resources import resource_path
 from med2e3.training.encoders import Encoder2DStage, Encoder3DStage, to_memory_format
 from med2e3.training.loop import Report, Run, Stage, run_stage
 from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
@@ -81,8 +82,23 @@ class Workshop:
         """First seed of every shard."""
         return shard_starts(*self.recipe.train_seeds)
 
+    @property
+    def start(self) -> Path | None:
+        """The folder of the model that training starts from; None: from random weights."""
+        if not self.recipe.start:
+            return None
+        return (
+            resource_path("demo-model") if self.recipe.start == "demo" else Path(self.recipe.start)
+        )
+
+    def has(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """Those of the stages that the recipe names."""
+        return tuple(stage for stage in stages if stage in self.recipe.stages)
+
     def processor(self) -> Med2E3Processor:
         """The tokenizer, learned at the first call, with the prompt template of small models."""
+        if self.start is not None:
+            return Med2E3Processor.from_pretrained(self.start)
         if not self.processor_folder.is_dir():
             sizes = self.recipe.tokenizer
             words = train_tokenizer(sizes["texts"], sizes["size"], self.recipe.seed)
@@ -93,16 +109,24 @@ class Workshop:
 
     def config(self) -> Med2E3Config:
         """The model's config."""
+        if self.start is not None:
+            return Med2E3Config.from_pretrained(self.start)
         return self.recipe.config(len(self.processor().tokenizer))
 
     def model(self, *stages: str) -> Med2E3ForConditionalGeneration:
-        """The model as these stages left it; the rest as the recipe's seed drew it."""
+        """The model as these stages left it; the rest as the recipe's seed drew it, or as the model
+        that the recipe starts from has it.
+        """
         torch.manual_seed(self.recipe.seed)
         # Eager attention beats the fused kernel at these lengths in bfloat16 on CPUs.
-        model: Med2E3ForConditionalGeneration = Med2E3ForConditionalGeneration._from_config(
-            self.config(), attn_implementation="eager"
+        model: Med2E3ForConditionalGeneration = (
+            Med2E3ForConditionalGeneration._from_config(self.config(), attn_implementation="eager")
+            if self.start is None
+            else Med2E3ForConditionalGeneration.from_pretrained(
+                self.start, attn_implementation="eager", dtype=torch.float32
+            )
         )
-        for stage in stages:
+        for stage in self.has(stages):
             state = torch.load(self.folder / f"{stage}.pt", weights_only=True, mmap=True)["module"]
             for prefix, attribute in PARTS[stage].items():
                 part = getattr(model, attribute) if attribute else model
@@ -248,13 +272,16 @@ def run_all(
     shop.processor()
     parts = [part for part in (starts[k::count] for k in range(count)) if part]
     speak = teller if count == 1 else lambda _: None  # several bars at once would be unreadable
+    encoders = shop.has(ENCODERS)
     jobs = [
-        Job("text", train_stage, (shop, "text", True, speak("text"))),
-        Job("pool", make_pool, (shop, starts)),
-        *(Job(e, train_stage, (shop, e, True, speak(e)), ("pool",)) for e in ENCODERS),
-        *(Job(f"features {k}", make_features, (shop, p), ENCODERS) for k, p in enumerate(parts)),
+        *(Job(s, train_stage, (shop, s, True, speak(s))) for s in shop.has(("text",))),
+        *(Job(f"pool {k}", make_pool, (shop, p)) for k, p in enumerate(parts)),
     ]
+    pools = tuple(job.name for job in jobs if job.call is make_pool)
+    jobs += [Job(e, train_stage, (shop, e, True, speak(e)), pools) for e in encoders]
+    seen = (*pools, *encoders)
+    jobs += [Job(f"features {k}", make_features, (shop, p), seen) for k, p in enumerate(parts)]
     in_parallel(jobs, count)
-    for name in TUNING:
+    for name in shop.has(TUNING):
         train_stage(shop, name, True, teller(name))
     return export(shop)

@@ -24,6 +24,7 @@ from med2e3.model.prompts import IGNORE
 from med2e3.phantoms.facts import draw_facts, report
 from med2e3.phantoms.questions import LETTERS, Question, draw_question
 from med2e3.training.pool import KIND_NAMES, Example
+from med2e3.training.precision import half_precision
 
 #: How often a question offers choices, where its topic has them.
 CLOSED = 0.6
@@ -116,7 +117,7 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
 def answer_loss(
     language_model: Any, embedded: Tensor, batch: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Cross entropy of the answers' tokens as the batch weighs them, mean over the answers; also the
+    """Cross entropy of the answers' tokens as the batch weighs them, mean over answers; also the
     share of answers whose tokens are all the most likely ones.
     """
     hidden = language_model.model(
@@ -175,7 +176,7 @@ class TextStage:
             letters = torch.isin(batch["labels"], self.letters)
             batch["labels"][~letters] = IGNORE
             batch["weights"] = letters.float() / letters.sum(dim=1, keepdim=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             embedded = self.module.get_input_embeddings()(batch["input_ids"])  # type: ignore[operator]
             loss, right = answer_loss(self.module, embedded, batch)
         if drill:
@@ -210,7 +211,7 @@ def encode_pool(
     """Every example's features: 3D (V, N, D3) and 2D (V, S, P, D2), bfloat16."""
     three, two = [], []
     model.eval()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), half_precision():
         for start in range(0, len(pool), 4):
             part = pool[start : start + 4]
             grids = torch.from_numpy(np.stack([e.grid for e in part])).float()[:, None] / 255
@@ -273,7 +274,7 @@ class TuneStage:
                 rows.append((position, draw_question(facts, topic, closed=closed, rng=rng)))
         batch = self.writer.batch([(q.prompt, q.answer) for _, q in rows], image=True)
         index = torch.tensor([position for position, _ in rows])
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             features = self.model.connect_features(*self.features.take(chosen))
             embedded, _, logits = self.model.prepare_embeddings(
                 batch["input_ids"],

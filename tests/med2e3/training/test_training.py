@@ -82,7 +82,7 @@ def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) ->
 
 def test_a_report_is_weighed_by_what_its_sections_say(shop: Workshop) -> None:
     writer = Writer(shop.processor())
-    said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion on both sides, 30 mm."
+    said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion, 30 mm."
     batch = writer.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
     words = shop.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
     weigh = dict(zip((w.strip("Ġ") for w in words), batch["weights"][0].tolist(), strict=True))

@@ -1,0 +1,22 @@
+"""In which precision a stage computes. Knows nothing of what it computes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+
+@cache
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware.
+
+    Where it does, products are four to five times faster than in float32; where it does not (AVX2
+    alone), they were measured at a fifteenth of float32's speed, and convolutions far slower.
+    """
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def half_precision() -> torch.autocast:
+    """Autocast to bfloat16 where that pays; parameters, losses and optimizer stay float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
