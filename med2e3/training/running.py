@@ -110,7 +110,8 @@ class Workshop:
     def config(self) -> Med2E3Config:
         """The model's config."""
         if self.start is not None:
-            return Med2E3Config.from_pretrained(self.start)
+            config: Med2E3Config = Med2E3Config.from_pretrained(self.start)
+            return config
         return self.recipe.config(len(self.processor().tokenizer))
 
     def model(self, *stages: str) -> Med2E3ForConditionalGeneration:
