@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qasync
 from PySide6.QtCore import QtMsgType, qInstallMessageHandler
@@ -20,8 +20,9 @@ from app.paths import annotations_folder, settings_file
 from app.services.annotation_store import AnnotationStore
 from app.services.errors import explain
 from app.services.files import TextFiles
+from app.services.frames import Frames
 from app.services.garbage import Garbage
-from app.services.jobs import Jobs
+from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.studies import Studies
 from app.settings import Settings
@@ -31,6 +32,7 @@ from app.viewmodels.assistant import Assistant, ModelState
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
+from app.viewmodels.scene import Scene
 from app.viewmodels.shortcuts import Shortcuts
 from app.viewmodels.study import Study, Target
 from app.viewmodels.tasks import Tasks
@@ -40,6 +42,10 @@ from app.viewmodels.workspace import Workspace
 from app.views import theme
 from app.views.main_window import MainWindow
 from med2e3.resources import resources_root
+from med2e3.volume import Volume
+
+if TYPE_CHECKING:
+    from app.rendering.scene import VolumeScene
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.
@@ -106,6 +112,7 @@ class Application:
             Shortcuts(settings),
             annotations,
             Drawing(annotations),
+            Scene(viewer, Frames(self.jobs, _make_scene), tasks, explain),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)
@@ -127,6 +134,12 @@ class Application:
         ended = self.jobs.close()
         self.garbage.close()
         return ended
+
+
+def _make_scene(volume: Volume, context: Context) -> VolumeScene:
+    from app.rendering.scene import VolumeScene  # VTK stays out until somebody looks at 3D
+
+    return VolumeScene(volume, context)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

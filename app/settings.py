@@ -136,6 +136,8 @@ class Preferences:
     shortcuts: dict[str, list[str]] = field(default_factory=dict)
     #: Whether the one line for newcomers was dismissed.
     hint_dismissed: bool = False
+    #: The fourth cell of the grid: "sheet" or "3d".
+    corner: str = "sheet"
     #: Size and place of the window and of its panels, as Qt wrote them (base 64).
     window_geometry: str = ""
     splitters: str = ""

@@ -1,4 +1,4 @@
-"""From voxels to grey pixels through a window. Knows no planes and no widgets."""
+"""From voxels to pixels through a window and a colour map. Knows no planes and no widgets."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from app.rendering.colour_maps import table
+from app.viewmodels.colour_names import ColourMap
 from med2e3.volume import Window
-
-#: Alpha of an opaque 0xAARRGGBB pixel, and the factor that repeats a grey in red, green and blue.
-OPAQUE = np.uint32(0xFF000000)
-GREY = np.uint32(0x00010101)
 
 #: Every int16 value, in the order of its bits as an unsigned number: what a table is looked up by.
 _INT16_BY_BITS = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.int16)
 
 
 class GreyMap:
-    """A window (DICOM PS3.3 C.11.2.1.2, linear) as a table from values to 0xFFgggggg pixels.
+    """A window (DICOM PS3.3 C.11.2.1.2, linear) as a table from values to opaque pixels.
 
     int16 voxels are looked up directly; float32 voxels are first scaled to the 256 greys.
     """
 
-    def __init__(self, window: Window, *, inverted: bool = False) -> None:
+    def __init__(
+        self, window: Window, *, inverted: bool = False, colours: ColourMap = ColourMap.GREY
+    ) -> None:
         self.window = window
         self.inverted = inverted
-        greys = np.arange(256, dtype=np.uint32)
-        self._of_grey = OPAQUE | (greys[::-1] if inverted else greys) * GREY
+        self.colours = colours
+        self._of_grey = table(colours)[::-1] if inverted else table(colours)
         self._of_int16 = self._of_grey[self._greys(_INT16_BY_BITS.astype(np.float32))]
 
     def pixels(self, values: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -27,11 +27,12 @@ PROGRESS_EVERY = 0.03
 
 
 class Lane(StrEnum):
-    """The workers: files, the model, and small notes; none waits for another."""
+    """The workers: files, the model, small notes, and frames of 3D; none waits for another."""
 
     FILES = "files"
     MODEL = "model"
     NOTES = "notes"
+    SCENE = "scene"
 
 
 class Context:

@@ -68,6 +68,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "maximise", "Fill the centre with this plane, or show all", ("F",), "View", Need.VOLUME
     ),
+    Command(
+        "toggle_scene", "3D in the fourth cell, or what the model saw", ("V",), "View", Need.VOLUME
+    ),
     Command("previous_slice", "Previous slice", ("Up", "Left"), "Slices", Need.VOLUME),
     Command("next_slice", "Next slice", ("Down", "Right"), "Slices", Need.VOLUME),
     Command("back_ten", "Ten slices back", ("PgUp",), "Slices", Need.VOLUME),

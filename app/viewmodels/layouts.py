@@ -21,7 +21,14 @@ TITLES: dict[str, str] = {
     Plane.SAGITTAL.value: "Sagittal",
     Plane.CORONAL.value: "Coronal",
     "sheet": "What the model saw",
+    "3d": "3D",
 }
+
+#: The cells that can stand in the fourth place of the grid.
+SHEET, SCENE = "sheet", "3d"
+
+#: The planes of the grid, before its fourth place.
+GRID_PLANES = (Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL)
 
 #: A place of a custom layout that shows nothing.
 NOTHING = ""
@@ -112,11 +119,14 @@ class Layouts:
         self.kind = Kind(stored) if stored in list(Kind) else Kind.GRID
         self.custom = custom_from(settings.values.custom_layout)
         self.main: str = Plane.AXIAL.value
+        stored = settings.values.corner
+        self.corner = stored if stored in (SHEET, SCENE) else SHEET
+        self.alone: str | None = None
         self.changed: Signal[[]] = Signal()
 
     def choose(self, kind: Kind) -> None:
         """Divide the centre in another way, and remember it."""
-        self.kind = kind
+        self.kind, self.alone = kind, None
         self._remember()
 
     def choose_main(self, name: str) -> None:
@@ -129,8 +139,24 @@ class Layouts:
         self.custom = custom
         self.choose(Kind.CUSTOM)
 
+    def toggle_scene(self) -> None:
+        """3D in the fourth cell of the grid; there already: what the model saw again."""
+        self.alone = None
+        shown = SCENE in self.places()
+        self.corner = SHEET if shown else SCENE
+        if shown and self.kind is not Kind.GRID:
+            self.corner = SCENE
+        self.choose(Kind.GRID)
+
+    def toggle_alone(self, name: str) -> None:
+        """One cell fills the centre; again: back to the layout."""
+        self.alone = None if self.alone == name else name
+        self.changed.emit()
+
     def places(self) -> dict[str, Place]:
         """Where each cell stands; cells that are not named are not shown."""
+        if self.alone is not None:
+            return {self.alone: Place(0, 0)}
         if self.kind is Kind.SINGLE:
             return {self.main: Place(0, 0)}
         if self.kind is Kind.SIDE:
@@ -138,7 +164,7 @@ class Layouts:
             return {self.main: Place(0, 0, 3, 2)} | {n: Place(k, 2) for k, n in enumerate(small)}
         if self.kind is Kind.CUSTOM:
             return _in_rows(self.custom.cells, self.custom.columns)
-        return _in_rows(tuple(TITLES)[:4], 2)
+        return _in_rows((*(plane.value for plane in GRID_PLANES), self.corner), 2)
 
     def _others(self) -> list[str]:
         return [name for name in TITLES if name != self.main]
@@ -146,6 +172,7 @@ class Layouts:
     def _remember(self) -> None:
         self._settings.values.layout = self.kind.value
         self._settings.values.custom_layout = str(self.custom)
+        self._settings.values.corner = self.corner
         self._settings.save()
         self.changed.emit()
 

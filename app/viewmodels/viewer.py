@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.viewmodels import windows
+from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.display import Display
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.signal import Signal
@@ -77,6 +78,7 @@ class Viewer:
         self._full_range: Window | None = None
         self.unit = "HU"
         self.inverted = False
+        self.colours = ColourMap.GREY
         self.tool = Tool.CROSSHAIR
         self.display = Display()
         self.crosshair_visible = crosshair_visible
@@ -136,7 +138,7 @@ class Viewer:
         self.readout = None
         if volume is not None:
             self.window = self._opened_with = windows.initial(volume)
-            self.inverted = False
+            self.inverted, self.colours = False, ColourMap.GREY
             self.unit = "HU" if windows.is_ct(volume) else "value"
             self.crosshair_mm = volume.geometry.centre_mm
             self._place()
@@ -265,8 +267,20 @@ class Viewer:
         self.space_held = held
         self.look_changed.emit()
 
+    def use_colours(self, colours: ColourMap) -> None:
+        """Show all planes in a colour map, not inverted; another volume opens in grey again."""
+        self.inverted = colours is ColourMap.INVERTED_GREY
+        self.colours = ColourMap.GREY if self.inverted else colours
+        self.window_changed.emit()
+
+    @property
+    def colours_shown(self) -> ColourMap:
+        """The map in use; grey turned round by `invert` is the inverted grey."""
+        turned = self.inverted and self.colours is ColourMap.GREY
+        return ColourMap.INVERTED_GREY if turned else self.colours
+
     def invert(self) -> None:
-        """Swap black and white."""
+        """Swap black and white, or the two ends of the colour map."""
         self.inverted = not self.inverted
         self.window_changed.emit()
 

@@ -13,6 +13,7 @@ from app.viewmodels.assistant import Assistant
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
+from app.viewmodels.scene import Scene
 from app.viewmodels.shortcuts import Shortcuts
 from app.viewmodels.study import Study
 from app.viewmodels.tasks import Tasks
@@ -44,3 +45,4 @@ class Workspace:
     shortcuts: Shortcuts
     annotations: Annotations
     drawing: Drawing
+    scene: Scene

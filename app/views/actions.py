@@ -40,6 +40,7 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "toggle_crosshair": viewer.toggle_crosshair,
         "toggle_text": viewer.toggle_corner_text,
         "maximise": lambda: viewer.maximise(viewer.maximised or viewer.active),
+        "toggle_scene": workspace.layouts.toggle_scene,
         "previous_slice": lambda: viewer.scroll(viewer.active, -1),
         "next_slice": lambda: viewer.scroll(viewer.active, 1),
         "back_ten": lambda: viewer.scroll(viewer.active, -PAGE),

@@ -16,6 +16,7 @@ from app.views.annotation_layer import AnnotationLayer
 from app.views.empty_state import EmptyState
 from app.views.model_sheet import ModelSheet
 from app.views.plane_cell import PlaneCell
+from app.views.scene_cell import SceneCell
 from med2e3.geometry import Plane
 
 
@@ -36,6 +37,7 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
     Plane.SAGITTAL.value: _plane(Plane.SAGITTAL),
     Plane.CORONAL.value: _plane(Plane.CORONAL),
     "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
+    "3d": lambda workspace: SceneCell(workspace.scene, workspace.viewer, workspace.layouts),
 }
 
 

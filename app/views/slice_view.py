@@ -135,16 +135,18 @@ class SliceView(QWidget):
         state, viewer = self.state, self.viewer
         assert state is not None
         text = tuple(self.corner_texts(state).values()) if viewer.corner_text else ()
-        look = (viewer.window, viewer.inverted, viewer.display, state.zoom, state.centre)
+        colours = (viewer.inverted, viewer.colours)
+        look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
         return (state, state.slice_index, *look, text)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
         assert state is not None
         assert viewport is not None
-        window, inverted = self.viewer.window, self.viewer.inverted
-        if (self._grey.window, self._grey.inverted) != (window, inverted):
-            self._grey = GreyMap(window, inverted=inverted)
+        viewer, grey = self.viewer, self._grey
+        wanted = (viewer.window, viewer.inverted, viewer.colours)
+        if (grey.window, grey.inverted, grey.colours) != wanted:
+            self._grey = GreyMap(viewer.window, inverted=viewer.inverted, colours=viewer.colours)
         picture = as_picture(self._grey.pixels(state.pixels()))
         place = QRectF(*viewport.image_rect())
         for margin in overlay.margins(self.rect(), place.toRect().adjusted(1, 1, -1, -1)):

@@ -1,0 +1,111 @@
+"""The 3D cell: the picture with its controls above, and the sliders of the clipping box below."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (  # fmt: skip
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.viewmodels.camera import VIEW_NAMES
+from app.viewmodels.layouts import SCENE, Layouts
+from app.viewmodels.scene import Preset, Scene
+from app.viewmodels.viewer import Viewer
+from app.views.range_slider import RangeSlider
+from app.views.scene_view import SceneView
+
+#: The two ends of each axis of the clipping box, as its sliders are labelled.
+AXES = (("R", "L"), ("A", "P"), ("I", "S"))
+
+
+class SceneCell(QWidget):
+    """Controls, picture, sliders."""
+
+    def __init__(self, scene: Scene, viewer: Viewer, layouts: Layouts) -> None:
+        super().__init__()
+        self._scene = scene
+        self.view = SceneView(scene, viewer, lambda: layouts.toggle_alone(SCENE))
+        self.presets = self._make_presets()
+        self.sides = {side: self._button(side, VIEW_NAMES[side]) for side in VIEW_NAMES}
+        self.clip = self._button("Clip", "Clipping box: drag its handles, or the sliders below")
+        self.clip.setCheckable(True)
+        self.retry = self._button("Try again", "Make the picture again")
+        self.reset = self._button("Reset", "From the front, fitting, nothing clipped")
+        self.box = ClipSliders(scene)
+        for side, button in self.sides.items():
+            button.clicked.connect(lambda _=False, s=side: scene.face(s))
+        self.clip.clicked.connect(lambda _=False: scene.toggle_clipping())
+        self.retry.clicked.connect(lambda _=False: scene.retry())
+        self.reset.clicked.connect(lambda _=False: scene.reset())
+        self._lay_out()
+        scene.changed.connect(self.refresh)
+        scene.frame_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over preset and box."""
+        self.presets.setCurrentText(str(self._scene.look.preset))
+        self.clip.setChecked(self._scene.clipping)
+        self.box.setVisible(self._scene.clipping)
+        self.retry.setVisible(self._scene.message is not None)
+        self.box.refresh()
+
+    def _make_presets(self) -> QComboBox:
+        box = QComboBox()
+        box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        box.setToolTip("What is opaque (Shift + drag up or down shifts it)")
+        box.addItems([str(preset) for preset in Preset])
+        box.textActivated.connect(lambda name: self._scene.use_preset(Preset(name)))
+        return box
+
+    def _button(self, text: str, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        return button
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setContentsMargins(4, 2, 4, 2)
+        row.setSpacing(0)
+        row.addWidget(self.presets)
+        row.addSpacing(4)
+        for button in (*self.sides.values(), self.clip, self.reset, self.retry):
+            row.addWidget(button)
+        row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(row)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.box)
+
+
+class ClipSliders(QWidget):
+    """One slider an axis of the patient."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self._scene = scene
+        self.sliders: list[RangeSlider] = []
+        grid = QGridLayout(self)
+        grid.setContentsMargins(8, 2, 8, 2)
+        for axis, (first, last) in enumerate(AXES):
+            slider = RangeSlider(f"Clip from {first} to {last}")
+            slider.moved.connect(lambda end, at, k=axis: scene.clip_to(k, end, at))
+            grid.addWidget(QLabel(first), 0, axis * 3)
+            grid.addWidget(slider, 0, axis * 3 + 1)
+            grid.addWidget(QLabel(last), 0, axis * 3 + 2)
+            self.sliders.append(slider)
+
+    def refresh(self) -> None:
+        """Take over the box."""
+        for slider, (low, high) in zip(self.sliders, self._scene.look.clip, strict=True):
+            slider.show_values(low, high)
