@@ -53,5 +53,9 @@ benchmark: $(STAMP)
 	$(BIN)/med2e3 benchmark
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m app --benchmark
 
+# Every state of the window, dark and light, at 1280 × 800 and at 4K with everything twice as large.
+screenshots: $(STAMP)
+	$(BIN)/python -m app.screenshots output/screenshots $(STUDY)
+
 clean:
 	rm -rf $(VENV) build dist output .pytest_cache .mypy_cache .ruff_cache

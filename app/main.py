@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     if options.screenshot or options.benchmark:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    qt = _qt_application()
+    qt = qt_application()
     settings = Settings(None if options.screenshot or options.benchmark else settings_file())
     theme.apply(qt, options.theme or settings.values.theme, settings.values.text_size)
     with qasync.QEventLoop(qt) as loop:
@@ -216,7 +216,8 @@ def _report_unhandled(loop: asyncio.AbstractEventLoop, application: Application)
     loop.set_exception_handler(from_loop)
 
 
-def _qt_application() -> QApplication:
+def qt_application() -> QApplication:
+    """The one application of Qt, named, its own log without what helps nobody."""
     qInstallMessageHandler(_qt_message)
     QApplication.setApplicationName("Med-2E3 viewer")
     existing = QApplication.instance()

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from app.viewmodels.palette import Entry, Palette
 from app.views import theme
@@ -76,9 +77,9 @@ class CommandPalette(QWidget):
     def close_palette(self) -> None:
         """Close, and give the keyboard back to whoever had it."""
         self.hide()
-        if self._focus_before is not None:
-            self._focus_before.setFocus()
-        self._focus_before = None
+        before, self._focus_before = self._focus_before, None
+        if before is not None and isValid(before):  # it may be gone with what was replaced
+            before.setFocus()
 
     def cover(self) -> None:
         """Lie over the whole window, the list in its upper middle."""
