@@ -27,9 +27,10 @@ PROGRESS_EVERY = 0.03
 
 
 class Lane(StrEnum):
-    """The workers: files, the model, small notes, and frames of 3D; none waits for another."""
+    """The workers: opened files, scanned places, the model, small notes, and frames of 3D."""
 
     FILES = "files"
+    SCAN = "scan"
     MODEL = "model"
     NOTES = "notes"
     SCENE = "scene"

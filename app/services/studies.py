@@ -1,13 +1,24 @@
-"""Opens studies on the worker for files. Knows no widgets."""
+"""Looks through places, loads series, makes thumbnails, reads headers: on workers. No widgets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from app.services.jobs import Context, Jobs, Lane
-from app.viewmodels.study import Opened, Preview, Target
+from app.services.thumbnails import thumbnail
+from app.viewmodels.study import Glimpse, Preview, SoFar
 from app.viewmodels.work import Job, Listener
 
-#: How much of the work is looking at headers.
-SCAN_SHARE = 0.3
+if TYPE_CHECKING:
+    from med2e3.io import Place, SeriesSummary
+    from med2e3.io.series import Groupings, SliceSource
+    from med2e3.io.tags import Tag
+    from med2e3.volume import Volume
+
+# The readers are imported where they are used: they take a third of a second, and the window is on
+# the screen by then.
 
 
 class Studies:
@@ -16,27 +27,75 @@ class Studies:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    def open(self, target: Target, listener: Listener) -> Job[Opened]:
-        """Read a volume; events: `Progress`, `Preview`."""
-        return self._jobs.start(Lane.FILES, lambda context: _open(target, context), listener)
+    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Place]:
+        """What is at `paths`, from headers alone; events: `Progress`, `SoFar`."""
+        return self._jobs.start(Lane.SCAN, lambda context: _scan(paths, context), listener)
+
+    def load(
+        self, place: Place, series: SeriesSummary, listener: Listener, *, resample: bool = False
+    ) -> Job[Volume]:
+        """The volume of a series of `place`; events: `Progress`, `Preview`."""
+        return self._jobs.start(
+            Lane.FILES, lambda context: _load(place, series, context, resample), listener
+        )
+
+    def regroup(self, place: Place, groupings: Groupings) -> Job[Place]:
+        """The series of `place` put together in another way."""
+        return self._jobs.start(Lane.SCAN, lambda _: place.regrouped(groupings))
+
+    def glimpses(self, place: Place, known: set[Path], listener: Listener) -> Job[None]:
+        """One picture of each series; events: `Glimpse`. Those in `known` are left out."""
+        return self._jobs.start(
+            Lane.SCAN, lambda context: _glimpses(place, known, context), listener
+        )
+
+    def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
+        """The header of the file that a slice is from."""
+        return self._jobs.start(Lane.FILES, lambda _: _tags(source))
 
 
-def _open(target: Target, context: Context) -> Opened:
-    # Imported here: the readers take a third of a second, the window is on the screen by then.
-    from med2e3.io import Watch, open_place
+def _scan(paths: Sequence[Path], context: Context) -> Place:
+    from med2e3.io import open_place
 
-    place = open_place(
-        target.path,
-        progress=lambda fraction, doing: context.progress(fraction * SCAN_SHARE, doing),
+    return open_place(
+        *paths,
+        progress=context.progress,
         cancelled=context.cancelled,
+        so_far=lambda place: context.emit(SoFar(place)),
     )
-    chosen = place.choose(target.series)
+
+
+def _load(place: Place, series: SeriesSummary, context: Context, resample: bool) -> Volume:
+    from med2e3.io import Watch
+    from med2e3.io.budget import check_room
+
+    check_room(place, series)
     watch = Watch(
         context.progress,
         context.cancelled,
-        low=SCAN_SHARE,
         first_look=lambda volume: context.emit(Preview(volume)),
     )
-    volume = place.load(chosen, watch, resample_gaps=target.resample)
+    volume = place.load(series, watch, resample_gaps=resample)
     _ = volume.value_range  # reads every voxel once, here and not on the thread of the window
-    return Opened(volume, place.series, chosen)
+    return volume
+
+
+def _glimpses(place: Place, known: set[Path], context: Context) -> None:
+    for found in place.findings.series:
+        if context.cancelled():
+            return
+        if found.middle is None or not found.summary.files:
+            continue
+        key = found.slices[len(found.slices) // 2].path
+        if key in known:
+            continue
+        try:
+            context.emit(Glimpse(key, thumbnail(found.middle(), found.summary.info)))
+        except Exception:  # a damaged image has no thumbnail; opening it will say why
+            context.emit(Glimpse(key, None))
+
+
+def _tags(source: SliceSource) -> tuple[Tag, ...]:
+    from med2e3.io.tags import read_tags
+
+    return read_tags(source.path)

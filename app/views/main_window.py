@@ -33,7 +33,7 @@ from app.views.status import StatusLine
 from app.views.toolbar import ToolBar
 
 #: First widths of series list, images and assistant, in logical pixels.
-WIDTHS = (176, 744, 360)
+WIDTHS = (240, 680, 360)
 
 
 class MainWindow(QMainWindow):
@@ -178,7 +178,8 @@ class MainWindow(QMainWindow):
         places = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if places:
             event.acceptProposedAction()
-            self.workspace.study.start(Target(Path(places[0])))
+            first, *others = map(Path, places)
+            self.workspace.study.start(Target(first, others=tuple(others)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window; whoever runs the loop ends it."""

@@ -135,7 +135,19 @@ def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
     frames = stack.frames
     slices = tuple(SliceSource(f.path, f.number, f.uid, f.position) for f in frames)
     middle = partial(values_of, frames[len(frames) // 2]) if frames else None
-    return Found(stack.summary, load, slices, middle)
+    return Found(stack.summary, load, slices, middle, _bytes_needed(stack))
+
+
+def _bytes_needed(stack: Stack) -> int:
+    """int16; widened on the way where slopes give fractions; twice where it is resampled."""
+    summary = stack.summary
+    if not summary.is_volume:
+        return 0
+    frames = stack.frames
+    ends = (frames[0], frames[len(frames) // 2], frames[-1])
+    whole = all(float(f.rescale[0]).is_integer() for f in ends if f.rescale is not None)
+    moved = bool(summary.facts.trouble) or summary.facts.is_tilted
+    return summary.voxels * (2 if whole else 6) * (2 if moved else 1)
 
 
 def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:

@@ -19,7 +19,7 @@ from med2e3.io.dicom_duplicates import distinct_stacks, ends_to_end
 from med2e3.io.dicom_facts import facts_of
 from med2e3.io.dicom_headers import Frame, Header
 from med2e3.io.dicom_naming import named
-from med2e3.io.dicom_positions import check_even, places
+from med2e3.io.dicom_positions import Places, acquired_grid, check_even, places
 from med2e3.io.series import Grouping, Groupings, SeriesSummary
 
 #: Direction cosines are written with about six digits; images of one stack differ by less.
@@ -200,14 +200,19 @@ def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Sta
         facts=facts_of(draft.frames, draft.along),
     )
     if summary.is_volume:
-        facts = replace(summary.facts, trouble=_trouble(draft, summary.label))
+        place = places(draft.frames)
+        facts = replace(
+            summary.facts,
+            trouble=_trouble(draft, place, summary.label),
+            is_tilted=acquired_grid(place, summary.shape).is_tilted,
+        )
         summary = replace(summary, facts=facts)
     return Stack(draft.frames, summary, draft.notes, draft.copies)
 
 
-def _trouble(draft: _Draft, label: str) -> str:
+def _trouble(draft: _Draft, place: Places, label: str) -> str:
     try:
-        check_even(places(draft.frames), label, [f.path.name for f in draft.frames])
+        check_even(place, label, [f.path.name for f in draft.frames])
     except GapError as error:
         return str(error)
     return ""

@@ -59,6 +59,7 @@ def find_nifti(path: Path) -> Findings:
         slope=float(image.dataobj.slope),
         intercept=float(image.dataobj.inter),
         warnings=tuple(warnings),
+        stored_bytes=header.get_data_dtype().itemsize,
     ).findings
 
 

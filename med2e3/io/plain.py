@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io.series import Findings, Found, SeriesSummary, counted
+from med2e3.io.series import Findings, Found, SeriesFacts, SeriesSummary, SliceSource, counted
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, SeriesInfo, Volume
@@ -43,14 +43,24 @@ class Plain:
     slope: float = 1.0
     intercept: float = 0.0
     warnings: tuple[str, ...] = ()
+    stored_bytes: int = 4
 
     @property
     def findings(self) -> Findings:
         """The one series of the file."""
         info = SeriesInfo(series_description=self.path.name)
         shape = self.geometry.shape
-        summary = SeriesSummary(info, shape[0], shape, files=(self.path,))
-        return Findings((Found(summary, lambda watch, _resample_gaps: self._load(info, watch)),))
+        spacing = self.geometry.spacing_mm
+        facts = SeriesFacts(str(self.geometry.plane), step_mm=spacing[0], pixel_mm=spacing[1])
+        key = (str(self.path),)
+        summary = SeriesSummary(info, shape[0], shape, files=(self.path,), key=key, facts=facts)
+        source = (SliceSource(self.path),)
+        found = Found(summary, lambda watch, _resample: self._load(info, watch), source)
+        return Findings((replace(found, bytes_needed=self._bytes_needed(summary.voxels)),))
+
+    def _bytes_needed(self, voxels: int) -> int:
+        """The stored numbers, beside the volume that is filled from them."""
+        return voxels * (self.stored_bytes + 2)
 
     def _load(self, info: SeriesInfo, watch: Watch) -> Volume:
         watch.step(0.0, "Reading voxels")

@@ -49,6 +49,7 @@ class SeriesFacts:
     lossy: str = ""
     study_time: str = ""
     trouble: str = ""
+    is_tilted: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,15 @@ class Found:
     """A series and how to load it; `load` takes a watch and whether to resample over gaps.
 
     `slices` are its sources in the order of its slices. `middle` reads the values of one image in
-    its middle (row, column), where that costs no more than one image.
+    its middle (row, column), where that costs no more than one image. `bytes_needed` is the memory
+    at the height of loading; 0 where nobody knows.
     """
 
     summary: SeriesSummary
     load: Callable[[Watch, bool], Volume]
     slices: tuple[SliceSource, ...] = ()
     middle: Callable[[], NDArray[np.generic]] | None = None
+    bytes_needed: int = 0
 
 
 @dataclass(frozen=True)

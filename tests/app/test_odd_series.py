@@ -62,8 +62,8 @@ def test_odd_input_opens_and_says_what_was_done(
 
 def test_a_localizer_is_listed_apart_from_the_series(gui: Any, tmp_path: Path) -> None:
     assert gui.open(with_localizer(tmp_path))
-    items = [gui.window.series.list.item(k) for k in range(gui.window.series.list.count())]
-    said = [f"{item.text()} {item.toolTip()}".lower() for item in items]
+    items = gui.window.series.tree.items
+    said = [f"{item.text(0)} {item.toolTip(0)}".lower() for item in items]
     assert len(items) == 2
     assert sum("localizer" in text for text in said) == 1
 

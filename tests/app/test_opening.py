@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
 
 from app.services import studies
 from app.viewmodels.study import Target
 from app.viewmodels.waiting import until
+from app.views.study_browser import ROW
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_dicom_series, write_nifti
 from med2e3.volume import SeriesInfo, Volume
@@ -47,8 +49,8 @@ def test_the_title_and_the_list_name_the_series(gui: Any, dicom: Path) -> None:
     assert gui.window.windowTitle() == "Phantom — Med-2E3 viewer"
     panel = gui.window.series
     assert panel.patient.text() == "Test Phantom"
-    assert panel.list.count() == 1
-    assert f"{SHAPE[0]} slices" in panel.list.item(0).text()
+    (item,) = panel.tree.items
+    assert f"{SHAPE[0]} slices" in item.text(0)
 
 
 def test_another_series_of_the_place_opens_by_a_click(gui: Any, dicom: Path) -> None:
@@ -61,10 +63,10 @@ def test_another_series_of_the_place_opens_by_a_click(gui: Any, dicom: Path) -> 
     gui.open(dicom)
     assert gui.viewer.volume.shape == SHAPE
     panel = gui.window.series
-    texts = [panel.list.item(k).text() for k in range(panel.list.count())]
-    item = panel.list.item(next(k for k, text in enumerate(texts) if "Small" in text))
-    gui.do(lambda: panel.list.itemClicked.emit(item))
-    gui.until(lambda: gui.study.loading is None)
+    item = next(item for item in panel.tree.items if "Small" in item.text(0))
+    summary, place = item.data(0, ROW).summary, panel.tree.visualItemRect(item).center()
+    gui.do(lambda: QTest.mouseClick(panel.tree.viewport(), Qt.MouseButton.LeftButton, pos=place))
+    gui.until(lambda: gui.study.chosen is summary)
     assert gui.viewer.volume.shape == (5, 8, 8)
 
 
@@ -153,14 +155,14 @@ def test_loading_can_be_cancelled_and_leaves_what_was_open(
     open_gui: Any, dicom: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_gui.viewer.volume
-    original = studies._open
+    original = studies._load
 
-    def slow(target: Target, context: Any) -> Any:
+    def slow(place: Any, series: Any, context: Any, resample: bool) -> Any:
         while not context.cancelled():
             context.progress(0.5, "Reading slices")
-        return original(target, context)
+        return original(place, series, context, resample)
 
-    monkeypatch.setattr(studies, "_open", slow)
+    monkeypatch.setattr(studies, "_load", slow)
     open_gui.do(lambda: open_gui.study.start(Target(dicom)))
     bar = open_gui.window.loading
     open_gui.until(lambda: bar.isVisible() and "Reading slices" in bar.text.text())

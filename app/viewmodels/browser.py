@@ -1,0 +1,189 @@
+"""Patient → study → series as a list shows them: what each is, the priors, what a search finds.
+
+Knows no widgets and no files.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from med2e3.volume import SeriesInfo
+
+if TYPE_CHECKING:
+    from med2e3.io import SeriesSummary
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """One series: a title, its size, and what tells it apart or a reader must know of it."""
+
+    summary: SeriesSummary
+    title: str
+    facts: str
+    marks: str
+    tip: str
+    is_open: bool
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is written in the row."""
+        return tuple(filter(None, (self.title, self.facts, self.marks)))
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One study; `mark` says "prior" or "later" where another study of the patient is open."""
+
+    title: str
+    mark: str
+    series: tuple[SeriesRow, ...]
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """One patient, the studies newest first."""
+
+    title: str
+    details: str
+    studies: tuple[StudyRow, ...]
+
+
+def browse(
+    series: Sequence[SeriesSummary],
+    chosen: SeriesSummary | None = None,
+    words: str = "",
+    kinds: Mapping[Path, str] | None = None,
+) -> tuple[PatientRow, ...]:
+    """The list, with only what holds all of `words`; patients and series in the order given.
+
+    `kinds` says what a file is that no volume shows ("dose report (SR)").
+    """
+    wanted = words.lower().split()
+    patients: dict[tuple[str, ...], list[SeriesSummary]] = defaultdict(list)
+    for one in series:
+        if all(word in _searched(one) for word in wanted):
+            patients[patient_key(one.info)].append(one)
+    return tuple(_patient(own, chosen, kinds or {}) for own in patients.values())
+
+
+def patient_key(info: SeriesInfo) -> tuple[str, ...]:
+    """Equal for series of one patient: by ID where there is one, else by name and birth date."""
+    if info.patient_id:
+        return (info.patient_id,)
+    return "", info.patient_name, info.patient_birth_date
+
+
+def patient_name(info: SeriesInfo) -> str:
+    """The patient's name as it is read, or what stands for it."""
+    name = " ".join(info.patient_name.replace("^", " ").split())
+    return name or info.patient_id or "Patient not named"
+
+
+def date(dicom: str) -> str:
+    """A DICOM date (YYYYMMDD) as it is read; anything else unchanged."""
+    is_date = len(dicom) == 8 and dicom.isdecimal()
+    return f"{dicom[:4]}-{dicom[4:6]}-{dicom[6:]}" if is_date else dicom
+
+
+def details(info: SeriesInfo) -> str:
+    """ID, sex and birth date in one line."""
+    words = (info.patient_id, info.patient_sex, date(info.patient_birth_date))
+    return " · ".join(filter(None, words))
+
+
+def _searched(one: SeriesSummary) -> str:
+    info, facts = one.info, one.facts
+    words = (
+        patient_name(info), info.patient_id, info.study_description, info.study_date,
+        date(info.study_date), info.accession_number, info.series_description, info.series_number,
+        info.modality, info.body_part, one.part, one.reason, facts.kernel, facts.phase, facts.plane,
+    )  # fmt: skip
+    return " ".join(words).lower()
+
+
+def _patient(
+    own: Sequence[SeriesSummary], chosen: SeriesSummary | None, kinds: Mapping[Path, str]
+) -> PatientRow:
+    studies: dict[str, list[SeriesSummary]] = defaultdict(list)
+    for one in own:
+        studies[one.info.study_uid].append(one)
+    ordered = sorted(studies.values(), key=lambda members: _when(members[0]), reverse=True)
+    is_mine = chosen is not None and patient_key(chosen.info) == patient_key(own[0].info)
+    reference = chosen if is_mine and chosen is not None else ordered[0][0]
+    info = own[0].info
+    return PatientRow(
+        patient_name(info),
+        details(info),
+        tuple(_study(members, reference, chosen, kinds) for members in ordered),
+    )
+
+
+def _when(one: SeriesSummary) -> tuple[str, str]:
+    return one.info.study_date, one.facts.study_time
+
+
+def _study(
+    members: Sequence[SeriesSummary],
+    reference: SeriesSummary,
+    chosen: SeriesSummary | None,
+    kinds: Mapping[Path, str],
+) -> StudyRow:
+    info = members[0].info
+    title = "  ".join(filter(None, (date(info.study_date), info.study_description))) or "Study"
+    mark = ""
+    if info.study_uid != reference.info.study_uid:
+        mark = "later" if _when(members[0]) > _when(reference) else "prior"
+    return StudyRow(title, mark, tuple(_series(one, one is chosen, kinds) for one in members))
+
+
+def _series(one: SeriesSummary, is_open: bool, kinds: Mapping[Path, str]) -> SeriesRow:
+    info, facts = one.info, one.facts
+    name = info.series_description or one.part or "Series"
+    title = f"{info.series_number}  {name}" if info.series_number else name
+    if not one.is_volume:
+        kind = kinds.get(one.files[0], "") if one.files else ""
+        return SeriesRow(
+            one, title, _joined(info.modality, kind or one.reason), "", _tip(one), False
+        )
+    marks = (
+        "positions uneven or missing" if facts.trouble else "",
+        f"lossy: {facts.lossy}" if facts.lossy else "",
+        one.part if name != one.part else "",
+        facts.kernel if facts.kernel not in one.part else "",
+        f"{facts.phase}?" if facts.phase else "",
+    )
+    return SeriesRow(one, title, _size(one), _joined(*marks), _tip(one), is_open)
+
+
+def _size(one: SeriesSummary) -> str:
+    """Slices, thickness or else the step from slice to slice, plane."""
+    facts = one.facts
+    thickness = "" if facts.thickness_mm is None else f"{facts.thickness_mm:.3g} mm"
+    if not thickness and facts.step_mm is not None:
+        thickness = f"every {facts.step_mm:.3g} mm"
+    return _joined(f"{one.shape[0]} slices", thickness, facts.plane)
+
+
+def _joined(*words: str) -> str:
+    return " · ".join(filter(None, words))
+
+
+def _tip(one: SeriesSummary) -> str:
+    facts = one.facts
+    if not one.is_volume:
+        return f"{one.label}: not a volume: {one.reason}"
+    step = "" if facts.step_mm is None else f"a slice every {facts.step_mm:.3g} mm"
+    pixel = "" if facts.pixel_mm is None else f"pixels of {facts.pixel_mm:.3g} mm"
+    size = f"{one.shape[0]} slices of {one.shape[2]} × {one.shape[1]}"
+    lines = [one.label, ", ".join(filter(None, (size, step, pixel)))]
+    if facts.phase:
+        lines.append(f"Phase: {facts.phase}, guessed from “{facts.phase_from}”.")
+    if one.split_by:
+        lines.append(f"Split by {one.split_by}.")
+    if facts.lossy:
+        lines.append(f"Compressed with loss: {facts.lossy}.")
+    return "\n".join(filter(None, (*lines, facts.trouble)))

@@ -1,0 +1,169 @@
+"""Everything a file's header says, as a tree of rows to look through.
+
+DICOM with private tags and sequences; NIfTI, NRRD and MetaImage with their own fields. Reads no
+pixels and judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+from med2e3.errors import ImageReadError
+from med2e3.io import metaimage, nifti, npy, nrrd
+from med2e3.io.dicom_headers import is_dicom
+
+#: Values longer than this are shown by their beginning and their length.
+LONGEST_VALUE = 1000
+
+#: Bytes of a binary value that are shown.
+SHOWN_BYTES = 32
+
+#: A MetaImage header is text; where the voxels follow in the same file, it is shorter than this.
+LONGEST_TEXT_HEADER = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One row: number ("0008,0060"; empty outside DICOM), representation, name, value, children."""
+
+    number: str
+    vr: str
+    name: str
+    value: str
+    children: tuple[Tag, ...] = ()
+
+    def says(self, words: str) -> bool:
+        """Whether number, name or value hold `words` (lower case)."""
+        plain = self.number.replace(",", "")
+        return any(
+            words in text.lower() for text in (self.number, plain, self.name, self.value, self.vr)
+        )
+
+
+def read_tags(path: Path) -> tuple[Tag, ...]:
+    """The header of the file at `path`. Raises `ImageReadError` if it has none that is known."""
+    name = path.name.lower()
+    try:
+        for endings, read in _READERS:
+            if name.endswith(endings):
+                return tuple(read(path))
+        if is_dicom(path):
+            return tuple(_dicom(path))
+    except Exception as error:  # a damaged header can fail in any reader's converters
+        raise ImageReadError(
+            f"{path}: the header cannot be read: {error}. The file was changed or damaged since "
+            "it was opened; open it again."
+        ) from error
+    raise ImageReadError(f"{path} has no header that can be shown.")
+
+
+def matching(tags: Iterable[Tag], words: str) -> tuple[Tag, ...]:
+    """The rows that hold `words`, with what they stand in; a sequence that does keeps its items."""
+    wanted = words.strip().lower()
+    if not wanted:
+        return tuple(tags)
+    found = []
+    for tag in tags:
+        if tag.says(wanted):
+            found.append(tag)
+        elif children := matching(tag.children, wanted):
+            found.append(replace(tag, children=children))
+    return tuple(found)
+
+
+# --- DICOM ---------------------------------------------------------------------------------------
+
+
+def _dicom(path: Path) -> Iterator[Tag]:
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    yield from _elements(dataset.file_meta)
+    yield from _elements(dataset)
+
+
+def _elements(dataset: Dataset) -> Iterator[Tag]:
+    for key in sorted(dataset.keys()):
+        number = f"{key.group:04X},{key.element:04X}"
+        try:
+            element = dataset[key]
+        except Exception as error:  # one odd value must not hide the others
+            yield Tag(number, "", "cannot be read", str(error))
+            continue
+        yield _element(number, element)
+
+
+def _element(number: str, element: DataElement) -> Tag:
+    vr, name = str(element.VR), str(element.name)
+    if vr != "SQ":
+        return Tag(number, vr, name, _value(element.value))
+    items = tuple(
+        Tag("", "", f"Item {k}", "", tuple(_elements(item)))
+        for k, item in enumerate(element.value or [], start=1)
+    )
+    return Tag(number, vr, name, f"{len(items)} item{'' if len(items) == 1 else 's'}", items)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bytes):
+        more = " …" if len(value) > SHOWN_BYTES else ""
+        return f"{value[:SHOWN_BYTES].hex(' ')}{more} ({len(value)} bytes)"
+    if isinstance(value, list | tuple | pydicom.multival.MultiValue):
+        text = "\\".join(str(v) for v in value)
+    else:
+        text = "" if value is None else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} … ({len(text)} letters)"
+
+
+# --- other formats -------------------------------------------------------------------------------
+
+
+def _nifti(path: Path) -> Iterator[Tag]:
+    import nibabel
+
+    header = nibabel.load(path).header
+    for key in header:
+        value = header[key]
+        text = value.item() if value.ndim == 0 else value.tolist()
+        text = text.decode("latin-1").rstrip("\0") if isinstance(text, bytes) else str(text)
+        yield Tag("", str(value.dtype), str(key), text)
+
+
+def _nrrd(path: Path) -> Iterator[Tag]:
+    import nrrd as pynrrd
+
+    for key, value in pynrrd.read_header(str(path)).items():
+        yield Tag("", "", str(key), _value(value.tolist() if hasattr(value, "tolist") else value))
+
+
+def _metaimage(path: Path) -> Iterator[Tag]:
+    with path.open("rb") as file:
+        text = file.read(LONGEST_TEXT_HEADER).decode("latin-1")
+    for line in text.split("\n"):
+        key, equals, value = line.partition("=")
+        if not equals:
+            return
+        yield Tag("", "", key.strip(), value.strip())
+        if key.strip() == "ElementDataFile":
+            return
+
+
+def _npy(path: Path) -> Iterator[Tag]:
+    import numpy as np
+
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    yield Tag("", "", "shape", str(array.shape))
+    yield Tag("", "", "type", str(array.dtype))
+
+
+_READERS = (
+    (nifti.ENDINGS, _nifti),
+    (nrrd.ENDINGS, _nrrd),
+    (metaimage.ENDINGS, _metaimage),
+    (npy.ENDINGS, _npy),
+)
