@@ -55,9 +55,8 @@ class TestAMixedFolder:
     def test_every_stack_is_listed_with_what_it_is(self, opened: Any) -> None:
         volumes = [r for r in rows(opened) if r.summary.is_volume]
         assert len(volumes) == 5
-        assert (
-            "12 slices · 3 mm · axial · B30f · portal venous?" in row(opened, "kernel B30f").facts
-        )
+        soft = row(opened, "axial, kernel B30f")
+        assert soft.lines[1:] == ("12 slices · 3 mm · axial", "axial, kernel B30f · portal venous?")
         assert row(opened, "coronal").facts.startswith("8 slices · 3 mm · coronal")
         assert row(opened, "scout").facts == "CT · scout"
         assert row(opened, "Dose report").facts == "SR · dose report (SR)"
