@@ -74,7 +74,7 @@ class Preferences:
         True,
         "Text over images",
         "Patient name",
-        "Off: anonymous. The name appears neither over the images nor in the title of the window.",
+        "Off: no name over the images, as for teaching and for pictures.",
     )
     corner_text: bool = shown(True, "Text over images", "Text in the corners", "All lines below.")
     corner_series: bool = shown(False, "Text over images", "Series")

@@ -21,7 +21,7 @@ from shiboken6 import isValid
 
 from app.viewmodels.palette import Entry, Palette
 from app.views import theme
-from app.views.keys import native_keys
+from app.views.keys import ROWS, native_keys
 
 #: Width of the list and the most it takes of the window's height.
 WIDTH, HEIGHT_SHARE = 620, 0.6
@@ -152,6 +152,7 @@ def _list() -> QTreeWidget:
     made.setColumnCount(3)
     made.setHeaderHidden(True)
     made.setRootIsDecorated(False)
+    made.setStyleSheet(ROWS)
     made.setUniformRowHeights(True)
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.viewmodels.commands import COMMANDS, MOUSE
 from app.viewmodels.shortcuts import Shortcuts
 from app.views.keys import native_keys
 
-#: Rows of a column; more of them do not fit a window of 800 pixels' height.
-ROWS = 26
+#: Rows of a column; with more of them a window of 800 pixels' height has to scroll.
+ROWS = 36
 
 #: What the heading of a group takes, in rows.
 HEADING = 2
@@ -33,14 +41,31 @@ class HelpOverlay(QWidget):
         while (item := self._layout.takeAt(0)) is not None:
             if (old := item.widget()) is not None:
                 old.deleteLater()
-        self._layout.addWidget(self._sheet(), 0, Qt.AlignmentFlag.AlignCenter)
+        self._area = QScrollArea()
+        self._area.setProperty("card", True)
+        self._table = self._sheet()
+        self._area.setWidget(self._table)
+        self._layout.addWidget(self._area, 0, Qt.AlignmentFlag.AlignCenter)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As large as the table, and scrolling where the window is smaller."""
+        edges = self._layout.contentsMargins()
+        room = self._window.size().shrunkBy(edges)
+        table = self._table.sizeHint() + QSize(4, 4)
+        bar = self._area.verticalScrollBar().sizeHint()
+        if table.height() > room.height():
+            table.setWidth(table.width() + bar.width())
+        if table.width() > room.width():
+            table.setHeight(table.height() + bar.height())
+        self._area.setFixedSize(table.boundedTo(room))
 
     def _sheet(self) -> QFrame:
-        sheet = QFrame(self)
+        sheet = QFrame()
         sheet.setProperty("card", True)
         columns = QHBoxLayout(sheet)
         columns.setContentsMargins(24, 18, 24, 18)
-        columns.setSpacing(36)
+        columns.setSpacing(30)
         groups: dict[str, list[tuple[str, str]]] = {}
         for command in COMMANDS:
             keys = native_keys(self._shortcuts.keys(command.name))
@@ -59,6 +84,7 @@ class HelpOverlay(QWidget):
     def cover(self) -> None:
         """Be as large as the window."""
         self.setGeometry(self._window.rect())
+        self._fit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Dim the window behind."""

@@ -28,7 +28,7 @@ from app.settings import Shown, declared
 from app.viewmodels.preferences import PreferenceEditor
 
 #: First size in logical pixels: the longest page without scrolling at the usual size of text.
-SIZE = (560, 600)
+SIZE = (520, 470)
 
 
 class PreferencesDialog(QDialog):

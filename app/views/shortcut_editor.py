@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 from app.viewmodels.commands import COMMANDS, Command
 from app.viewmodels.fuzzy import match
 from app.viewmodels.shortcuts import Shortcuts
-from app.views.keys import native_keys, spelled
+from app.views.keys import ROWS, native_keys, spelled
 
 #: First size in logical pixels: every column in full, about twenty commands.
 SIZE = (680, 560)
@@ -182,6 +182,7 @@ def _list() -> QTreeWidget:
     made = QTreeWidget()
     made.setHeaderLabels(["Command", "Group", "Keys", ""])
     made.setRootIsDecorated(False)
+    made.setStyleSheet(ROWS)
     made.setUniformRowHeights(True)
     header = made.header()
     header.setStretchLastSection(False)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
+from med2e3.resources import resource_path
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -145,6 +147,12 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
+def _tick(theme: Theme) -> str:
+    """The tick of a box, in the colour that is legible on the accent; style sheets take files."""
+    name = "tick_white" if theme.on_accent == "#ffffff" else "tick_black"
+    return (resource_path("icons") / f"{name}.svg").as_posix()
+
+
 def _style_sheet(theme: Theme) -> str:
     return f"""
     QToolTip {{ background: {theme.panel}; color: {theme.text};
@@ -194,6 +202,20 @@ def _style_sheet(theme: Theme) -> str:
                              border-left: 3px solid {theme.warning}; }}
     QFrame[bar="notice"] {{ background: {theme.panel}; border: 0;
                             border-left: 3px solid {theme.accent}; }}
+    QCheckBox::indicator {{ width: 13px; height: 13px; background: {theme.field};
+                 border: 1px solid {theme.dim}; border-radius: 3px; }}
+    QCheckBox::indicator:checked {{ background: {theme.accent}; border-color: {theme.accent};
+                 image: url({_tick(theme)}); }}
+    QCheckBox::indicator:focus, QCheckBox::indicator:hover {{ border-color: {theme.text}; }}
+    QScrollBar {{ background: {theme.panel}; border: 0; }}
+    QScrollBar:vertical {{ width: 10px; }}
+    QScrollBar:horizontal {{ height: 10px; }}
+    QScrollBar::handle {{ background: {theme.line}; border-radius: 3px; margin: 2px; }}
+    QScrollBar::handle:vertical {{ min-height: 24px; }}
+    QScrollBar::handle:horizontal {{ min-width: 24px; }}
+    QScrollBar::handle:hover {{ background: {theme.dim}; }}
+    QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+    QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QProgressBar {{ background: {theme.field}; border: 0; border-radius: 2px;
                     max-height: 4px; min-height: 4px; }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 2px; }}
