@@ -26,7 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "encoders": ("3d+2d", "3d", "2d"),
     "aggregation": ("tgis", "mean", "max", "random"),
     "local_features": ("3d+2d", "3d", "2d"),
-    "text_source": ("llm_embedding", "text_encoder"),
+    "text_source": ("llm_embedding", "text_encoder", "none"),
     "text_projection": ("none", "linear"),
     "score_norm": ("none", "layer_norm"),
     "position_embeddings": ("none", "tokens", "tokens+slices"),
@@ -82,7 +82,8 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
     - `local_features`: what a slice's key is averaged from (table 5).
     - `text_source`: the question as the mean of the language model's embeddings (paper, v1), or as
       the pooled output of a text encoder (published weights). `text_projection` "linear" maps it to
-      the key's width, which a text encoder of another width needs.
+      the key's width, which a text encoder of another width needs. "none" is table 5's scoring
+      without text: one learned vector for all questions, a linear layer on the keys.
     - `score_norm` "layer_norm" normalises key and text and divides their product by √D: needed by
       small models, where the raw product stays uniform. `score_temperature` divides the product (1
       in the paper, 5 in the published weights); `learnable_temperature` makes it a parameter.
@@ -167,6 +168,8 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
             )
         if any(n % self.pool3d for n in cells) or slices % (cells[0] // self.pool3d):
             raise ValueError(f"the 3D patch grid {cells} is no multiple of pool3d={self.pool3d}")
+        if self.text_source == "none" and self.text_projection != "none":
+            raise ValueError("text_source='none' leaves text_projection='none' as the only choice")
         if self.text_source == "text_encoder" and self.text_encoder_config is None:
             raise ValueError("text_source='text_encoder' needs a text_encoder_config")
         if "3d" in self.local_features and self.encoders == "2d":

@@ -149,8 +149,11 @@ class Med2E3PreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         elif isinstance(module, VisualPositions):
             for parameter in module.parameters(recurse=False):
                 init.normal_(parameter, std=0.02)
-        elif isinstance(module, SliceScorer) and module.log_temperature is not None:
-            init.constant_(module.log_temperature, math.log(module.temperature))
+        elif isinstance(module, SliceScorer):
+            if module.log_temperature is not None:
+                init.constant_(module.log_temperature, math.log(module.temperature))
+            if module.learned_text is not None:
+                init.normal_(module.learned_text, std=0.02)
         elif isinstance(module, nn.Conv2d | nn.Conv3d):
             init.kaiming_normal_(module.weight, nonlinearity="relu")
 
@@ -260,6 +263,8 @@ class Med2E3ForConditionalGeneration(Med2E3PreTrainedModel, GenerationMixin):  #
         """
         if question_mask is None:
             question_mask = torch.ones_like(question_ids)
+        if self.scorer is not None and self.scorer.learned_text is not None:
+            return self.scorer.learned_text.expand(len(question_ids), -1)
         if self.text_encoder is not None:
             output = self.text_encoder(input_ids=question_ids, attention_mask=question_mask)
             text = output.pooler_output

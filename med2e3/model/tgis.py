@@ -36,7 +36,10 @@ def slice_keys_3d(tokens3d: Tensor, depth: int, slices: int) -> Tensor:
 
 
 class SliceScorer(nn.Module):
-    """Keys (B, S, D) and text (B, D) → logits (B, S), before the softmax."""
+    """Keys (B, S, D) and text (B, D) → logits (B, S), before the softmax.
+
+    `learned_text` (D,) stands for every question's text where the config has no text guidance.
+    """
 
     def __init__(self, config: Med2E3Config, width: int) -> None:
         super().__init__()
@@ -45,6 +48,9 @@ class SliceScorer(nn.Module):
         if self.normalise:
             self.key_norm = nn.LayerNorm(width)
             self.text_norm = nn.LayerNorm(width)
+        self.learned_text = (
+            nn.Parameter(torch.empty(width)) if config.text_source == "none" else None
+        )
         self.log_temperature = (
             nn.Parameter(torch.empty(())) if config.learnable_temperature else None
         )

@@ -1,0 +1,288 @@
+"""Tables 3, 4 and 5 of the paper at equal budget: same start, phantoms and steps, other choices.
+
+Encoders and language model are those of a finished model; connectors, positions and slice scores
+begin anew in every variant and are trained with the language model. Each variant is a line of
+`TABLES`: config values, and whether the pointing loss acts. Knows nothing of printing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from med2e3.evaluation.metrics import (
+    bleu1,
+    closed_right_strict,
+    same_words,
+    says_yes,
+)
+from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.phantoms.facts import findings_in
+from med2e3.phantoms.questions import Question, all_questions, location
+from med2e3.resources import resource_path
+from med2e3.training.loop import Run, run_stage
+from med2e3.training.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
+from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
+from med2e3.training.running import Job, Workshop, in_parallel, make_features, make_pool
+from med2e3.training.running import read_features as map_features
+from med2e3.training.tuning import Features, TuneStage, Writer
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One line of a table: what differs from the model that it starts from."""
+
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    pointing: bool = True
+
+
+#: Table → line → what it is. The full model stands in each table, and is trained once.
+TABLES: dict[str, dict[str, Variant]] = {
+    "3 encoders": {
+        "3D only": Variant({"encoders": "3d"}),
+        "2D only": Variant({"encoders": "2d", "local_features": "2d"}),
+        "3D + 2D": Variant(),
+    },
+    "4 aggregation": {
+        "random scores": Variant({"aggregation": "random"}),
+        "max pooling": Variant({"aggregation": "max"}),
+        "average pooling": Variant({"aggregation": "mean"}),
+        "TG-IS, language-model loss alone": Variant(pointing=False),
+        "TG-IS": Variant(),
+    },
+    "5 scoring": {
+        f"{'text, ' if text else 'no text, '}{name}": Variant(
+            {
+                "local_features": name.lower().replace(" ", ""),
+                **({} if text else {"text_source": "none", "text_projection": "none"}),
+            }
+        )
+        for text in (False, True)
+        for name in ("3D", "2D", "3D + 2D")
+    },
+}
+
+#: Topics whose closed questions make the table's accuracy.
+TOPICS = ("plane", "phase", "organ", "abnormality", "location")
+
+#: Held-out phantoms have seeds from here on; training ones lie below, the evaluation's far above.
+HELD_OUT = 9_000_000
+
+#: Longest answer and longest report in tokens, and phantoms asked at a time.
+ANSWER_TOKENS, REPORT_TOKENS, BATCH = 20, 140, 5
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every variant gets alike."""
+
+    steps: int = 300
+    train_phantoms: int = 1000
+    phantoms: int = 100
+    seeds: int = 2
+    volumes: int = 8
+    questions: int = 4
+    learning_rate: float = 1e-3
+
+
+def variants() -> dict[str, Variant]:
+    """Each distinct variant once, by a name that suits a file."""
+    distinct: dict[str, Variant] = {}
+    for lines in TABLES.values():
+        for variant in lines.values():
+            distinct.setdefault(file_name(variant), variant)
+    return distinct
+
+
+def file_name(variant: Variant) -> str:
+    """The choices that differ, joined; "full" where none does."""
+    full = Variant({"local_features": "3d+2d"})
+    said = {k: v for k, v in variant.choices.items() if full.choices.get(k) != v}
+    words = [f"{k}-{v}" for k, v in said.items()] + ([] if variant.pointing else ["no-pointing"])
+    return "_".join(words) or "full"
+
+
+def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo-more") -> Path:
+    """Trains and measures every variant that is not done yet; returns the folder with the results.
+
+    One JSON file a variant and seed: numbers of each held-out phantom. A run that was stopped goes
+    on where it was.
+    """
+    base = load_recipe(recipe)
+    train = _shop(base, folder, (base.train_seeds[0], base.train_seeds[0] + budget.train_phantoms))
+    held = _shop(base, folder, (HELD_OUT, HELD_OUT + budget.phantoms))
+    shops = {"train": train, "held": held}
+    jobs = [
+        job
+        for name, shop in shops.items()
+        for start in shop.starts()
+        for job in (
+            Job(f"pool {name} {start}", make_pool, (shop, [start])),
+            Job(
+                f"features {name} {start}",
+                make_features,
+                (shop, [start]),
+                (f"pool {name} {start}",),
+            ),
+        )
+    ]
+    seen = tuple(job.name for job in jobs)
+    for seed in range(1, budget.seeds + 1):
+        for name in variants():
+            path = folder / "results" / f"{name}-{seed}.json"
+            if not path.is_file():
+                jobs.append(Job(path.name, _measure, (train, held, budget, name, seed, path), seen))
+    in_parallel(jobs, workers)
+    return folder / "results"
+
+
+def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> Workshop:
+    return Workshop(replace(recipe, train_seeds=seeds), folder)
+
+
+def _measure(
+    train: Workshop, held: Workshop, budget: Budget, name: str, seed: int, path: Path
+) -> None:
+    variant = variants()[name]
+    model = start_model(train, variant, seed)
+    words = train.processor().tokenizer
+    processor = Med2E3Processor.for_model(model.config, words, template="short")
+    stage = TuneStage(
+        name, model, _examples(train), map_features(train, train.starts()),
+        Writer(processor), _options(train.recipe, budget, variant),
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recipe = StageRecipe(name, budget.steps, budget.learning_rate, {})
+    run = Run(path.parent / f"{name}-{seed}", seed)
+    losses = run_stage(stage, recipe, run)
+    seen = map_features(held, held.starts())
+    rows = examine(model.eval(), processor, _examples(held), seen)
+    said = {
+        "variant": name, "seed": seed, "budget": asdict(budget),
+        "loss": float(np.mean(losses[-20:])) if losses else None, "phantoms": rows,
+    }  # fmt: skip
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(said), encoding="utf-8")
+    unfinished.rename(path)
+
+
+def _examples(shop: Workshop) -> list[Example]:
+    first, end = shop.recipe.train_seeds
+    pool = [e for s in shard_starts(first, end) for e in read_shard(shard_path(shop.pool, s))]
+    for example in pool:
+        example.forget_grid()
+    return pool
+
+
+def _options(recipe: Recipe, budget: Budget, variant: Variant) -> dict[str, Any]:
+    told = recipe.stages["tune"].options
+    return {
+        **told, "volumes": budget.volumes, "questions": budget.questions, "text": 0.0,
+        "pointing": told["pointing"] if variant.pointing else 0.0,
+    }  # fmt: skip
+
+
+def start_model(shop: Workshop, variant: Variant, seed: int) -> Med2E3ForConditionalGeneration:
+    """The variant's model: encoders and language model of the one that the recipe starts from; the
+    rest as the seed draws it.
+    """
+    source = shop.model()
+    told = Med2E3Config.from_pretrained(shop.start or resource_path("demo-model")).to_dict()
+    torch.manual_seed(seed)
+    config = Med2E3Config(**{**told, **variant.choices})
+    model: Med2E3ForConditionalGeneration = Med2E3ForConditionalGeneration._from_config(
+        config, attn_implementation="eager", dtype=torch.float32
+    )
+    for part in ("vision3d", "vision2d", "language_model"):
+        mine, theirs = getattr(model, part), getattr(source, part)
+        if mine is not None:
+            mine.load_state_dict(theirs.state_dict())
+    return model
+
+
+def examine(
+    model: Med2E3ForConditionalGeneration,
+    processor: Med2E3Processor,
+    examples: Sequence[Example],
+    features: Features,
+) -> list[dict[str, float]]:
+    """What the model gets right of each held-out phantom: a mean for every figure that applies."""
+    rows: list[dict[str, float]] = []
+    for start in range(0, len(examples), BATCH):
+        part = list(range(start, min(start + BATCH, len(examples))))
+        rows += _examine_part(model, processor, [examples[k] for k in part], features.take(part))
+    return rows
+
+
+@torch.inference_mode()
+def _examine_part(
+    model: Med2E3ForConditionalGeneration,
+    processor: Med2E3Processor,
+    examples: Sequence[Example],
+    kept: tuple[torch.Tensor, torch.Tensor],
+) -> list[dict[str, float]]:
+    features = model.connect_features(*kept)
+    asked = [(k, q) for k, e in enumerate(examples) for q in all_questions(e.facts, e.seed)]
+    short = [(k, q) for k, q in asked if q.topic != "report"]
+    long = [(k, q) for k, q in asked if q.topic == "report"]
+    found: list[dict[str, list[float]]] = [{} for _ in examples]
+    for rows, tokens in ((short, ANSWER_TOKENS), (long, REPORT_TOKENS)):
+        batch = processor([q.prompt for _, q in rows], volume_index=[k for k, _ in rows])
+        made = model.generate(
+            **batch, image_features=features, max_new_tokens=tokens, do_sample=False,
+            eos_token_id=processor.tokenizer.eos_token_id,
+            pad_token_id=processor.tokenizer.pad_token_id,
+        )[:, batch["input_ids"].shape[1] :]  # fmt: skip
+        for (k, question), answer in zip(rows, made.tolist(), strict=True):
+            for name, value in _judge(question, processor.decode(answer).strip()).items():
+                found[k].setdefault(name, []).append(value)
+    if model.scorer is not None and features.keys is not None:
+        for k, example in enumerate(examples):
+            for name, values in _pointing(model, processor, example, features.keys[k]).items():
+                found[k].setdefault(name, []).extend(values)
+    return [{name: float(np.mean(v)) for name, v in each.items()} for each in found]
+
+
+def _judge(question: Question, answer: str) -> dict[str, float]:
+    if question.is_closed:
+        return {"closed": float(closed_right_strict(answer, question.letter))}
+    if question.topic == "presence":
+        there = question.answer_text.startswith("Yes")
+        return {"yes" if there else "no": float(says_yes(answer) is there)}
+    if question.topic == "report":
+        claimed, true = findings_in(answer), findings_in(question.answer_text)
+        return {
+            "BLEU-1": bleu1(answer, question.answer_text),
+            "claimed": float(len(claimed)), "true": float(len(true)),
+            "hit": float(len(claimed & true)),
+        }  # fmt: skip
+    return {"open": float(same_words(answer, question.answer))}
+
+
+def _pointing(
+    model: Med2E3ForConditionalGeneration,
+    processor: Med2E3Processor,
+    example: Example,
+    keys: torch.Tensor,
+) -> dict[str, list[float]]:
+    """Per finding: does the highest score lie on its slices, and how much of the mass."""
+    names = sorted(example.facts.names)
+    if not names:
+        return {}
+    rng = np.random.default_rng(example.seed)
+    prompts = [location(example.facts, name, False, rng).prompt for name in names]
+    batch = processor(prompts, volume_index=[0] * len(prompts))
+    text = model.encode_question(batch["question_ids"], batch["question_mask"])
+    scores = model.score(keys.expand(len(prompts), -1, -1), text).float().numpy()
+    held = example.slices[[KIND_NAMES.index(name) for name in names]]
+    return {
+        "pointing": [float(h[int(s.argmax())]) for s, h in zip(scores, held, strict=True)],
+        "mass": [float(s[h].sum()) for s, h in zip(scores, held, strict=True)],
+        "chance": [float(h.mean()) for h in held],
+    }
