@@ -63,12 +63,12 @@ class Exporter:
         self._tasks = tasks
         self._notices = notices
 
-    def start(self, path: Path, text: str) -> None:
+    def start(self, path: Path, content: str | bytes) -> None:
         """Write a file without waiting for it."""
-        self._tasks.start(self._save(path, text))
+        self._tasks.start(self._save(path, content))
 
-    async def _save(self, path: Path, text: str) -> None:
-        outcome = await self._files.save(path, text)
+    async def _save(self, path: Path, content: str | bytes) -> None:
+        outcome = await self._files.save(path, content)
         if isinstance(outcome, Failed):
             self._notices.show(explain(outcome.error))
 

@@ -1,4 +1,4 @@
-"""Writes small text files on the worker for files."""
+"""Writes small files, texts and pictures, on the worker for files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ class TextFiles:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    def save(self, path: Path, text: str) -> Job[Path]:
-        """Write `text`, replacing the file whole or not at all."""
+    def save(self, path: Path, content: str | bytes) -> Job[Path]:
+        """Write `content` (text as UTF-8), replacing the file whole or not at all."""
+        data = content.encode() if isinstance(content, str) else content
 
         def work(context: Context) -> Path:
             draft = path.with_name(f".{path.name}.part")
-            draft.write_text(text, encoding="utf-8")
+            draft.write_bytes(data)
             draft.replace(path)
             return path
 

@@ -88,6 +88,12 @@ class Report:
             self._draft.edited = bool(text.strip())
             self.changed.emit()
 
+    def append(self, sentence: str) -> None:
+        """Add a sentence of the reader's on a line of its own; nothing while no series is open."""
+        if self._volume is not None:
+            text = self._draft.text.rstrip()
+            self.edit(f"{text}\n{sentence}" if text else sentence)
+
     def export(self) -> str:
         """The report for a file or the clipboard, marked as an unsigned draft."""
         about = "" if self._volume is None else f"Series: {self._volume.name}\n"

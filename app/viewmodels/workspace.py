@@ -21,9 +21,9 @@ from app.viewmodels.viewer import Viewer
 
 
 class Exporter(Protocol):
-    """Where exported texts go."""
+    """Where exported texts and pictures go."""
 
-    def start(self, path: Path, text: str) -> None:
+    def start(self, path: Path, content: str | bytes) -> None:
         """Write a file; a failure shows as a notice."""
         ...
 

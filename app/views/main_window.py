@@ -27,6 +27,7 @@ from app.views.centre import Centre
 from app.views.empty_state import EmptyState
 from app.views.help_overlay import HelpOverlay
 from app.views.keys import Keys, is_typed
+from app.views.measurements_panel import MeasurementsPanel
 from app.views.saving import Saver
 from app.views.series_panel import SeriesPanel
 from app.views.status import StatusLine
@@ -55,6 +56,8 @@ class MainWindow(QMainWindow):
         self.assistant = AssistantPanel(
             workspace.assistant, workspace.viewer, workspace.report, saver, self._model_actions()
         )
+        self.measurements = MeasurementsPanel(workspace, saver, self.actions_by_name)
+        self.assistant.tabs.addTab(self.measurements, "Measurements")
         self.errors = ErrorBar(workspace.notices)
         self.warnings = WarningBar(workspace.viewer)
         self.loading = LoadingBar(workspace.study)

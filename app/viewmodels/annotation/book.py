@@ -151,10 +151,13 @@ class Annotations:
     def rename(self, uid: str, name: str) -> None:
         """Give an annotation, or the note of a key image, other words."""
         annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        words = name.strip()
         if annotation is not None:
-            self.change(replace(annotation, name=name.strip()), "rename")
-        elif key_image is not None and key_image.note != name.strip():
-            changed = replace(key_image, note=name.strip())
+            # The kind's own title is what stands there without a name.
+            own = "" if words == TITLES[annotation.kind] else words
+            self.change(replace(annotation, name=own), "rename")
+        elif key_image is not None and words not in (key_image.note, key_image.note or "Key image"):
+            changed = replace(key_image, note=words)
             self._commit("note on key image", self.document.with_key_image(changed))
 
     def set_text(self, uid: str, text: str) -> None:

@@ -31,7 +31,7 @@ def encode(document: Document, key: str, about: Mapping[str, str]) -> str:
         "key": key,
         "series": dict(about),
         "annotations": [annotation_fields(a) for a in document.annotations],
-        "key_images": [_key_image_fields(k) for k in document.key_images],
+        "key_images": [key_image_fields(k) for k in document.key_images],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -80,7 +80,8 @@ def _plane_fields(plane: SlicePlane) -> dict[str, Any]:
     }
 
 
-def _key_image_fields(key_image: KeyImage) -> dict[str, Any]:
+def key_image_fields(key_image: KeyImage) -> dict[str, Any]:
+    """A key image as JSON has it."""
     return {
         "uid": key_image.uid,
         "note": key_image.note,

@@ -1,0 +1,93 @@
+"""A key image as a picture: the slice with its annotations, letters, scale bar and facts burned in.
+
+No name of a patient is written into it. Knows no widgets and no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRectF, Qt
+from PySide6.QtGui import QFont, QImage, QPainter
+
+from app.rendering import annotations as forms
+from app.rendering import overlay
+from app.rendering.annotations import Item
+from app.rendering.grey import GreyMap, as_picture
+from app.viewmodels.annotation import exports, places
+from app.viewmodels.annotation.frame import FULL, Frame
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from app.viewmodels.annotation.slices import slice_of
+from app.viewmodels.annotation.values import Reading
+from app.viewmodels.viewport import Viewport
+from med2e3.volume import Volume
+
+#: Longer side of the picture in pixels: twice a 512² slice, and enough for a page.
+SIDE = 1024
+
+#: Size of text in it, in pixels.
+TEXT = 18
+
+
+def picture(key_image: KeyImage, document: Document, volume: Volume, read: exports.Read) -> QImage:
+    """The slice as it was marked, with everything that is drawn on it now."""
+    shown = slice_of(volume, key_image.plane)
+    _, rows, columns = shown.geometry.shape
+    _, row_mm, column_mm = shown.geometry.spacing_mm
+    height_mm, width_mm = rows * row_mm, columns * column_mm
+    scale = SIDE / max(height_mm, width_mm)
+    width, height = round(width_mm * scale), max(round(height_mm * scale), SIDE // 4)
+    viewport = Viewport((width, height), (rows, columns), (row_mm, column_mm))
+    image = QImage(width, height, QImage.Format.Format_RGB32)
+    image.fill(Qt.GlobalColor.black)
+    painter = QPainter(image)
+    font = QFont(painter.font())
+    font.setPixelSize(TEXT)
+    painter.setFont(font)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    grey = GreyMap(key_image.window, inverted=key_image.inverted)
+    pixels = as_picture(grey.pixels(shown.pixels))
+    painter.drawImage(QRectF(*viewport.image_rect()), pixels.image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    size = QRectF(image.rect())
+    bar = overlay.scale_bar_height(painter)
+    overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm)
+    overlay.draw_letters(painter, size, shown.geometry.edge_letters(), bar)
+    overlay.draw_corners(painter, size, _corners(key_image, volume))
+    frame = Frame(shown.geometry, shown.slice_index, viewport)
+    forms.draw(painter, size, frame, _items(frame, document.annotations, read))
+    painter.end()
+    return image
+
+
+def as_png(image: QImage) -> bytes:
+    """The picture as the bytes of a PNG file."""
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")  # type: ignore[call-overload]  # PySide's stub wants bytes, Qt takes str
+    return bytes(data.data())
+
+
+def _items(frame: Frame, drawn: Sequence[Annotation], read: exports.Read) -> list[Item]:
+    """What lies on the slice itself: neighbours' faint lines have no place in a picture."""
+    return [
+        Item(annotation, _lines(annotation, read(annotation)))
+        for annotation in drawn
+        if frame.strength(annotation) == FULL
+    ]
+
+
+def _lines(annotation: Annotation, reading: Reading) -> tuple[str, ...]:
+    return ((annotation.name,) if annotation.name else ()) + reading.lines
+
+
+def _corners(key_image: KeyImage, volume: Volume) -> dict[Qt.AlignmentFlag, str]:
+    align = Qt.AlignmentFlag
+    where = places.where(volume, key_image.plane).text
+    title = "\n".join(part for part in (volume.name, key_image.note) if part)
+    return {
+        align.AlignLeft | align.AlignTop: title,
+        align.AlignLeft | align.AlignBottom: where,
+        align.AlignRight | align.AlignBottom: exports.window_text(key_image),
+    }

@@ -1,0 +1,151 @@
+"""Annotations as tables, as JSON and as sentences of a report. Knows no files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.viewmodels import numbers, windows
+from app.viewmodels.annotation import places, shapes
+from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
+from app.viewmodels.annotation.model import TEXTS, TITLES, Annotation, Document, KeyImage
+from app.viewmodels.annotation.values import Reading
+from med2e3.volume import Volume
+
+Read = Callable[[Annotation], Reading]
+
+#: The column of each measured number; units are in the names, but for values of the voxels, whose
+#: unit is a column of its own.
+QUANTITY_COLUMNS: Mapping[str, str] = {
+    "length": "length_mm",
+    "long diameter": "long_diameter_mm",
+    "short diameter": "short_diameter_mm",
+    "angle": "angle_degrees",
+    "Cobb angle": "cobb_angle_degrees",
+    "value": "value",
+    "mean": "mean",
+    "SD": "sd",
+    "min": "min",
+    "max": "max",
+    "area": "area_mm2",
+    "pixels": "pixels",
+}
+
+#: Columns of the table. Slices count from 1 in display order, as in the window.
+COLUMNS = (
+    "type",
+    "name",
+    "text",
+    "slice",
+    *QUANTITY_COLUMNS.values(),
+    "value_unit",
+    "points_lps_mm",
+    "series_uid",
+    "sop_instance_uids",
+)
+
+
+def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
+    """One row an annotation, then one a key image, as CSV."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for annotation in document.annotations:
+        writer.writerow(_row(annotation, volume, read, unit))
+    for key_image in document.key_images:
+        plane = key_image.plane
+        writer.writerow(
+            {
+                "type": "key image",
+                "name": _plain(key_image.note),
+                "slice": places.where(volume, plane).text,
+                "series_uid": volume.info.series_uid,
+                "sop_instance_uids": " ".join(slice_instances(key_image, volume)),
+            }
+        )
+    return out.getvalue()
+
+
+def record(document: Document, volume: Volume, read: Read) -> str:
+    """Everything, with geometry, as JSON; coordinates are LPS mm."""
+    info = volume.info
+    content: dict[str, Any] = {
+        "coordinates": "LPS mm",
+        "series_uid": info.series_uid,
+        "study_uid": info.study_uid,
+        "frame_of_reference_uid": info.frame_of_reference_uid,
+        "affine_lps": volume.geometry.affine_lps.tolist(),
+        "annotations": [_entry(a, volume, read) for a in document.annotations],
+        "key_images": [
+            key_image_fields(k)
+            | {
+                "slice": places.where(volume, k.plane).text,
+                "sop_instance_uids": list(slice_instances(k, volume)),
+            }
+            for k in document.key_images
+        ],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def sentence(annotation: Annotation, volume: Volume, read: Read) -> str:
+    """What a report says of an annotation, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
+    title = TITLES[annotation.kind]
+    name = annotation.name or ("" if annotation.kind in TEXTS else title)
+    what = ", ".join(read(annotation).lines)
+    where = places.where(volume, annotation.plane).text
+    said = ": ".join(part for part in (name, what) if part) or title
+    return f"{said} ({where})."
+
+
+def slice_instances(key_image: KeyImage, volume: Volume) -> tuple[str, ...]:
+    """The SOP Instance UID of a marked slice, where it is a stored one; else none."""
+    stored = places.where(volume, key_image.plane).plane == volume.geometry.plane
+    return places.instances(volume, (key_image.plane.origin_mm,)) if stored else ()
+
+
+def centre_text(annotation: Annotation) -> str:
+    """The middle of an annotation in LPS mm."""
+    return numbers.millimetres(shapes.centre_mm(annotation))
+
+
+def window_text(key_image: KeyImage) -> str:
+    """How a key image was looked at."""
+    return windows.describe(key_image.window) + (" inverted" if key_image.inverted else "")
+
+
+def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[str, str]:
+    quantities = read(annotation).quantities
+    row = {
+        "type": annotation.kind.value,
+        "name": _plain(annotation.name),
+        "text": _plain(annotation.text),
+        "slice": places.where(volume, annotation.plane).text,
+        "points_lps_mm": "; ".join(
+            " ".join(f"{v:.3f}" for v in point) for point in annotation.points_mm
+        ),
+        "series_uid": volume.info.series_uid,
+        "sop_instance_uids": " ".join(places.instances(volume, annotation.points_mm)),
+    }
+    row |= {QUANTITY_COLUMNS[q.name]: f"{q.value:.6g}" for q in quantities}
+    if any(q.unit == unit for q in quantities):
+        row["value_unit"] = unit
+    return row
+
+
+def _entry(annotation: Annotation, volume: Volume, read: Read) -> dict[str, Any]:
+    return annotation_fields(annotation) | {
+        "slice": places.where(volume, annotation.plane).text,
+        "sop_instance_uids": list(places.instances(volume, annotation.points_mm)),
+        "values": [
+            {"name": q.name, "value": q.value, "unit": q.unit} for q in read(annotation).quantities
+        ],
+    }
+
+
+def _plain(text: str) -> str:
+    """Text of the reader that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -1,0 +1,248 @@
+"""The list of measurements in the real window: jumping, names, report, exports, key images."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
+
+from app.rendering.key_image import SIDE
+from app.viewmodels.annotation import exports
+from med2e3.geometry import Geometry, Plane
+from med2e3.io import load_volume, write_nifti
+from med2e3.volume import Volume
+from tests.app.annotating import Pen
+from tests.app.bodies import phantom
+
+
+@pytest.fixture
+def pen(gui: Any, dicom: Path) -> Pen:
+    assert gui.open(dicom)
+    panel = gui.window.measurements
+    gui.do(lambda: gui.window.assistant.tabs.setCurrentWidget(panel))
+    return Pen(gui)
+
+
+def rows(pen: Pen) -> list[tuple[str, str, str]]:
+    listed = pen.gui.window.measurements.list
+    items = [listed.topLevelItem(k) for k in range(listed.topLevelItemCount())]
+    return [tuple(item.text(column) for column in range(3)) for item in items]
+
+
+def click_row(pen: Pen, row: int) -> None:
+    listed = pen.gui.window.measurements.list
+    spot = listed.visualItemRect(listed.topLevelItem(row)).center()
+    left = Qt.MouseButton.LeftButton
+    pen.gui.do(lambda: QTest.mouseClick(listed.viewport(), left, pos=QPoint(spot)))
+
+
+def two_measurements(pen: Pen) -> None:
+    pen.gui.do(lambda: pen.gui.viewer.go_to_slice(Plane.AXIAL, 3))
+    pen.tool("length")
+    pen.drag((10, 10), (10, 40))
+    pen.gui.do(lambda: pen.gui.viewer.go_to_slice(Plane.AXIAL, 10))
+    pen.tool("rectangle")
+    pen.drag((10.4, 10.4), (20.6, 20.6))
+
+
+def test_every_measurement_is_listed_with_its_value_and_slice(pen: Pen) -> None:
+    assert "Nothing is measured" in pen.gui.window.measurements.title.text()
+    two_measurements(pen)
+    assert rows(pen) == [
+        ("Length", "30.0 mm", "axial 4/24"),
+        ("Rectangle", "mean 40.0 HU, SD 0.0", "axial 11/24"),
+    ]
+    pen.gui.key(Qt.Key.Key_Delete)
+    assert len(rows(pen)) == 1
+
+
+def test_a_click_in_the_list_goes_there_in_all_planes(pen: Pen) -> None:
+    two_measurements(pen)
+    first = pen.drawn[0]
+    click_row(pen, 0)
+    viewer = pen.gui.viewer
+    assert viewer.planes[Plane.AXIAL].slice_index == 3
+    np.testing.assert_allclose(viewer.crosshair_mm, np.mean(first.points_mm, axis=0), atol=1e-6)
+    assert pen.book.selected == first.uid
+    assert viewer.active is Plane.AXIAL
+
+
+def test_the_detail_of_a_region_has_its_histogram(pen: Pen) -> None:
+    two_measurements(pen)
+    panel = pen.gui.window.measurements
+    click_row(pen, 1)
+    assert not panel.histogram.isHidden()
+    counts, edges = panel.histogram.counts, panel.histogram.edges
+    assert list(counts) == [100]
+    assert list(edges) == [39.5, 40.5]
+    assert "208.1 mm², 100 px" in panel.detail.text()
+    bars = pen.gui.pixels(panel.histogram)
+    assert np.ptp(bars) > 60
+    click_row(pen, 0)
+    assert panel.histogram.isHidden()
+
+
+def test_a_name_typed_in_the_list_stands_at_the_measurement(pen: Pen) -> None:
+    two_measurements(pen)
+    click_row(pen, 0)
+    listed = pen.gui.window.measurements.list
+    pen.gui.do(lambda: listed.editItem(listed.topLevelItem(0), 0))
+    pen.type("Liver lesion", Qt.Key.Key_Return)
+    assert pen.drawn[0].name == "Liver lesion"
+    assert rows(pen)[0][0] == "Liver lesion"
+    assert pen.book.undo_name == "rename length"
+    pen.gui.do(pen.book.undo)
+    assert rows(pen)[0][0] == "Length"
+
+
+def test_measurements_go_into_the_report_as_sentences(pen: Pen) -> None:
+    two_measurements(pen)
+    panel, report = pen.gui.window.measurements, pen.gui.workspace.report
+    pen.gui.do(lambda: pen.book.rename(pen.drawn[0].uid, "Liver lesion"))
+    click_row(pen, 0)
+    left = Qt.MouseButton.LeftButton
+    pen.gui.do(lambda: QTest.mouseClick(panel.to_report, left))
+    assert report.text == "Liver lesion: 30.0 mm (axial 4/24)."
+    assert pen.gui.window.assistant.report.editor.toPlainText() == report.text
+    pen.gui.do(lambda: pen.book.select(None))
+    pen.gui.do(lambda: QTest.mouseClick(panel.to_report, left))
+    assert report.text.splitlines()[1:] == [
+        "Liver lesion: 30.0 mm (axial 4/24).",
+        "Rectangle: mean 40.0 HU, SD 0.0, min 40, max 40, 208.1 mm², 100 px (axial 11/24).",
+    ]
+    assert report.edited
+
+
+def test_the_table_has_coordinates_and_instances(pen: Pen, dicom: Path) -> None:
+    two_measurements(pen)
+    coronal = Pen(pen.gui, Plane.CORONAL)
+    coronal.tool("length")
+    coronal.drag((2, 8), (5, 8))
+    volume, unit = pen.book.volume, pen.gui.viewer.unit
+    text = exports.table(pen.book.document, volume, pen.book.reading, unit)
+    length, box, upright = csv.DictReader(io.StringIO(text))
+    assert float(length["length_mm"]) == pytest.approx(30, abs=0.01)
+    ends = [[float(v) for v in p.split()] for p in length["points_lps_mm"].split("; ")]
+    np.testing.assert_allclose(ends, np.asarray(pen.drawn[0].points_mm), atol=6e-4)
+    assert length["series_uid"] == volume.info.series_uid != ""
+    # The instance whose position along z is that of the slice.
+    loaded = load_volume(dicom)
+    stored = round(float(loaded.geometry.to_index(pen.drawn[0].points_mm[0])[0]))
+    assert length["sop_instance_uids"] == loaded.slice_uids[stored]
+    assert (box["mean"], box["pixels"], box["value_unit"]) == ("40", "100", "HU")
+    assert length["value_unit"] == ""
+    assert len(upright["sop_instance_uids"].split()) == 4
+
+
+def test_the_record_can_be_read_by_a_program(pen: Pen) -> None:
+    two_measurements(pen)
+    pen.gui.key(Qt.Key.Key_K)
+    content = json.loads(exports.record(pen.book.document, pen.book.volume, pen.book.reading))
+    assert content["coordinates"] == "LPS mm"
+    length, box = content["annotations"]
+    assert length["values"][0]["value"] == pytest.approx(30, abs=0.01)
+    assert {v["name"]: v["unit"] for v in box["values"]}["area"] == "mm²"
+    (key_image,) = content["key_images"]
+    assert key_image["slice"] == "axial 11/24"
+    assert len(key_image["sop_instance_uids"]) == 1
+    np.testing.assert_allclose(content["affine_lps"], pen.book.volume.geometry.affine_lps)
+
+
+def test_no_spreadsheet_takes_a_name_for_a_formula(pen: Pen) -> None:
+    two_measurements(pen)
+    pen.gui.do(lambda: pen.book.rename(pen.drawn[0].uid, "=1+1"))
+    text = exports.table(pen.book.document, pen.book.volume, pen.book.reading, "HU")
+    assert next(csv.DictReader(io.StringIO(text)))["name"] == "'=1+1"
+
+
+class TestKeyImages:
+    def test_the_key_marks_and_unmarks_the_slice_of_the_active_plane(self, pen: Pen) -> None:
+        pen.gui.do(lambda: pen.gui.viewer.go_to_slice(Plane.AXIAL, 7))
+        plain = pen.gui.pixels(pen.view)
+        pen.gui.key(Qt.Key.Key_K)
+        assert rows(pen) == [("★ Key image", "W 400 L 40", "axial 8/24")]
+        assert (pen.gui.pixels(pen.view) != plain).any()
+        assert pen.book.undo_name == "mark key image"
+        pen.gui.wheel(pen.view, -1)
+        pen.gui.key(Qt.Key.Key_K)
+        assert len(rows(pen)) == 2
+        pen.gui.wheel(pen.view, 1)
+        pen.gui.key(Qt.Key.Key_K)
+        assert [row[2] for row in rows(pen)] == ["axial 9/24"]
+        pen.gui.do(pen.book.undo)
+        assert len(rows(pen)) == 2
+
+    def test_a_click_goes_back_to_its_slice_and_window(self, pen: Pen) -> None:
+        viewer = pen.gui.viewer
+        pen.gui.do(lambda: viewer.use_preset("lung"))
+        pen.gui.do(lambda: viewer.go_to_slice(Plane.AXIAL, 7))
+        pen.gui.key(Qt.Key.Key_K)
+        pen.gui.do(lambda: viewer.use_preset("bone"))
+        pen.gui.do(lambda: viewer.go_to_slice(Plane.AXIAL, 20))
+        click_row(pen, 0)
+        assert viewer.planes[Plane.AXIAL].slice_index == 7
+        assert viewer.preset == "lung"
+
+    def test_its_note_can_be_written_and_taken_back(self, pen: Pen) -> None:
+        pen.gui.key(Qt.Key.Key_K)
+        listed = pen.gui.window.measurements.list
+        pen.gui.do(lambda: listed.editItem(listed.topLevelItem(0), 0))
+        pen.type("Largest diameter", Qt.Key.Key_Return)
+        assert rows(pen)[0][0] == "★ Largest diameter"
+        pen.gui.do(pen.book.undo)
+        assert rows(pen)[0][0] == "★ Key image"
+
+    @pytest.mark.parametrize("plane", list(Plane))
+    def test_the_picture_shows_the_slice_true_to_scale_with_what_is_drawn(
+        self, gui: Any, dicom: Path, tmp_path: Path, plane: Plane
+    ) -> None:
+        gui.open(dicom)
+        pen = Pen(gui, plane)
+        pen.hover((10, 10))
+        gui.do(lambda: gui.viewer.activate(plane))
+        gui.key(Qt.Key.Key_K)
+        without = self.saved(pen, tmp_path / "without")
+        pen.tool("length")
+        pen.drag((4, 8), (4, 30))
+        drawn = self.saved(pen, tmp_path / "drawn")
+        assert drawn.shape[1] == SIDE or drawn.shape[0] == SIDE
+        changed = (drawn != without).any(axis=2)
+        _, rows_, columns = pen.view.state.geometry.shape
+        _, row_mm, column_mm = pen.view.state.geometry.spacing_mm
+        scale = SIDE / max(rows_ * row_mm, columns * column_mm)
+        top = (drawn.shape[0] - rows_ * row_mm * scale) / 2
+        row = round(top + 4.5 * row_mm * scale)
+        line = np.flatnonzero(changed[row, : round(30.5 * column_mm * scale) + 3])
+        length = pen.numbers()["length"]
+        assert line.min() == pytest.approx(8.5 * column_mm * scale, abs=4)
+        assert np.ptp(line) == pytest.approx(length * scale, abs=6)
+
+    def saved(self, pen: Pen, folder: Path) -> np.ndarray:
+        folder.mkdir()
+        pen.gui.do(lambda: pen.gui.window.measurements.save_pictures(folder))
+        path = folder / f"key-image-1-{pen.plane.value}-{pen.view.state.slice_index + 1}.png"
+        pen.gui.until(path.exists)
+        image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
+        raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), -1)
+        return raw[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
+
+
+def test_a_turned_volume_lists_its_slices_all_the_same(gui: Any, tmp_path: Path) -> None:
+    straight = phantom()
+    turn = np.eye(4)
+    angle = np.radians(12)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    volume = Volume(straight.voxels, Geometry(straight.shape, turn @ straight.geometry.affine_lps))
+    gui.open(write_nifti(volume, tmp_path / "turned.nii"))
+    pen = Pen(gui, Plane.CORONAL)
+    pen.tool("length")
+    pen.drag((2, 4), (2, 40))
+    assert rows(pen)[0][2] == f"coronal {pen.view.state.slice_index + 1}/40"
