@@ -24,11 +24,13 @@ from app.services.frames import Frames
 from app.services.garbage import Garbage
 from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
+from app.services.overlays import Overlays
 from app.services.studies import Studies
 from app.settings import Settings
 from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant, ModelState
+from app.viewmodels.fusion import Fusion
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
@@ -113,6 +115,7 @@ class Application:
             annotations,
             Drawing(annotations),
             Scene(viewer, Frames(self.jobs, _make_scene), tasks, explain),
+            Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)

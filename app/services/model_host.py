@@ -98,7 +98,8 @@ def _stream(answer: Answer, context: Context) -> Finished:
         if context.cancelled():
             raise Cancelled("The answer was stopped.")
         context.emit(Piece(piece))
-    return Finished(answer.text, answer.finish_reason, answer.record)
+    named = (answer.boxes, answer.masks)
+    return Finished(answer.text, answer.finish_reason, answer.record, *named)
 
 
 def _seen(request: Request, given: ModelInput) -> Seen:

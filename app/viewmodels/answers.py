@@ -21,6 +21,7 @@ from med2e3.volume import Volume, Window
 
 if TYPE_CHECKING:
     from med2e3.engine import Scores
+    from med2e3.grounding import Box, Mask
     from med2e3.preprocessing import Band
 
 
@@ -104,11 +105,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of an answer: its whole text, why it ended, and all that is needed to repeat it."""
+    """The end of an answer: its whole text, why it ended, and all that is needed to repeat it.
+
+    `boxes` and `masks` are what it names in the patient; only some models draw.
+    """
 
     text: str
     reason: str
     record: dict[str, Any]
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,8 @@ class Turn:
     has_scores: bool = True
     reason: str = ""
     record: dict[str, Any] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
     message: Message | None = None
     seconds: float = 0.0
 
@@ -152,3 +160,4 @@ class Turn:
     def let_go(self) -> None:
         """Another volume is open: free this one's memory; text, scores and record stay."""
         self.volume = self.seen = None
+        self.boxes = self.masks = ()

@@ -212,6 +212,7 @@ class Assistant:
         if isinstance(outcome, Done):
             finished = outcome.value
             turn.text, turn.reason, turn.record = finished.text, finished.reason, finished.record
+            turn.boxes, turn.masks = finished.boxes, finished.masks
             self._end(turn, TurnState.DONE)
         elif isinstance(outcome, Failed):
             turn.message = self._explain(outcome.error)

@@ -37,6 +37,9 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("open_files", "Open a file or ZIP…", ("Ctrl+O",), "Study"),
     Command("open_folder", "Open a folder…", ("Ctrl+Shift+O",), "Study"),
+    Command(
+        "open_overlay", "Lay a mask or second volume over…", ("Ctrl+Alt+O",), "Study", Need.VOLUME
+    ),
     Command("open_demo", "Open the demo study", ("Ctrl+D",), "Study"),
     Command("crosshair_tool", "Crosshair tool", ("C",), "Tools"),
     Command("window_tool", "Window/level tool", ("W",), "Tools"),

@@ -10,6 +10,7 @@ from app.settings import Settings
 from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant
+from app.viewmodels.fusion import Fusion
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
@@ -46,3 +47,4 @@ class Workspace:
     annotations: Annotations
     drawing: Drawing
     scene: Scene
+    fusion: Fusion

@@ -28,6 +28,7 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
     return {
         "open_files": lambda: _open_dialog(workspace, window, folder=False),
         "open_folder": lambda: _open_dialog(workspace, window, folder=True),
+        "open_overlay": lambda: _overlay_dialog(workspace, window),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
         **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
         "key_image": lambda: _mark(workspace),
@@ -75,6 +76,16 @@ def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFil
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilter(FILE_TYPES)
     dialog.fileSelected.connect(lambda path: workspace.study.start(Target(Path(path))))
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+    return dialog
+
+
+def _overlay_dialog(workspace: Workspace, window: QWidget) -> QFileDialog:
+    start = workspace.settings.values.last_folder
+    dialog = QFileDialog(window, "Lay over the images", start, FILE_TYPES)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.fileSelected.connect(lambda path: workspace.fusion.start(Path(path)))
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()
     return dialog

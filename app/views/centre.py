@@ -14,6 +14,7 @@ from app.viewmodels.layouts import Place
 from app.viewmodels.workspace import Workspace
 from app.views.annotation_layer import AnnotationLayer
 from app.views.empty_state import EmptyState
+from app.views.fusion_layer import FusionLayer
 from app.views.model_sheet import ModelSheet
 from app.views.plane_cell import PlaneCell
 from app.views.scene_cell import SceneCell
@@ -27,6 +28,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
 
 
 def _drawn_on(workspace: Workspace, cell: PlaneCell) -> PlaneCell:
+    FusionLayer(cell.view, workspace.fusion)
     AnnotationLayer(cell.view, workspace.annotations, workspace.drawing)
     return cell
 

@@ -24,7 +24,9 @@ from app.views import actions, habits, window_memory
 from app.views.assistant_panel import AssistantPanel
 from app.views.bars import ErrorBar, LoadingBar, WarningBar
 from app.views.centre import Centre
+from app.views.column import Column
 from app.views.empty_state import EmptyState
+from app.views.fusion_panel import FusionPanel
 from app.views.help_overlay import HelpOverlay
 from app.views.keys import Keys, is_typed
 from app.views.measurements_panel import MeasurementsPanel
@@ -103,7 +105,8 @@ class MainWindow(QMainWindow):
 
     def _lay_out(self) -> QSplitter:
         splitter = QSplitter(Qt.Orientation.Horizontal)
-        for panel in (self.series, self.centre, self.assistant):
+        left = Column((self.series, FusionPanel(self.workspace.fusion)))
+        for panel in (left, self.centre, self.assistant):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes(WIDTHS)

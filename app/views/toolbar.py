@@ -12,6 +12,7 @@ from app.viewmodels import windows
 from app.viewmodels.study import Target
 from app.viewmodels.viewer import VIEW_TOOLS, Tool
 from app.viewmodels.workspace import Workspace
+from app.views.colour_button import ColourButton
 from app.views.icons import dress
 from app.views.measure_button import MeasureButton
 from med2e3.volume import WINDOWS
@@ -58,6 +59,9 @@ class ToolBar(QToolBar):
         self._add_tools()
         self.addSeparator()
         self.presets = self._add_presets()
+        others = [actions[name] for name in ("open_overlay", "toggle_scene")]
+        self.colours = ColourButton(self._viewer, others)
+        self.addWidget(self.colours)
         for name in ("invert", "reset", "toggle_text"):
             self._add(name)
         spacer = QWidget()

@@ -6,7 +6,7 @@ It stands in for `med2e3.engine.load` only; preprocessing, bands and the window 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,8 @@ class FakeAnswer:
     scores: Scores | None
     pieces: tuple[str, ...]
     gate: Gate
+    boxes: tuple[Any, ...] = ()
+    masks: tuple[Any, ...] = ()
     text: str = ""
     finish_reason: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -91,7 +93,8 @@ class FakeSession:
         weights = np.full(GRID[0], 0.5 / (GRID[0] - 1), np.float32)
         weights[engine.peak] = 0.5
         scores = Scores(weights, self.input.bands) if engine.has_scores else None
-        answer = FakeAnswer(question, scores, engine.pieces, engine.gate)
+        drawn = engine.draw(self.input, self.volume)
+        answer = FakeAnswer(question, scores, engine.pieces, engine.gate, *drawn)
         engine.answers.append(answer)
         return answer
 
@@ -119,6 +122,9 @@ class FakeEngine:
     gate: Gate = field(default_factory=lambda: Gate())
     reads: list[Any] = field(default_factory=list)
     answers: list[FakeAnswer] = field(default_factory=list)
+
+    #: What an answer draws, from the model's input and the volume: boxes, and masks.
+    draw: Callable[[Any, Volume], tuple[Any, Any]] = lambda given, volume: ((), ())
 
     def step(self) -> None:
         """Let one more piece through a closed gate."""
