@@ -31,6 +31,9 @@ from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant, ModelState
 from app.viewmodels.fusion import Fusion
+from app.viewmodels.cine import Cine
+from app.viewmodels.compare import Compare
+from app.viewmodels.hanging import Hangings
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
@@ -100,6 +103,8 @@ class Application:
         annotations = Annotations(
             viewer, AnnotationStore(self.jobs, annotations_at), tasks, notices, explain
         )
+        layouts = Layouts(settings)
+        self.hangings = Hangings(viewer, layouts)
         self.workspace = Workspace(
             viewer,
             assistant,
@@ -110,12 +115,14 @@ class Application:
             tasks,
             Exporter(TextFiles(self.jobs), tasks, notices),
             resources_root() / "demo-study",
-            Layouts(settings),
+            layouts,
             Shortcuts(settings),
             annotations,
             Drawing(annotations),
             Scene(viewer, Frames(self.jobs, _make_scene), tasks, explain),
             Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain),
+            Cine(viewer),
+            Compare(viewer),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)

@@ -127,6 +127,9 @@ class Preferences:
     last_folder: str = ""
     #: Opened places, the latest first.
     recent: list[str] = field(default_factory=list)
+    hanging: bool = shown(
+        True, "Images", "Arrange by series", "Heads, chests, scouts and coronal series open apart."
+    )
     #: How the centre is divided (`app.viewmodels.layouts.Kind`), and the user's own division.
     layout: str = "grid"
     custom_layout: str = ""

@@ -29,12 +29,12 @@ def corner_lines(
     """
     if narrow:
         return {
-            Corner.TOP_LEFT: _lines(plane.capitalize(), _obliquity(state), *_whose(viewer)),
+            Corner.TOP_LEFT: _lines(*_what(plane, state), *_whose(viewer)),
             Corner.TOP_RIGHT: _lines(*_how(viewer, state)),
             Corner.BOTTOM_LEFT: _lines(*_where(viewer, plane, state)),
         }
     return {
-        Corner.TOP_LEFT: _lines(plane.capitalize(), _obliquity(state)),
+        Corner.TOP_LEFT: _lines(*_what(plane, state)),
         Corner.TOP_RIGHT: _lines(*_whose(viewer)),
         Corner.BOTTOM_LEFT: _lines(*_where(viewer, plane, state)),
         Corner.BOTTOM_RIGHT: _lines(*_how(viewer, state)),
@@ -45,9 +45,8 @@ def _lines(*lines: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _obliquity(state: PlaneState) -> str:
-    degrees = state.geometry.obliquity_degrees
-    return f"oblique {degrees:.1f}°" if state.geometry.is_oblique else ""
+def _what(plane: Plane, state: PlaneState) -> list[str]:
+    return [plane.capitalize(), *state.notes, state.slab_text]
 
 
 def _whose(viewer: Viewer) -> list[str]:

@@ -122,17 +122,59 @@ class Layouts:
         stored = settings.values.corner
         self.corner = stored if stored in (SHEET, SCENE) else SHEET
         self.alone: str | None = None
+        self.titles = dict(TITLES)
+        self.why = ""
+        self._hung: Kind | None = None
+        self._series: tuple[object, ...] = ()
         self.changed: Signal[[]] = Signal()
+
+    @property
+    def shown_kind(self) -> Kind:
+        """How the centre is divided now: as the series asks for, or as the user chose."""
+        return self._hung or self.kind
+
+    @property
+    def hangs(self) -> bool:
+        """Whether each series is arranged by its kind."""
+        return self._settings.values.hanging
+
+    def toggle_hanging(self) -> None:
+        """Arrange series by their kind, or leave the layout alone."""
+        self._settings.values.hanging = not self.hangs
+        self._hung, self.why = None, ""
+        self._remember()
+
+    def hang(self, series: tuple[object, ...], main: str, kind: Kind | None, why: str) -> None:
+        """Arrange a series by its kind until the user chooses; once for each series."""
+        if series == self._series or not self.hangs:
+            return
+        self._series = series
+        self.main, self.why = main, why
+        # A plane that is large anyway, or alone, needs no other layout.
+        fits = kind is Kind.SIDE and self.kind is Kind.SINGLE
+        self._hung = None if fits else kind
+        self.changed.emit()
+
+    def describe(self) -> str:
+        """The layout in words, and why it is the one."""
+        title = KIND_TITLES[self.shown_kind].lower()
+        return f"{title} ({self.why})" if self.why else title
 
     def choose(self, kind: Kind) -> None:
         """Divide the centre in another way, and remember it."""
         self.kind, self.alone = kind, None
+        self._hung, self.why = None, ""
         self._remember()
 
     def choose_main(self, name: str) -> None:
         """The cell that is large, or alone."""
         self.main = name
         self.changed.emit()
+
+    def choose_main_after(self, name: str) -> None:
+        """The cell after this one becomes large, or alone."""
+        names = list(TITLES)
+        self.choose_main(names[(names.index(name) + 1) % len(names)])
 
     def use_custom(self, custom: Custom) -> None:
         """Use a layout of the user's own, and remember it."""
@@ -157,12 +199,13 @@ class Layouts:
         """Where each cell stands; cells that are not named are not shown."""
         if self.alone is not None:
             return {self.alone: Place(0, 0)}
-        if self.kind is Kind.SINGLE:
+        kind = self.shown_kind
+        if kind is Kind.SINGLE:
             return {self.main: Place(0, 0)}
-        if self.kind is Kind.SIDE:
+        if kind is Kind.SIDE:
             small = self._others()[:3]
             return {self.main: Place(0, 0, 3, 2)} | {n: Place(k, 2) for k, n in enumerate(small)}
-        if self.kind is Kind.CUSTOM:
+        if kind is Kind.CUSTOM:
             return _in_rows(self.custom.cells, self.custom.columns)
         return _in_rows((*(plane.value for plane in GRID_PLANES), self.corner), 2)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from app.viewmodels import slab
+from app.viewmodels.slab import Slab
 from app.viewmodels.slice_reader import Image, SliceReader
 from app.viewmodels.viewport import Viewport
 from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
@@ -26,6 +28,8 @@ class PlaneState:
         self._reader = SliceReader(volume, plane)
         self.zoom = 1.0
         self.centre: tuple[float, float] | None = None
+        self.fit_mm: tuple[float, float] | None = None
+        self.slab = Slab()
         self._crosshair = self._middle()
 
     @property
@@ -55,13 +59,37 @@ class PlaneState:
         return float(self.geometry.to_patient_mm(point)[DISPLAY_AXES[self.plane][0][0]])
 
     @property
+    def layers(self) -> int:
+        """How many slices of the grid the slab takes; 1 where a plane alone is shown."""
+        return self.slab.layers(self.geometry.spacing_mm[0])
+
+    @property
+    def slab_text(self) -> str:
+        """What the slab is and how thick in truth, e.g. "MIP 20.0 mm"; empty for a plane."""
+        return self.slab.describe(self.layers * self.geometry.spacing_mm[0])
+
+    @property
+    def picture(self) -> tuple[object, ...]:
+        """Changes whenever `pixels` would."""
+        return (self.slice_index, self.slab)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the title of the view must say beside the plane's name."""
+        if not self.geometry.is_oblique:
+            return ()
+        return (f"oblique {self.geometry.obliquity_degrees:.1f}°",)
+
+    @property
     def letters(self) -> tuple[str, str, str, str]:
         """Patient sides at the left, right, top and bottom edge."""
         return self.geometry.edge_letters()
 
     def pixels(self) -> Image:
-        """(rows, columns) of the slice shown; it may be a view into the volume."""
-        return self._reader.read(self.slice_index)
+        """(rows, columns) of the slice or slab shown; it may be a view into the volume."""
+        if self.layers == 1:
+            return self._reader.read(self.slice_index)
+        return slab.combined(self.volume.voxels[self._span()], self.slab.mode)
 
     def forget_pixels(self) -> None:
         """The voxels have changed in place."""
@@ -77,18 +105,27 @@ class PlaneState:
         return self.geometry.to_patient_mm((index, row, column))
 
     def value_at(self, row: float, column: float) -> float | None:
-        """The voxel (HU in CT) under a point of the slice shown; None beside the slice."""
+        """The value (HU in CT) shown at a point of the slice or slab; None beside it."""
         r, c = round(row), round(column)
         if not (0 <= r < self.geometry.shape[1] and 0 <= c < self.geometry.shape[2]):
             return None
-        return float(self.volume.voxels[self.slice_index, r, c])
+        stack = self.volume.voxels[self._span(), r : r + 1, c : c + 1]
+        return float(slab.combined(stack, self.slab.mode)[0, 0])
+
+    def _span(self) -> slice:
+        return slab.span(self.slice_index, self.layers, self.count)
 
     def viewport(self, width: float, height: float) -> Viewport:
         """How the slice lies in a view of that size."""
         _, rows, columns = self.geometry.shape
         _, row_mm, column_mm = self.geometry.spacing_mm
         return Viewport(
-            (width, height), (rows, columns), (row_mm, column_mm), self.zoom, self.centre
+            (width, height),
+            (rows, columns),
+            (row_mm, column_mm),
+            self.zoom,
+            self.centre,
+            self.fit_mm,
         )
 
     def look(self, viewport: Viewport) -> None:
@@ -97,7 +134,7 @@ class PlaneState:
 
     def reset_view(self) -> None:
         """Fit the slice into the view again."""
-        self.zoom, self.centre = 1.0, None
+        self.zoom, self.centre, self.fit_mm = 1.0, None, None
 
     def _middle(self) -> Float:
         return (np.asarray(self.geometry.shape, dtype=np.float64) - 1) / 2

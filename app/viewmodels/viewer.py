@@ -1,6 +1,8 @@
 """What the three linked planes show: volume, crosshair, window, tool. Knows no widgets.
 
-The crosshair is a point of the patient in LPS mm; each plane shows the slice through it.
+The crosshair is a point of the patient in LPS mm; each plane shows the slice through it. `planes`
+are the stored slices in the three anatomical planes; `shown` is what the views show: the same ones,
+or oblique planes in their place.
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from app.viewmodels import windows
+from app.viewmodels import oblique, windows
 from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.display import Display
+from app.viewmodels.oblique import ObliquePlane
 from app.viewmodels.plane import PlaneState
+from app.viewmodels.reslice import Sampler
 from app.viewmodels.signal import Signal
+from app.viewmodels.slab import Slab
 from app.viewmodels.viewport import Viewport
 from med2e3.geometry import Plane
 from med2e3.volume import Volume, Window
@@ -72,6 +77,11 @@ class Viewer:
     def __init__(self, *, crosshair_visible: bool = True, corner_text: bool = True) -> None:
         self.volume: Volume | None = None
         self.planes: dict[Plane, PlaneState] = {}
+        self._turned: dict[Plane, PlaneState] = {}
+        self._sampler: Sampler | None = None
+        self.slab = Slab()
+        self.can_turn = True
+        self.reference_lines = False
         self.crosshair_mm: Float = np.zeros(3)
         self.window = Window(40, 400)
         self._opened_with = self.window
@@ -118,7 +128,7 @@ class Viewer:
 
     def take_filled(self) -> None:
         """More voxels of the preview have arrived."""
-        for state in self.planes.values():
+        for state in (*self.planes.values(), *self._turned.values()):
             state.forget_pixels()
         self.voxels_filled.emit()
 
@@ -127,6 +137,7 @@ class Viewer:
         before, self._before = self._before, None
         if before is not None:
             self.volume, self.planes = before.volume, before.planes
+            self._turned, self._sampler = {}, None
             self.crosshair_mm = before.crosshair_mm
             self.window, self.inverted = before.window, before.inverted
             self._place()
@@ -135,6 +146,7 @@ class Viewer:
     def _start(self, volume: Volume | None) -> None:
         self.volume = volume
         self.planes = {} if volume is None else {p: PlaneState(p, volume) for p in Plane}
+        self._turned, self._sampler, self.slab = {}, None, Slab()
         self.readout = None
         if volume is not None:
             self.window = self._opened_with = windows.initial(volume)
@@ -151,6 +163,8 @@ class Viewer:
         self.planes = {p: PlaneState(p, volume) for p in Plane}
         for plane, (zoom, centre) in looks.items():
             self.planes[plane].zoom, self.planes[plane].centre = zoom, centre
+        self._turned, self._sampler = {}, None
+        self._give_slab()
         if untouched:
             self.window = self._opened_with = windows.initial(volume)
         self._place()
@@ -168,26 +182,36 @@ class Viewer:
         """Bring all planes to the voxel nearest to a point in LPS mm, kept inside the volume."""
         if self.volume is None:
             return
-        geometry = self.volume.geometry
-        last = np.asarray(geometry.shape) - 1
-        index = np.clip(geometry.to_index(patient_mm), 0, last)
-        self.crosshair_mm = geometry.to_patient_mm(index)
+        if self._turned:
+            self.crosshair_mm = oblique.kept_inside(self._turned, patient_mm)
+        else:
+            geometry = self.volume.geometry
+            last = np.asarray(geometry.shape) - 1
+            index = np.clip(geometry.to_index(patient_mm), 0, last)
+            self.crosshair_mm = geometry.to_patient_mm(index)
+        self._move(moving=True)
         self._place()
         self.slices_changed.emit()
 
     def point(self, plane: Plane, row: float, column: float) -> None:
         """Bring the crosshair to a (row, column) of the slice that `plane` shows."""
         if plane in self.planes:
-            self.move_crosshair(self.planes[plane].mm_at(row, column))
+            self.move_crosshair(self.shown[plane].mm_at(row, column))
 
     def scroll(self, plane: Plane, steps: int) -> None:
         """Move `plane` by so many slices; it stops at the first and the last one."""
         if plane in self.planes:
-            self.go_to_slice(plane, self.planes[plane].slice_index + steps)
+            self.go_to_shown(plane, self.shown[plane].slice_index + steps)
 
     def go_to_slice(self, plane: Plane, slice_index: float) -> None:
-        """Show a slice (0-based, display order) of `plane`; the other planes keep their place."""
-        state = self.planes.get(plane)
+        """Go to a stored slice (0-based, display order) of an anatomical plane."""
+        self._go(self.planes.get(plane), slice_index)
+
+    def go_to_shown(self, plane: Plane, slice_index: float) -> None:
+        """Show a slice of what `plane` shows, oblique or not; the others keep their place."""
+        self._go(self.shown.get(plane), slice_index)
+
+    def _go(self, state: PlaneState | None, slice_index: float) -> None:
         if state is None:
             return
         inside = min(max(slice_index, 0.0), state.count - 1.0)
@@ -195,7 +219,7 @@ class Viewer:
 
     def hover(self, plane: Plane, row: float, column: float) -> None:
         """Read the voxel under the mouse."""
-        state = self.planes.get(plane)
+        state = self.shown.get(plane)
         value = state.value_at(row, column) if state is not None else None
         if state is None or value is None:
             self.leave()
@@ -223,6 +247,11 @@ class Viewer:
         self.window = window
         self.window_changed.emit()
 
+    def open_with(self, window: Window) -> None:
+        """Show a series that has just opened with this window, and go back to it at a reset."""
+        self._opened_with = window
+        self.set_window(window)
+
     def use_preset(self, name: str) -> None:
         """Show all planes with a preset of `windows.PRESETS`."""
         if self.volume is None or (name == windows.FULL_RANGE and self.previewing):
@@ -238,14 +267,14 @@ class Viewer:
     def look(self, plane: Plane, viewport: Viewport) -> None:
         """Zoom and pan one plane."""
         if plane in self.planes:
-            self.planes[plane].look(viewport)
+            self.shown[plane].look(viewport)
             self.look_changed.emit()
 
     def reset(self) -> None:
         """Fit every plane, with the window that the volume opened with."""
         if self.volume is None:
             return
-        for state in self.planes.values():
+        for state in (*self.planes.values(), *self._turned.values()):
             state.reset_view()
         self.inverted = False
         self.set_window(self._opened_with)
@@ -295,6 +324,11 @@ class Viewer:
         self.crosshair_visible = not self.crosshair_visible
         self.look_changed.emit()
 
+    def toggle_reference_lines(self) -> None:
+        """Show or hide, where the crosshair is hidden, where the other planes cross a view."""
+        self.reference_lines = not self.reference_lines
+        self.look_changed.emit()
+
     def toggle_corner_text(self) -> None:
         """Show or hide the text in the corners of the views."""
         self.corner_text = not self.corner_text
@@ -305,6 +339,63 @@ class Viewer:
         self.maximised = None if plane == self.maximised else plane
         self.look_changed.emit()
 
+    # --- oblique planes and slabs ----------------------------------------------------------
+
+    @property
+    def shown(self) -> dict[Plane, PlaneState]:
+        """What the views show: stored slices, or oblique planes in their place."""
+        return self._turned or self.planes
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the planes were turned out of the stored ones."""
+        return bool(self._turned)
+
+    def turn(self, keep: Plane, radians: float) -> None:
+        """Turn the other two planes about the normal of `keep`, from its columns to its rows."""
+        if self.volume is None:
+            return
+        if self._sampler is None:
+            self._sampler = Sampler(self.volume)
+        source = (self.volume, self._sampler)
+        self._turned = oblique.turned(self.shown, source, self.crosshair_mm, keep, radians)
+        self._move(moving=True)
+        self.slices_changed.emit()
+        self.look_changed.emit()
+
+    def straighten(self) -> None:
+        """Back to the stored planes; zoom and pan start anew where a plane was turned."""
+        if self._turned:
+            self._turned = {}
+            self.move_crosshair(self.crosshair_mm)
+            self.look_changed.emit()
+
+    def set_slab(self, slab: Slab) -> None:
+        """Show slabs, or planes alone (a thickness of 0)."""
+        self.slab = slab
+        self._give_slab()
+        self.slices_changed.emit()
+        self.look_changed.emit()
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether a picture is coarser than it can be, because something has just moved."""
+        return any(isinstance(s, ObliquePlane) and s.is_coarse for s in self._turned.values())
+
+    def settle(self) -> None:
+        """Nothing moves any more: show everything as finely as it can be."""
+        self._move(moving=False)
+        self.slices_changed.emit()
+
+    def _move(self, *, moving: bool) -> None:
+        for state in self._turned.values():
+            if isinstance(state, ObliquePlane):
+                state.moving = moving
+
+    def _give_slab(self) -> None:
+        for state in (*self.planes.values(), *self._turned.values()):
+            state.slab = self.slab
+
     def _place(self) -> None:
-        for state in self.planes.values():
+        for state in (*self.planes.values(), *self._turned.values()):
             state.place(self.crosshair_mm)

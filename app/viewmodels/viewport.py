@@ -17,7 +17,8 @@ class Viewport:
     """How a slice of `shape` (rows, columns) lies in a view of `size` (width, height).
 
     `spacing_mm` is (between rows, between columns); `centre` is the (row, column) in the middle of
-    the view; `zoom` is in multiples of the fitting size.
+    the view; `zoom` is in multiples of the size at which `fit_mm` (height, width) fits the view;
+    None: the slice itself.
     """
 
     size: tuple[float, float]
@@ -25,6 +26,7 @@ class Viewport:
     spacing_mm: tuple[float, float]
     zoom: float = 1.0
     centre: tuple[float, float] | None = None
+    fit_mm: tuple[float, float] | None = None
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -35,8 +37,9 @@ class Viewport:
     @property
     def pixels_per_mm(self) -> float:
         """Screen pixels a mm; the same along rows and columns, so nothing is stretched."""
-        height_mm = self.shape[0] * self.spacing_mm[0]
-        width_mm = self.shape[1] * self.spacing_mm[1]
+        rows, columns = self.shape
+        whole_mm = (rows * self.spacing_mm[0], columns * self.spacing_mm[1])
+        height_mm, width_mm = self.fit_mm or whole_mm
         fit = min(self.size[0] / width_mm, self.size[1] / height_mm)
         return max(fit, 1e-6) * self.zoom
 

@@ -11,6 +11,7 @@ from app.viewmodels.study import Target
 from app.viewmodels.viewer import Tool
 from app.viewmodels.windows import PRESETS
 from app.viewmodels.workspace import Workspace
+from app.views import view_actions
 from med2e3.measures import SlicePlane
 
 #: What the dialog for files lists; folders and everything else open by their content.
@@ -46,8 +47,9 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "next_slice": lambda: viewer.scroll(viewer.active, 1),
         "back_ten": lambda: viewer.scroll(viewer.active, -PAGE),
         "forward_ten": lambda: viewer.scroll(viewer.active, PAGE),
-        "first_slice": lambda: viewer.go_to_slice(viewer.active, 0),
-        "last_slice": lambda: viewer.go_to_slice(viewer.active, float("inf")),
+        "first_slice": lambda: viewer.go_to_shown(viewer.active, 0),
+        "last_slice": lambda: viewer.go_to_shown(viewer.active, float("inf")),
+        **view_actions.bind(workspace),
     }
 
 

@@ -13,10 +13,13 @@ from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 from app.viewmodels.layouts import Place
 from app.viewmodels.workspace import Workspace
 from app.views.annotation_layer import AnnotationLayer
+from app.views.cine_timer import CineTimer
+from app.views.compare_pane import ComparePane
 from app.views.empty_state import EmptyState
 from app.views.fusion_layer import FusionLayer
 from app.views.model_sheet import ModelSheet
 from app.views.plane_cell import PlaneCell
+from app.views.rest import Rest
 from app.views.scene_cell import SceneCell
 from med2e3.geometry import Plane
 
@@ -58,6 +61,11 @@ class Centre(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
+        self.compare = ComparePane(workspace.compare)
+        self._stack.addWidget(self.compare)
+        self.rest = Rest(self._viewer, self)
+        self.cine_timer = CineTimer(workspace.cine, self)
+        workspace.compare.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}
         self._placed: dict[str, Place] = {}
         self._viewer.volume_changed.connect(self.refresh)
@@ -91,7 +99,8 @@ class Centre(QWidget):
         has_volume = self._viewer.volume is not None
         if not has_volume:
             self.empty.refresh()
-        self._stack.setCurrentWidget(self.grid if has_volume else self.empty)
+        images = self.compare if self._workspace.compare.active else self.grid
+        self._stack.setCurrentWidget(images if has_volume else self.empty)
         self._arrange()
 
     def _arrange(self) -> None:

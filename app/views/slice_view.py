@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.rendering import overlay
+from app.rendering import axes, overlay
 from app.rendering.grey import GreyMap, as_picture
 from app.rendering.still import Still
 from app.viewmodels.corners import Corner, corner_lines
@@ -26,6 +26,7 @@ from app.viewmodels.plane import PlaneState
 from app.viewmodels.viewer import Tool, Viewer
 from app.viewmodels.viewport import Viewport
 from app.views import theme
+from app.views.axis_handles import AxisHandles
 from med2e3.geometry import Plane
 
 #: One notch of a mouse wheel, in Qt's eighths of a degree.
@@ -73,6 +74,7 @@ class SliceView(QWidget):
         self.plane = plane
         self._still = Still(self._paint_still)
         self._lines: QPointF | None = None
+        self.axes = AxisHandles(self)
         self._grey = GreyMap(viewer.window)
         self._dragging: Tool | None = None
         self._last = QPointF()
@@ -94,21 +96,28 @@ class SliceView(QWidget):
     @property
     def state(self) -> PlaneState | None:
         """The plane's state; None while no volume is open."""
-        return self.viewer.planes.get(self.plane)
+        return self.viewer.shown.get(self.plane)
 
     def viewport(self) -> Viewport | None:
         """How the slice lies on this widget."""
         state = self.state
         return None if state is None else state.viewport(self.width(), self.height())
 
+    def show_plane(self, plane: Plane) -> None:
+        """Show another plane."""
+        if plane is not self.plane:
+            self.plane = plane
+            self.refresh()
+
     def refresh(self) -> None:
         """Paint from the voxels again, not from the last picture."""
         self._still.forget()
         self.update()
 
-    def show_cursor(self) -> None:
-        """The cursor of the chosen tool."""
-        self.setCursor(_CURSORS.get(self.viewer.tool, Qt.CursorShape.CrossCursor))
+    def show_cursor(self, shape: Qt.CursorShape | None = None) -> None:
+        """The cursor of the chosen tool, or another one."""
+        of_tool = _CURSORS.get(self.viewer.tool, Qt.CursorShape.CrossCursor)
+        self.setCursor(of_tool if shape is None else shape)
 
     def _look_changed(self) -> None:
         self.show_cursor()
@@ -124,10 +133,11 @@ class SliceView(QWidget):
         else:
             painter.drawPixmap(0, 0, self._still.of(self, self._key()))
             self._lines = self._crosshair_at()
-            if self._lines is not None:
+            if self._lines is not None and not self.viewer.is_turned:
                 colour = QColor(theme.DARK.accent)
                 size = QRectF(self.rect())
                 overlay.draw_crosshair(painter, size, self._lines, colour, self._cross)
+            self.axes.paint(painter)
         painter.end()
 
     def _key(self) -> tuple[object, ...]:
@@ -137,7 +147,7 @@ class SliceView(QWidget):
         text = tuple(self.corner_texts(state).values()) if viewer.corner_text else ()
         colours = (viewer.inverted, viewer.colours)
         look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
-        return (state, state.slice_index, *look, text)
+        return (state, *state.picture, *look, text)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
@@ -182,12 +192,15 @@ class SliceView(QWidget):
 
     def _moved(self) -> None:
         """Another slice: paint all. The same one: only the lines have moved."""
-        if self.state is None or not self._still.shows(self, self._key()):
+        still = self.state is not None and self._still.shows(self, self._key())
+        plain = self.viewer.crosshair_visible and not self.viewer.is_turned
+        if not (still and plain):
             self.update()
             return
         for at in (self._lines, self._crosshair_at()):
             if at is not None:
                 self.update(overlay.crosshair_region(QRectF(self.rect()), at, self._cross))
+                self.update(axes.handle_region(QRectF(self.rect()), at))
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
         """What stands in each corner."""
@@ -205,7 +218,7 @@ class SliceView(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Start a drag."""
-        self._dragging = self._tool_for(event)
+        self._dragging = None if self.axes.press(event) else self._tool_for(event)
         self._last = self._pressed = event.position()
         if self._dragging is Tool.CROSSHAIR:
             self._point(event.position())
@@ -217,6 +230,9 @@ class SliceView(QWidget):
         if viewport is None:
             return
         self.viewer.hover(self.plane, *viewport.to_index(self._last.x(), self._last.y()))
+        if self.axes.drag(self._last - moved, self._last):
+            return
+        self.axes.hint(self._last)
         if self._dragging is Tool.CROSSHAIR:
             self._point(event.position())
         elif self._dragging is Tool.WINDOW:
@@ -231,6 +247,7 @@ class SliceView(QWidget):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a drag."""
         self._dragging = None
+        self.axes.release()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Fill the centre with this plane, or show all again."""

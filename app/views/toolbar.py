@@ -15,6 +15,7 @@ from app.viewmodels.workspace import Workspace
 from app.views.colour_button import ColourButton
 from app.views.icons import dress
 from app.views.measure_button import MeasureButton
+from app.views.view_tools import ViewTools
 from med2e3.volume import WINDOWS
 
 #: What the box says while the window is none of the presets.
@@ -64,6 +65,8 @@ class ToolBar(QToolBar):
         self.addWidget(self.colours)
         for name in ("invert", "reset", "toggle_text"):
             self._add(name)
+        self.addSeparator()
+        self.views = ViewTools(self, workspace, actions)
         spacer = QWidget()
         spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.addWidget(spacer)

@@ -1,0 +1,101 @@
+"""Lines at any angle through a point of a view, and the handles at their ends.
+
+Knows no planes: callers say through which point and in which direction on the screen (x right, y
+down).
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen, QRegion
+
+from app.rendering.overlay import GAP, HALO, SIDE
+
+#: Distance of a handle from the end of its line, and its radius, in logical pixels.
+INSET = 12.0
+RADIUS = 4.0
+
+#: How near the mouse must come to a handle to take it: a finger's tremor on a mouse.
+REACH = 10.0
+
+#: Nearer to the common point than this a handle would hide it.
+NEAREST = 34.0
+
+
+def through(size: QRectF, at: QPointF, direction: tuple[float, float]) -> QLineF | None:
+    """The line through `at` as far as the view's margins allow; None where it misses the view."""
+    inside = size.adjusted(SIDE, SIDE, -SIDE, -2 * SIDE)
+    low, high = -math.inf, math.inf
+    for start, step, first, last in (
+        (at.x(), direction[0], inside.left(), inside.right()),
+        (at.y(), direction[1], inside.top(), inside.bottom()),
+    ):
+        if abs(step) < 1e-9:
+            if not first <= start <= last:
+                return None
+            continue
+        ends = sorted(((first - start) / step, (last - start) / step))
+        low, high = max(low, ends[0]), min(high, ends[1])
+    if low >= high:
+        return None
+    along = QPointF(*direction)
+    return QLineF(at + along * low, at + along * high)
+
+
+def handles(line: QLineF, at: QPointF) -> list[QPointF]:
+    """Where a line is taken to turn it: near its ends, unless the common point is there."""
+    length = line.length()
+    if length < 2 * INSET:
+        return []
+    ends = [line.pointAt(INSET / length), line.pointAt(1 - INSET / length)]
+    return [end for end in ends if QLineF(end, at).length() > NEAREST]
+
+
+def handle_region(size: QRectF, at: QPointF) -> QRegion:
+    """What has to be painted again when a crosshair along the edges leaves or reaches a point."""
+    region = QRegion()
+    for line in (through(size, at, (1.0, 0.0)), through(size, at, (0.0, 1.0))):
+        for point in handles(line, at) if line is not None else ():
+            box = QRectF(point, point).adjusted(-RADIUS - 2, -RADIUS - 2, RADIUS + 2, RADIUS + 2)
+            region += box.toAlignedRect()
+    return region
+
+
+def draw_axes(painter: QPainter, lines: list[QLineF], at: QPointF, colour: QColor) -> None:
+    """Thin lines with a dark rim, open around the common point."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    parts = [part for line in lines for part in _opened(line, at)]
+    for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
+        painter.setPen(QPen(ink, width))
+        painter.drawLines(parts)
+
+
+def draw_handles(painter: QPainter, points: list[QPointF], colour: QColor) -> None:
+    """Small rings that show where a line can be taken."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for ink, width in ((HALO, 3.2), (colour, 1.4)):
+        painter.setPen(QPen(ink, width))
+        for point in points:
+            painter.drawEllipse(point, RADIUS, RADIUS)
+
+
+def draw_reference(painter: QPainter, lines: list[QLineF], colour: QColor) -> None:
+    """Where other planes cross this one: dashed and thin, behind nothing."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for ink, width in ((QColor(0, 0, 0, 110), 2.4), (colour, 1.0)):
+        pen = QPen(ink, width)
+        pen.setDashPattern([6.0 / width, 5.0 / width])
+        painter.setPen(pen)
+        painter.drawLines(lines)
+
+
+def _opened(line: QLineF, at: QPointF) -> list[QLineF]:
+    parts = []
+    for end in (line.p1(), line.p2()):
+        half = QLineF(at, end)
+        if half.length() > GAP:
+            parts.append(QLineF(half.pointAt(GAP / half.length()), end))
+    return parts

@@ -1,0 +1,195 @@
+"""Two volumes side by side in one plane: a prior, or another series, beside the open one.
+
+Volumes of one frame of reference (DICOM PS3.3 C.7.4.1) are linked by patient mm. Others are linked
+by position: first at the same share of their extents, then by equal movements in mm, and the note
+says so. Unlinking, scrolling one alone and linking again takes what is shown then as one place.
+Knows no widgets.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.viewmodels.plane import PlaneState
+from app.viewmodels.signal import Signal
+from app.viewmodels.viewer import Viewer
+from med2e3.geometry import Plane
+from med2e3.volume import Volume
+
+Float = NDArray[np.float64]
+
+
+class Link(StrEnum):
+    """How the second volume follows the first."""
+
+    FRAME = "frame of reference"
+    POSITION = "position"
+    NONE = "not linked"
+
+
+NOTES = {
+    Link.FRAME: "Linked by frame of reference: the same point of the patient",
+    Link.POSITION: "Linked by position, not by frame of reference: the places may differ",
+    Link.NONE: "Not linked: each scrolls alone",
+}
+
+
+class Compare:
+    """The second volume, and what links it to the first. `other` shows no volume while unused."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self.other = Viewer()
+        self.plane = Plane.AXIAL
+        self.link = Link.NONE
+        self.changed: Signal[[]] = Signal()
+        self._offset_mm: Float = np.zeros(3)
+        self._busy = False
+        viewer.volume_changed.connect(self._first_changed)
+        for a, b in ((viewer, self.other), (self.other, viewer)):
+            self._follow(a, b)
+
+    @property
+    def active(self) -> bool:
+        """Whether a second volume is shown."""
+        return self.other.volume is not None
+
+    @property
+    def same_frame(self) -> bool:
+        """Whether both say that they lie in one frame of reference."""
+        a, b = self.viewer.volume, self.other.volume
+        if a is None or b is None:
+            return False
+        mine, others = a.info.frame_of_reference_uid, b.info.frame_of_reference_uid
+        return bool(mine) and mine == others
+
+    @property
+    def note(self) -> str:
+        """How the two are linked, in a sentence."""
+        return NOTES[self.link]
+
+    def open(self, volume: Volume) -> None:
+        """Show a volume beside the open one, linked; does nothing while none is open."""
+        first = self.viewer.volume
+        if first is None:
+            return
+        self.viewer.straighten()
+        self._busy = True
+        self.other.show(volume)
+        self._busy = False
+        self.viewer.can_turn = self.other.can_turn = False
+        self.plane = self.viewer.active
+        self.link = Link.FRAME if self.same_frame else Link.POSITION
+        self._offset_mm = (
+            np.zeros(3) if self.same_frame else self._by_share() - self.viewer.crosshair_mm
+        )
+        self._align()
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Show the open volume alone again."""
+        if not self.active:
+            return
+        self.link = Link.NONE
+        self.other.show(None)
+        self.viewer.can_turn = True
+        self.changed.emit()
+        self.viewer.look_changed.emit()
+
+    def choose_plane(self, plane: Plane) -> None:
+        """Compare in another plane."""
+        self.plane = plane
+        self.viewer.activate(plane)
+        self.other.activate(plane)
+        self.changed.emit()
+
+    def unlink(self) -> None:
+        """Let each scroll, zoom and window alone."""
+        self.link = Link.NONE
+        self.changed.emit()
+
+    def relink(self) -> None:
+        """Link again; without a common frame of reference what is shown now is the same place."""
+        if not self.active:
+            return
+        self.link = Link.FRAME if self.same_frame else Link.POSITION
+        if self.link is Link.POSITION:
+            self._offset_mm = self.other.crosshair_mm - self.viewer.crosshair_mm
+        self._align()
+        self.changed.emit()
+
+    # --- following -------------------------------------------------------------------------
+
+    def _follow(self, leader: Viewer, follower: Viewer) -> None:
+        def moved() -> None:
+            self._guarded(
+                lambda: follower.move_crosshair(self._mapped(leader, leader.crosshair_mm))
+            )
+
+        leader.slices_changed.connect(moved)
+        leader.window_changed.connect(lambda: self._guarded(lambda: _window(leader, follower)))
+        leader.look_changed.connect(lambda: self._guarded(lambda: self._look(leader, follower)))
+
+    def _guarded(self, act: object) -> None:
+        if self._busy or self.link is Link.NONE or not self.active:
+            return
+        self._busy = True
+        try:
+            act()  # type: ignore[operator]
+        finally:
+            self._busy = False
+
+    def _align(self) -> None:
+        self._guarded(
+            lambda: self.other.move_crosshair(self._mapped(self.viewer, self.viewer.crosshair_mm))
+        )
+        self._guarded(lambda: _window(self.viewer, self.other))
+        self._guarded(lambda: self._look(self.viewer, self.other))
+
+    def _mapped(self, leader: Viewer, patient_mm: Float) -> Float:
+        """A point of one volume in the coordinates of the other."""
+        sign = 1 if leader is self.viewer else -1
+        return np.asarray(patient_mm + sign * self._offset_mm)
+
+    def _look(self, leader: Viewer, follower: Viewer) -> None:
+        """The same mm on the screen, and the same place in the middle, in every plane."""
+        for plane, state in leader.planes.items():
+            other = follower.planes[plane]
+            other.fit_mm = state.fit_mm or whole_mm(state)
+            other.zoom = state.zoom
+            _, rows, columns = state.geometry.shape
+            middle = state.centre or ((rows - 1) / 2, (columns - 1) / 2)
+            there = other.geometry.to_index(self._mapped(leader, state.mm_at(*middle)))
+            other.centre = (float(there[1]), float(there[2]))
+        follower.tool, follower.space_held = leader.tool, leader.space_held
+        follower.crosshair_visible = leader.crosshair_visible
+        follower.reference_lines = leader.reference_lines
+        follower.corner_text = leader.corner_text
+        follower.display = leader.display
+        follower.set_slab(leader.slab)
+
+    def _by_share(self) -> Float:
+        """The point of the second volume at the share of its extents where the first one is."""
+        a, b = (self.viewer.planes[Plane.AXIAL], self.other.planes[Plane.AXIAL])
+        share = (a.geometry.to_index(self.viewer.crosshair_mm) + 0.5) / np.asarray(a.geometry.shape)
+        return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
+
+    def _first_changed(self) -> None:
+        if self.active:
+            self.close()
+
+
+def whole_mm(state: PlaneState) -> tuple[float, float]:
+    """(height, width) of a plane's slices, voxel edges included."""
+    _, height, width = state.geometry.extent_mm
+    return height, width
+
+
+def _window(leader: Viewer, follower: Viewer) -> None:
+    """The same window, where both count in the same unit."""
+    if leader.unit == follower.unit:
+        follower.inverted = leader.inverted
+        follower.set_window(leader.window)

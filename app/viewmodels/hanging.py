@@ -1,0 +1,143 @@
+"""Hanging rules: how a series is first shown, by what its file says about it. One visible table.
+
+The first rule that fits decides; the interface says which one it was and why. Knows no widgets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.viewmodels.layouts import Kind, Layouts
+from app.viewmodels.viewer import Viewer
+from med2e3.geometry import Plane
+from med2e3.volume import WINDOWS, Volume, Window
+
+#: Words of a description or body part, as whole words, in English and German.
+SCOUT = {"scout", "localizer", "localiser", "topogram", "surview", "scanogram", "topo"}
+HEAD = {"head", "brain", "skull", "neuro", "cranium", "kopf", "schaedel", "hirn"}
+CHEST = {"chest", "thorax", "lung", "lungs", "lunge", "hrct"}
+LUNG = {"lung", "lungs", "lunge", "hrct", "yc", "fc51", "fc52", "fc55", "fc56"}
+BONE = {"bone", "bones", "knochen", "boneplus", "fc30", "fc35"}
+
+#: Siemens names kernels by sharpness: 50 to 69 are read as lung, above as bone.
+SIEMENS = re.compile(r"^b[rlvf]?(\d\d)[a-z]*$")
+SIEMENS_LUNG = range(50, 70)
+SIEMENS_BONE = range(70, 100)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a series is, in words, and how it is shown; None: as it would be anyway."""
+
+    name: str
+    why: str
+    fits: Callable[[Volume], bool]
+    kind: Kind | None = None
+    window: str | None = None
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """What was decided for one series. `main` is the plane that is large, or alone."""
+
+    main: Plane
+    kind: Kind | None = None
+    window: Window | None = None
+    why: str = ""
+
+
+def words(volume: Volume) -> set[str]:
+    """What the file calls the series, its body part and its kernel, as lower-case words."""
+    info = volume.info
+    text = " ".join((info.series_description, info.body_part, info.kernel, info.study_description))
+    return set(re.split(r"[^a-z0-9]+", text.lower())) - {""}
+
+
+def is_scout(volume: Volume) -> bool:
+    """A single image, or one that is called a scout."""
+    said = set(re.split(r"[^a-z]+", volume.info.series_description.lower()))
+    return volume.shape[0] == 1 or bool(said & SCOUT)
+
+
+def kernel(volume: Volume) -> str:
+    """Lung, bone, or an empty string, by the kernel or the description of the series."""
+    said = words(volume)
+    for word in said:
+        match = SIEMENS.match(word)
+        if match and int(match[1]) in SIEMENS_LUNG:
+            return "lung"
+        if match and int(match[1]) in SIEMENS_BONE:
+            return "bone"
+    if said & BONE:
+        return "bone"
+    of_series = words_of(volume.info.series_description + " " + volume.info.kernel)
+    return "lung" if of_series & LUNG else ""
+
+
+def words_of(text: str) -> set[str]:
+    """Lower-case words of a text."""
+    return set(re.split(r"[^a-z0-9]+", text.lower())) - {""}
+
+
+#: The rules about windows and single images; the plane of the stack is looked at besides.
+RULES: tuple[Rule, ...] = (
+    Rule("scout", "a scout stands alone", is_scout, kind=Kind.SINGLE),
+    Rule(
+        "head, bone kernel",
+        "a head with a bone kernel opens in the bone window",
+        lambda v: bool(words(v) & HEAD) and kernel(v) == "bone",
+        window="bone",
+    ),
+    Rule(
+        "head",
+        "a head opens in the brain window",
+        lambda v: bool(words(v) & HEAD),
+        window="brain",
+    ),
+    Rule(
+        "chest, lung kernel",
+        "a chest with a lung kernel opens in the lung window",
+        lambda v: bool(words(v) & CHEST) and kernel(v) == "lung",
+        window="lung",
+    ),
+)
+
+
+def hang(volume: Volume) -> Hanging:
+    """How a series is first shown, and why."""
+    plane = volume.geometry.plane
+    rule = next((rule for rule in RULES if rule.fits(volume)), None)
+    reasons = [rule.why] if rule is not None else []
+    kind = rule.kind if rule is not None else None
+    if kind is None and plane is not Plane.AXIAL:
+        kind = Kind.SIDE
+        reasons.append(f"a {plane} series opens with the {plane} plane large")
+    window = None
+    if rule is not None and rule.window is not None and volume.info.modality in ("CT", ""):
+        window = WINDOWS[rule.window]
+    return Hanging(plane, kind, window, "; ".join(reasons))
+
+
+class Hangings:
+    """Applies the rules to each series that is opened, once."""
+
+    def __init__(self, viewer: Viewer, layouts: Layouts) -> None:
+        self._viewer = viewer
+        self._layouts = layouts
+        self._series: tuple[object, ...] = ()
+        viewer.volume_changed.connect(self._opened)
+
+    def _opened(self) -> None:
+        volume = self._viewer.volume
+        if volume is None or not self._layouts.hangs:
+            return
+        series = (volume.info.series_uid, volume.source, volume.shape)
+        if series == self._series:
+            return
+        self._series = series
+        decided = hang(volume)
+        self._layouts.hang(series, decided.main.value, decided.kind, decided.why)
+        if decided.window is not None:
+            self._viewer.open_with(decided.window)

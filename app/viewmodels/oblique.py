@@ -1,0 +1,255 @@
+"""Oblique planes: three planes at right angles, turned about their common point.
+
+The frame of a plane is (3, 3): unit vectors in LPS along its slices, rows and columns, as columns.
+Turning in one plane leaves its own picture as it is and carries the frames of the other two along,
+rigidly: the three normals stay at right angles whatever was done before. The grid of an oblique
+plane is even in mm and always has a slice exactly through the crosshair. Knows no mouse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.viewmodels.plane import PlaneState
+from app.viewmodels.reslice import Cut, Sampler
+from app.viewmodels.slice_reader import Image
+from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
+from med2e3.volume import Volume
+
+Float = NDArray[np.float64]
+
+#: Pixels along the longer side of an oblique grid at most: more than any view shows of one.
+LARGEST_SIDE = 1024
+
+#: Samples that may be read while something moves: about 10 ms on one slow core.
+MOVING_SAMPLES = 160_000
+
+#: Angles below this are rounding, not obliquity.
+STRAIGHT_DEGREES = 0.05
+
+
+class ObliquePlane(PlaneState):
+    """A plane at any angle through the volume, sampled between the voxels.
+
+    `volume` stays the stored volume turned to the nearest anatomical plane; `geometry` is the
+    oblique grid. `pixels` and `value_at` agree with what is on the screen.
+    """
+
+    def __init__(self, plane: Plane, source: tuple[Volume, Sampler], grid: Geometry) -> None:
+        self._grid = grid
+        super().__init__(plane, source[0])
+        self._source = source
+        self._crosshair_mm = np.zeros(3)
+        self.moving = False
+
+    @property
+    def geometry(self) -> Geometry:
+        """The oblique grid: even in the plane, its slices along the normal."""
+        return self._grid
+
+    @property
+    def position_mm(self) -> float:
+        """Patient coordinate of the crosshair along the axis that the plane's name stands for."""
+        return float(self._crosshair_mm[DISPLAY_AXES[self.plane][0][0]])
+
+    @property
+    def picture(self) -> tuple[object, ...]:
+        """Changes whenever `pixels` would."""
+        return (*super().picture, self.is_coarse, tuple(self._grid.affine_lps[:3, 3]))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The true angles between this plane and the anatomical one of its name."""
+        return describe(self.plane, self._grid.directions[:, 0])
+
+    def place(self, patient_mm: Float) -> None:
+        """Let the crosshair be at `patient_mm` (LPS), on a slice of the grid."""
+        self._crosshair_mm = np.array(patient_mm, dtype=np.float64)
+        off = float(self._grid.to_index(self._crosshair_mm)[0])
+        shift = off - round(off)
+        if abs(shift) > 1e-9:
+            affine = self._grid.affine_lps.copy()
+            affine[:3, 3] += shift * affine[:3, 0]
+            self._grid = Geometry(self._grid.shape, affine)
+        self._crosshair = self._grid.to_index(self._crosshair_mm)
+
+    def pixels(self) -> Image:
+        """(rows, columns) of the grid; coarser samples, repeated, while something moves."""
+        rows, columns = self._grid.shape[1:]
+        layers, stride = self._detail()
+        step = self._grid.affine_lps[:3, :3]
+        half = (stride - 1) / 2
+        cut = Cut(
+            self._grid.to_patient_mm((self.slice_index, half, half)),
+            step[:, 1] * stride,
+            step[:, 2] * stride,
+            (-(-rows // stride), -(-columns // stride)),
+            self._depths(layers),
+        )
+        image = self._source[1].image(cut, self.slab.mode)
+        if stride == 1:
+            return image
+        whole: Image = image.repeat(stride, axis=0).repeat(stride, axis=1)
+        return whole[:rows, :columns]
+
+    def value_at(self, row: float, column: float) -> float | None:
+        """The value (HU in CT) shown at a point of the plane or slab; None beside the volume."""
+        here = self.mm_at(round(row), round(column))
+        depths = self._depths(self.layers)
+        return self._source[1].slab_value(here, depths, self.slab.mode)
+
+    def forget_pixels(self) -> None:
+        """The voxels have changed in place; they are read anew anyway."""
+
+    def _depths(self, layers: int) -> Float:
+        """(n, 3) offsets in LPS mm of layers that share the slab's thickness evenly."""
+        thickness = self.layers * self._grid.spacing_mm[0]
+        at = (np.arange(layers) - (layers - 1) / 2) * (thickness / layers)
+        return np.asarray(at[:, None] * self._grid.directions[:, 0])
+
+    def _detail(self) -> tuple[int, int]:
+        """How many layers to read, and every how many rows and columns."""
+        layers, stride = self.layers, 1
+        samples = self._grid.shape[1] * self._grid.shape[2]
+        if self.moving:
+            while samples * layers > MOVING_SAMPLES * stride**2 and stride < 4:
+                stride += 1
+                layers = max(1, -(-self.layers // stride))
+        return layers, stride
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether the picture is coarser than it can be."""
+        return self._detail()[1] > 1
+
+
+def turned(
+    shown: Mapping[Plane, PlaneState],
+    source: tuple[Volume, Sampler],
+    crosshair_mm: Float,
+    keep: Plane,
+    radians: float,
+) -> dict[Plane, PlaneState]:
+    """The planes after a turn about the normal of `keep`, from its columns towards its rows."""
+    frames = {plane: frame_of(state) for plane, state in shown.items()}
+    axis = np.cross(frames[keep][:, 2], frames[keep][:, 1])
+    turn = rotation(axis, radians)
+    made: dict[Plane, PlaneState] = {}
+    for plane, state in shown.items():
+        if plane is keep:
+            made[plane] = state
+            continue
+        grid = grid_through(
+            source[0].geometry, nearest_rotation(turn @ frames[plane]), crosshair_mm
+        )
+        made[plane] = _carried(state, ObliquePlane(plane, source, grid), crosshair_mm)
+    return made
+
+
+def frame_of(state: PlaneState) -> Float:
+    """(3, 3) unit vectors along slices, rows and columns of what a plane shows, at right angles."""
+    return nearest_rotation(state.geometry.directions)
+
+
+def nearest_rotation(directions: Float) -> Float:
+    """The nearest frame with right angles (polar decomposition): no drift over many turns."""
+    u, _, vt = np.linalg.svd(directions)
+    return np.asarray(u @ vt)
+
+
+def rotation(axis: Float, radians: float) -> Float:
+    """(3, 3) that turns about a unit vector (Rodrigues)."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(
+        np.eye(3) + math.sin(radians) * cross + (1 - math.cos(radians)) * cross @ cross
+    )
+
+
+def grid_through(geometry: Geometry, frame: Float, point_mm: Float) -> Geometry:
+    """The grid along `frame` that just holds the volume and has a voxel centre at `point_mm`.
+
+    Even in the plane at the volume's finest spacing; along the normal in steps of about one voxel.
+    """
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in geometry.shape])).reshape(3, -1).T
+    along = (geometry.to_patient_mm(corners) - point_mm) @ frame  # (8, 3) mm
+    low, high = along.min(axis=0), along.max(axis=0)
+    finest = min(geometry.spacing_mm)
+    even = max(finest, float((high - low)[1:].max()) / LARGEST_SIDE)
+    step = 1.0 / float(np.linalg.norm(geometry.inverse[:3, :3] @ frame[:, 0]))
+    steps = np.array([step, even, even])
+    before = np.floor(-low / steps + 1e-6)
+    shape = before + np.floor(high / steps + 1e-6) + 1
+    affine = np.eye(4)
+    affine[:3, :3] = frame * steps
+    affine[:3, 3] = point_mm - affine[:3, :3] @ before
+    slices, rows, columns = (max(int(n), 1) for n in shape)
+    return Geometry((slices, rows, columns), affine)
+
+
+def kept_inside(shown: Mapping[Plane, PlaneState], patient_mm: Float) -> Float:
+    """The nearest point whose planes all still meet the volume."""
+    point = np.array(patient_mm, dtype=np.float64)
+    for state in shown.values():
+        off = float(state.geometry.to_index(point)[0])
+        inside = min(max(off, 0.0), state.count - 1.0)
+        step = state.geometry.affine_lps[:3, 0]
+        point = point + (inside - off) * step
+    return point
+
+
+def describe(plane: Plane, normal: Float) -> tuple[str, ...]:
+    """A plane's angle to the anatomical one, then its two parts towards the other planes.
+
+    The first part turns the normal towards the first other axis, the second out of that plane; the
+    two together give the normal back: a double oblique has both.
+    """
+    axis, sign = DISPLAY_AXES[plane][0]
+    own = normal * sign * (1 if normal[axis] * sign >= 0 else -1)
+    whole = math.degrees(math.acos(min(1.0, abs(float(normal[axis])))))
+    if whole < STRAIGHT_DEGREES:
+        return ()
+    others = [(p, DISPLAY_AXES[p][0][0]) for p in Plane if p is not plane]
+    (first, a), (second, b) = others
+    parts = (
+        (first, math.degrees(math.atan2(own[a], abs(own[axis])))),
+        (second, math.degrees(math.asin(max(-1.0, min(1.0, float(own[b])))))),
+    )
+    towards = [f"{p.value} {abs(d):.1f}°" for p, d in parts if abs(d) >= STRAIGHT_DEGREES]
+    title = "oblique" if len(towards) == 1 else "double oblique"
+    return (f"{title} {whole:.1f}°", "to " + ", ".join(towards))
+
+
+def _carried(before: PlaneState, after: PlaneState, crosshair_mm: Float) -> PlaneState:
+    """Size, slab and the crosshair's place on the screen stay as they were."""
+    after.place(crosshair_mm)
+    after.zoom, after.slab = before.zoom, before.slab
+    _, rows, columns = before.geometry.shape
+    _, row_mm, column_mm = before.geometry.spacing_mm
+    after.fit_mm = before.fit_mm or (rows * row_mm, columns * column_mm)
+    middle = before.centre or ((rows - 1) / 2, (columns - 1) / 2)
+    even = after.geometry.spacing_mm[1]
+    off = before.geometry.to_index(crosshair_mm)[1:]
+    row, column = after.crosshair
+    after.centre = (
+        row - (float(off[0]) - middle[0]) * row_mm / even,
+        column - (float(off[1]) - middle[1]) * column_mm / even,
+    )
+    return after
+
+
+def crossing(here: PlaneState, other: PlaneState) -> tuple[float, float] | None:
+    """The direction (x right, y down; unit length) of another plane's line in this one's picture.
+
+    None where the two are parallel.
+    """
+    frame = frame_of(here)
+    along = np.cross(frame[:, 0], frame_of(other)[:, 0])
+    length = float(np.linalg.norm(along))
+    if length < 1e-6:
+        return None
+    return float(along @ frame[:, 2]) / length, float(along @ frame[:, 1]) / length

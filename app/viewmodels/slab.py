@@ -1,0 +1,92 @@
+"""Slabs: several layers of a volume shown as one image. Knows no geometry beyond a thickness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.int16] | NDArray[np.float32]
+
+
+class Mode(StrEnum):
+    """How the layers of a slab are combined; the values are not kept in the preferences."""
+
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
+    MEAN = "mean"
+
+
+#: The short names that readers of CT use.
+SHORT = {Mode.MAXIMUM: "MIP", Mode.MINIMUM: "MinIP", Mode.MEAN: "average"}
+
+#: The same in words.
+TITLES = {
+    Mode.MAXIMUM: "Maximum (MIP)",
+    Mode.MINIMUM: "Minimum (MinIP)",
+    Mode.MEAN: "Average",
+}
+
+#: Thicknesses on the menu, in mm: vessels and nodules 5 to 20, airways and overviews more.
+THICKNESSES_MM = (3.0, 5.0, 10.0, 20.0, 40.0, 80.0)
+
+
+#: What a slab starts with: vessels and nodules are read at about a centimetre.
+STANDARD_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Layers over `thickness_mm` around the plane; 0: the plane alone."""
+
+    thickness_mm: float = 0.0
+    mode: Mode = Mode.MAXIMUM
+
+    def toggled(self) -> Slab:
+        """Between a plane and a slab of the standard thickness."""
+        return replace(self, thickness_mm=0.0 if self.thickness_mm else STANDARD_MM)
+
+    def with_next_mode(self) -> Slab:
+        """Combined in the next way; a plane becomes a slab, so that something changes."""
+        modes = list(Mode)
+        if not self.thickness_mm:
+            return self.toggled()
+        return replace(self, mode=modes[(modes.index(self.mode) + 1) % len(modes)])
+
+    def with_mode(self, mode: Mode) -> Slab:
+        """Combined in this way; a plane becomes a slab."""
+        return replace(self, mode=mode, thickness_mm=self.thickness_mm or STANDARD_MM)
+
+    def thicker(self, steps: int) -> Slab:
+        """The next thickness of the menu, up or down; below the first one: the plane alone."""
+        choices = (0.0, *THICKNESSES_MM)
+        at = max(k for k, mm in enumerate(choices) if mm <= self.thickness_mm)
+        return replace(self, thickness_mm=choices[min(max(at + steps, 0), len(choices) - 1)])
+
+    def layers(self, step_mm: float) -> int:
+        """How many layers of a grid with this distance between them; at least one."""
+        return max(1, round(self.thickness_mm / step_mm))
+
+    def describe(self, true_mm: float) -> str:
+        """E.g. "MIP 20.0 mm"; empty for a plane. `true_mm` is what its layers cover."""
+        return f"{SHORT[self.mode]} {true_mm:.1f} mm" if self.thickness_mm > 0 else ""
+
+
+def span(index: int, layers: int, count: int) -> slice:
+    """The stored layers of a slab around one of them, kept inside the grid."""
+    first = index - layers // 2
+    return slice(max(first, 0), min(first + layers, count))
+
+
+def combined(layers: Image, mode: Mode) -> Image:
+    """(layers, rows, columns) → (rows, columns), of the same type; means of int16 are rounded."""
+    if len(layers) == 1:
+        only: Image = layers[0]
+        return only
+    if mode is Mode.MEAN:
+        mean = np.asarray(layers.mean(axis=0, dtype=np.float32))
+        return mean if layers.dtype == np.float32 else np.rint(mean).astype(np.int16)
+    image: Image = layers.max(axis=0) if mode is Mode.MAXIMUM else layers.min(axis=0)
+    return image

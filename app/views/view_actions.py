@@ -1,0 +1,29 @@
+"""The commands about layouts, oblique planes, slabs, cine and comparing, bound to what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.viewmodels.layouts import Kind
+from app.viewmodels.workspace import Workspace
+
+
+def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
+    """By the names of `app.viewmodels.commands`."""
+    viewer, layouts = workspace.viewer, workspace.layouts
+    return {
+        **{f"layout:{kind}": _layout(workspace, kind) for kind in Kind},
+        "next_main": lambda: layouts.choose_main_after(layouts.main),
+        "straighten": viewer.straighten,
+        "reference_lines": viewer.toggle_reference_lines,
+        "slab": lambda: viewer.set_slab(viewer.slab.toggled()),
+        "slab_mode": lambda: viewer.set_slab(viewer.slab.with_next_mode()),
+        "slab_thicker": lambda: viewer.set_slab(viewer.slab.thicker(1)),
+        "slab_thinner": lambda: viewer.set_slab(viewer.slab.thicker(-1)),
+        "cine": workspace.cine.toggle,
+        "close_compare": workspace.compare.close,
+    }
+
+
+def _layout(workspace: Workspace, kind: Kind) -> Callable[[], object]:
+    return lambda: workspace.layouts.choose(kind)

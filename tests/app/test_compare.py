@@ -1,0 +1,182 @@
+"""Two volumes side by side: the same point of the patient, or an honest word that it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from app.viewmodels.compare import NOTES, Compare, Link
+from app.viewmodels.viewer import Viewer
+from med2e3.geometry import Geometry, Plane
+from med2e3.volume import Volume, Window
+from tests.app.bodies import phantom
+
+
+def prior(*, frame: str = "", shift: float = 0.0, slices: int = 24) -> Volume:
+    """The phantom on another grid: finer, shorter, begun elsewhere."""
+    plain = phantom("Prior")
+    geometry = Geometry.from_spacing(
+        (slices, 40, 56), (4.0, 1.5, 1.5), origin_mm=(-25.0, -28.0, 195.0 + shift)
+    )
+    info = replace(plain.info, frame_of_reference_uid=frame, study_date="20240131")
+    return Volume(plain.voxels[:slices].copy(), geometry, info)
+
+
+def current(frame: str = "") -> Volume:
+    plain = phantom("Now")
+    return replace(plain, info=replace(plain.info, frame_of_reference_uid=frame))
+
+
+@pytest.fixture
+def linked() -> Compare:
+    viewer = Viewer()
+    compare = Compare(viewer)
+    viewer.show(current("1.2.3"))
+    compare.open(prior(frame="1.2.3"))
+    return compare
+
+
+def test_one_frame_of_reference_links_by_patient_mm(linked: Compare) -> None:
+    assert linked.link is Link.FRAME
+    point = np.array([3.0, -4.0, 160.0])
+    linked.viewer.move_crosshair(point)
+    assert linked.other.crosshair_mm == pytest.approx(point)
+    linked.other.scroll(Plane.CORONAL, 3)
+    assert linked.viewer.crosshair_mm == pytest.approx(linked.other.crosshair_mm)
+
+
+def test_a_point_outside_the_other_volume_leaves_the_first_alone(linked: Compare) -> None:
+    low = linked.viewer.volume.geometry.to_patient_mm((23, 20, 28))
+    linked.viewer.move_crosshair(low)
+    assert linked.viewer.crosshair_mm == pytest.approx(low)
+    assert linked.other.crosshair_mm[2] == pytest.approx(195.0 - 23 * 4.0)
+
+
+def test_zoom_pan_and_window_are_shared_in_mm(linked: Compare) -> None:
+    viewer, other, size = linked.viewer, linked.other, (400.0, 300.0)
+    viewport = viewer.planes[Plane.AXIAL].viewport(*size).zoomed(2.5, 120, 90).panned(20, -13)
+    viewer.look(Plane.AXIAL, viewport)
+    viewer.set_window(Window(-500, 1400))
+    mine, theirs = (v.planes[Plane.AXIAL] for v in (viewer, other))
+    assert theirs.viewport(*size).pixels_per_mm == pytest.approx(mine.viewport(*size).pixels_per_mm)
+    at = mine.mm_at(*mine.viewport(*size).to_index(33, 44))
+    there = theirs.mm_at(*theirs.viewport(*size).to_index(33, 44))
+    assert at[:2] == pytest.approx(there[:2])
+    assert other.window == Window(-500, 1400)
+    other.invert()
+    assert viewer.inverted
+
+
+@pytest.mark.parametrize(("mine", "others"), [("", ""), ("1.2.3", ""), ("1.2.3", "1.2.4")])
+def test_without_a_common_frame_the_link_is_by_position_and_says_so(mine: str, others: str) -> None:
+    viewer = Viewer()
+    compare = Compare(viewer)
+    viewer.show(current(mine))
+    compare.open(prior(frame=others, shift=800))
+    assert compare.link is Link.POSITION
+    assert "not by frame of reference" in compare.note
+    share = viewer.planes[Plane.AXIAL].slice_index / viewer.planes[Plane.AXIAL].count
+    theirs = compare.other.planes[Plane.AXIAL]
+    assert theirs.slice_index / theirs.count == pytest.approx(share, abs=1 / 24)
+    before = compare.other.crosshair_mm
+    viewer.move_crosshair(viewer.crosshair_mm + np.array([2.0, -3.0, 10.0]))
+    assert compare.other.crosshair_mm - before == pytest.approx([2.0, -3.0, 10.0])
+
+
+def test_unlinking_aligning_by_hand_and_linking_keeps_the_alignment() -> None:
+    viewer = Viewer()
+    compare = Compare(viewer)
+    viewer.show(current())
+    compare.open(prior())
+    compare.unlink()
+    here = viewer.crosshair_mm
+    compare.other.scroll(Plane.AXIAL, 4)
+    assert viewer.crosshair_mm == pytest.approx(here)
+    apart = compare.other.crosshair_mm - viewer.crosshair_mm
+    compare.relink()
+    viewer.scroll(Plane.AXIAL, 2)
+    assert compare.other.crosshair_mm - viewer.crosshair_mm == pytest.approx(apart)
+
+
+def test_another_study_ends_the_comparison(linked: Compare) -> None:
+    linked.viewer.show(phantom("Another"))
+    assert not linked.active
+    assert linked.viewer.can_turn
+
+
+def test_nothing_is_compared_with_no_study() -> None:
+    compare = Compare(Viewer())
+    compare.open(prior())
+    assert not compare.active
+
+
+# --- the real window ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(open_gui: Any) -> Any:
+    """The phantom with a prior of another frame of reference beside it."""
+    open_gui.do(lambda: open_gui.workspace.compare.open(prior(frame="9.9")))
+    return open_gui
+
+
+def test_both_are_shown_with_their_names_and_the_note(beside: Any) -> None:
+    pane = beside.window.centre.compare
+    assert pane.isVisible()
+    assert not beside.view(Plane.AXIAL).isVisible()
+    assert pane.note.text() == NOTES[Link.POSITION]
+    assert pane.titles[1].text() == "2024-01-31  Prior"
+    assert abs(pane.first.width() - pane.second.width()) <= 1
+    assert beside.pixels(pane.second).max() > 100
+
+
+def test_the_wheel_over_either_scrolls_both(beside: Any) -> None:
+    pane, compare = beside.window.centre.compare, beside.workspace.compare
+    both = (compare.viewer, compare.other)
+    beside.do(lambda: compare.viewer.go_to_slice(Plane.AXIAL, 8))
+    places = [[v.crosshair_mm[2] for v in both]]
+    for view, notches in ((pane.first, -2), (pane.second, -1)):
+        beside.wheel(view, notches)
+        places.append([v.crosshair_mm[2] for v in both])
+    first, second = -np.diff(places, axis=0)
+    assert first == pytest.approx([10.0, 10.0])  # two slices of 5 mm
+    assert second[0] == pytest.approx(second[1])
+    assert 2.0 <= second[1] <= 6.0  # to the next slice of 4 mm from between two of them
+
+
+def test_the_button_unlinks_and_links_and_the_other_one_ends_it(beside: Any) -> None:
+    pane, compare = beside.window.centre.compare, beside.workspace.compare
+    beside.do(pane.link.click)
+    assert compare.link is Link.NONE
+    assert pane.link.text() == "Link"
+    before = compare.viewer.crosshair_mm
+    beside.wheel(pane.second, -2)
+    assert compare.viewer.crosshair_mm == pytest.approx(before)
+    beside.do(pane.link.click)
+    assert compare.link is Link.POSITION
+    beside.do(pane.end.click)
+    assert not pane.isVisible()
+    assert beside.view(Plane.AXIAL).isVisible()
+
+
+def test_another_plane_is_chosen_for_both(beside: Any) -> None:
+    pane = beside.window.centre.compare
+    beside.do(lambda: pane.planes.activated.emit(pane.planes.findData(Plane.SAGITTAL)))
+    assert pane.first.plane is pane.second.plane is Plane.SAGITTAL
+    assert pane.second.state.letters == ("A", "P", "S", "I")
+
+
+def test_the_value_under_the_mouse_is_the_one_of_that_volume(beside: Any) -> None:
+    pane, compare = beside.window.centre.compare, beside.workspace.compare
+    x, y = pane.second.viewport().to_screen(20, 28)
+    beside.drag(pane.second, (x, y), (x, y), Qt.MouseButton.NoButton)
+    index = compare.other.planes[Plane.AXIAL].slice_index
+    assert beside.viewer.readout.value == compare.other.volume.voxels[index, 20, 28]
+
+
+def test_planes_are_not_turned_while_two_volumes_are_compared(beside: Any) -> None:
+    assert beside.window.centre.compare.first.axes.handles() == []
