@@ -11,7 +11,7 @@ import math
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QRegion
 
-from app.rendering.overlay import GAP, HALO, SIDE
+from app.rendering.overlay import HALO, SIDE
 
 #: Distance of a handle from the end of its line, and its radius, in logical pixels.
 INSET = 12.0
@@ -63,10 +63,12 @@ def handle_region(size: QRectF, at: QPointF) -> QRegion:
     return region
 
 
-def draw_axes(painter: QPainter, lines: list[QLineF], at: QPointF, colour: QColor) -> None:
-    """Thin lines with a dark rim, open around the common point."""
+def draw_axes(
+    painter: QPainter, lines: list[QLineF], at: QPointF, colour: QColor, gap: float
+) -> None:
+    """Thin lines with a dark rim, open around the common point by `gap` pixels."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    parts = [part for line in lines for part in _opened(line, at)]
+    parts = [part for line in lines for part in _opened(line, at, gap)]
     for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
         painter.setPen(QPen(ink, width))
         painter.drawLines(parts)
@@ -92,10 +94,10 @@ def draw_reference(painter: QPainter, lines: list[QLineF], colour: QColor) -> No
         painter.drawLines(lines)
 
 
-def _opened(line: QLineF, at: QPointF) -> list[QLineF]:
+def _opened(line: QLineF, at: QPointF, gap: float) -> list[QLineF]:
     parts = []
     for end in (line.p1(), line.p2()):
         half = QLineF(at, end)
-        if half.length() > GAP:
-            parts.append(QLineF(half.pointAt(GAP / half.length()), end))
+        if half.length() > gap:
+            parts.append(QLineF(half.pointAt(gap / half.length()), end))
     return parts

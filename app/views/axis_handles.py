@@ -73,7 +73,8 @@ class AxisHandles:
                 axes.draw_reference(painter, list(self.lines().values()), colour)
             return
         if viewer.is_turned:
-            axes.draw_axes(painter, list(self.lines().values()), at, colour)
+            gap = float(viewer.display.crosshair_gap)
+            axes.draw_axes(painter, list(self.lines().values()), at, colour, gap)
         axes.draw_handles(painter, [point for _, point in self.handles()], colour)
 
     # --- mouse -----------------------------------------------------------------------------
