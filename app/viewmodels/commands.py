@@ -80,7 +80,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("layout:custom", "Layout: your own", ("Alt+4",), "Layout", Need.VOLUME),
     Command("next_main", "Next cell large, or alone", ("Alt+0",), "Layout", Need.VOLUME),
     Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.VOLUME),
-    Command("straighten", "Straighten turned planes", ("O",), "Planes", Need.VOLUME),
+    Command("straighten", "Straighten the planes", ("O",), "Planes", Need.VOLUME),
     Command("reference_lines", "Show or hide reference lines", ("Shift+X",), "Planes"),
     Command("slab", "Slab or plane", ("S",), "Planes", Need.VOLUME),
     Command("slab_mode", "Slab: maximum, minimum, mean", ("Shift+S",), "Planes", Need.VOLUME),
