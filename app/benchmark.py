@@ -18,6 +18,7 @@ from app.benchmark_assistant import answering
 from app.benchmark_images import slices, windowing
 from app.benchmark_loading import compressed, loading, memory, peers, three_thousand
 from app.benchmark_rows import Bench, Row, plain, table
+from app.benchmark_scene import rotation
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -31,6 +32,7 @@ GROUPS: dict[str, Group] = {
     "peers": peers,
     "slices": slices,
     "windowing": windowing,
+    "3d": rotation,
     "memory": memory,
     "jpeg2000": compressed,
     "3000": three_thousand,

@@ -26,9 +26,9 @@ from med2e3.errors import Cancelled, ResourceError
 from med2e3.volume import Volume
 
 #: Steps along a ray in multiples of the finest spacing; opacity is corrected for them. Larger exact
-#: steps draw rings like those of wood on smooth surfaces, and on coarse grids so do more than 1 mm.
+#: steps draw rings like those of wood on smooth surfaces; on coarse grids more than 0.5 mm do, too.
 EXACT_STEP, COARSE_STEP = 0.5, 1.6
-LONGEST_EXACT_STEP_MM = 1.0
+LONGEST_EXACT_STEP_MM = 0.5
 
 #: How light falls: (share of ambient, diffuse, specular light), and the size of highlights.
 LIGHT, SHININESS = (0.25, 0.95, 0.2), 14.0

@@ -250,7 +250,7 @@ class Fusion:
         self.changed.emit()
 
 
-NO_FRAME = "placed by its own mm: no frame of reference says that they are the same"
+NO_FRAME = "no frame of reference: placed by its own mm"
 OTHER_FRAME = "another frame of reference: its place is not certain"
 APART = "lies wholly outside of the open volume"
 

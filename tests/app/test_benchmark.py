@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import benchmark, benchmark_images, benchmark_loading
+from app import benchmark, benchmark_images, benchmark_loading, benchmark_scene
 from app.benchmark_rows import Bench, Row, plain, ratio, table
 from app.benchmark_series import write_jpeg2000, write_series
 from med2e3.io import load_volume
@@ -87,3 +87,18 @@ def test_the_memory_of_a_process_counts_what_it_allocates() -> None:
     bare = benchmark_loading._peak("import numpy")
     full = benchmark_loading._peak("import numpy; numpy.ones(50_000_000, numpy.int8)")
     assert full - bare > 40_000_000
+
+
+def test_turning_3d_is_measured_frame_by_frame(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark_loading, "BIG", SMALL)
+    monkeypatch.setattr(benchmark_scene, "FRAMES", 3)
+    monkeypatch.setattr(benchmark_scene, "EXACT", 1)
+    bench = Bench(gui.application, argparse.Namespace(), tmp_path)
+    rows = {row.name: row for row in gui.run(benchmark_scene.rotation(bench), 60)}
+    assert rows["3D turning, skin"].at_least
+    assert rows["3D turning, MIP"].value > 0
+    assert rows["3D at rest, skin"].value > 0
+    assert rows["longest stall, turning 3D"].bound == 50
+    assert not gui.window.centre.cell("3d").isVisible()  # left as it was found
