@@ -79,6 +79,27 @@ def test_a_label_map_tints_its_voxels_in_every_plane(
     assert box_of(coloured(bare, plane)) == pytest.approx(rect_of_mark(bare, plane), abs=2)
 
 
+def test_in_turned_planes_every_pixel_of_a_label_has_its_own_place(
+    bare: Any, tmp_path: Path
+) -> None:
+    lay_over(bare, mark_labels(), tmp_path)
+    bare.do(lambda: bare.fusion.toggle_label(bare.fusion.layers[0], 8))
+    bare.do(lambda: bare.viewer.turn(Plane.CORONAL, np.radians(25)))
+    view = bare.view(Plane.AXIAL)
+    shown = coloured(bare, Plane.AXIAL)
+    rows, columns = np.mgrid[: shown.shape[0], : shown.shape[1]]
+    origin = view.state.mm_at(*view.viewport().to_index(0.5, 0.5))
+    right = view.state.mm_at(*view.viewport().to_index(1.5, 0.5)) - origin
+    down = view.state.mm_at(*view.viewport().to_index(0.5, 1.5)) - origin
+    places = phantom().geometry.to_index(
+        origin + rows[..., None] * down + columns[..., None] * right
+    )
+    ends = np.array([(s.start - 0.5, s.stop - 0.5) for s in MARK])
+    truth = ((places > ends[:, 0]) & (places < ends[:, 1])).all(axis=-1)
+    assert truth.sum() > 500
+    assert (shown & truth).sum() / (shown | truth).sum() > 0.9
+
+
 def test_the_legend_lists_labels_in_millilitres_and_switches_them(
     bare: Any, tmp_path: Path
 ) -> None:
