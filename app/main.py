@@ -202,6 +202,8 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
         workspace.tasks.start(run_demo(application.workspace))
     elif options.paths:
         workspace.study.start(Target(options.paths[0], options.series))
+    elif last := workspace.settings.last_place():
+        workspace.study.start(Target(last))
     await closed.wait()
     return 0
 

@@ -162,6 +162,12 @@ class Settings:
         self.values.last_folder = str(path.parent)
         self.save()
 
+    def last_place(self) -> Path | None:
+        """What to open at the start: the last place, if that is wanted and it is still there."""
+        wanted = self.values.restore_study and self.values.recent
+        place = Path(self.values.recent[0]) if wanted else None
+        return place if place is not None and place.exists() else None
+
     def forget_places(self) -> None:
         """Empty the list of recent places."""
         self.values.recent = []

@@ -248,6 +248,10 @@ class Geometry:
 
     def edge_letters(self) -> tuple[str, str, str, str]:
         """Orientation letters for an image of (row, column): left, right, top, bottom edge."""
+        return self._edge_letters
+
+    @cached_property
+    def _edge_letters(self) -> tuple[str, str, str, str]:
         _, row, column = self.directions.T
         return (
             direction_letters(-column),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,12 @@ class GreyMap:
         scratch *= np.float32(255.0 / self.window.width)
         np.clip(scratch, 0.0, 255.0, out=scratch)
         return scratch.astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def grey_map(window: Window, inverted: bool, colours: ColourMap) -> GreyMap:
+    """The table of a window; views that show the same window share it."""
+    return GreyMap(window, inverted=inverted, colours=colours)
 
 
 class Picture(NamedTuple):

@@ -5,14 +5,17 @@ Knows no volume: callers say what to write and where the image lies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QRegion
 
+from app.rendering import lettering
+from app.rendering.lettering import HALO
+
 INK = QColor(236, 238, 240)
-HALO = QColor(0, 0, 0, 190)
 
 #: Distance of annotations from the edge of a view, in logical pixels.
 MARGIN = 8.0
@@ -24,19 +27,12 @@ SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 SIDE = 26.0
 SHORT = 14.0
 
-#: Offsets of the dark rim; the four diagonals touch all sides of a stroke.
-_RING = ((-1, -1), (1, -1), (-1, 1), (1, 1))
-
 
 def draw_text(
     painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, ink: QColor = INK
 ) -> None:
     """Text with a dark rim, aligned in `rect`."""
-    painter.setPen(HALO)
-    for dx, dy in _RING:
-        painter.drawText(rect.translated(dx, dy), int(flags), text)
-    painter.setPen(ink)
-    painter.drawText(rect, int(flags), text)
+    lettering.write(painter, rect, flags, text, ink)
 
 
 def draw_corners(painter: QPainter, size: QRectF, corners: dict[Qt.AlignmentFlag, str]) -> None:
@@ -142,12 +138,13 @@ def crosshair_region(size: QRectF, at: QPointF, cross: Cross) -> QRegion:
 def draw_crosshair(
     painter: QPainter, size: QRectF, at: QPointF, colour: QColor, cross: Cross
 ) -> None:
-    """Thin lines with a dark rim, straight along the pixels: crisp, and quick to draw."""
+    """Thin lines with a dark rim, straight along the pixels: crisp, and quick to fill."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    lines = crosshair_lines(size, at, cross)
-    for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
-        painter.setPen(QPen(ink, width))
-        painter.drawLines(lines)
+    for line in crosshair_lines(size, at, cross):
+        start = QPointF(math.floor(line.x1()), math.floor(line.y1()))
+        body = QRectF(start, QSizeF(max(line.dx(), 1.0), max(line.dy(), 1.0)))
+        painter.fillRect(body.adjusted(-1, -1, 1, 1), QColor(0, 0, 0, 120))
+        painter.fillRect(body, colour)
 
 
 def margins(outer: QRect, inner: QRect) -> list[QRect]:

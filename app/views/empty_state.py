@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 from app.settings import Settings
 from app.viewmodels.study import Study, Target
 from app.views.icons import dress
+from app.views.keys import speaks
 
 #: Recent places offered here; the menu has all of them.
 RECENT_SHOWN = 4
@@ -37,6 +38,7 @@ class EmptyState(QWidget):
             button = QPushButton(label)
             dress(button, symbol)
             button.setIconSize(QSize(18, 18))
+            speaks(button, name)
             button.setMinimumHeight(32)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(lambda _=False, act=commands[name]: act())

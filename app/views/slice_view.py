@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.rendering import axes, overlay
-from app.rendering.grey import GreyMap, as_picture
+from app.rendering.grey import as_picture, grey_map
 from app.rendering.still import Still
 from app.viewmodels.corners import Corner, corner_lines
 from app.viewmodels.mouse import Button, tool_for, wheel_sign, wheel_zooms
@@ -75,7 +75,6 @@ class SliceView(QWidget):
         self._still = Still(self._paint_still)
         self._lines: QPointF | None = None
         self.axes = AxisHandles(self)
-        self._grey = GreyMap(viewer.window)
         self._dragging: Tool | None = None
         self._last = QPointF()
         self._pressed = QPointF()
@@ -153,11 +152,8 @@ class SliceView(QWidget):
         state, viewport = self.state, self.viewport()
         assert state is not None
         assert viewport is not None
-        viewer, grey = self.viewer, self._grey
-        wanted = (viewer.window, viewer.inverted, viewer.colours)
-        if (grey.window, grey.inverted, grey.colours) != wanted:
-            self._grey = GreyMap(viewer.window, inverted=viewer.inverted, colours=viewer.colours)
-        picture = as_picture(self._grey.pixels(state.pixels()))
+        grey = grey_map(self.viewer.window, self.viewer.inverted, self.viewer.colours)
+        picture = as_picture(grey.pixels(state.pixels()))
         place = QRectF(*viewport.image_rect())
         for margin in overlay.margins(self.rect(), place.toRect().adjusted(1, 1, -1, -1)):
             painter.fillRect(margin, theme.IMAGE_BACKGROUND)

@@ -170,6 +170,17 @@ def test_stored_values_outside_their_choices_give_the_first_ones(tmp_path: Path)
     assert (values.theme, values.crosshair_gap, values.shortcuts) == ("dark", 9, {})
 
 
+def test_the_last_study_is_offered_again_only_where_it_is_wanted_and_there(tmp_path: Path) -> None:
+    settings, there = Settings(tmp_path / "settings.json"), tmp_path / "study"
+    there.mkdir()
+    settings.remember_place(there)
+    assert settings.last_place() is None
+    settings.values.restore_study = True
+    assert settings.last_place() == there
+    there.rmdir()
+    assert settings.last_place() is None
+
+
 # --- the window --------------------------------------------------------------------------------
 
 
