@@ -13,7 +13,7 @@ from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QRegion
 
 from app.rendering import lettering
-from app.rendering.lettering import HALO
+from app.rendering.lettering import HALO as HALO
 
 INK = QColor(236, 238, 240)
 

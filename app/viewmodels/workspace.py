@@ -10,9 +10,9 @@ from app.settings import Settings
 from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant
-from app.viewmodels.fusion import Fusion
 from app.viewmodels.cine import Cine
 from app.viewmodels.compare import Compare
+from app.viewmodels.fusion import Fusion
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
