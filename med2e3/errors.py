@@ -40,6 +40,10 @@ class PreprocessingError(InputError):
     """The volume cannot be brought onto the model's grid (no foreground, bad window, ...)."""
 
 
+class DataError(InputError):
+    """An entry of a data set cannot be used; names the file and the row."""
+
+
 class CheckpointError(Med2E3Error):
     """Weights, config or tokenizer of a model are missing, damaged, or of another model."""
 

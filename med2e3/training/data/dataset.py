@@ -1,0 +1,214 @@
+"""Batches of samples for a model: which sample stands where in a run, and what is read of it.
+
+Position p of a run decides everything: the sample (each epoch a new order of all rows) and its
+augmentation. So neither workers, nor processes, nor a stop and resume change what a step sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from med2e3.errors import DataError
+from med2e3.model import Med2E3Processor
+from med2e3.model.prompts import IGNORE, TEMPLATES
+from med2e3.training.data.augment import Augmentation
+from med2e3.training.data.formats import OpenSource
+from med2e3.training.data.samples import Sample, read_volume
+
+#: Sets the order of an epoch apart from the augmentations, which share the seed.
+_ORDER = 7919
+
+#: So many damaged samples in a row are no accident.
+MOST_DAMAGED = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One sample as tensors: volume (1, S, H, W), token ids, their labels, ids of the question.
+
+    `skipped` says which samples could not be used before this one could.
+    """
+
+    volume: Tensor
+    ids: list[int]
+    labels: list[int]
+    question: list[int]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """`tensors` are the arguments of the model's forward; `count` tokens have labels."""
+
+    tensors: dict[str, Tensor]
+    count: int
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """From a sample to an item: reads, augments, tokenises."""
+
+    processor: Med2E3Processor
+    grid_shape: tuple[int, int, int]
+    augmentation: Augmentation
+    seed: int
+
+    def read(self, sample: Sample, position: int) -> Item:
+        """Raises `DataError` when volume or text cannot be used."""
+        template = TEMPLATES[self.processor.template]
+        if template.caption and len(sample.turns) > 1:
+            raise DataError(
+                f"{sample.where}: {len(sample.turns)} turns; the template "
+                f"“{self.processor.template}” is for a volume and one text."
+            )
+        ids, labels = self.processor.answered_ids(list(sample.turns))
+        if all(label == IGNORE for label in labels[1:]):
+            raise DataError(
+                f"{sample.where}: of {self.processor.context_length} tokens none is left for the "
+                "answer: the question is too long."
+            )
+        volume = read_volume(sample.image, self.grid_shape, sample.where)
+        rng = np.random.default_rng([self.seed, position])
+        return Item(
+            self.augmentation(volume, rng)[0],
+            ids,
+            labels,
+            self.processor.question_ids(sample.question),
+        )
+
+
+class SampleDataset(Dataset[Item | DataError]):
+    """Items by their position in the run; an error is handed out, not raised, so that it crosses
+    from a worker to its user as it is.
+    """
+
+    def __init__(
+        self, sources: Sequence[OpenSource], reader: Reader, *, skip_damaged: bool = False
+    ) -> None:
+        self.sources, self.reader, self.skip_damaged = tuple(sources), reader, skip_damaged
+        self.ends = np.cumsum([len(source) for source in sources])
+        if not len(self):
+            raise DataError("The recipe's lists hold no sample at all.")
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    def __len__(self) -> int:
+        """Samples of one epoch."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cache, which another process makes for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "order"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    def __getitem__(self, position: int) -> Item | DataError:
+        skipped: list[str] = []
+        for later in range(MOST_DAMAGED):
+            try:
+                item = self.reader.read(self.sample(position + later), position)
+            except DataError as error:
+                if not self.skip_damaged:
+                    return error
+                skipped.append(str(error))
+                continue
+            return Item(item.volume, item.ids, item.labels, item.question, tuple(skipped))
+        return DataError(
+            f"{MOST_DAMAGED} samples in a row cannot be used; the first one: {skipped[0]}"
+        )
+
+    def sample(self, position: int) -> Sample:
+        """The sample at a position of the run, before its volume is read."""
+        epoch, place = divmod(position, len(self))
+        number = int(self.order(epoch)[place])
+        source = int(np.searchsorted(self.ends, number, side="right"))
+        before = int(self.ends[source - 1]) if source else 0
+        return self.sources[source].sample(number - before)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self.reader.seed, _ORDER, epoch]).permutation(len(self))
+
+
+class Collator:
+    """Items of one part of a step → a batch, padded on the right."""
+
+    def __init__(self, pad_id: int) -> None:
+        self.pad_id = pad_id
+
+    def __call__(self, items: Sequence[Item | DataError]) -> Batch | DataError:
+        """The first error among the items, if there is one."""
+        good: list[Item] = []
+        for item in items:
+            if isinstance(item, DataError):
+                return item
+            good.append(item)
+        tensors = {
+            "pixel_values": torch.stack([item.volume for item in good]),
+            "input_ids": _padded([item.ids for item in good], self.pad_id),
+            "labels": _padded([item.labels for item in good], IGNORE),
+            "attention_mask": _padded([[1] * len(item.ids) for item in good], 0),
+            "question_ids": _padded([item.question for item in good], 0),
+            "question_mask": _padded([[1] * len(item.question) for item in good], 0),
+        }
+        count = int((tensors["labels"][:, 1:] != IGNORE).sum())
+        skipped = tuple(line for item in good for line in item.skipped)
+        return Batch(tensors, count, skipped)
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    length = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which positions of the run are read: for every step from `first` up to `last`, each of its
+    `parts` parts whose number is in `mine`; a step has `batch` samples.
+    """
+
+    batch: int
+    parts: int
+    first: int
+    last: int
+    mine: Sequence[int]
+
+    def __len__(self) -> int:
+        return max(0, self.last - self.first) * len(self.mine)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size = self.batch // self.parts
+        for step in range(self.first, self.last):
+            for part in self.mine:
+                start = step * self.batch + part * size
+                yield list(range(start, start + size))
+
+
+def read_batches(dataset: SampleDataset, plan: Plan, workers: int) -> Iterator[Batch]:
+    """The planned batches in order, read ahead by `workers` processes.
+
+    Raises `DataError` for a damaged sample, unless the data set skips them.
+    """
+    tokenizer = dataset.reader.processor.tokenizer
+    pad = tokenizer.pad_token_id
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_sampler=plan,
+        collate_fn=Collator(int(tokenizer.eos_token_id if pad is None else pad)),
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch

@@ -1,0 +1,188 @@
+"""The published lists of questions and answers, each row as a `Sample`: M3D-Cap, M3D-VQA, Med-2E3.
+
+Knows nothing of volumes, tokens or order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from med2e3.errors import DataError, InputError
+from med2e3.model.prompts import IMAGE_PLACEHOLDER
+from med2e3.training.data.records import CsvRecords, JsonRecords, Records
+from med2e3.training.data.samples import Sample
+
+#: How a report is asked for where the list has no question; which one, follows from the row.
+REPORT_REQUESTS = (
+    "Please write a report of this CT scan.",
+    "Describe the findings of this scan.",
+    "What does this volume show?",
+    "Summarise the radiological findings of this CT.",
+    "Which findings do you see in this scan?",
+    "Give the findings section of the report for this volume.",
+)
+
+#: How a choice that the list leaves out ("NA") is written into the prompt. The published code reads
+#: the list with pandas, which takes it for a missing number, so published models saw "nan".
+MISSING_CHOICES: dict[str, str | None] = {"nan": "nan", "NA": "NA", "omit": None}
+
+VQA_COLUMNS = (
+    "Image Path", "Question", "Choice A", "Choice B", "Choice C", "Choice D", "Answer",
+    "Answer Choice",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """One list of a recipe. Paths inside the list start from `images`.
+
+    `split` names the list in a JSON file that holds several.
+    """
+
+    format: str
+    file: Path
+    images: Path
+    split: str = ""
+    missing_choice: str = "nan"
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise InputError(
+                f"There is no data format “{self.format}”. Choose one of: {', '.join(FORMATS)}."
+            )
+        if self.missing_choice not in MISSING_CHOICES:
+            raise InputError(
+                f"missing_choice = “{self.missing_choice}” is not one of: "
+                f"{', '.join(MISSING_CHOICES)}."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSource:
+    """A list whose rows have been found."""
+
+    source: Source
+    records: Records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def sample(self, index: int) -> Sample:
+        """Row `index`; raises `DataError` naming it when it cannot be used."""
+        row, where = self.records[index], self.records.where(index)
+        return FORMATS[self.source.format].read(_Row(row, where, index), self.source)
+
+
+def open_source(source: Source) -> OpenSource:
+    """Finds the rows of a list; raises `DataError` when it is missing or of another format."""
+    return OpenSource(source, FORMATS[source.format].open(source))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row with its place, for messages."""
+
+    fields: dict[str, Any]
+    where: str
+    index: int
+
+    def text(self, name: str) -> str:
+        """A field that must hold text."""
+        value = self.fields.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(f"{self.where}: “{name}” is missing or empty.")
+        return value
+
+
+def _conversation(row: _Row, source: Source) -> Sample:
+    """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores."""
+    said = row.fields.get("conversations")
+    if not isinstance(said, list) or not said or len(said) % 2:
+        raise DataError(
+            f"{row.where}: “conversations” must alternate question and answer, and end with an "
+            "answer."
+        )
+    texts = []
+    for number, part in enumerate(said):
+        speaker = ("human", "gpt")[number % 2]
+        if not isinstance(part, dict) or part.get("from") != speaker:
+            raise DataError(f"{row.where}: turn {number + 1} is not by “{speaker}”.")
+        value = part.get("value")
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(f"{row.where}: turn {number + 1} has no text.")
+        texts.append(value)
+    volumes = row.fields.get("vision3d")
+    if not isinstance(volumes, list) or len(volumes) != 1 or not isinstance(volumes[0], str):
+        raise DataError(f"{row.where}: “vision3d” must name exactly one volume.")
+    places = sum(text.count(IMAGE_PLACEHOLDER) for text in texts[::2])
+    if places > 1 or any(IMAGE_PLACEHOLDER in text for text in texts[1::2]):
+        raise DataError(
+            f"{row.where}: {IMAGE_PLACEHOLDER} must stand once, in a question (or nowhere, then it "
+            "leads the first one)."
+        )
+    turns = tuple(zip(texts[::2], texts[1::2], strict=True))
+    return Sample(source.images / volumes[0], turns, row.text("question"), row.where)
+
+
+def _caption(row: _Row, source: Source) -> Sample:
+    """M3D-Cap: a volume and a text file, each by its path."""
+    path = source.images / row.text("text")
+    try:
+        report = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{row.where}: the text {path} cannot be read ({error}).") from error
+    if not report:
+        raise DataError(f"{row.where}: the text {path} is empty.")
+    request = REPORT_REQUESTS[row.index % len(REPORT_REQUESTS)]
+    return Sample(source.images / row.text("image"), ((request, report),), request, row.where)
+
+
+def _closed(row: _Row, source: Source) -> Sample:
+    """M3D-VQA with its choices."""
+    listed = []
+    for letter in "ABCD":
+        said = row.fields[f"Choice {letter}"].strip()
+        choice = said if said not in ("NA", "") else MISSING_CHOICES[source.missing_choice]
+        if choice is not None:
+            listed.append(f"{letter}. {choice}")
+    question = f"{row.text('Question')} Choices: {' '.join(listed)}"
+    answer = f"{row.text('Answer Choice')}. {row.text('Answer')}"
+    return Sample(
+        source.images / row.text("Image Path"), ((question, answer),), question, row.where
+    )
+
+
+def _open(row: _Row, source: Source) -> Sample:
+    """M3D-VQA without its choices; also the yes/no list, which has the same columns."""
+    question, answer = row.text("Question"), row.text("Answer")
+    return Sample(
+        source.images / row.text("Image Path"), ((question, answer),), question, row.where
+    )
+
+
+def _json(source: Source) -> Records:
+    return JsonRecords(source.file, source.split)
+
+
+def _csv(*columns: str) -> Callable[[Source], Records]:
+    return lambda source: CsvRecords(source.file, columns)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a list is opened, and how one of its rows is read."""
+
+    open: Callable[[Source], Records]
+    read: Callable[[_Row, Source], Sample]
+
+
+#: By the name in a recipe.
+FORMATS: dict[str, Format] = {
+    "conversations": Format(_json, _conversation),
+    "m3d-cap": Format(_json, _caption),
+    "m3d-vqa-closed": Format(_csv(*VQA_COLUMNS), _closed),
+    "m3d-vqa-open": Format(_csv("Image Path", "Question", "Answer"), _open),
+}

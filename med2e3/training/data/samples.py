@@ -1,0 +1,62 @@
+"""One training sample before its volume is read, and the volume's own file.
+
+Knows nothing of lists, models or tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from med2e3.errors import DataError, PreprocessingError
+from med2e3.preprocessing import published
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A volume and a conversation about it; every question has its answer.
+
+    `question` is what the slice scores are asked with. `where` names file and row.
+    """
+
+    image: Path
+    turns: tuple[tuple[str, str], ...]
+    question: str
+    where: str
+
+
+def read_array(path: Path, where: str) -> NDArray[np.generic]:
+    """The array in a .npy file, mapped; raises `DataError` when it is missing or damaged."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{where}: {path} is not there.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{where}: {path} is truncated, or no .npy file ({error}).") from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{where}: {path} is an archive of arrays; one array is needed.")
+    return array
+
+
+def read_volume(path: Path, grid_shape: Sequence[int], where: str) -> torch.Tensor:
+    """A prepared .npy, 0..1 → (1, *grid_shape) float32, cropped and resized as published.
+
+    Raises `DataError` when it is missing, damaged, empty, or plainly not 0..1.
+    """
+    array = read_array(path, where)
+    try:
+        grid = published(np.array(array, np.float32), grid_shape, rescale=False)
+    except (PreprocessingError, TypeError) as error:
+        raise DataError(f"{where}: {path}: {error}") from error
+    low, high = float(grid.min()), float(grid.max())
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            f"{where}: {path} holds values from {low:g} to {high:g}; prepared volumes are 0..1. "
+            "Prepare it first: med2e3 data prepare."
+        )
+    return grid
