@@ -1,17 +1,41 @@
-"""Making a model: recipes, phantoms as training data, stages, checkpoints.
+"""Making a model: recipes, data to train on, stages, checkpoints.
 
-`train` runs a whole recipe; `med2e3.training.running` has its steps one by one.
+`train` runs a whole recipe; `med2e3.training.running` has the demo's steps one by one, and
+`med2e3.training.published` the published stages.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from med2e3.training.loop import Report
+    from med2e3.training.published_recipe import PublishedRecipe
+    from med2e3.training.recipe import Recipe
 
-__all__ = ["train"]
+__all__ = ["Options", "train"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a recipe is run here.
+
+    `mixed_precision` None is the recipe's own. The rest is for recipes that train on prepared
+    volumes: `data` is the folder that their paths start from, `start` a model to start from in
+    place of the recipe's, `hub` a folder of models in `owner/name` folders, `workers` how many
+    processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping.
+    """
+
+    mixed_precision: str | None = None
+    cpu: bool = False
+    tensorboard: bool = False
+    data: Path = Path()
+    start: str = ""
+    hub: Path | None = None
+    workers: int = 0
+    skip_damaged: bool = False
 
 
 def train(
@@ -20,26 +44,88 @@ def train(
     *,
     resume: bool = False,
     smoke: bool = False,
+    processes: int = 1,
     report: Report | None = None,
+    options: Options | None = None,
 ) -> Path:
-    """Trains a recipe ("demo", or a TOML file) in the folder `out`; returns the model's folder.
+    """Trains a recipe (by name, or a TOML file) in the folder `out`; returns the model's folder.
 
     `resume` goes on from what is in `out`; without it, `out` must be empty. `smoke` runs the same
-    code on a handful of phantoms. `report(step, steps, numbers)` is told of every step; without it
-    a progress bar shows them. Raises `InputError` for an unknown recipe or a folder in use.
+    code on a handful of samples. `report(step, steps, numbers)` is told of every step; without it
+    a progress bar shows them. `processes` more than one starts that many on this machine, of which
+    the first shows the bar; under `accelerate launch` leave it at one. Raises `InputError` for an
+    unknown recipe, a folder in use, or options that do not fit.
     """
-    from med2e3.errors import InputError
-    from med2e3.training.progress import shown
-    from med2e3.training.recipe import load_recipe
-    from med2e3.training.running import Workshop, run_all
+    from med2e3.training.logs import check_tensorboard
+    from med2e3.training.processes import in_processes
+    from med2e3.training.team import is_launched, leads_launch
 
-    chosen = load_recipe(recipe)
-    folder = Path(out)
+    wishes, folder = options or Options(), Path(out)
+    open_recipe(recipe, wishes, smoke=smoke)
+    if wishes.tensorboard:
+        check_tensorboard()
+    if leads_launch():
+        _claim(folder, resume)
+    if processes > 1 and not is_launched():
+        in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, wishes))
+        return folder / "model"
+    return _train_here(recipe, folder, resume, smoke, report, wishes)
+
+
+def open_recipe(
+    recipe: str | Path, options: Options, *, smoke: bool = False
+) -> Recipe | PublishedRecipe:
+    """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
+    import dataclasses
+
+    from med2e3.training.published_recipe import KIND, parse_published
+    from med2e3.training.recipe import load_recipe, read_recipe
+
+    said, path = read_recipe(recipe)
+    if said.get("kind") != KIND:
+        made = load_recipe(recipe)
+        return made.smoke() if smoke else made
+    whole = parse_published(said, path, options.data)
+    if options.start:
+        whole = dataclasses.replace(whole, start={"model": options.start})
+    return whole.smoke() if smoke else whole
+
+
+def _claim(folder: Path, resume: bool) -> None:
+    """Makes the run's folder; raises `InputError` when something else is in it."""
+    from med2e3.errors import InputError
+
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise InputError(
             f"The folder {folder} is not empty. Resume the run that is in it, or name another one."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    shop = Workshop(chosen.smoke() if smoke else chosen, folder)
+
+
+def _train_here(
+    recipe: str | Path,
+    folder: Path,
+    resume: bool,
+    smoke: bool,
+    report: Report | None,
+    options: Options,
+) -> Path:
+    """The run, or this process's part of it."""
+    from med2e3.checkpoints import Hub
+    from med2e3.training.progress import shown
+    from med2e3.training.published import Settings, train_published
+    from med2e3.training.recipe import Recipe
+    from med2e3.training.running import Conditions, Workshop, run_all
+    from med2e3.training.team import Compute
+
+    chosen = open_recipe(recipe, options, smoke=smoke)
     with shown(report) as told:
-        return run_all(shop, told, workers=1 if smoke else None)
+        if isinstance(chosen, Recipe):
+            conditions = Conditions(Compute(options.mixed_precision or "no"), options.tensorboard)
+            shop = Workshop(chosen, folder)
+            return run_all(shop, told, workers=1 if smoke else None, conditions=conditions)
+        settings = Settings(
+            options.mixed_precision, options.cpu, options.tensorboard, resume,
+            options.workers, options.skip_damaged, Hub(options.hub),
+        )  # fmt: skip
+        return train_published(chosen, folder, settings, told(chosen.name))

@@ -1,35 +1,35 @@
 """The training loop: steps, schedule, checkpoints, log and progress of one stage.
 
-What a step sees depends on seed and step number alone, so a run that resumes goes on as if it had
-never stopped. Knows nothing of what is trained.
+A step's global batch is made of parts. What a part holds, and what is random in it, follows from
+seed, step and the part's number alone, and the loss of a step is the mean over all that its parts
+count: so neither the number of processes, nor accumulating, nor a stop and resume change it. Knows
+nothing of what is trained.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from med2e3.training.recipe import StageRecipe
+from med2e3.training.keeping import restore, restore_sharded, save, save_sharded
+from med2e3.training.logs import Log
+from med2e3.training.recipe import Schedule, StageRecipe
+from med2e3.training.team import Team
 
-#: Steps that the learning rate takes to rise, as a share of all.
-WARMUP = 0.04
-#: Where the cosine ends, as a share of the peak.
-FLOOR = 0.02
-WEIGHT_DECAY = 0.03
-CLIP_NORM = 1.0
 #: How often a checkpoint is written. Writing takes a tenth of a second.
 CHECKPOINT_SECONDS = 60.0
 
 Report = Callable[[int, int, dict[str, float]], None]
+Numbers = dict[str, float]
 
 
 class Stage(Protocol):
@@ -45,105 +45,209 @@ class Stage(Protocol):
         """What is trained."""
         ...
 
-    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one batch drawn with `rng`, and numbers for the log."""
+    def loss(self, content: Any) -> tuple[Tensor, Numbers]:
+        """The mean loss over what a part counts, and numbers for the log.
+
+        Where a stage has no `steps` of its own, `content` is a `numpy.random.Generator` with which
+        it draws a batch.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """One share of a step: what the loss takes, and over how many things it is a mean."""
+
+    content: Any
+    count: float = 1.0
+
+
+@runtime_checkable
+class Fed(Protocol):
+    """A stage whose batches come from a data set."""
+
+    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[Part]]:
+        """For every step from `first` up to `last`, this process's parts of it."""
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where and how a stage runs."""
+    """Where and how a stage runs; without a `team`, in this process alone."""
 
     folder: Path
     seed: int
     resume: bool = True
     report: Report | None = None
+    team: Team | None = None
+    tensorboard: bool = False
+    checkpoint_seconds: float | None = None
 
 
-def rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to `FLOOR`; a share of the peak learning rate."""
-    warm = max(1, round(WARMUP * steps))
+def rate(step: int, steps: int, schedule: Schedule | None = None) -> float:
+    """Linear warm-up, then a cosine down to the floor; a share of the peak learning rate."""
+    shape = schedule or Schedule()
+    warm = max(1, round(shape.warmup * steps))
     if step < warm:
         return (step + 1) / warm
     done = (step - warm) / max(1, steps - warm)
-    return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return shape.floor + (1 - shape.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def run_stage(stage: Stage, recipe: StageRecipe, run: Run) -> list[float]:
     """Trains until `recipe.steps`; returns the losses of the steps taken now."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    trained = [p for p in stage.module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(stage.module), lr=recipe.learning_rate, betas=(0.9, 0.98))
-    path = run.folder / f"{stage.name}.pt"
-    first = _resume(path, stage.module, optimizer) if run.resume else 0
-    losses, saved = [], time.monotonic()
-    stage.module.train()
-    with _Log(run.folder / f"{stage.name}.csv", keep=first > 0) as log:
-        for step in range(first, recipe.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * rate(step, recipe.steps)
-            torch.manual_seed(run.seed * 1_000_003 + step)
-            loss, numbers = stage.loss(np.random.default_rng([run.seed, step]))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, CLIP_NORM)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-            log.write({"step": step, "loss": losses[-1], **numbers})
-            if run.report:
-                run.report(step + 1, recipe.steps, {"loss": losses[-1], **numbers})
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save(path, stage.module, optimizer, step + 1)
-                saved = time.monotonic()
-    save(path, stage.module, optimizer, max(first, recipe.steps))
-    return losses
+    bench = _Bench(stage, recipe, run)
+    try:
+        return bench.work()
+    finally:
+        bench.team.dismiss()
 
 
-def _groups(module: nn.Module) -> list[dict[str, Any]]:
+class _Body(nn.Module):
+    """A stage as one module: what wraps modules (DDP, FSDP) sees its whole forward pass."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.module = stage.module
+        self._loss = stage.loss
+
+    def forward(self, content: Any) -> tuple[Tensor, Numbers]:
+        return self._loss(content)
+
+
+class _Bench:
+    """One stage with everything that its steps need."""
+
+    def __init__(self, stage: Stage, recipe: StageRecipe, run: Run) -> None:
+        self.stage, self.recipe, self.run = stage, recipe, run
+        self.team = run.team or Team()
+        self.mine = self.team.share(recipe.parts, stage.name)
+        self.steady = isinstance(stage, Fed)
+        self.path = run.folder / f"{stage.name}.pt"
+        optimizer = torch.optim.AdamW(
+            _groups(stage.module, recipe.schedule),
+            lr=recipe.learning_rate,
+            betas=recipe.schedule.betas,
+        )
+        alone = run.resume and not self.team.sharded
+        self.first = restore(self.path, stage.module, optimizer) if alone else 0
+        self.team.accelerator.step = 0
+        self.team.accelerator.gradient_accumulation_steps = len(self.mine) if self.steady else 1
+        self.body, self.optimizer = self.team.prepare(
+            _Body(stage), optimizer, steady=self.steady
+        )  # fmt: skip
+        if run.resume and self.team.sharded:
+            self.first = restore_sharded(self.path, self.team)
+        self.seconds = run.checkpoint_seconds
+        self.saved_at = time.monotonic()
+
+    def work(self) -> list[float]:
+        """All steps that are left."""
+        losses: list[float] = []
+        steps = self.recipe.steps
+        self.body.train()
+        with self._log() as log:
+            for step, parts in enumerate(self._parts(), self.first):
+                due = self._set_rate_and_look(step)
+                numbers, save_now = self._step(step, parts, due)
+                losses.append(numbers["loss"])
+                if log:
+                    log.write(step, numbers)
+                if self.run.report and self.team.leads:
+                    self.run.report(step + 1, steps, numbers)
+                if save_now:
+                    self._save(step + 1)
+        self._save(max(self.first, steps))
+        return losses
+
+    def _log(self) -> AbstractContextManager[Log | None]:
+        if not self.team.leads:
+            return nullcontext()
+        run = self.run
+        return Log(run.folder, self.stage.name, self.first, tensorboard=run.tensorboard)
+
+    def _parts(self) -> Iterator[list[Part]]:
+        first, last = self.first, self.recipe.steps
+        if isinstance(self.stage, Fed):
+            yield from self.stage.steps(first, last, self.mine)
+            return
+        for step in range(first, last):
+            yield [Part(np.random.default_rng([self.run.seed, step, k])) for k in self.mine]
+
+    def _set_rate_and_look(self, step: int) -> bool:
+        """Sets the learning rate; says whether this process finds a checkpoint due."""
+        share = rate(step, self.recipe.steps, self.recipe.schedule)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * share
+        wait = CHECKPOINT_SECONDS if self.seconds is None else self.seconds
+        return self.team.leads and time.monotonic() - self.saved_at > wait
+
+    def _step(self, step: int, parts: list[Part], due: bool) -> tuple[Numbers, bool]:
+        """One step of the optimizer; its numbers, and whether all agree to save."""
+        own = sum(part.count for part in parts)
+        count, save_now = self.team.total([own, float(due)])
+        self.optimizer.zero_grad(set_to_none=True)
+        tally = _Tally()
+        for k, part in zip(self.mine, parts, strict=True):
+            torch.manual_seed(self.run.seed * 1_000_003 + step + k * 500_000_003)
+            share = part.count / count
+            with self._gathering():
+                loss, numbers = self.body(part.content)
+                self.team.accelerator.backward(loss * (share * self._undo_averaging()))
+            tally.add(share, {"loss": float(loss.detach()), **numbers})
+        trained = [p for p in self.body.parameters() if p.requires_grad]
+        self.team.accelerator.clip_grad_norm_(trained, self.recipe.schedule.clip_norm)
+        self.optimizer.step()
+        return tally.over(self.team), save_now > 0
+
+    def _gathering(self) -> AbstractContextManager[Any]:
+        """Processes exchange gradients at a step's last part, if every part uses all parameters.
+
+        Where a parameter may sit out a part, its gradient of an earlier part would never be
+        exchanged: then they exchange after every part.
+        """
+        if not self.steady:
+            return nullcontext()
+        return self.team.accelerator.accumulate(self.body)  # type: ignore[no-any-return]
+
+    def _undo_averaging(self) -> float:
+        """Gradients are to be summed; wrapped modules and accelerate average them."""
+        return float(self.team.processes * self.team.accelerator.gradient_accumulation_steps)
+
+    def _save(self, step: int) -> None:
+        if self.team.sharded:
+            save_sharded(self.path, self.team, self.body, step)
+        elif self.team.leads:
+            save(self.path, self.stage.module, self.optimizer, step)
+        self.saved_at = time.monotonic()
+
+
+class _Tally:
+    """A step's numbers as weighted means over its parts; NaN means “not in this part”."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, list[float]] = {}
+
+    def add(self, weight: float, numbers: Numbers) -> None:
+        """One part's numbers."""
+        for name, value in numbers.items():
+            pair = self.sums.setdefault(name, [0.0, 0.0])
+            if not math.isnan(value) or name == "loss":
+                pair[0] += weight * value
+                pair[1] += weight
+
+    def over(self, team: Team) -> Numbers:
+        """The means over all processes; all of them have the same names."""
+        flat = team.total([value for pair in self.sums.values() for value in pair])
+        pairs = zip(self.sums, flat[::2], flat[1::2], strict=True)
+        return {name: total / weight if weight else math.nan for name, total, weight in pairs}
+
+
+def _groups(module: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
     """Matrices decay; norms, biases and positions do not."""
     trained = [p for p in module.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": schedule.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """A checkpoint, complete or not at all."""
-    unfinished = path.with_suffix(".part")
-    state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    torch.save(state, unfinished)
-    unfinished.rename(path)
-
-
-def _resume(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-class _Log:
-    """A CSV file with a row a step; its columns are those of the first row."""
-
-    def __init__(self, path: Path, *, keep: bool) -> None:
-        self._fresh = not (keep and path.is_file())
-        self._stream = path.open("w" if self._fresh else "a", newline="", encoding="utf-8")
-        self._writer: csv.DictWriter[str] | None = None
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def write(self, row: dict[str, float]) -> None:
-        """One row."""
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._stream, list(row), extrasaction="ignore")
-            if self._fresh:
-                self._writer.writeheader()
-        self._writer.writerow({k: round(v, 5) for k, v in row.items()})
-        self._stream.flush()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from med2e3.training.loop import Report
+from med2e3.training.team import leads_launch
 
 #: Makes the report function of one stage.
 Teller = Callable[[str], Report]
@@ -19,9 +20,9 @@ Teller = Callable[[str], Report]
 
 @contextmanager
 def shown(report: Report | None) -> Iterator[Teller]:
-    """Gives each stage its report: the caller's, or a bar on stderr."""
-    if report is not None:
-        yield lambda _: report
+    """Gives each stage its report: the caller's, or a bar on stderr in the process that leads."""
+    if report is not None or not leads_launch():
+        yield lambda _: report or _say_nothing
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -39,3 +40,7 @@ def shown(report: Report | None) -> Iterator[Teller]:
             return tell
 
         yield teller
+
+
+def _say_nothing(step: int, steps: int, numbers: dict[str, float]) -> None:
+    """What the processes that do not lead report."""

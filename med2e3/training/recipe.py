@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,36 @@ from med2e3.volume import Window
 
 FOLDER = Path(__file__).parent / "recipes"
 
+#: What every stage has; the rest of its table is its own.
+OWN_FIELDS = ("steps", "learning_rate", "parts")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How AdamW is driven. `warmup` is the share of the steps in which the rate rises; `floor` is
+    where the cosine ends, as a share of the peak. The defaults are the demo's.
+    """
+
+    warmup: float = 0.04
+    floor: float = 0.02
+    weight_decay: float = 0.03
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip_norm: float = 1.0
+
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """One stage: how many steps, and the numbers that only this stage knows."""
+    """One stage: how many steps, and the numbers that only this stage knows.
+
+    A step's batch is made of `parts`, which processes share and each takes one after the other.
+    """
 
     name: str
     steps: int
     learning_rate: float
     options: dict[str, Any]
+    parts: int = 1
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 @dataclass(frozen=True)
@@ -59,10 +80,21 @@ class Recipe:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """A recipe by the name of one that ships, or from a TOML file.
+    """A recipe that trains on phantoms, by the name of one that ships, or from a TOML file.
 
     Raises `InputError` when there is none, or it lacks something.
     """
+    said, path = read_recipe(name_or_path)
+    try:
+        return _parse(said)
+    except KeyError as error:
+        raise InputError(
+            f"{path} lacks {error}. Compare it with {FOLDER / 'demo.toml'}."
+        ) from error
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
+    """What a recipe file says, and where it lies; raises `InputError` when it cannot be read."""
     path = Path(name_or_path)
     if not path.suffix:
         path = FOLDER / f"{name_or_path}.toml"
@@ -72,21 +104,19 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             f"There is no recipe “{name_or_path}”. Name one that ships ({known}) or a .toml file."
         )
     try:
-        return _parse(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(path.read_text(encoding="utf-8")), path
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}. Correct it there.") from error
-    except KeyError as error:
-        raise InputError(
-            f"{path} lacks {error}. Compare it with {FOLDER / 'demo.toml'}."
-        ) from error
 
 
 def _parse(said: dict[str, Any]) -> Recipe:
     data = said["data"]
     stages = {}
     for name, options in said["stages"].items():
-        rest = {k: v for k, v in options.items() if k not in ("steps", "learning_rate")}
-        stages[name] = StageRecipe(name, options["steps"], options["learning_rate"], rest)
+        rest = {k: v for k, v in options.items() if k not in OWN_FIELDS}
+        stages[name] = StageRecipe(
+            name, options["steps"], options["learning_rate"], rest, options.get("parts", 1)
+        )
     return Recipe(
         name=said["name"],
         seed=said["seed"],

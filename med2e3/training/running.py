@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from med2e3.training.encoders import Encoder2DStage, Encoder3DStage, to_memory_f
 from med2e3.training.loop import Report, Run, Stage, run_stage
 from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
 from med2e3.training.recipe import Recipe
+from med2e3.training.team import Compute, Team
 from med2e3.training.tokens import train_tokenizer
 from med2e3.training.tuning import (
     Features,
@@ -49,6 +50,14 @@ PARTS: dict[str, dict[str, str]] = {
     "align": {"": ""},
     "tune": {"": ""},
 }
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a run computes with, and what it logs. Phantoms are for CPUs."""
+
+    compute: Compute = field(default_factory=Compute)
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,11 +208,17 @@ def before(name: str) -> tuple[str, ...]:
 
 
 def train_stage(
-    shop: Workshop, name: str, resume: bool = True, report: Report | None = None
+    shop: Workshop,
+    name: str,
+    resume: bool = True,
+    report: Report | None = None,
+    conditions: Conditions | None = None,
 ) -> list[float]:
     """Runs one stage to its end; returns the losses of the steps taken now."""
+    given = conditions or Conditions()
     stage = build_stage(shop, name)
-    run = Run(shop.folder, shop.recipe.seed, resume, report)
+    team = Team(given.compute)
+    run = Run(shop.folder, shop.recipe.seed, resume, report, team, given.tensorboard)
     return run_stage(stage, shop.recipe.stages[name], run)
 
 
@@ -262,27 +277,70 @@ def cores() -> int:
 
 
 def run_all(
-    shop: Workshop, teller: Callable[[str], Report | None], workers: int | None = None
+    shop: Workshop,
+    teller: Callable[[str], Report | None],
+    workers: int | None = None,
+    conditions: Conditions | None = None,
 ) -> Path:
     """Every step of the run that is not done yet; returns the model's folder.
 
-    With two workers or more, independent work runs side by side, each process with one thread.
+    With two workers or more, independent work runs side by side, each process with one thread. Of
+    several processes that train together, the leading one does alone what is not training.
     """
-    count = workers or min(2, cores())
-    starts = shop.starts()
-    shop.processor()
-    parts = [part for part in (starts[k::count] for k in range(count)) if part]
-    speak = teller if count == 1 else lambda _: None  # several bars at once would be unreadable
-    encoders = shop.has(ENCODERS)
-    jobs = [
-        *(Job(s, train_stage, (shop, s, True, speak(s))) for s in shop.has(("text",))),
-        *(Job(f"pool {k}", make_pool, (shop, p)) for k, p in enumerate(parts)),
-    ]
-    pools = tuple(job.name for job in jobs if job.call is make_pool)
-    jobs += [Job(e, train_stage, (shop, e, True, speak(e)), pools) for e in encoders]
-    seen = (*pools, *encoders)
-    jobs += [Job(f"features {k}", make_features, (shop, p), seen) for k, p in enumerate(parts)]
-    in_parallel(jobs, count)
+    given = conditions or Conditions()
+    team, count = Team(given.compute), workers or min(2, cores())
+    if team.leads:
+        shop.processor()
+    if team.processes > 1:
+        _encode_together(shop, teller, count, given)
+    else:
+        _encode(shop, teller, count, given)
     for name in shop.has(TUNING):
-        train_stage(shop, name, True, teller(name))
-    return export(shop)
+        train_stage(shop, name, True, teller(name), given)
+    if team.leads:
+        export(shop)
+    team.accelerator.wait_for_everyone()
+    return shop.model_folder
+
+
+def _encode(
+    shop: Workshop, teller: Callable[[str], Report | None], count: int, given: Conditions
+) -> None:
+    """All that comes before tuning, side by side where `count` is more than one."""
+    speak = teller if count == 1 else lambda _: None  # several bars at once would be unreadable
+    encoders, text = shop.has(ENCODERS), shop.has(("text",))
+    jobs = [Job(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
+    pools = _shards(shop, "pool", make_pool, count)
+    jobs += pools
+    seen = tuple(job.name for job in pools)
+    jobs += [Job(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
+    jobs += _shards(shop, "features", make_features, count, (*seen, *encoders))
+    in_parallel(jobs, count)
+
+
+def _encode_together(
+    shop: Workshop, teller: Callable[[str], Report | None], count: int, given: Conditions
+) -> None:
+    """The same where every process trains every stage."""
+    team = Team(given.compute)
+    if team.leads:
+        in_parallel(_shards(shop, "pool", make_pool, count), count)
+    team.accelerator.wait_for_everyone()
+    for name in shop.has(INDEPENDENT):
+        train_stage(shop, name, True, teller(name), given)
+    if team.leads:
+        in_parallel(_shards(shop, "features", make_features, count), count)
+    team.accelerator.wait_for_everyone()
+
+
+def _shards(
+    shop: Workshop,
+    name: str,
+    call: Callable[[Workshop, list[int]], None],
+    count: int,
+    needs: tuple[str, ...] = (),
+) -> list[Job]:
+    """`count` jobs that share the pool's shards."""
+    starts = shop.starts()
+    parts = [part for part in (starts[k::count] for k in range(count)) if part]
+    return [Job(f"{name} {k}", call, (shop, part), needs) for k, part in enumerate(parts)]

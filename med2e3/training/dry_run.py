@@ -1,0 +1,240 @@
+"""What a recipe would train, before anything is read or made: parts, steps, batch, memory.
+
+The model is built without memory behind it, from sizes alone. Knows nothing of data or losses.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import BertConfig
+
+from med2e3.checkpoints import Hub
+from med2e3.errors import CheckpointError, DataError
+from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
+from med2e3.training.data.formats import open_source
+from med2e3.training.published_recipe import PARTS, PublishedRecipe
+from med2e3.training.recipe import Recipe, StageRecipe
+from med2e3.training.running import Workshop
+from med2e3.training.starting import open_start
+
+#: Parts of the demo model that each of its stages trains, and those that it only uses.
+DEMO_TRAINED: dict[str, tuple[str, ...]] = {
+    "encoder2d": ("vision2d",),
+    "encoder3d": ("vision3d",),
+    "text": ("language_model",),
+    "align": ("connector3d", "connector2d", "positions", "scorer", "text_projection"),
+    "tune": (
+        "connector3d", "connector2d", "positions", "scorer", "text_projection", "language_model",
+    ),
+}  # fmt: skip
+DEMO_USED: dict[str, tuple[str, ...]] = {"align": ("language_model",)}
+
+#: Bytes of a number in float32, which weights, gradients and AdamW's two moments are kept in.
+FLOAT32, MOMENTS = 4, 2
+
+NOT_COUNTED = (
+    "Not counted: activations, which grow with the samples of a part (batch / parts); more parts "
+    "need less. With mixed precision torch also keeps 16-bit copies of the weights in use."
+)
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """One part of the model in one stage."""
+
+    name: str
+    parameters: int
+    trained: bool
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage. Sizes are bytes in one process that holds the whole model, in float32."""
+
+    name: str
+    parts: tuple[PartPlan, ...]
+    steps: str
+    batch: str
+    precision: str
+    rate: float
+    shares: int
+    note: str = ""
+
+    @property
+    def trained(self) -> int:
+        """Parameters that learn."""
+        return sum(part.parameters for part in self.parts if part.trained)
+
+    @property
+    def frozen(self) -> int:
+        """Parameters that are used as they are."""
+        return sum(part.parameters for part in self.parts if not part.trained)
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes by what they are for."""
+        return {
+            "weights": FLOAT32 * (self.trained + self.frozen),
+            "gradients": FLOAT32 * self.trained,
+            "optimizer": FLOAT32 * MOMENTS * self.trained,
+        }
+
+    def text(self, processes: int) -> str:
+        """As a small table."""
+        width = max(len(part.name) for part in self.parts)
+        lines = [f"stage {self.name}{self.note}"]
+        for part in self.parts:
+            what = "trained" if part.trained else "frozen"
+            lines.append(f"  {part.name:<{width}}  {part.parameters:>13,}  {what}")
+        lines.append(f"  trained {self.trained:,} parameters, frozen {self.frozen:,}")
+        lines.append(f"  steps: {self.steps}")
+        lines.append(f"  batch: {self.batch}; peak learning rate {self.rate:g}")
+        sizes = self.memory
+        listed = ", ".join(f"{name} {_size(count)}" for name, count in sizes.items())
+        lines.append(
+            f"  memory of a process: {_size(sum(sizes.values()))} in float32 ({listed}); computing "
+            + {"no": "in float32", "bf16": "in bfloat16", "fp16": "in float16"}[self.precision]
+        )
+        if self.shares % processes:
+            lines.append(
+                f"    {processes} processes cannot share a step of {self.shares} "
+                f"part{'s' if self.shares > 1 else ''}: set `parts` to a multiple of {processes}"
+            )
+        elif processes > 1:
+            copies = _size(sizes["gradients"])
+            lines.append(
+                f"    {processes} processes hold it each, and {copies} more to exchange gradients; "
+                f"sharded (FSDP, ZeRO-3) {_size(sum(sizes.values()) // processes)} each"
+            )
+        return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6)):
+        if count >= bytes_:
+            return f"{count / bytes_:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"
+
+
+def plan_recipe(
+    recipe: Recipe | PublishedRecipe, hub: Hub, precision: str | None
+) -> list[StagePlan]:
+    """The stages of a recipe; sizes as published where what it starts from cannot be read here."""
+    if isinstance(recipe, Recipe):
+        return _plan_demo(recipe, precision or "no")
+    return [_plan_published(recipe, hub, precision or recipe.mixed_precision)]
+
+
+def describe(plans: Sequence[StagePlan], out: Path, processes: int) -> str:
+    """All stages as text."""
+    texts = [plan.text(processes) for plan in plans]
+    return "\n\n".join([*texts, f"{NOT_COUNTED}\nNothing was trained or written; --out is {out}."])
+
+
+def _plan_demo(recipe: Recipe, precision: str) -> list[StagePlan]:
+    config = (
+        Workshop(recipe, Path()).config()
+        if recipe.start
+        else recipe.config(recipe.tokenizer["size"])
+    )
+    model = model_of_sizes(config)
+    plans = []
+    for name, stage in recipe.stages.items():
+        trained, used = DEMO_TRAINED[name], DEMO_USED.get(name, ())
+        plans.append(
+            StagePlan(
+                name,
+                _parts(model, [*trained, *used], trained),
+                f"{stage.steps}",
+                _demo_batch(stage),
+                precision,
+                stage.learning_rate,
+                stage.parts,
+            )
+        )
+    return plans
+
+
+def _demo_batch(stage: StageRecipe) -> str:
+    said = stage.options
+    if stage.name == "text":
+        each = f"{said['rows']} texts"
+    elif stage.name.startswith("encoder"):
+        slices = f" × {said['slices']} slices" if "slices" in said else ""
+        each = f"{said['volumes']} volumes{slices}"
+    else:
+        each = f"{said['volumes']} volumes × {said['questions']} questions"
+    return each if stage.parts == 1 else f"{stage.parts} parts of {each}"
+
+
+def _plan_published(recipe: PublishedRecipe, hub: Hub, precision: str) -> StagePlan:
+    note = ""
+    try:
+        config = open_start(recipe, hub).config
+    except CheckpointError:
+        config = published_sizes()
+        note = " (sizes as published; what it starts from is not on this computer)"
+    return StagePlan(
+        recipe.name,
+        _parts(model_of_sizes(config), PARTS, recipe.train),
+        _steps(recipe),
+        f"{recipe.batch} samples in {recipe.parts} parts of {recipe.batch // recipe.parts}",
+        precision,
+        recipe.learning_rate,
+        recipe.parts,
+        note,
+    )
+
+
+def published_sizes() -> Med2E3Config:
+    """The released Med-2E3: Phi-3-mini, SigLIP-L/16-256, M3D-CLIP's ViT and BERT."""
+    siglip = {
+        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
+        "num_attention_heads": 16, "image_size": 256, "patch_size": 16,
+    }  # fmt: skip
+    return Med2E3Config(
+        vision3d_config={},
+        vision2d_config=siglip,
+        text_encoder_config=BertConfig().to_dict(),
+        text_config={"model_type": "phi3"},
+        text_source="text_encoder",
+        text_projection="linear",
+    )
+
+
+def _steps(recipe: PublishedRecipe) -> str:
+    """From the lists where they are there; their rows are counted, no volume is read."""
+    missing = [source.file for source in recipe.data if not source.file.is_file()]
+    formula = f"{recipe.epochs:g} epochs × samples / {recipe.batch}"
+    if missing:
+        return f"{formula}; samples are counted in the lists, and {missing[0]} is not there"
+    try:
+        samples = sum(len(open_source(source)) for source in recipe.data)
+    except DataError as error:
+        return f"{formula}; samples cannot be counted: {error}"
+    return f"{recipe.steps(samples):,} ({recipe.epochs:g} epochs of {samples:,} samples)"
+
+
+def model_of_sizes(config: Med2E3Config) -> Med2E3ForConditionalGeneration:
+    """A model that has shapes and no memory."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # initialising nothing is a no-op
+        return Med2E3ForConditionalGeneration(config)
+
+
+def _parts(model: nn.Module, names: Sequence[str], trained: Sequence[str]) -> tuple[PartPlan, ...]:
+    plans = []
+    for name in names:
+        part: Any = getattr(model, name, None)
+        if part is not None:
+            count = sum(parameter.numel() for parameter in part.parameters())
+            if count:
+                plans.append(PartPlan(name, count, name in trained))
+    return tuple(plans)

@@ -1,0 +1,78 @@
+"""`--processes N`: the same function in N processes of this machine, which end together.
+
+torch's elastic launcher starts them and stops them all when one fails. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from med2e3 import errors
+from med2e3.errors import Med2E3Error
+
+#: How often the launcher looks after its processes, in seconds: a failure is seen at once.
+WATCH_SECONDS = 0.2
+
+#: Where the processes meet. They are all on this machine, and nothing outside can join.
+LOOPBACK = "127.0.0.1"
+
+
+def in_processes(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Calls `function` in `count` new processes; returns what the first one returned.
+
+    `function` and `arguments` must be picklable. An error of this project comes back as itself.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint=f"{LOOPBACK}:0",  # a free port
+        local_addr=LOOPBACK,
+        max_restarts=0,
+        monitor_interval=WATCH_SECONDS,
+        start_method="spawn",
+    )
+    try:
+        results = elastic_launch(config, _work)(count, function, arguments)
+    except ChildFailedError as failure:
+        # One that fails takes the connections of the others with it: what ours say comes first.
+        said = [str(each.message) for each in failure.failures.values()]
+        own = next((error for error in map(_own_error, said) if error), None)
+        rank, first = failure.get_first_failure()
+        raise own or RuntimeError(f"Process {rank} of {count} failed:\n{first.message}") from None
+    except SignalException:
+        raise KeyboardInterrupt from None
+    return results[0]
+
+
+def _work(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """In each new process: its share of the cores, and connections that stay on this machine."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    result = function(*arguments)
+    # Not after a failure: the others would fail of it, and be heard before the failure itself.
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return result
+
+
+def _own_error(message: str) -> Med2E3Error | None:
+    """The error that a process's last words name, if it is one of ours."""
+    name, _, sentence = message.partition(": ")
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, Med2E3Error):
+        return kind(sentence)
+    return None

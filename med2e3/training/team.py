@@ -1,0 +1,144 @@
+"""The processes of a run and what they compute with: one process, several, mixed precision.
+
+Everything that depends on how many processes there are goes through here, on accelerate: how it
+was launched (`accelerate launch`, `torchrun`, `--processes`, or not at all) decides, and
+accelerate's own config file may shard the model (FSDP, DeepSpeed). Knows nothing of what is
+trained.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
+
+from med2e3.errors import InputError
+
+PRECISIONS = ("no", "bf16", "fp16")
+
+#: One process may work alone (phantoms, features) while the others wait for it.
+PATIENCE = timedelta(hours=24)
+
+#: Kinds of accelerate under which no process holds the whole model.
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What to compute with; `cpu` keeps to the CPU where there is something faster."""
+
+    mixed_precision: str = "no"
+    cpu: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mixed_precision not in PRECISIONS:
+            raise InputError(
+                f"There is no mixed precision “{self.mixed_precision}”. Choose one of: "
+                f"{', '.join(PRECISIONS)}."
+            )
+
+
+class Team:
+    """The processes of the run, as one of them sees them."""
+
+    def __init__(self, compute: Compute | None = None) -> None:
+        self.compute = compute or Compute()
+        state = AcceleratorState._shared_state
+        if state and state.get("_mixed_precision") != self.compute.mixed_precision:
+            AcceleratorState._reset_state()  # an earlier run of this process had another one
+        self.accelerator = Accelerator(
+            cpu=self.compute.cpu,
+            mixed_precision=self.compute.mixed_precision,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return int(self.accelerator.num_processes)
+
+    @property
+    def rank(self) -> int:
+        """Which of them this is."""
+        return int(self.accelerator.process_index)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that writes files and talks."""
+        return self.rank == 0
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds only a part of the model."""
+        return self.accelerator.distributed_type in SHARDED
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return torch.device(self.accelerator.device)
+
+    def share(self, parts: int, what: str) -> range:
+        """Which of a step's parts are this process's; every process has equally many.
+
+        Raises `InputError` when they cannot be shared evenly.
+        """
+        if parts % self.processes:
+            raise InputError(
+                f"A step of {what} has {parts} part{'s' if parts > 1 else ''}, which "
+                f"{self.processes} processes cannot share evenly. Set `parts` in the recipe to a "
+                f"multiple of {self.processes}, or start fewer processes."
+            )
+        return range(self.rank, parts, self.processes)
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Each number summed over all processes."""
+        if self.processes == 1:
+            return list(values)
+        own = torch.tensor(values, device=self.device)
+        return [float(v) for v in self.accelerator.reduce(own, "sum").tolist()]
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """The body runs in the leading process, and in the others once that is through."""
+        if not self.leads:
+            self.accelerator.wait_for_everyone()
+        yield
+        if self.leads:
+            self.accelerator.wait_for_everyone()
+
+    def prepare(self, body: Any, optimizer: Any, *, steady: bool) -> tuple[Any, Any]:
+        """Module and optimizer wrapped for this run.
+
+        `steady` says that every trained parameter takes part in every loss.
+        """
+        kwargs = DistributedDataParallelKwargs(find_unused_parameters=not steady)
+        self.accelerator.ddp_handler = kwargs
+        if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            # DeepSpeed wants a number where no data loader tells it; it only prints rates from it.
+            config = self.accelerator.state.deepspeed_plugin.deepspeed_config
+            if config.get("train_micro_batch_size_per_gpu", "auto") == "auto":
+                config["train_micro_batch_size_per_gpu"] = 1
+        body, optimizer = self.accelerator.prepare(body, optimizer)
+        return body, optimizer
+
+    def dismiss(self) -> None:
+        """Lets go of what was prepared."""
+        self.accelerator.free_memory()
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that a launcher started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def leads_launch() -> bool:
+    """Whether this is the process of a launch that talks, before any team is made."""
+    return int(os.environ.get("RANK", "0")) == 0
