@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from med2e3.cli import asking, evaluating, measuring, retrieving, weights
+from med2e3.cli import asking, evaluating, measuring, retrieving, training, weights
 from med2e3.cli.console import complain
 from med2e3.errors import Cancelled, Med2E3Error
 
@@ -25,7 +25,7 @@ def cli() -> None:
     """
 
 
-for group in (asking, retrieving, weights, evaluating, measuring):
+for group in (asking, retrieving, weights, training, evaluating, measuring):
     for command in group.COMMANDS:
         cli.add_command(command)
 

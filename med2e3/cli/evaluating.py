@@ -1,26 +1,10 @@
-"""`med2e3 train` and `med2e3 evaluate`: make a model again, and measure one."""
+"""`med2e3 evaluate`: measure a model."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
 from med2e3.cli.console import print_json, progress
-
-
-@click.command()
-@click.argument("recipe")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True
-)
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
-@click.option("--smoke", is_flag=True, help="A run of minutes that shows that everything works.")
-def train(recipe: str, out: Path, resume: bool, smoke: bool) -> None:
-    """Train RECIPE ("demo", or a recipe file); checkpoints, a CSV log and the model go to --out."""
-    from med2e3.training import train as run
-
-    click.echo(str(run(recipe, out, resume=resume, smoke=smoke)))
 
 
 @click.command()
@@ -40,4 +24,4 @@ def evaluate(model: str, phantoms: int, seed: int, as_json: bool) -> None:
         click.echo(results.table())
 
 
-COMMANDS = (train, evaluate)
+COMMANDS = (evaluate,)

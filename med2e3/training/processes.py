@@ -48,10 +48,10 @@ def in_processes(count: int, function: Callable[..., Any], arguments: tuple[Any,
         results = elastic_launch(config, _work)(count, function, arguments)
     except ChildFailedError as failure:
         # One that fails takes the connections of the others with it: what ours say comes first.
-        said = [str(each.message) for each in failure.failures.values()]
+        said = [_last_words(each) for each in failure.failures.values()]
         own = next((error for error in map(_own_error, said) if error), None)
         rank, first = failure.get_first_failure()
-        raise own or RuntimeError(f"Process {rank} of {count} failed:\n{first.message}") from None
+        raise own or RuntimeError(f"Process {rank} of {count}: {_last_words(first)}") from None
     except SignalException:
         raise KeyboardInterrupt from None
     return results[0]
@@ -67,6 +67,12 @@ def _work(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) 
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return result
+
+
+def _last_words(failure: Any) -> str:
+    """What a process left: the kind of its error and its message."""
+    said = failure.message
+    return str(said.get("message", said) if isinstance(said, dict) else said)
 
 
 def _own_error(message: str) -> Med2E3Error | None:

@@ -1,0 +1,132 @@
+"""`med2e3 train` and `med2e3 data`: make a model, and prepare what one is made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from med2e3.cli.console import progress
+
+if TYPE_CHECKING:
+    from med2e3.training import Options
+
+_folder = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--out", type=_folder, help="Folder of the run; runs/NAME if left out.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
+@click.option("--smoke", is_flag=True, help="A run of minutes that shows that everything works.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, and stop.")
+@click.option("--processes", type=click.IntRange(1), default=1, help="Train with so many.")
+@click.option(
+    "--mixed-precision", type=click.Choice(["no", "bf16", "fp16"]), help="In place of the recipe's."
+)
+@click.option("--cpu", is_flag=True, help="Keep to the CPU.")
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, in --out.")
+@click.option("--data", type=_folder, default=Path(), help="Folder of the recipe's data files.")
+@click.option("--start", default="", help="Model to start from, in place of the recipe's.")
+@click.option("--hub", type=_folder, help="Folder of models, as OWNER/NAME.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read ahead.")
+@click.option("--skip-damaged", is_flag=True, help="List what cannot be read, and go on.")
+def train(  # noqa: PLR0913 - one argument an option
+    recipe: str,
+    out: Path | None,
+    resume: bool,
+    smoke: bool,
+    dry_run: bool,
+    processes: int,
+    mixed_precision: str | None,
+    cpu: bool,
+    tensorboard: bool,
+    data: Path,
+    start: str,
+    hub: Path | None,
+    workers: int,
+    skip_damaged: bool,
+) -> None:
+    """Train RECIPE ("demo", "pretrain", "finetune", or a recipe file).
+
+    Checkpoints, a CSV log and the model go to --out. For several GPUs or machines, FSDP or
+    DeepSpeed, start it with accelerate: accelerate launch -m med2e3.cli train RECIPE …
+    """
+    from med2e3.training import Options
+    from med2e3.training import train as run
+
+    folder = out or Path("runs") / Path(recipe).stem
+    options = Options(
+        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged
+    )  # fmt: skip
+    if dry_run:
+        click.echo(_plan(recipe, folder, options, smoke, processes))
+        return
+    model = run(
+        recipe, folder, resume=resume, smoke=smoke, processes=processes, options=options
+    )  # fmt: skip
+    _say(model, folder)
+
+
+def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: int) -> str:
+    from med2e3.checkpoints import Hub
+    from med2e3.training import open_recipe
+    from med2e3.training.dry_run import describe, plan_recipe
+
+    chosen = open_recipe(recipe, options, smoke=smoke)
+    plans = plan_recipe(chosen, Hub(options.hub), options.mixed_precision)
+    return describe(plans, folder, processes)
+
+
+def _say(model: Path, folder: Path) -> None:
+    """The result, once, however many processes a launcher started."""
+    from med2e3.training.published import DAMAGED_FILE
+    from med2e3.training.team import leads_launch
+
+    if not leads_launch():
+        return
+    damaged = folder / DAMAGED_FILE
+    if damaged.is_file():
+        count = len(damaged.read_text(encoding="utf-8").splitlines())
+        click.echo(f"{count} samples could not be used; they are in {damaged}.", err=True)
+    click.echo(str(model))
+
+
+@click.group()
+def data() -> None:
+    """Prepare data sets to train on."""
+
+
+@data.command()
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("target", type=_folder)
+@click.option(
+    "--grid", nargs=3, type=click.IntRange(1), default=(32, 256, 256), show_default=True,
+    help="Slices, rows, columns.",
+)  # fmt: skip
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
+def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: int) -> None:
+    """Image folders below SOURCE (CASE/SERIES/1.jpeg, text beside them) to .npy files in TARGET.
+
+    As M3D-Cap was made: min-max, crop, resize; slices of an odd size are left out, and reported.
+    What exists in TARGET is kept. The list of volumes and texts is TARGET/M3D_Cap.json.
+    """
+    from med2e3.training.data.prepare import LIST_FILE, prepare_cases
+
+    with progress() as report:
+        outcomes = prepare_cases(
+            source, target, grid, processes=processes,
+            progress=lambda done, of: report(done / of, f"preparing {of} series"),
+        )  # fmt: skip
+    for outcome in outcomes:
+        for problem in outcome.problems:
+            click.echo(f"warning: {problem}", err=True)
+    made = sum(outcome.made for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
+    kept = len(outcomes) - made - failed
+    click.echo(f"{made} series prepared, {kept} were there, {failed} failed", err=True)
+    click.echo(str(target / LIST_FILE))
+
+
+COMMANDS = (train, data)
