@@ -19,6 +19,7 @@ from app.benchmark_images import slices, windowing
 from app.benchmark_loading import compressed, loading, memory, peers, three_thousand
 from app.benchmark_rows import Bench, Row, plain, table
 from app.benchmark_scene import rotation
+from app.benchmark_scan import scan
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -36,6 +37,7 @@ GROUPS: dict[str, Group] = {
     "memory": memory,
     "jpeg2000": compressed,
     "3000": three_thousand,
+    "scan": scan,
     "assistant": answering,
 }
 

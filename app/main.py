@@ -40,6 +40,7 @@ from app.viewmodels.report import Report
 from app.viewmodels.scene import Scene
 from app.viewmodels.shortcuts import Shortcuts
 from app.viewmodels.study import Study, Target
+from app.viewmodels.tags import Tags
 from app.viewmodels.tasks import Tasks
 from app.viewmodels.viewer import Viewer
 from app.viewmodels.work import Failed
@@ -123,6 +124,7 @@ class Application:
             Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain),
             Cine(viewer),
             Compare(viewer),
+            Tags(study, viewer, tasks, explain),
         )
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)

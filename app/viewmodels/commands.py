@@ -41,6 +41,9 @@ COMMANDS: tuple[Command, ...] = (
         "open_overlay", "Lay a mask or second volume over…", ("Ctrl+Alt+O",), "Study", Need.VOLUME
     ),
     Command("open_demo", "Open the demo study", ("Ctrl+D",), "Study"),
+    Command("search_series", "Search the series list", ("Ctrl+F",), "Study", Need.VOLUME),
+    Command("tags", "Tags of this slice…", ("Ctrl+I",), "Study", Need.VOLUME),
+    Command("left_out", "Files left out…", ("Ctrl+Shift+I",), "Study", Need.VOLUME),
     Command("crosshair_tool", "Crosshair tool", ("C",), "Tools"),
     Command("window_tool", "Window/level tool", ("W",), "Tools"),
     Command("zoom_tool", "Zoom tool", ("Z",), "Tools"),

@@ -19,6 +19,7 @@ from app.viewmodels.report import Report
 from app.viewmodels.scene import Scene
 from app.viewmodels.shortcuts import Shortcuts
 from app.viewmodels.study import Study
+from app.viewmodels.tags import Tags
 from app.viewmodels.tasks import Tasks
 from app.viewmodels.viewer import Viewer
 
@@ -52,3 +53,4 @@ class Workspace:
     fusion: Fusion
     cine: Cine
     compare: Compare
+    tags: Tags

@@ -33,6 +33,7 @@ from app.views.measurements_panel import MeasurementsPanel
 from app.views.saving import Saver
 from app.views.series_panel import SeriesPanel
 from app.views.status import StatusLine
+from app.views.tag_browser import TagBrowser
 from app.views.toolbar import ToolBar
 
 #: First widths of series list, images and assistant, in logical pixels.
@@ -48,6 +49,7 @@ class MainWindow(QMainWindow):
         self.closed: Signal[[]] = Signal()
         self.setWindowTitle("Med-2E3 viewer")
         self.setAcceptDrops(True)
+        self.tags: TagBrowser | None = None
         self.commands = self._commands()
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
@@ -79,6 +81,7 @@ class MainWindow(QMainWindow):
     def _commands(self) -> dict[str, Callable[[], object]]:
         return {
             **actions.bind(self.workspace, self),
+            **self._library_commands(),
             "ask": lambda: self.assistant.ask_box.line.setFocus(),
             "draft_report": lambda: self.assistant.ask_box.ask_report(),
             "stop": self._escape,
@@ -88,6 +91,24 @@ class MainWindow(QMainWindow):
             "help": lambda: self.help.toggle(),
             "quit": self.close,
         }
+
+    def _library_commands(self) -> dict[str, Callable[[], object]]:
+        return {
+            "search_series": self._search_series,
+            "tags": self.show_tags,
+            "left_out": lambda: self.series.show_left_out(),
+        }
+
+    def _search_series(self) -> None:
+        self.series.show()
+        self.series.search.setFocus()
+
+    def show_tags(self) -> TagBrowser:
+        """The header of the displayed slice's file, beside the images."""
+        if self.tags is None:
+            self.tags = TagBrowser(self.workspace.tags, self)
+        self.tags.show()
+        return self.tags
 
     def _actions(self) -> dict[str, QAction]:
         made = {}
