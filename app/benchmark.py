@@ -18,8 +18,8 @@ from app.benchmark_assistant import answering
 from app.benchmark_images import slices, windowing
 from app.benchmark_loading import compressed, loading, memory, peers, three_thousand
 from app.benchmark_rows import Bench, Row, plain, table
-from app.benchmark_scene import rotation
 from app.benchmark_scan import scan
+from app.benchmark_scene import rotation
 
 if TYPE_CHECKING:
     from app.main import Application
