@@ -4,4 +4,5 @@ import sys
 
 from med2e3.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that share work import this module again
+    sys.exit(main())

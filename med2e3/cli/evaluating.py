@@ -2,26 +2,173 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from med2e3.cli.console import print_json, progress
+from med2e3.cli.console import Report, print_json, progress
+from med2e3.errors import InputError
+
+if TYPE_CHECKING:
+    from med2e3.evaluation.figures import Results
+    from med2e3.evaluation.m3d_files import Item
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+
+#: Phantoms where none are named: a minute or two of work, intervals of about ±0.08.
+PHANTOMS = 100
 
 
 @click.command()
 @click.argument("model", default="demo")
-@click.option("--phantoms", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the phantoms.")
+@click.option("--phantoms", type=click.IntRange(1), help="How many phantoms.  [default: 100]")
+@click.option("--m3d-vqa", type=FILE, help="M3D-VQA questions (CSV), closed and open.")
+@click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
+@click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
+@click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
+@click.option("--recount", type=FILE, help="Predictions about phantoms, saved earlier.")
+@click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
+@click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
+@click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
+@click.option("--prompt", help="How reports are asked for.  [default: our wordings, by the seed]")
+@click.option("--omit-missing", is_flag=True, help="Leave out missing choices, published as “nan”.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many questions, by the seed.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of answers about files.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of all that is drawn.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
+@click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
+@click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
+@click.option("--bertscore", type=FOLDER, help="Folder of roberta-large, for BERTScore.")
+@click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
+@click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(model: str, phantoms: int, seed: int, as_json: bool) -> None:
-    """Measure MODEL on phantoms that it never saw: answers, pointing, text dependence."""
-    from med2e3.evaluation import evaluate_phantoms
+def evaluate(model: str, as_json: bool, card: Path | None, **options: Any) -> None:
+    """Measure MODEL: on phantoms that it never saw, or on files of M3D-Bench.
 
+    Every figure comes with its 95 % interval, and with what chance gives.
+    """
+    given = [name for name in TASKS if options[name] is not None]
+    if len(given) > 1:
+        named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.UsageError(f"{named} are different evaluations; give one of them.")
     with progress() as report:
-        results = evaluate_phantoms(model, phantoms, seed, progress=report)
+        results = TASKS[given[0] if given else "phantoms"](model, options, report)
+    if card is not None:
+        _write(card, results.table() + "\n")
     if as_json:
         print_json(results.as_dict())
     else:
         click.echo(results.table())
+
+
+def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.phantom_benchmark import ModelChoice, PhantomTask, run
+
+    task = PhantomTask(
+        options["phantoms"] or PHANTOMS, options["seed"], options["workers"],
+        options["predictions"], options["bertscore"],
+    )  # fmt: skip
+    return run(ModelChoice(model, _loading(options)), task, report)
+
+
+def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.phantom_benchmark import recount
+
+    return recount(options["recount"], options["bertscore"])
+
+
+def _m3d_vqa(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.m3d_files import read_vqa
+
+    file = options["m3d_vqa"]
+    items = read_vqa(file, _images(file, options), keep_missing=not options["omit_missing"])
+    return _ask(model, options, report, f"M3D-VQA, {file.name}", items)
+
+
+def _m3d_cap(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.m3d_bench import PROMPT_NOTE, with_prompts
+    from med2e3.evaluation.m3d_files import read_captions
+
+    file, prompt = options["m3d_cap"], options["prompt"]
+    items = read_captions(file, _images(file, options), options["split"])
+    notes = () if prompt else (PROMPT_NOTE,)
+    asked = with_prompts(items, options["seed"], prompt)
+    return _ask(model, options, report, f"M3D-Cap, {file.name}", asked, notes)
+
+
+def _conversations(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.m3d_files import read_conversations
+
+    file = options["conversations"]
+    items = read_conversations(file, _images(file, options), options["answers"])
+    return _ask(model, options, report, f"Conversations, {file.name}", items)
+
+
+def _ask(
+    model: str,
+    options: dict[str, Any],
+    report: Report,
+    what: str,
+    items: Sequence[Item],
+    notes: tuple[str, ...] = (),
+) -> Results:
+    """Items of a file, which was read before the model: its errors come at once."""
+    from med2e3.engine import load
+    from med2e3.evaluation.m3d_bench import FileTask, run
+    from med2e3.evaluation.texts import open_metrics
+
+    task = FileTask(
+        what, items, options["seed"], options["limit"], options["predictions"],
+        options["max_new_tokens"], notes,
+    )  # fmt: skip
+    metrics = open_metrics(options["bertscore"])
+    return run(load(model, **_loading(options)), task, metrics, report)
+
+
+def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.m3d_bench import FileTask
+    from med2e3.evaluation.m3d_files import read_captions
+    from med2e3.evaluation.m3d_retrieval import run
+    from med2e3.evaluation.retrieval import load_retriever
+
+    file = options["retrieval"]
+    items = read_captions(file, _images(file, options), options["split"])
+    chosen = FileTask("", items, options["seed"], options["limit"]).chosen()
+    retriever = load_retriever(model, **_loading(options))
+    what = f"Retrieval, {file.name}"
+    return run(retriever, chosen, what, predictions=options["predictions"], progress=report)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"The tables cannot be written to {path}: {error}.") from error
+
+
+def _loading(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("hub", "device", "dtype")}
+
+
+def _images(file: Path, options: dict[str, Any]) -> Path:
+    folder: Path = options["images"] or file.parent
+    return folder
+
+
+#: Evaluations by the option that asks for each.
+TASKS = {
+    "phantoms": _phantoms,
+    "m3d_vqa": _m3d_vqa,
+    "m3d_cap": _m3d_cap,
+    "conversations": _conversations,
+    "retrieval": _retrieval,
+    "recount": _recount,
+}
 
 
 COMMANDS = (evaluate,)

@@ -1,7 +1,8 @@
-"""Measuring a model: answers, pointing and text dependence on phantoms with known truth."""
+"""Measuring a model: on phantoms with known truth, and on files of M3D-Bench."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,16 +14,22 @@ __all__ = ["evaluate_phantoms"]
 
 
 def evaluate_phantoms(
-    model: str | Model, n: int, seed: int, *, progress: Progress | None = None
+    model: str | Model,
+    n: int,
+    seed: int,
+    *,
+    progress: Progress | None = None,
+    predictions: str | Path | None = None,
+    workers: int = 1,
 ) -> Results:
     """Shows `n` phantoms that no training saw to a model (or the name of one) and counts.
 
     The same seed gives the same phantoms and questions. `progress(fraction, what)` is told after
-    every batch. Raises `CheckpointError` for a model without slices and questions (M3D-CLIP, …).
+    every phantom. `predictions` names a file that gets every answer as a line of JSON; `workers`
+    processes share the work of a model given by name. Raises `CheckpointError`, `InputError`.
     """
-    from med2e3.evaluation.examining import examine
-    from med2e3.evaluation.figures import count
-    from med2e3.evaluation.subjects import subject_of
+    from med2e3.evaluation.phantom_benchmark import ModelChoice, PhantomTask, run
 
-    subject = subject_of(model)
-    return count(subject.name, seed, examine(subject, n, seed, progress))
+    chosen = ModelChoice(model) if isinstance(model, str) else model
+    where = None if predictions is None else Path(predictions)
+    return run(chosen, PhantomTask(n, seed, workers, where), progress)

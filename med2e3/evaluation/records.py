@@ -1,6 +1,6 @@
-"""What was asked of one phantom and what came back: the raw material of every figure.
+"""What was asked and what came back: the raw material of every figure, and one line of a file each.
 
-Kept apart from the figures, so that predictions can be saved, read again and recounted.
+Kept apart from the figures, so that predictions can be saved, read again and counted again.
 """
 
 from __future__ import annotations
@@ -8,13 +8,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+#: Why a question was asked: to be judged, of an empty volume, or again in other words.
+ANSWER, BLANK, REWORDED = "answer", "blank", "reworded"
+
 
 @dataclass(frozen=True)
 class Asked:
     """One question with its answer.
 
-    `blank` says that the model saw an empty grid in place of the phantom. `letter` is the right
-    choice of a closed question. `truth` is the full answer wanted.
+    `truth` is the full answer wanted, `letter` the right one of `choices` choices (both empty for
+    an open question). `use` says why it was asked; a reworded one names the question that it
+    repeats in `repeats`. `confidence` is the probability of the answer's first word (see
+    `examining.confidence`); `probabilities` those of its tokens. `scores` (S,) are the slice
+    scores, `held` the model slices that hold what is asked about.
     """
 
     topic: str
@@ -22,7 +28,31 @@ class Asked:
     truth: str
     letter: str
     answer: str
-    blank: bool = False
+    use: str = ANSWER
+    choices: int = 0
+    repeats: str = ""
+    confidence: float = 0.0
+    probabilities: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    held: tuple[int, ...] = ()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it offered choices."""
+        return bool(self.letter)
+
+    @property
+    def chance(self) -> float | None:
+        """How often a guess among its choices is right; None for an open question."""
+        return 1 / self.choices if self.choices else None
+
+    @classmethod
+    def from_dict(cls, said: dict[str, Any]) -> Asked:
+        """Back from JSON."""
+        values: dict[str, Any] = {k: said[k] for k in cls.__dataclass_fields__}
+        for name in ("probabilities", "scores", "held"):
+            values[name] = tuple(values[name])
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -42,15 +72,15 @@ class Pointed:
     @property
     def mass(self) -> float:
         """Score mass on the slices that hold the finding."""
-        return sum(self.scores[k] for k in self.held)
+        return self.mass_on(self.held)
 
     def mass_on(self, slices: tuple[int, ...]) -> float:
-        """Score mass on other slices."""
+        """Score mass on these slices."""
         return sum(self.scores[k] for k in slices)
 
     @property
     def chance(self) -> float:
-        """How often a random slice would hold it."""
+        """How often a random slice would hold it: also the mass of uniform scores on them."""
         return len(self.held) / len(self.scores)
 
 
@@ -63,21 +93,41 @@ class Examined:
     phase: str
     region: str
     findings: tuple[str, ...]
-    report: str
     asked: tuple[Asked, ...]
     pointed: tuple[Pointed, ...] = field(default=())
 
-    def as_dict(self) -> dict[str, Any]:
-        """For one line of JSON."""
-        return asdict(self)
+    def of_use(self, use: str, topic: str = "", closed: bool | None = None) -> list[Asked]:
+        """The questions of one use, and where named of one topic and form."""
+        return [
+            a
+            for a in self.asked
+            if a.use == use
+            and (not topic or a.topic == topic)
+            and (closed is None or a.is_closed is closed)
+        ]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """One dict for every prediction; `asked` and `pointed` ones differ in `record`."""
+        of = {
+            "phantom": self.seed, "plane": self.plane, "phase": self.phase, "region": self.region,
+            "findings": list(self.findings),
+        }  # fmt: skip
+        return [
+            *({"record": "asked", **of, **asdict(a)} for a in self.asked),
+            *({"record": "pointed", **of, **asdict(p)} for p in self.pointed),
+        ]
 
     @classmethod
-    def from_dict(cls, said: dict[str, Any]) -> Examined:
-        """Back from JSON."""
-        asked = tuple(Asked(**a) for a in said["asked"])
-        pointed = tuple(
+    def from_lines(cls, lines: list[dict[str, Any]]) -> Examined:
+        """Back from the lines of one phantom."""
+        first = lines[0]
+        asked = [Asked.from_dict(line) for line in lines if line["record"] == "asked"]
+        pointed = [
             Pointed(p["finding"], p["prompt"], tuple(p["scores"]), tuple(p["held"]))
-            for p in said["pointed"]
-        )
-        rest = {**said, "findings": tuple(said["findings"]), "asked": asked, "pointed": pointed}
-        return cls(**rest)
+            for p in lines
+            if p["record"] == "pointed"
+        ]
+        return cls(
+            first["phantom"], first["plane"], first["phase"], first["region"],
+            tuple(first["findings"]), tuple(asked), tuple(pointed),
+        )  # fmt: skip

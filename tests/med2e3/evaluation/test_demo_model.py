@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from med2e3.engine import Model, load
-from med2e3.evaluation import evaluate_phantoms
-from med2e3.evaluation.asking import ask_all, stack_grids
-from med2e3.evaluation.examining import FIRST_SEED
+from med2e3.errors import InputError
+from med2e3.evaluation import evaluate_phantoms, sharing
 from med2e3.evaluation.figures import Results
-from med2e3.evaluation.records import Examined, Pointed
-from med2e3.evaluation.subjects import subject_of
+from med2e3.evaluation.phantom_benchmark import recount
+from med2e3.evaluation.records import Pointed
 from med2e3.phantoms import make_phantom
-from med2e3.preprocessing import prepare
 
 #: Seed of a set that neither training nor the model card used.
 SEED = 77
@@ -28,17 +28,17 @@ def demo() -> Model:
 
 @pytest.fixture(scope="module")
 def results(demo: Model) -> Results:
-    return evaluate_phantoms(demo, 24, SEED)
+    return evaluate_phantoms(demo, 14, SEED)
 
 
 def test_it_tells_plane_and_phase(results: Results) -> None:
     assert results.figures["closed plane"].value >= 0.9
-    assert results.figures["closed phase"].value >= 0.85  # two of 24 may go wrong
+    assert results.figures["closed phase"].value >= 0.85  # two of 14 may go wrong
 
 
 def test_its_scores_peak_on_the_finding_far_more_often_than_chance(results: Results) -> None:
     pointing = results.figures["pointing"]
-    assert pointing.count >= 30
+    assert pointing.count >= 15
     assert pointing.chance is not None
     assert pointing.value >= 3 * pointing.chance
 
@@ -54,32 +54,75 @@ def test_without_a_volume_it_can_only_guess(results: Results) -> None:
     assert results.figures["closed phase, blank volume"].value < 0.6
 
 
-def test_a_batch_gives_what_the_engine_gives(demo: Model) -> None:
-    phantom = make_phantom(FIRST_SEED + 5)
-    subject = subject_of(demo)
-    questions = ["In which plane is this CT shown?", "Is there a pleural effusion?"]
-    session = demo.read(phantom.volume, plane=phantom.plane)
-    read = prepare(phantom.volume, demo.info.grid_shape, plane=phantom.plane, window=subject.window)
-    features = subject.model.encode_images(stack_grids([read.grid], subject.model))
-    replies = ask_all(subject.model, subject.processor, features, [(0, q) for q in questions], 24)
-    for question, reply in zip(questions, replies, strict=True):
-        answer = session.ask(question, max_new_tokens=24)
-        assert answer.complete().strip() == reply.text
-        assert answer.scores is not None
-        assert np.allclose(answer.scores.values, reply.scores, atol=1e-5)
-
-
 def test_the_same_seed_gives_the_same_results(demo: Model) -> None:
-    first, second = (evaluate_phantoms(demo, 2, 5) for _ in range(2))
+    first, second = (evaluate_phantoms(demo, 1, 5) for _ in range(2))
     assert first.as_dict() == second.as_dict()
     assert first.examined == second.examined
 
 
-def test_records_survive_json(results: Results) -> None:
-    import json
+def test_predictions_are_written_as_they_come_and_can_be_counted_again(
+    demo: Model, tmp_path: Path
+) -> None:
+    file = tmp_path / "predictions.jsonl"
+    written: list[int] = []
+    results = evaluate_phantoms(
+        demo, 2, 8, predictions=file,
+        progress=lambda _, __: written.append(len(file.read_text().splitlines())),
+    )  # fmt: skip
+    assert 0 < written[0] < written[1]
+    again = recount(file)
+    assert again.examined == results.examined
+    assert again.figures == results.figures
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    asked = [line for line in lines if line["record"] == "asked"]
+    assert all(line["weights_sha256"] == demo.info.weights_sha256 for line in lines)
+    assert all(line["seed"] == 8 for line in lines)
+    assert {line["use"] for line in asked} == {"answer", "blank", "reworded"}
+    for line in asked:
+        assert sum(line["scores"]) == pytest.approx(1, abs=1e-4)
+        assert len(line["scores"]) == 32
+        assert len(line["probabilities"]) >= 1
+        assert 0 < line["confidence"] <= 1
+        assert (line["correct"] is None) is (line["topic"] == "report")
 
-    for examined in results.examined[:3]:
-        assert Examined.from_dict(json.loads(json.dumps(examined.as_dict()))) == examined
+
+def test_an_answer_in_a_prediction_is_the_engines_own(demo: Model, results: Results) -> None:
+    examined = results.examined[0]
+    phantom = make_phantom(examined.seed)
+    session = demo.read(phantom.volume, plane=phantom.plane)
+    for asked in examined.of_use("answer")[:4]:
+        answer = session.ask(asked.prompt, max_new_tokens=24)
+        assert answer.complete() == asked.answer
+        np.testing.assert_allclose(answer.token_probabilities, asked.probabilities, atol=1e-4)
+        assert answer.scores is not None
+        np.testing.assert_allclose(answer.scores.values, asked.scores, atol=1e-6)
+
+
+def test_two_workers_give_what_one_gives(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "PORTION", 1)
+    two = evaluate_phantoms("demo", 3, SEED, workers=2)
+    assert [e.seed for e in two.examined] == [e.seed for e in results.examined[:3]]
+    for a, b in zip(results.examined[:3], two.examined, strict=True):
+        assert [x.answer for x in a.asked] == [x.answer for x in b.asked]
+        np.testing.assert_allclose(
+            [x.confidence for x in a.asked], [x.confidence for x in b.asked], atol=1e-4
+        )
+
+
+def test_workers_need_the_name_of_a_model(demo: Model) -> None:
+    with pytest.raises(InputError, match="give its name"):
+        evaluate_phantoms(demo, 5, 9, workers=2)
+
+
+def test_every_table_of_a_card_has_its_figures_with_intervals_and_chance(results: Results) -> None:
+    table = results.table()
+    for title in (section.title for section in results.sections):
+        assert f"**{title}**" in table
+    figure = results.figures["closed organ"]
+    assert f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})" in table
+    assert figure.chance is not None
+    assert 0.25 <= figure.chance <= 0.5
+    assert "METEOR: not computed" in table or "METEOR |" in table
 
 
 def test_a_peak_counts_only_on_a_slice_that_holds_the_finding() -> None:
@@ -93,5 +136,5 @@ def test_a_peak_counts_only_on_a_slice_that_holds_the_finding() -> None:
 def test_progress_reaches_the_end(demo: Model) -> None:
     told: list[float] = []
     report: Callable[[float, str], None] = lambda fraction, what: told.append(fraction)  # noqa: E731
-    evaluate_phantoms(demo, 2, 6, progress=report)
+    evaluate_phantoms(demo, 1, 6, progress=report)
     assert told[-1] == 1

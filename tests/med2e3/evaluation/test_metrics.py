@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from med2e3.evaluation.metrics import (
-    balanced_accuracy,
-    bleu1,
     closed_right_published,
     closed_right_strict,
-    estimate,
     jensen_shannon_bits,
     same_words,
     says_yes,
 )
-
-
-def test_bleu1_equals_the_recorded_values(fixtures: Path) -> None:
-    golden = json.loads((fixtures / "metrics" / "golden.json").read_text(encoding="utf-8"))
-    for case in golden["text"]:
-        assert bleu1(case["prediction"], case["reference"]) == pytest.approx(
-            case["bleu1"], abs=1e-9
-        )
 
 
 def test_the_published_rule_equals_the_recorded_verdicts(fixtures: Path) -> None:
@@ -44,12 +31,24 @@ def test_the_published_rule_equals_the_recorded_verdicts(fixtures: Path) -> None
         ("A) axial", True),
         ("B. CTA. scan", False),  # the published rule takes this for A
         ("A. or B.", False),
+        ("A or B", False),
+        ("A, B", False),
+        ("A. a type B dissection", True),  # no choice is named, only a letter
+        ("A. axial (not B.)", False),
+        ("B. axial", False),
         ("axial", False),
+        ("Axial", False),
         ("", False),
     ],
 )
 def test_the_strict_rule_takes_only_one_clear_letter(answer: str, right: bool) -> None:
     assert closed_right_strict(answer, "A") is right
+
+
+def test_the_wanted_words_are_right_though_they_end_in_a_letter() -> None:
+    assert not closed_right_strict("A. hepatitis B.", "A")
+    assert closed_right_strict("A. hepatitis B.", "A", "A. hepatitis B")
+    assert not closed_right_strict("", "A", "")
 
 
 def test_yes_and_no_are_read_from_the_first_word() -> None:
@@ -67,30 +66,3 @@ def test_short_answers_are_the_same_whatever_their_case_and_stops() -> None:
 def test_divergence_is_0_for_equal_rows_and_1_bit_for_disjoint_ones() -> None:
     assert jensen_shannon_bits([0.5, 0.5], [0.5, 0.5]) == 0
     assert jensen_shannon_bits([1.0, 0.0], [0.0, 1.0]) == pytest.approx(1.0)
-
-
-def test_always_yes_has_a_balanced_accuracy_of_one_half() -> None:
-    truth = np.array([1, 1, 1, 0])
-    assert balanced_accuracy(2.0 * truth + (truth == 1)) == 0.5
-
-
-def test_an_interval_holds_its_mean_and_narrows_with_count() -> None:
-    few = estimate([[1.0], [0.0]] * 10)
-    many = estimate([[1.0], [0.0]] * 1000)
-    assert few is not None
-    assert many is not None
-    assert few.low < 0.5 < few.high
-    assert many.high - many.low < (few.high - few.low) / 5
-    assert many.high - many.low == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 2000), rel=0.2)
-
-
-def test_questions_of_one_phantom_do_not_narrow_the_interval() -> None:
-    alone = estimate([[1.0], [0.0]] * 20)
-    repeated = estimate([[1.0] * 10, [0.0] * 10] * 20)
-    assert alone is not None
-    assert repeated is not None
-    assert repeated.high - repeated.low == pytest.approx(alone.high - alone.low, rel=0.3)
-
-
-def test_no_values_give_no_figure() -> None:
-    assert estimate([[], []]) is None

@@ -1,0 +1,218 @@
+"""Figures of answers about phantoms: accuracies, reports, paraphrases, calibration.
+
+Every figure names what chance, or the question's text alone, would give. Chance of an open answer
+is the commonest right answer, given always; that of a report is the report of another phantom.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from med2e3.evaluation.calibration import Bin, Said, calibration_error, reliability
+from med2e3.evaluation.intervals import (
+    Estimate,
+    balanced_accuracy,
+    estimate,
+    estimate_by_topic,
+    estimate_sums,
+    mean,
+    ratio_of,
+)
+from med2e3.evaluation.metrics import closed_right_published, says_yes
+from med2e3.evaluation.predictions import verdict
+from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Asked, Examined
+from med2e3.evaluation.texts import TextMetrics
+from med2e3.phantoms.facts import findings_in
+from med2e3.phantoms.questions import TOPICS
+
+Figures = dict[str, Estimate | None]
+
+
+def count_closed(examined: Sequence[Examined]) -> Figures:
+    """By topic, by both rules, and of the empty volume."""
+    figures: Figures = {}
+    for suffix, right, use in (
+        ("", verdict, ANSWER),
+        (" (published rule)", lambda a: closed_right_published(a.answer, a.letter), ANSWER),
+        (", blank volume", verdict, BLANK),
+    ):
+        groups = _by_topic(examined, use, True)
+        chances = {t: [a.chance or 0.0 for g in rows for a in g] for t, rows in groups.items()}
+        for topic, figure in estimate_by_topic(_scored(groups, right), chances).items():
+            figures[f"closed {topic}{suffix}"] = figure
+    return figures
+
+
+def count_open(examined: Sequence[Examined], metrics: TextMetrics) -> Figures:
+    """By topic: the right words, and nearness to them."""
+    figures: Figures = {}
+    groups = _by_topic(examined, ANSWER, False)
+    chances = {}
+    for topic, rows in groups.items():
+        truths = Counter(a.truth for g in rows for a in g)
+        total = sum(truths.values())
+        chances[topic] = [max(truths.values()) / total] * total if total else []
+    for topic, figure in estimate_by_topic(_scored(groups, verdict), chances).items():
+        figures[f"open {topic}, exact"] = figure
+    for name, scores in score_texts(groups, metrics).items():
+        for topic, figure in estimate_by_topic(scores).items():
+            figures[f"open {topic}, {name}"] = figure
+    return figures
+
+
+def score_texts(
+    groups: Mapping[str, Sequence[Sequence[Asked]]], metrics: TextMetrics
+) -> dict[str, dict[str, list[list[float]]]]:
+    """By metric, by topic: the score of every answer, in the same groups."""
+    flat = [a for rows in groups.values() for group in rows for a in group]
+    found = metrics.score([a.answer for a in flat], [a.truth for a in flat])
+    scores: dict[str, dict[str, list[list[float]]]] = {}
+    for name, values in found.items():
+        rest = iter(values)
+        scores[name] = {
+            topic: [[next(rest) for _ in group] for group in rows] for topic, rows in groups.items()
+        }
+    return scores
+
+
+def count_presence(examined: Sequence[Examined]) -> Figures:
+    """Balanced accuracy of yes and no; what is neither counts as wrong."""
+    figures: Figures = {}
+    for suffix, use in (("", ANSWER), (", blank volume", BLANK)):
+        rows = [e.of_use(use, "presence") for e in examined]
+        truth = [[a.truth.startswith("Yes") for a in row] for row in rows]
+        right = [[bool(verdict(a)) for a in row] for row in rows]
+        figures[f"presence{suffix}, balanced accuracy"] = balanced_accuracy(truth, right)
+    asked = [e.of_use(ANSWER, "presence") for e in examined]
+    for name, side in (("sensitivity", True), ("specificity", False)):
+        rows = [[a for a in row if a.truth.startswith("Yes") is side] for row in asked]
+        figures[f"presence, {name}"] = estimate(
+            [[float(bool(verdict(a))) for a in row] for row in rows], chance=0.5
+        )
+    return figures
+
+
+def count_reports(examined: Sequence[Examined], metrics: TextMetrics) -> Figures:
+    """Findings claimed against findings there, and words; chance is another phantom's report."""
+    pairs = [(e, a) for e in examined for a in e.of_use(ANSWER, "report")]
+    figures: Figures = {}
+    if not pairs:
+        return figures
+    others = [*pairs[1:], pairs[0]]
+    claims = [findings_in(a.answer) for _, a in pairs]
+    truths = [frozenset(e.findings) for e, _ in pairs]
+    swapped = [frozenset(e.findings) for e, _ in others]
+    sums, mixed = _claimed(claims, truths), _claimed(claims, swapped)
+    for name, statistic, counted in (
+        ("precision", ratio_of(0, 1), 1),
+        ("recall", ratio_of(0, 2), 2),
+        ("F1", lambda s: 2 * s[:, 0] / (s[:, 1] + s[:, 2]), 2),
+    ):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            chance = float(statistic(mixed.sum(0, keepdims=True))[0])
+        count = int(sums[:, counted].sum())
+        known = chance if np.isfinite(chance) else None
+        figures[f"report finding {name}"] = estimate_sums(sums, statistic, count, known, share=True)
+    said = [a.answer for _, a in pairs]
+    right = metrics.score(said, [a.truth for _, a in pairs])
+    wrong = metrics.score(said, [a.truth for _, a in others])
+    for name, values in right.items():
+        figures[f"report {name}"] = estimate([[v] for v in values], mean(wrong[name]))
+    return figures
+
+
+def _claimed(claims: Sequence[frozenset[str]], truths: Sequence[frozenset[str]]) -> np.ndarray:
+    """(N, 3): claimed rightly, claimed, there."""
+    rows = [[len(c & t), len(c), len(t)] for c, t in zip(claims, truths, strict=True)]
+    return np.array(rows, np.float64)
+
+
+def count_paraphrases(examined: Sequence[Examined]) -> Figures:
+    """Whether one question in other words gets the same answer, right or wrong.
+
+    Chance is how often two answers to questions of this topic and form, about any two phantoms,
+    agree. Free text is the same when its words are; of a closed question the letter decides.
+    """
+    agree: dict[str, list[list[float]]] = {}
+    right: list[list[float]] = []
+    chances: dict[str, list[float]] = {}
+    commonness = _commonness(examined)
+    for e in examined:
+        first = {a.prompt: a for a in e.of_use(ANSWER)}
+        row: dict[str, list[float]] = {}
+        for a in e.of_use(REWORDED):
+            same = float(_gist(a) == _gist(first[a.repeats]))
+            row.setdefault(a.topic, []).append(same)
+            chances.setdefault(a.topic, []).append(commonness[a.topic, a.is_closed])
+        for topic in (*TOPICS, "presence"):
+            agree.setdefault(topic, []).append(row.get(topic, []))
+        right.append([float(bool(verdict(a))) for a in e.of_use(REWORDED)])
+    figures: Figures = {}
+    for topic, figure in estimate_by_topic(agree, chances).items():
+        figures[f"paraphrases {topic}, same answer"] = figure
+    figures["paraphrases, right answers"] = estimate(right)
+    return figures
+
+
+def _gist(a: Asked) -> str:
+    """What makes two answers the same one."""
+    if a.is_closed:
+        return a.answer.strip()[:2]
+    if a.topic == "presence":
+        return str(says_yes(a.answer))
+    return " ".join(a.answer.lower().strip(" .").split())
+
+
+def _commonness(examined: Sequence[Examined]) -> dict[tuple[str, bool], float]:
+    """How often two answers drawn from all of one topic and form are the same."""
+    answers: dict[tuple[str, bool], Counter[str]] = {}
+    for e in examined:
+        for a in e.of_use(ANSWER):
+            answers.setdefault((a.topic, a.is_closed), Counter())[_gist(a)] += 1
+    return {
+        key: sum((n / counter.total()) ** 2 for n in counter.values())
+        for key, counter in answers.items()
+    }
+
+
+def count_calibration(
+    examined: Sequence[Examined],
+) -> tuple[Figures, dict[str, tuple[Bin, ...]]]:  # fmt: skip
+    """Calibration error and reliability of closed, open and presence answers."""
+    figures: Figures = {}
+    bins = {}
+    for name, chosen in _forms():
+        groups = [[_said(a) for a in e.of_use(ANSWER) if chosen(a)] for e in examined]
+        figures[f"calibration error, {name}"] = calibration_error(groups)
+        figures[f"mean probability, {name}"] = estimate([[p for p, _ in g] for g in groups])
+        bins[name] = reliability(groups)
+    return figures, bins
+
+
+def _forms() -> Iterator[tuple[str, Callable[[Asked], bool]]]:
+    yield "closed", lambda a: a.is_closed
+    yield "presence", lambda a: a.topic == "presence"
+    yield "open", lambda a: a.topic in TOPICS and not a.is_closed
+
+
+def _said(a: Asked) -> Said:
+    return a.confidence, bool(verdict(a))
+
+
+def _by_topic(
+    examined: Sequence[Examined], use: str, closed: bool
+) -> dict[str, list[list[Asked]]]:  # fmt: skip
+    """By topic: the answers of every phantom."""
+    return {topic: [e.of_use(use, topic, closed) for e in examined] for topic in TOPICS}
+
+
+def _scored(
+    groups: Mapping[str, Sequence[Sequence[Asked]]], right: Callable[[Asked], bool | None]
+) -> dict[str, list[list[float]]]:
+    return {
+        topic: [[float(bool(right(a))) for a in group] for group in rows]
+        for topic, rows in groups.items()
+    }

@@ -1,0 +1,195 @@
+"""The evaluation on phantoms from end to end: which are asked, by whom, and what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from med2e3.engine import Model, load
+from med2e3.errors import InputError
+from med2e3.evaluation.counting import (
+    count_calibration,
+    count_closed,
+    count_open,
+    count_paraphrases,
+    count_presence,
+    count_reports,
+)
+from med2e3.evaluation.examining import Examiner, Progress, phantom_seeds
+from med2e3.evaluation.figures import Results, Section
+from med2e3.evaluation.intervals import Estimate
+from med2e3.evaluation.pointing import FEW_SLICES, count_pointing, count_text_dependence
+from med2e3.evaluation.predictions import read_predictions, writing
+from med2e3.evaluation.records import Examined
+from med2e3.evaluation.sharing import examine_in_processes
+from med2e3.evaluation.texts import TextMetrics, open_metrics
+from med2e3.phantoms.questions import TOPICS
+
+_FEW = f", findings of at most {FEW_SLICES} slices"
+_AVERAGES = ("macro", "micro")
+
+SECTIONS = (
+    Section(
+        "Closed questions, accuracy",
+        (*TOPICS, *_AVERAGES),
+        (
+            ("strict rule", "closed {row}"),
+            ("published rule", "closed {row} (published rule)"),
+            ("blank volume", "closed {row}, blank volume"),
+        ),
+        "Strict: the answer opens with the right letter and names no other choice. Published: the "
+        "letter and a full stop stand anywhere in it. Chance: a guess among the choices. Macro is "
+        "the mean of the topics, micro of the questions.",
+    ),
+    Section(
+        "Open questions",
+        (*TOPICS, *_AVERAGES),
+        tuple(
+            (name, f"open {{row}}, {name}")
+            for name in ("exact", "BLEU-1", "ROUGE-1", "METEOR", "BERTScore")
+        ),
+        "Exact: the wanted words, case and stops aside; its chance is the commonest right answer "
+        "of the topic, given always.",
+    ),
+    Section(
+        "Presence of a finding",
+        ("balanced accuracy", "sensitivity", "specificity"),
+        (("phantoms", "presence, {row}"), ("blank volume", "presence, blank volume, {row}")),
+    ),
+    Section(
+        "Reports",
+        ("finding precision", "finding recall", "finding F1", "BLEU-1", "ROUGE-1", "METEOR",
+         "BERTScore"),
+        (("value", "report {row}"),),
+        "Findings that a report claims, against those that are there. Chance: the same reports, "
+        "each held against another phantom.",
+    ),
+    Section(
+        "Slice scores: do they point at the asked finding?",
+        ("pointing", "pointing, times chance", "pointing, times chance by row",
+         "score mass on the asked finding", "score mass, times uniform"),
+        (("all findings", "{row}"), (f"at most {FEW_SLICES} slices", f"{{row}}{_FEW}")),
+        "Pointing: the highest score lies on a slice that holds the finding. Chance: its share of "
+        "the slices.",
+    ),
+    Section(
+        "Slice scores: do they follow the question?",
+        ("pairs: mass on the asked finding", "pairs: mass on the other finding",
+         "pairs: mass ratio asked to other", "pairs: Jensen–Shannon divergence, bits",
+         "any two questions of a volume: Jensen–Shannon divergence, bits"),
+        note="Pairs: two findings of one volume that share no slice. Chance: uniform scores, or "
+        "scores that are deaf to the question.",
+    ),
+    Section(
+        "The same question in other words",
+        (*TOPICS, "presence", *_AVERAGES),
+        (("same answer", "paraphrases {row}, same answer"),),
+        "Chance: how often two answers about any two phantoms agree.",
+    ),
+    Section(
+        "Calibration",
+        ("closed", "presence", "open"),
+        (
+            ("expected calibration error", "calibration error, {row}"),
+            ("mean probability", "mean probability, {row}"),
+        ),
+        "Probability that the model gave to the first word of its answer (open questions: to the "
+        "whole of it).",
+    ),
+)  # fmt: skip
+
+NOTE = (
+    "Intervals: 95 %, bootstrap over phantoms (2,000 resamplings); where every answer is right, or "
+    "every one wrong, the exact bound for as many phantoms."
+)
+
+
+@dataclass(frozen=True)
+class PhantomTask:
+    """How many phantoms of which seed; `workers` processes ask them, one thread each."""
+
+    phantoms: int
+    seed: int
+    workers: int = 1
+    predictions: Path | None = None
+    bertscore: Path | None = None
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model by name, with what `load` is told: every worker loads its own."""
+
+    name: str = "demo"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Model:
+        """Raises what `med2e3.load` raises."""
+        return load(self.name, **self.options)
+
+
+def run(model: Model | ModelChoice, task: PhantomTask, progress: Progress | None) -> Results:
+    """Asks, writes predictions as they come, and counts.
+
+    Raises `InputError` for workers with a model that is loaded already: they load their own.
+    """
+    choice = model if isinstance(model, ModelChoice) else None
+    if task.workers > 1 and choice is None:
+        raise InputError("Several workers load their own model: give its name, not a loaded one.")
+    loaded = model if isinstance(model, Model) else model.load()
+    seeds = phantom_seeds(task.phantoms, task.seed)
+    examined: list[Examined] = []
+    with writing(task.predictions, loaded.info, task.seed) as writer:
+        source = (
+            examine_in_processes(choice, seeds, task.workers)
+            if task.workers > 1 and choice is not None
+            else Examiner(loaded).examine(seeds)
+        )
+        for e in source:
+            examined.append(e)
+            if writer:
+                writer.write_examined(e)
+            if progress:
+                progress(len(examined) / len(seeds), f"phantom {len(examined)} of {len(seeds)}")
+    info = loaded.info
+    settings = {
+        "seed": task.seed, "weights_sha256": info.weights_sha256, "dtype": info.dtype,
+        "device": info.device,
+    }  # fmt: skip
+    return count(info.name, examined, settings, open_metrics(task.bertscore))
+
+
+def recount(predictions: Path, bertscore: Path | None = None) -> Results:
+    """Figures of predictions that were saved. Raises `InputError`."""
+    examined, about = read_predictions(predictions)
+    settings = {"seed": about["seed"], "weights_sha256": about["weights_sha256"]}
+    return count(about["model"], examined, settings, open_metrics(bertscore))
+
+
+def count(
+    model: str, examined: Sequence[Examined], settings: dict[str, Any], metrics: TextMetrics
+) -> Results:
+    """Every figure that these records allow."""
+    calibrated, bins = count_calibration(examined)
+    found: dict[str, Estimate | None] = {
+        **count_closed(examined),
+        **count_open(examined, metrics),
+        **count_presence(examined),
+        **count_reports(examined, metrics),
+        **count_pointing(examined),
+        **count_text_dependence(examined),
+        **count_paraphrases(examined),
+        **calibrated,
+    }
+    return Results(
+        model=model,
+        what=f"{len(examined)} phantoms, seed {settings['seed']}, model {model}",
+        settings={"phantoms": len(examined), **settings},
+        figures={name: figure for name, figure in found.items() if figure is not None},
+        sections=SECTIONS,
+        missing=metrics.missing,
+        notes=(NOTE,),
+        bins=bins,
+        examined=tuple(examined),
+    )

@@ -1,0 +1,97 @@
+"""Every prediction as one line of JSON, written as it is made, and read again.
+
+Each line says by itself which weights said it, and of which phantoms' seed: lines of several runs
+can be put into one table. Knows nothing of figures but which answers are right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from med2e3.engine import ModelInfo
+from med2e3.errors import InputError
+from med2e3.evaluation.metrics import closed_right_strict, same_words, says_yes
+from med2e3.evaluation.records import Asked, Examined
+
+
+class Writer:
+    """Appends lines to an open file and hands each on to the system at once."""
+
+    def __init__(self, file: TextIO, about: dict[str, Any]) -> None:
+        self._file = file
+        self._about = about
+
+    def write(self, line: dict[str, Any]) -> None:
+        """One prediction."""
+        json.dump({**line, **self._about}, self._file, ensure_ascii=False, allow_nan=False)
+        self._file.write("\n")
+        self._file.flush()
+
+    def write_examined(self, examined: Examined) -> None:
+        """All predictions about one phantom, with the verdict on each."""
+        for line in examined.lines():
+            if line["record"] == "asked":
+                line["correct"] = verdict(Asked.from_dict(line))
+            self.write(line)
+
+
+@contextmanager
+def writing(path: Path | None, info: ModelInfo, seed: int) -> Iterator[Writer | None]:
+    """A writer to `path` (an older file of that name is replaced), or None where there is none.
+
+    Raises `InputError` when the file cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"Predictions cannot be written to {path}: {error}.") from error
+    about = {"seed": seed, "model": info.name, "weights_sha256": info.weights_sha256}
+    with file:
+        yield Writer(file, about)
+
+
+def verdict(asked: Asked) -> bool | None:
+    """Whether an answer is right, by the strict rules; None for a report, which is no yes or no."""
+    if asked.topic == "report":
+        return None
+    if asked.is_closed:
+        return closed_right_strict(asked.answer, asked.letter, asked.truth)
+    if asked.topic == "presence":
+        return says_yes(asked.answer) is asked.truth.startswith("Yes")
+    return same_words(asked.answer, asked.truth)
+
+
+def read_predictions(path: Path) -> tuple[list[Examined], dict[str, Any]]:
+    """What was asked of phantoms, as `Writer.write_examined` wrote it, and about what model.
+
+    Raises `InputError` naming the line that is none of ours, or of another model or seed.
+    """
+    phantoms: dict[int, list[dict[str, Any]]] = {}
+    about: dict[str, Any] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as predictions: {error}.") from error
+    for number, text in enumerate(lines, start=1):
+        try:
+            line = json.loads(text)
+            of = {k: line[k] for k in ("model", "seed", "weights_sha256")}
+            phantoms.setdefault(line["phantom"], []).append(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}, line {number}, is no prediction about a phantom: {error!r}. A run that "
+                "was stopped may have cut the last line: remove it."
+            ) from error
+        about = about or of
+        if of != about:
+            raise InputError(f"{path}, line {number}, is of {of}, the lines before of {about}.")
+    if not phantoms:
+        raise InputError(f"{path} holds no predictions.")
+    return [Examined.from_lines(lines) for lines in phantoms.values()], about

@@ -1,0 +1,213 @@
+"""`med2e3 evaluate` on files in the layouts of M3D-Bench, with a tiny model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import med2e3
+from med2e3.cli import main
+from med2e3.evaluation.m3d_bench import with_prompts
+from med2e3.evaluation.m3d_files import Item
+from med2e3.evaluation.m3d_retrieval import figures_of, ranks_of
+from med2e3.evaluation.texts import bleu1
+
+from .conftest import ROWS, Files
+
+Evaluate = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def evaluate(
+    capsys: pytest.CaptureFixture[str], tiny_folder: Callable[..., Path], files: Files
+) -> Evaluate:
+    """`evaluate("--m3d-vqa", file)` → exit code, stdout, stderr."""
+    folder = tiny_folder(score_norm="layer_norm")
+
+    def call(*words: object, model: Path = folder) -> tuple[int, str, str]:
+        capsys.readouterr()
+        images = () if "--images" in words else ("--images", files.root)
+        code = main(["evaluate", *map(str, (model, *words, *images, "--max-new-tokens", 6))])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_questions_are_judged_by_type_and_over_all(evaluate: Evaluate, files: Files) -> None:
+    said = files.root / "said.jsonl"
+    code, out, _ = evaluate("--m3d-vqa", files.csv(*ROWS), "--json", "--predictions", said)
+    assert code == 0
+    results = json.loads(out)
+    assert (results["questions"], results["volumes"]) == (6, 2)
+    figures = results["figures"]
+    for topic in ("plane", "phase", "location", "macro", "micro"):
+        closed = figures[f"closed {topic}"]
+        assert closed["low"] <= closed["value"] <= closed["high"]
+        assert f"closed {topic} (published rule)" in figures
+        assert f"open {topic}, BLEU-1" in figures
+        assert f"open {topic}, ROUGE-1" in figures
+    assert figures["closed plane"]["chance"] == pytest.approx(1 / 3, abs=1e-4)  # one is NA
+    assert figures["closed phase"]["chance"] == 0.5
+    assert figures["closed micro"]["chance"] == pytest.approx((1 / 3 + 1 / 2 + 1 / 4) / 3, abs=1e-4)
+    assert figures["closed micro"]["count"] == 3
+    lines = lines_of(said)
+    assert [(line["row"], line["letter"]) for line in lines] == [
+        (1, ""), (1, "A"), (2, ""), (2, "A"), (3, ""), (3, "B"),
+    ]  # fmt: skip
+    for line in lines:
+        assert len(line["scores"]) == 8
+        assert line["weights_sha256"] == results["weights_sha256"]
+        assert (line["correct"] is None) is (line["letter"] == "")
+    open_bleu = [bleu1(line["answer"], line["truth"]) for line in lines if not line["letter"]]
+    assert figures["open micro, BLEU-1"]["value"] == pytest.approx(np.mean(open_bleu), abs=1e-4)
+
+
+def test_answers_from_files_are_the_engines_own(
+    evaluate: Evaluate, files: Files, tiny_folder: Callable[..., Path]
+) -> None:
+    said = files.root / "said.jsonl"
+    evaluate("--m3d-vqa", files.csv(*ROWS), "--json", "--predictions", said)
+    session = med2e3.load(tiny_folder(score_norm="layer_norm"), device="cpu").read(
+        np.load(files.root / "a/1.npy")
+    )
+    for line in lines_of(said)[:4]:
+        answer = session.ask(line["prompt"], max_new_tokens=6)
+        assert answer.complete() == line["answer"]
+        np.testing.assert_allclose(answer.token_probabilities, line["probabilities"], atol=1e-4)
+
+
+def test_missing_choices_may_be_left_out(evaluate: Evaluate, files: Files) -> None:
+    said = files.root / "said.jsonl"
+    evaluate("--m3d-vqa", files.csv(*ROWS), "--predictions", said)
+    assert "D. nan" in lines_of(said)[1]["prompt"]
+    evaluate("--m3d-vqa", files.csv(*ROWS), "--predictions", said, "--omit-missing")
+    assert lines_of(said)[1]["prompt"].endswith("C. sagittal")
+
+
+def test_fewer_questions_are_drawn_by_the_seed(evaluate: Evaluate, files: Files) -> None:
+    said = files.root / "said.jsonl"
+    rows = []
+    for seed in (1, 1, 2, 3, 4):
+        evaluate("--m3d-vqa", files.csv(*ROWS), "--predictions", said, "--limit", 2, "--seed", seed)
+        rows.append([(line["row"], line["letter"]) for line in lines_of(said)])
+    assert rows[0] == rows[1]
+    assert all(len(row) == 2 for row in rows)
+    assert len({tuple(row) for row in rows}) > 1
+
+
+def test_reports_are_asked_for_in_our_own_words_and_that_is_said(
+    evaluate: Evaluate, files: Files
+) -> None:
+    pairs = [{"image": f"{name}.npy", "text": f"{name}.txt"} for name in ("a/1", "b/2", "b/3")]
+    cap = files.json("cap.json", {"test": pairs})
+    card = files.root / "card.md"
+    code, out, _ = evaluate("--m3d-cap", cap, "--card", card)
+    assert code == 0
+    assert "in wordings of our own" in out
+    assert card.read_text(encoding="utf-8") == out
+    assert "| report |" in out
+    said = files.root / "said.jsonl"
+    code, out, _ = evaluate(
+        "--m3d-cap", cap, "--prompt", "Say it.", "--predictions", said, "--json"
+    )
+    assert json.loads(out)["notes"][1:] == []
+    assert {line["prompt"] for line in lines_of(said)} == {"Say it."}
+    assert lines_of(said)[0]["truth"] == "A nodule in the left lung of a/1."
+    assert set(json.loads(out)["figures"]) >= {"open report, BLEU-1", "open report, ROUGE-1"}
+
+
+def test_wordings_of_reports_differ_and_repeat_with_the_seed() -> None:
+    items = [Item(k, Path("x"), "report", "", "truth") for k in range(30)]
+    first, again, other = (with_prompts(items, seed, None) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len({i.prompt for i in first}) > 3
+
+
+def test_conversations_are_asked_with_the_right_answers_before(
+    evaluate: Evaluate, files: Files, tiny_folder: Callable[..., Path]
+) -> None:
+    turns = [
+        {"from": "human", "value": "<image3d>\nWhich plane?"}, {"from": "gpt", "value": "axial"},
+        {"from": "human", "value": "Is there a nodule?"}, {"from": "gpt", "value": "yes"},
+    ]  # fmt: skip
+    talk = files.json("c.json", [{"id": "x", "conversations": turns, "vision3d": ["a/1.npy"]}])
+    said = files.root / "said.jsonl"
+    code, _, _ = evaluate("--conversations", talk, "--predictions", said)
+    assert code == 0
+    _, second = lines_of(said)
+    assert (second["id"], second["history"]) == ("x", [["Which plane?", "axial"]])
+    model = med2e3.load(tiny_folder(score_norm="layer_norm"), device="cpu")
+    answer = model.read(np.load(files.root / "a/1.npy")).ask(
+        "Is there a nodule?", history=[("Which plane?", "axial")], max_new_tokens=6
+    )
+    assert answer.complete() == second["answer"]
+
+
+def test_what_is_wrong_is_said_before_the_model_is_loaded(evaluate: Evaluate, files: Files) -> None:
+    (files.root / "b/2.npy").unlink()
+    code, out, err = evaluate(
+        "--m3d-vqa", files.csv(*ROWS), model=files.root / "no model at all"
+    )  # fmt: skip
+    assert (code, out) == (1, "")
+    assert "row 3: the image" in err
+    assert "Traceback" not in err
+
+
+def test_a_volume_out_of_range_is_named_with_its_row(evaluate: Evaluate, files: Files) -> None:
+    np.save(files.root / "b/2.npy", np.full((8, 32, 32), -1000.0, np.float32))
+    code, _, err = evaluate("--m3d-vqa", files.csv(*ROWS))
+    assert code == 1
+    assert "Row 3" in err
+    assert "2.npy" in err
+    assert "-1000" in err
+
+
+def test_two_evaluations_at_once_are_refused(evaluate: Evaluate, files: Files) -> None:
+    code, _, err = evaluate("--m3d-vqa", files.csv(*ROWS), "--phantoms", 3)
+    assert code == 2
+    assert "--phantoms and --m3d-vqa are different evaluations" in err
+
+
+def test_retrieval_finds_texts_and_volumes(
+    capsys: pytest.CaptureFixture[str], fixtures: Path, files: Files
+) -> None:
+    source = fixtures / "m3d_clip"
+    golden = np.load(source / "golden.npz")
+    texts = json.loads((source / "texts.json").read_text())
+    grids = golden["volumes_u8"][:, 0].astype(np.float32) / 255
+    pairs = []
+    for k, grid in enumerate(grids):
+        np.save(files.root / f"{k}.npy", grid)
+        (files.root / f"{k}.txt").write_text(texts[k], encoding="utf-8")
+        pairs.append({"image": f"{k}.npy", "text": f"{k}.txt"})
+    said = files.root / "said.jsonl"
+    words = (
+        "evaluate", source / "checkpoint", "--retrieval", files.json("cap.json", pairs),
+        "--hub", source / "hub", "--device", "cpu", "--json", "--predictions", said,
+    )  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    figures = json.loads(capsys.readouterr().out)["figures"]
+    similarity = golden["similarity"][: len(grids), : len(grids)]
+    for name, matrix in (("image to text", similarity), ("text to image", similarity.T)):
+        right = (np.argmax(matrix, axis=1) == np.arange(len(grids))).mean()
+        assert figures[f"{name}, R@1"]["value"] == pytest.approx(right, abs=1e-4)
+        assert figures[f"{name}, R@1"]["chance"] == pytest.approx(1 / len(grids), abs=1e-4)
+    assert len(lines_of(said)) == len(grids)
+
+
+def test_ranks_and_recalls_by_hand() -> None:
+    similarity = np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.3, 0.3, 0.3]])
+    np.testing.assert_array_equal(ranks_of(similarity), [0, 1, 2])
+    figures = figures_of({"image to text": ranks_of(similarity)})
+    assert figures["image to text, R@1"].value == pytest.approx(1 / 3)
+    assert figures["image to text, R@5"].value == 1
+    assert figures["image to text, R@5"].chance == 1
