@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from med2e3.evaluation.texts import bleu1 as bleu1  # one place to get a metric from
+
 
 def closed_right_published(answer: str, letter: str) -> bool:
     """M3D-Bench's rule: the letter and a full stop stand anywhere in the answer."""

@@ -132,8 +132,8 @@ def meteor_needs() -> str:
         return ""
     return (
         f"METEOR needs NLTK's data {' and '.join(absent)}, which is not, or not whole, on this "
-        f"computer. Get it once: python -m nltk.downloader {' '.join(absent)} (or name its folder in "
-        "NLTK_DATA)."
+        f"computer. Get it once: python -m nltk.downloader {' '.join(absent)} (or name the folder "
+        "that holds it in NLTK_DATA)."
     )
 
 

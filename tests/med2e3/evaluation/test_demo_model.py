@@ -28,17 +28,17 @@ def demo() -> Model:
 
 @pytest.fixture(scope="module")
 def results(demo: Model) -> Results:
-    return evaluate_phantoms(demo, 14, SEED)
+    return evaluate_phantoms(demo, 10, SEED)
 
 
 def test_it_tells_plane_and_phase(results: Results) -> None:
     assert results.figures["closed plane"].value >= 0.9
-    assert results.figures["closed phase"].value >= 0.85  # two of 14 may go wrong
+    assert results.figures["closed phase"].value >= 0.85  # one of 10 may go wrong
 
 
 def test_its_scores_peak_on_the_finding_far_more_often_than_chance(results: Results) -> None:
     pointing = results.figures["pointing"]
-    assert pointing.count >= 15
+    assert pointing.count >= 10
     assert pointing.chance is not None
     assert pointing.value >= 3 * pointing.chance
 
@@ -100,9 +100,9 @@ def test_an_answer_in_a_prediction_is_the_engines_own(demo: Model, results: Resu
 
 def test_two_workers_give_what_one_gives(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "PORTION", 1)
-    two = evaluate_phantoms("demo", 3, SEED, workers=2)
-    assert [e.seed for e in two.examined] == [e.seed for e in results.examined[:3]]
-    for a, b in zip(results.examined[:3], two.examined, strict=True):
+    two = evaluate_phantoms("demo", 2, SEED, workers=2)
+    assert [e.seed for e in two.examined] == [e.seed for e in results.examined[:2]]
+    for a, b in zip(results.examined[:2], two.examined, strict=True):
         assert [x.answer for x in a.asked] == [x.answer for x in b.asked]
         np.testing.assert_allclose(
             [x.confidence for x in a.asked], [x.confidence for x in b.asked], atol=1e-4
