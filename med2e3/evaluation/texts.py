@@ -119,11 +119,12 @@ def meteor_needs() -> str:
     from nltk import word_tokenize
     from nltk.corpus import wordnet
 
+    trials: dict[str, Callable[[], Any]] = {
+        "punkt_tab": lambda: word_tokenize("One. Two."),
+        "wordnet": lambda: wordnet.synsets("kidney"),
+    }
     absent = []
-    for package, trial in (
-        ("punkt_tab", lambda: word_tokenize("One. Two.")),
-        ("wordnet", lambda: wordnet.synsets("kidney")),
-    ):
+    for package, trial in trials.items():
         try:
             trial()
         except (LookupError, OSError):
