@@ -163,6 +163,7 @@ def _style_sheet(theme: Theme) -> str:
     QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 4px 6px; }}
     QToolButton:hover {{ background: {theme.button}; }}
     QToolButton:checked {{ background: {theme.button}; border-color: {theme.accent}; }}
+    QToolButton::menu-button {{ border: 0; width: 14px; }}
     QToolButton:pressed {{ background: {theme.line}; }}
     QStatusBar {{ background: {theme.panel}; border-top: 1px solid {theme.line}; }}
     QStatusBar::item {{ border: 0; }}
