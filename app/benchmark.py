@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from app.benchmark_assistant import answering
 from app.benchmark_images import slices, windowing
 from app.benchmark_loading import compressed, loading, memory, peers, three_thousand
+from app.benchmark_planes import planes
 from app.benchmark_rows import Bench, Row, plain, table
 from app.benchmark_scan import scan
 from app.benchmark_scene import rotation
@@ -33,6 +34,7 @@ GROUPS: dict[str, Group] = {
     "peers": peers,
     "slices": slices,
     "windowing": windowing,
+    "planes": planes,
     "3d": rotation,
     "memory": memory,
     "jpeg2000": compressed,

@@ -219,9 +219,9 @@ def describe(plane: Plane, normal: Float) -> tuple[str, ...]:
         (first, math.degrees(math.atan2(own[a], abs(own[axis])))),
         (second, math.degrees(math.asin(max(-1.0, min(1.0, float(own[b])))))),
     )
-    towards = [f"{p.value} {abs(d):.1f}°" for p, d in parts if abs(d) >= STRAIGHT_DEGREES]
+    towards = [f"to {p.value} {abs(d):.1f}°" for p, d in parts if abs(d) >= STRAIGHT_DEGREES]
     title = "oblique" if len(towards) == 1 else "double oblique"
-    return (f"{title} {whole:.1f}°", "to " + ", ".join(towards))
+    return (f"{title} {whole:.1f}°", *towards)
 
 
 def _carried(before: PlaneState, after: PlaneState, crosshair_mm: Float) -> PlaneState:

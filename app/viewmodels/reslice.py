@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.viewmodels.slab import Mode
+from app.viewmodels.windows import is_ct
 from med2e3.volume import AIR_HU, Volume
 
 Float = NDArray[np.float64]
@@ -59,7 +60,7 @@ class Sampler:
         self._flat = self._voxels.reshape(-1)
         self._shape = self._voxels.shape
         self._to_memory = _turned_inverse(volume, [int(k) for k in order], flips)
-        self.outside = float(AIR_HU if volume.info.modality == "CT" else 0)
+        self.outside = float(AIR_HU if is_ct(volume) else 0)
 
     def image(self, cut: Cut, mode: Mode = Mode.MAXIMUM) -> Image:
         """(rows, columns) of the cut in the volume's type; `outside` where no layer meets it."""

@@ -65,6 +65,7 @@ class ComparePane(QWidget):
     def _lay_out(self) -> None:
         line = QHBoxLayout()
         line.setContentsMargins(8, 4, 8, 4)
+        line.setSpacing(8)
         line.addWidget(self.planes)
         line.addWidget(self.note, 1)
         line.addWidget(self.link)

@@ -174,8 +174,9 @@ def test_angles_are_those_that_were_turned() -> None:
 
 def test_the_two_angles_give_the_normal_back() -> None:
     normal = about(14, (1, 0.3, 0)) @ about(9, (0, 1, 0)) @ np.array([0, 0, -1.0])
-    title, parts = describe(Plane.AXIAL, normal)
-    first, second = (float(p.rsplit(" ", 1)[1].rstrip("°")) for p in parts[3:].split(", "))
+    title, *parts = describe(Plane.AXIAL, normal)
+    assert [p.split()[1] for p in parts] == ["coronal", "sagittal"]
+    first, second = (float(p.rsplit(" ", 1)[1].rstrip("°")) for p in parts)
     a, b = np.radians([first, second])
     # Turned first towards coronal, then out of that plane towards sagittal.
     back = np.array([np.sin(b), np.sin(a) * np.cos(b), np.cos(a) * np.cos(b)])
