@@ -6,7 +6,7 @@ range, since its numbers name no tissue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.viewmodels.scene import Preset
 
@@ -18,17 +18,19 @@ class Transfer:
     """`opacity` (value, 0..1 a mm) and `colour` (value, red, green, blue 0..1), both rising.
 
     `mip`: the brightest voxel along each ray, without light; else light falls on what is opaque.
+    `smooth`: of voxels averaged with their neighbours, without which light draws rings on skin.
     """
 
     opacity: tuple[tuple[float, float], ...]
     colour: tuple[tuple[float, Colour], ...]
     mip: bool = False
+    smooth: bool = False
 
     def moved(self, shift: float, scale: float = 1.0, origin: float = 0.0) -> Transfer:
         """The same curves at `(value + shift) * scale + origin`."""
         opacity = tuple(((v + shift) * scale + origin, a) for v, a in self.opacity)
         colour = tuple(((v + shift) * scale + origin, c) for v, c in self.colour)
-        return Transfer(opacity, colour, self.mip)
+        return replace(self, opacity=opacity, colour=colour)
 
 
 #: The range of HU over which the curves are defined; what other units are stretched from.
@@ -57,6 +59,7 @@ TRANSFERS: dict[Preset, Transfer] = {
     Preset.SKIN: Transfer(
         opacity=((-550, 0.0), (-350, 0.55), (-150, 0.95)),
         colour=((-550, (0.72, 0.50, 0.40)), (-200, (0.93, 0.72, 0.60)), (200, (0.98, 0.86, 0.77))),
+        smooth=True,
     ),
     # Fat clear, muscle and organs translucent by their density, contrast and bone solid.
     Preset.SOFT_TISSUE: Transfer(

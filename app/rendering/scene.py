@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.rendering.presets import Transfer, transfer_of
-from app.rendering.scene_grid import SceneGrid, grid_of
+from app.rendering.scene_grid import SceneGrid, grid_of, smoothed
 from app.rendering.unlocked import Unlocked, address_of
 from app.viewmodels import windows
 from app.viewmodels.camera import Projection
@@ -58,7 +58,13 @@ class VolumeScene:
         self.extent: Extent = extent_of(volume)
         self._range = None if windows.is_ct(volume) else volume.value_range
         self._grid: SceneGrid = grid_of(volume, watch.cancelled)
-        self._parts = make_parts(self._grid)
+        self._make = make_parts
+        self._smooth = False
+        self._take(self._grid)
+
+    def _take(self, grid: SceneGrid) -> None:
+        """Show these voxels from now on."""
+        self._parts = self._make(grid)
         self._parts.light(LIGHT, SHININESS)
         self._mapper = Unlocked(self._parts.mapper, self._parts.library)
         self._transfer: Transfer | None = None
@@ -72,10 +78,14 @@ class VolumeScene:
     def draw(self, request: FrameRequest, watch: Any) -> Frame:
         """One frame. Raises `Cancelled` when it was stopped."""
         began = time.perf_counter()
+        transfer = transfer_of(request.look.preset, request.look.shift_hu, self._range)
+        if transfer.smooth is not self._smooth:
+            self._smooth = transfer.smooth
+            self._take(smoothed(self._grid) if self._smooth else self._grid)
         self._parts.window.SetAbortRender(0)
         watch.on_cancel(self.abort)
         self._aim(request.look, request.size)
-        self._tune(request)
+        self._tune(request, transfer)
         pixels = self._render(watch)
         seconds = time.perf_counter() - began
         return Frame(pixels, request.look, request.coarse, seconds, self._grid.spacing_mm)
@@ -96,9 +106,8 @@ class VolumeScene:
         parts.lamp.SetPosition(*(focus + (np.asarray(LAMP) @ camera.axes) * away))
         parts.lamp.SetFocalPoint(*focus)
 
-    def _tune(self, request: FrameRequest) -> None:
+    def _tune(self, request: FrameRequest, transfer: Transfer) -> None:
         look = request.look
-        transfer = transfer_of(look.preset, look.shift_hu, self._range)
         if transfer != self._transfer:
             self._parts.use(transfer)
             self._transfer = transfer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.rendering.presets import TRANSFERS
 from app.rendering.scene import VolumeScene
-from app.rendering.scene_grid import grid_of
+from app.rendering.scene_grid import grid_of, smoothed
 from app.viewmodels.camera import STANDARD_VIEWS, Camera, Projection
 from app.viewmodels.scene import WHOLE, FrameRequest, Look, Preset, extent_of
 from med2e3.errors import Cancelled
@@ -260,3 +261,27 @@ def test_a_stopped_frame_is_no_frame() -> None:
         scene.draw(FrameRequest(look(), SIZE, False), Watch(stopped=True))
     frame = scene.draw(FrameRequest(look(clip=WHOLE), SIZE, False), Watch())
     assert (frame.pixels >> 24 > 100).any()  # the scene works on after a stop
+
+
+def test_skin_is_smoothed_and_everything_else_is_not() -> None:
+    """One voxel of bone in air: averaged it is 0.125 of the step, without that it is all of it."""
+    voxels = np.full((9, 9, 9), AIR, np.int16)
+    voxels[4, 4, 4] = BONE
+    grid = grid_of(Volume(voxels, Geometry.from_spacing((9, 9, 9), (4, 4, 4)), CT))
+    soft = smoothed(grid)
+    assert soft.voxels[4, 4, 4] == pytest.approx(AIR + 2000 * 0.125, abs=3)
+    assert soft.voxels[4, 4, 5] == pytest.approx(AIR + 2000 * 0.0625, abs=3)
+    assert soft.voxels[4, 4, 6] == AIR
+    assert grid.voxels[4, 4, 4] == BONE
+    assert [preset for preset in Preset if TRANSFERS[preset].smooth] == [Preset.SKIN]
+
+
+def test_going_through_the_presets_and_back_shows_the_same_picture() -> None:
+    volume, _ = block(straight())
+    scene = VolumeScene(volume, Watch())
+    pictures = [
+        scene.draw(FrameRequest(look("A", preset), SIZE, False), Watch()).pixels
+        for preset in (Preset.BONE, Preset.SKIN, Preset.MIP, Preset.BONE)
+    ]
+    assert np.array_equal(pictures[0], pictures[3])
+    assert not np.array_equal(pictures[0], pictures[1])
