@@ -282,8 +282,8 @@ def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
 
 
 def _answer_layer(name: str, mask: Any, k: int) -> Layer:
-    label = Label(1, name, label_colour(k), mask.millilitres)
-    return Layer(f"mask: {name}", mask.voxels, mask.geometry, (label,), of_answer=True)
+    label = Label(1, f"mask {k + 1}", label_colour(k), mask.millilitres)
+    return Layer(name, mask.voxels, mask.geometry, (label,), of_answer=True)
 
 
 def _short(question: str) -> str:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QScrollArea,
+    QSizePolicy,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -87,7 +88,7 @@ class FusionPanel(QWidget):
         self._scroll.setFixedHeight(min(body.sizeHint().height() + 4, TALLEST))
 
     def _box_check(self, k: int, box: BoxMark) -> QCheckBox:
-        check = QCheckBox(box.name)
+        check = narrow(QCheckBox(box.name.split(":")[0]))
         check.setIcon(dot(box.colour))
         check.setToolTip(box.name)
         check.clicked.connect(lambda _=False: self._fusion.toggle_box(self._fusion.boxes[k]))
@@ -102,7 +103,7 @@ class LayerRow(QWidget):
         self._fusion = fusion
         self._k = k
         layer = fusion.layers[k]
-        self.check = QCheckBox(layer.name)
+        self.check = narrow(QCheckBox(layer.name))
         self.check.setToolTip(layer.name)
         self.check.clicked.connect(lambda on: fusion.change(self.layer, visible=bool(on)))
         self.opacity = QSlider(Qt.Orientation.Horizontal)
@@ -156,7 +157,7 @@ class LayerRow(QWidget):
 
     def _label_checks(self, layer: Layer) -> list[QWidget]:
         for label in layer.labels:
-            check = QCheckBox(f"{label.name}  {label.millilitres:.1f} ml")
+            check = narrow(QCheckBox(f"{label.name}  {label.millilitres:.1f} ml"))
             check.setIcon(dot(label.colour))
             check.setToolTip(f"{label.name}: {label.millilitres:.2f} ml")
             check.clicked.connect(
@@ -196,6 +197,12 @@ class LayerRow(QWidget):
             self._fusion.change(self.layer, low=min(value, self.layer.high))
         else:
             self._fusion.change(self.layer, high=max(value, self.layer.low))
+
+
+def narrow(check: QCheckBox) -> QCheckBox:
+    """A long name is cut at the edge of the panel, and whole in the tooltip."""
+    check.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return check
 
 
 def dot(colour: str) -> QIcon:

@@ -246,7 +246,10 @@ def test_only_the_answer_that_is_shown_draws(bare: Any) -> None:
     assert bare.fusion.empty
     bare.do(lambda: bare.assistant.choose(first))
     assert len(bare.fusion.boxes) == 1
-    assert bare.panel.boxes[0].text() == "box 1: Where is the mark?"
+    box = bare.panel.boxes[0]
+    assert (box.text(), box.toolTip()) == ("box 1", "box 1: Where is the mark?")
+    assert bare.panel.rows[0].labels[0].text() == "mask 1  3.2 ml"
+    assert bare.panel.rows[0].width() <= bare.panel.width()
     bare.do(bare.panel.boxes[0].click)
     assert not bare.fusion.boxes[0].visible
     bare.do(lambda: bare.assistant.choose(None))
