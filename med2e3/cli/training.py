@@ -51,7 +51,8 @@ def train(  # noqa: PLR0913 - one argument an option
     """Train RECIPE ("demo", "pretrain", "finetune", or a recipe file).
 
     Checkpoints, a CSV log and the model go to --out. For several GPUs or machines, FSDP or
-    DeepSpeed, start it with accelerate: accelerate launch -m med2e3.cli train RECIPE …
+    DeepSpeed, start it with accelerate: accelerate launch -m med2e3.cli train RECIPE … (on CPUs
+    with torchrun, or --processes on one machine).
     """
     from med2e3.training import Options
     from med2e3.training import train as run

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from med2e3.checkpoints import Hub
+from med2e3.checkpoints.building import quietly
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.prompts import IGNORE
@@ -156,9 +157,11 @@ def train_published(
         settings.tensorboard,
         60 * recipe.checkpoint_minutes,
     )
-    run_stage(stage, recipe.stage(len(dataset)), run)
-    if team.leads:
-        _export(start.model, start.processor, folder / MODEL_FOLDER, _last(folder, recipe, team))
+    with quietly():  # the bar says what matters; transformers would write over it
+        run_stage(stage, recipe.stage(len(dataset)), run)
+        if team.leads:
+            trained = _last(folder, recipe, team)
+            _export(start.model, start.processor, folder / MODEL_FOLDER, trained)
     team.accelerator.wait_for_everyone()
     return folder / MODEL_FOLDER
 
