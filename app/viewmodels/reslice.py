@@ -4,8 +4,9 @@ Index coordinates here are those of the voxels as they lie in memory. A sample b
 up to the outer edges of its outermost voxels; from their centres to their edges their values hold.
 Knows no anatomical planes and no windows.
 
-Measured beside vtkImageReslice in one run (512² samples, one thread each), this takes about half
-its time, needs no library to load, and lets the rest of the view-models run without VTK.
+In one run on two busy cores (512² samples) one thread of this took 1.4 times as long as
+vtkImageReslice with two threads, and gave the same values to 1 HU. It needs no library to load at
+the first turn, and the view-models stay without VTK.
 """
 
 from __future__ import annotations

@@ -387,6 +387,16 @@ class Viewer:
         self._move(moving=False)
         self.slices_changed.emit()
 
+    def settle_next(self) -> None:
+        """Show one more plane finely, the active one first: three at once would take too long."""
+        order = (self.active, *(plane for plane in Plane if plane is not self.active))
+        for plane in order:
+            state = self._turned.get(plane)
+            if isinstance(state, ObliquePlane) and state.is_coarse:
+                state.moving = False
+                self.slices_changed.emit()
+                return
+
     def _move(self, *, moving: bool) -> None:
         for state in self._turned.values():
             if isinstance(state, ObliquePlane):

@@ -19,7 +19,7 @@ class Rest(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REST_MS)
-        self._timer.timeout.connect(viewer.settle)
+        self._timer.timeout.connect(viewer.settle_next)
         viewer.slices_changed.connect(self._moved)
 
     def _moved(self) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 
 from app.viewmodels.oblique import describe, frame_of
+from app.viewmodels.slab import Slab
 from app.viewmodels.viewer import Viewer
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_nifti
@@ -338,3 +339,19 @@ def test_the_crosshair_tool_away_from_the_ends_still_moves_the_crosshair(open_gu
     open_gui.drag(view, (x, y), (x, y))
     assert not open_gui.viewer.is_turned
     assert open_gui.viewer.planes[Plane.CORONAL].slice_index == 12
+
+
+def test_at_rest_the_active_plane_becomes_exact_first_and_then_the_others() -> None:
+    shape = (60, 420, 420)
+    volume = Volume(np.zeros(shape, np.int16), Geometry.from_spacing(shape, (3.0, 0.8, 0.8)), CT)
+    viewer = Viewer()
+    viewer.show(volume)
+    viewer.set_slab(Slab(20.0))
+    viewer.turn(Plane.SAGITTAL, 0.3)
+    viewer.activate(Plane.CORONAL)
+    coarse = []
+    for _ in range(2):
+        viewer.settle_next()
+        coarse.append([p for p in (Plane.AXIAL, Plane.CORONAL) if viewer.shown[p].is_coarse])
+    assert coarse == [[Plane.AXIAL], []]
+    assert not viewer.is_coarse
