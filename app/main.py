@@ -126,6 +126,7 @@ class Application:
             Compare(viewer),
             Tags(study, viewer, tasks, explain),
         )
+        study.beside = self.workspace.compare.open
         self.window = MainWindow(self.workspace)
         assistant.model_changed.connect(self._model_changed)
 

@@ -243,15 +243,16 @@ def test_uneven_positions_are_marked_with_files_and_mm(gui: Any, tmp_path: Path)
     assert "6.00 mm where 3.00 mm is usual" in gui.window.errors.sentence.text()
 
 
-def test_a_series_can_be_handed_to_a_comparison(gui: Any, tmp_path: Path) -> None:
+def test_a_series_opens_beside_the_open_one_as_comparison(gui: Any, tmp_path: Path) -> None:
     assert gui.open(two_kernels(tmp_path / "k"))
-    beside: list[Any] = []
-    gui.study.beside = beside.append
+    click(gui, "B30f")
+    gui.until(lambda: gui.viewer.volume.voxels.max() == 40)
+    compare = gui.workspace.compare
     menu = gui.window.series.menu_of(row(gui, "B70f"))
     action = next(a for a in menu.actions() if "beside" in a.text())
     gui.do(action.trigger)
-    gui.until(lambda: beside)
-    assert beside[0].voxels.max() == 60
+    gui.until(lambda: compare.active)
+    assert compare.other.volume.voxels.max() == 60
     assert gui.viewer.volume.voxels.max() == 40
     menu.deleteLater()
 
