@@ -48,6 +48,7 @@ class SeriesPanel(QWidget):
         super().__init__()
         self._study = study
         self._viewer = viewer
+        self._opened = study.chosen
         self._pictures: dict[tuple[Path | None, float], QPixmap] = {}
         self.patient = QLabel()
         self.patient.setProperty("heading", True)
@@ -104,6 +105,9 @@ class SeriesPanel(QWidget):
         self.tree.show_rows(self._rows())
         self._draw_pictures()
         self._show_split()
+        if study.chosen is not self._opened:  # from now on the arrow keys are for slices
+            self._opened = study.chosen
+            self.tree.clearFocus()
         sentence = study.left_out_sentence
         self.left_out.setVisible(bool(sentence))
         number = len(study.left_out)

@@ -266,3 +266,15 @@ def test_kernel_series_of_an_archive_go_through_the_same_list(gui: Any, tmp_path
     assert {r.summary.facts.kernel for r in rows(gui)} == {"B30f", "B70f"}
     click(gui, "B70f")
     gui.until(lambda: np.max(gui.viewer.volume.voxels) == 60)
+
+
+def test_after_opening_the_arrow_keys_scroll_slices_not_the_list(gui: Any, tmp_path: Path) -> None:
+    gui.window.activateWindow()
+    assert gui.open(two_kernels(tmp_path / "k"))
+    gui.do(gui.window.series.tree.setFocus)
+    click(gui, "B70f")
+    gui.until(lambda: gui.study.loading is None)
+    before = gui.viewer.planes[Plane.AXIAL].slice_index
+    focused = gui.window.focusWidget() or gui.window
+    gui.do(lambda: QTest.keyClick(focused, Qt.Key.Key_Down))
+    assert gui.viewer.planes[Plane.AXIAL].slice_index == before + 1
