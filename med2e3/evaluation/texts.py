@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from med2e3.errors import CheckpointError
+
 #: The model of M3D-Bench's BERTScore for English, and the layer whose states are compared.
 BERTSCORE_MODEL, BERTSCORE_LAYER = "roberta-large", 17
 #: Under which names the model may lie on this computer.
@@ -170,10 +172,18 @@ class _BertScore:
 
     def __call__(self, answers: Sequence[str], wanted: Sequence[str]) -> list[float]:
         if self._scorer is None:
-            from bert_score import BERTScorer
-
-            self._scorer = BERTScorer(
-                model_type=str(self.folder), num_layers=BERTSCORE_LAYER, lang="en"
-            )
+            self._scorer = self._load()
         _, _, f1 = self._scorer.score(list(answers), list(wanted))
         return [float(value) for value in f1]
+
+    def _load(self) -> Any:
+        """Raises `CheckpointError` where the folder is not what the library can use."""
+        try:
+            from bert_score import BERTScorer
+
+            return BERTScorer(model_type=str(self.folder), num_layers=BERTSCORE_LAYER, lang="en")
+        except (AssertionError, ImportError, OSError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"BERTScore cannot use the model in {self.folder}: {error}. It must be "
+                f"{BERTSCORE_MODEL} with its tokenizer; remove --bertscore to go without."
+            ) from error

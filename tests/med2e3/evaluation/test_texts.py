@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from med2e3.errors import CheckpointError
 from med2e3.evaluation import texts
 from med2e3.evaluation.texts import bleu1, find_bertscore, meteor, open_metrics, rouge1
 
@@ -118,3 +119,9 @@ def test_bertscore_names_what_it_misses(tmp_path: Path, monkeypatch: pytest.Monk
     assert "roberta-large" in open_metrics(tmp_path).missing["BERTScore"]
     (tmp_path / "config.json").write_text("{}")
     assert find_bertscore(tmp_path) == tmp_path
+
+
+def test_a_folder_that_bertscore_cannot_use_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"cannot use the model in .*remove --bertscore"):
+        texts._BertScore(tmp_path)(["a"], ["a"])
