@@ -18,6 +18,9 @@ from app.views.main_window import MainWindow
 from app.views.preferences_dialog import PreferencesDialog
 from med2e3.geometry import Plane
 
+#: Turns for a cell that is drawn in a job, as the 3D one is: it takes about a second.
+RENDERING = 300
+
 
 @dataclass
 class Stage:
@@ -95,6 +98,7 @@ async def _layout(kind: Kind, stage: Stage) -> QWidget:
 async def _cell(name: str, stage: Stage) -> QWidget:
     stage.window.workspace.layouts.choose_main(name)
     stage.window.workspace.layouts.choose(Kind.SINGLE)
+    stage.settling = RENDERING if name not in list(Plane) else stage.settling
     return stage.window
 
 

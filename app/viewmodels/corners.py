@@ -72,4 +72,4 @@ def _how(viewer: Viewer, state: PlaneState) -> list[str]:
     show = viewer.display
     zoom = f"×{state.zoom:.1f}" if show.corner_zoom and state.zoom != 1.0 else ""
     look = windows.describe(viewer.window) if show.corner_window else ""
-    return [zoom, f"{look} inverted".strip() if viewer.inverted else look]
+    return [zoom, "inverted" if viewer.inverted else "", look]
