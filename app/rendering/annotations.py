@@ -50,6 +50,14 @@ class Item:
     hovered: bool = False
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a value stands beside, and the other forms that it should leave free."""
+
+    anchor: QRectF
+    others: tuple[QRectF, ...] = ()
+
+
 def draw(painter: QPainter, size: QRectF, frame: Frame, items: Sequence[Item]) -> None:
     """All items of a view; forms first, so that no line crosses a value."""
     painter.save()
@@ -58,10 +66,12 @@ def draw(painter: QPainter, size: QRectF, frame: Frame, items: Sequence[Item]) -
         painter.setOpacity(item.strength)
         _draw_form(painter, frame, item)
     taken: list[QRectF] = []
-    for item in items:
-        if item.lines and item.strength == FULL:
-            painter.setOpacity(1.0)
-            taken.append(_draw_label(painter, size, frame, item, taken))
+    painter.setOpacity(1.0)
+    said = [item for item in items if item.lines and item.strength == FULL]
+    for item in said:
+        others = tuple(_anchor(frame, other.annotation) for other in items if other is not item)
+        beside = Beside(_anchor(frame, item.annotation), others)
+        taken.append(_draw_label(painter, size, beside, item, taken))
     painter.restore()
 
 
@@ -135,14 +145,14 @@ def _head(marks: Float) -> QPolygonF:
 
 
 def _draw_label(
-    painter: QPainter, size: QRectF, frame: Frame, item: Item, taken: Sequence[QRectF]
+    painter: QPainter, size: QRectF, beside: Beside, item: Item, taken: Sequence[QRectF]
 ) -> QRectF:
     text = "\n".join(item.lines)
     metrics = QFontMetricsF(painter.font())
     bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
-    anchor = _anchor(frame, item.annotation)
-    rect = place_label(size, anchor, (bounds.width() + 8, bounds.height() + 4), taken)
-    _draw_leader(painter, anchor, rect)
+    extent = (bounds.width() + 8, bounds.height() + 4)
+    rect = place_label(size, beside, extent, taken)
+    _draw_leader(painter, beside.anchor, rect)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(BACKDROP)
     painter.drawRoundedRect(rect, 3, 3)
@@ -165,18 +175,20 @@ def _anchor(frame: Frame, annotation: Annotation) -> QRectF:
 
 
 def place_label(
-    size: QRectF, anchor: QRectF, extent: tuple[float, float], taken: Sequence[QRectF]
+    size: QRectF, beside: Beside, extent: tuple[float, float], taken: Sequence[QRectF]
 ) -> QRectF:
     """Where a value stands: right of its form, else left, below or above; inside the view.
 
-    The nearest such place that no other value has; where all are taken, the first one.
+    The nearest such place that no other value has and no other form, else no other value; where
+    all are taken, the first one.
     """
     inside = size.adjusted(EDGE, EDGE, -EDGE, -EDGE)
-    for step in range(STEPS):
-        for place in _places(anchor, extent, GAP + step * extent[1] / 2):
-            if inside.contains(place) and not any(place.intersects(other) for other in taken):
-                return place
-    place = _places(anchor, extent, GAP)[0]
+    for avoided in ([*taken, *beside.others], taken):
+        for step in range(STEPS):
+            for place in _places(beside.anchor, extent, GAP + step * extent[1] / 2):
+                if inside.contains(place) and not any(place.intersects(o) for o in avoided):
+                    return place
+    place = _places(beside.anchor, extent, GAP)[0]
     x = min(max(place.left(), inside.left()), inside.right() - place.width())
     y = min(max(place.top(), inside.top()), inside.bottom() - place.height())
     return QRectF(x, y, place.width(), place.height())
