@@ -24,6 +24,7 @@ class Histogram(QWidget):
         self.counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.zeros(0, np.int64)
         self.edges: Float = np.zeros(0)
         self._mean = 0.0
+        self._ends = (0.0, 0.0)
         self._unit = ""
         self.setFixedHeight(BARS + NUMBERS)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -34,6 +35,7 @@ class Histogram(QWidget):
         if values is not None:
             self.counts, self.edges = histogram(values)
             self._mean, self._unit = float(values.mean()), unit
+            self._ends = float(values.min()), float(values.max())
             most = int(self.counts.max())
             self.setToolTip(f"{values.size} pixels; the highest bar has {most}")
             self.update()
@@ -57,10 +59,7 @@ class Histogram(QWidget):
         painter.drawLine(QPointF(x, 0), QPointF(x, BARS))
         painter.setPen(QColor(colours.dim))
         line = QRectF(0, BARS + 2, self.width(), NUMBERS - 2)
-        # Edges of whole values lie at halves: the numbers are those of the pixels.
-        whole = low + 0.5 == round(low + 0.5)
-        ends = (low + 0.5, high - 0.5) if whole else (low, high)
-        painter.drawText(line, Qt.AlignmentFlag.AlignLeft, numbers.value(ends[0]))
+        painter.drawText(line, Qt.AlignmentFlag.AlignLeft, numbers.value(self._ends[0]))
         unit = f" {self._unit}" if self._unit == "HU" else ""
-        painter.drawText(line, Qt.AlignmentFlag.AlignRight, numbers.value(ends[1]) + unit)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, numbers.value(self._ends[1]) + unit)
         painter.end()
