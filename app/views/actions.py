@@ -63,7 +63,7 @@ def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
 
 def _mark(workspace: Workspace) -> None:
     """Mark the slice that the active plane shows."""
-    state = workspace.viewer.planes.get(workspace.viewer.active)
+    state = workspace.viewer.shown.get(workspace.viewer.active)
     if state is not None:
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)
         workspace.annotations.toggle_key_image(plane)
