@@ -16,6 +16,7 @@ from PySide6.QtTest import QTest
 
 from app.rendering.key_image import SIDE
 from app.viewmodels.annotation import exports
+from app.views.annotation_layer import AnnotationLayer
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
 from med2e3.volume import Volume
@@ -246,3 +247,38 @@ def test_a_turned_volume_lists_its_slices_all_the_same(gui: Any, tmp_path: Path)
     pen.tool("length")
     pen.drag((2, 4), (2, 40))
     assert rows(pen)[0][2] == f"coronal {pen.view.state.slice_index + 1}/40"
+
+
+def test_on_an_oblique_plane_measures_are_true_and_stay_there(gui: Any, nifti: Path) -> None:
+    gui.open(nifti)
+    viewer = gui.viewer
+    gui.do(lambda: viewer.turn(Plane.AXIAL, np.radians(25)))
+    pen = Pen(gui, Plane.CORONAL)
+    grid, k = pen.view.state.geometry, pen.view.state.slice_index
+    middle = pen.view.state.crosshair
+    a, b = (middle[0] - 6, middle[1] - 9), (middle[0] + 7, middle[1] + 8)
+    pen.tool("length")
+    pen.drag(a, b)
+    ends = grid.to_patient_mm(np.array([(k, *a), (k, *b)], float))
+    np.testing.assert_allclose(pen.last.points_mm, ends, atol=0.01)
+    assert pen.numbers()["length"] == pytest.approx(np.linalg.norm(ends[1] - ends[0]), abs=0.01)
+    pen.tool("rectangle")
+    pen.drag((middle[0] + 8, middle[1] - 12), (middle[0] - 2, middle[1] - 3))
+    assert "interpolated" in pen.lines()[-1]
+    assert [row[2] for row in rows(pen)] == ["oblique", "oblique"]
+    layer = pen.view.findChild(AnnotationLayer)
+    assert len(layer.items(layer.frame())) == 2
+    gui.key(Qt.Key.Key_K)
+    gui.do(viewer.straighten)
+    assert layer.items(layer.frame()) == []
+    # And what lies on a stored slice is shown even from turned planes.
+    pen = Pen(gui)
+    pen.tool("length")
+    pen.drag((10, 10), (10, 40))
+    gui.do(lambda: viewer.turn(Plane.SAGITTAL, np.radians(10)))
+    gui.do(lambda: pen.book.go_to(pen.last.uid))
+    assert not viewer.is_turned
+    assert (
+        len(pen.view.findChild(AnnotationLayer).items(pen.view.findChild(AnnotationLayer).frame()))
+        == 1
+    )

@@ -234,6 +234,8 @@ class Annotations:
     def _show(self, plane: SlicePlane, patient_mm: Point | None) -> None:
         assert self._volume is not None
         where = places.where(self._volume, plane)
+        if where.plane is not None and self.viewer.is_turned:
+            self.viewer.straighten()  # a stored slice: turned planes would not show it
         if patient_mm is not None:
             self.viewer.move_crosshair(np.asarray(patient_mm))
         elif where.plane is not None:
