@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,9 @@ PHANTOMS = 100
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
 @click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
 @click.option("--recount", type=FILE, help="Predictions about phantoms, saved earlier.")
+@click.option("--ablation", type=click.Path(path_type=Path), help="Folder of a run of tables 3-5.")
+@click.option("--steps", type=click.IntRange(1), default=300, help="Of each ablation.  [300]")
+@click.option("--seeds", type=click.IntRange(1), default=2, help="Of each ablation.  [2]")
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
 @click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
@@ -50,9 +55,14 @@ PHANTOMS = 100
 def evaluate(model: str, as_json: bool, card: Path | None, **options: Any) -> None:
     """Measure MODEL: on phantoms that it never saw, or on files of M3D-Bench.
 
+    With --ablation: tables 3, 4 and 5 of the paper, each variant of the demo model trained from the
+    same start for the same --steps; a run that was stopped goes on where it was.
+
     Every figure comes with its 95 % interval, and with what chance gives.
     """
     given = [name for name in TASKS if options[name] is not None]
+    if "ablation" in given and "phantoms" in given:
+        given.remove("phantoms")  # there it says how many are held out
     if len(given) > 1:
         named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{named} are different evaluations; give one of them.")
@@ -80,6 +90,37 @@ def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.evaluation.phantom_benchmark import recount
 
     return recount(options["recount"], options["bertscore"])
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the ablations found, in the form of other results."""
+
+    folder: Path
+
+    def table(self) -> str:
+        """Markdown, with what every variant got."""
+        from med2e3.training.ablation_tables import ablation_tables, budget_line
+
+        return f"{budget_line(self.folder)}\n\n{ablation_tables(self.folder)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers of each held-out phantom, by file."""
+        read = (
+            json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.folder.glob("*.json"))
+        )
+        return {"runs": list(read)}
+
+
+def _ablation(model: str, options: dict[str, Any], report: Report) -> Tables:
+    from med2e3.training.ablation import Budget, run_ablation
+
+    if model != "demo":
+        raise click.UsageError("Ablations start from the demo model: its phantoms have the truth.")
+    budget = Budget(
+        steps=options["steps"], seeds=options["seeds"], phantoms=options["phantoms"] or PHANTOMS
+    )
+    return Tables(run_ablation(options["ablation"], budget, options["workers"]))
 
 
 def _m3d_vqa(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -161,13 +202,14 @@ def _images(file: Path, options: dict[str, Any]) -> Path:
 
 
 #: Evaluations by the option that asks for each.
-TASKS = {
+TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "phantoms": _phantoms,
     "m3d_vqa": _m3d_vqa,
     "m3d_cap": _m3d_cap,
     "conversations": _conversations,
     "retrieval": _retrieval,
     "recount": _recount,
+    "ablation": _ablation,
 }
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from med2e3.cli.evaluating import evaluate
 from med2e3.model.modeling import Med2E3ForConditionalGeneration
 from med2e3.training.ablation import TABLES, Budget, Variant, file_name, run_ablation, variants
 from med2e3.training.ablation_tables import ablation_tables, budget_line
@@ -84,3 +86,21 @@ def test_without_text_every_question_gets_the_same_scores() -> None:
     scores = model.score(keys, text)
     torch.testing.assert_close(scores[0], scores[1])
     assert scores[0].max() > scores[0].min()
+
+
+def test_one_command_prints_the_tables(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Budget] = []
+
+    def run(folder: Path, budget: Budget, workers: int) -> Path:
+        asked.append(budget)
+        return results
+
+    monkeypatch.setattr("med2e3.training.ablation.run_ablation", run)
+    words = ["demo", "--ablation", str(results.parent), "--steps", "7", "--phantoms", "2"]
+    said = CliRunner().invoke(evaluate, words)
+    assert said.exit_code == 0, said.output
+    assert [(b.steps, b.phantoms) for b in asked] == [(7, 2)]
+    assert "| max pooling |" in said.output
+    refused = CliRunner().invoke(evaluate, ["some-model", "--ablation", str(results.parent)])
+    assert refused.exit_code != 0
+    assert "start from the demo model" in refused.output
