@@ -304,6 +304,8 @@ class Scene:
     def _next(self) -> None:
         """Ask for the frame that is wanted now, if none is on its way that is worth waiting for."""
         volume = self._viewer.volume
+        if self._tasks.closed:  # a window that closes may still be resized
+            return
         if not (self.shown and volume is not None and self.extent and self.message is None):
             return
         if self._job is not None and self._asked is not None:

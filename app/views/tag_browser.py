@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import (
@@ -28,7 +29,9 @@ from PySide6.QtWidgets import (
 from app.viewmodels.signal import Signal
 from app.viewmodels.tags import Tags
 from app.views import theme
-from med2e3.io.tags import Tag
+
+if TYPE_CHECKING:
+    from med2e3.io.tags import Tag
 
 #: Widths of number, representation and name in logical pixels; the value takes the rest.
 WIDTHS = (150, 44, 220)
