@@ -25,6 +25,7 @@ from app.services.garbage import Garbage
 from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.overlays import Overlays
+from app.services.planes import Planes
 from app.services.studies import Studies
 from app.settings import Settings
 from app.viewmodels.annotation.book import Annotations
@@ -32,6 +33,7 @@ from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant, ModelState
 from app.viewmodels.cine import Cine
 from app.viewmodels.compare import Compare
+from app.viewmodels.exact import Exact
 from app.viewmodels.fusion import Fusion
 from app.viewmodels.hanging import Hangings
 from app.viewmodels.layouts import Layouts
@@ -105,6 +107,7 @@ class Application:
             viewer, AnnotationStore(self.jobs, annotations_at), tasks, notices, explain
         )
         layouts = Layouts(settings)
+        compare, planes = Compare(viewer), Planes(self.jobs)
         self.hangings = Hangings(viewer, layouts)
         self.workspace = Workspace(
             viewer,
@@ -123,8 +126,10 @@ class Application:
             Scene(viewer, Frames(self.jobs, _make_scene), tasks, explain),
             Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain),
             Cine(viewer),
-            Compare(viewer),
+            compare,
             Tags(study, viewer, tasks, explain),
+            Exact(viewer, planes, tasks, notices, explain),
+            Exact(compare.other, planes, tasks, notices, explain),
         )
         study.beside = self.workspace.compare.open
         self.window = MainWindow(self.workspace)

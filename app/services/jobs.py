@@ -27,13 +27,14 @@ PROGRESS_EVERY = 0.03
 
 
 class Lane(StrEnum):
-    """The workers: opened files, scanned places, the model, small notes, and frames of 3D."""
+    """The workers: opened files, scanned places, the model, small notes, frames of 3D, planes."""
 
     FILES = "files"
     SCAN = "scan"
     MODEL = "model"
     NOTES = "notes"
     SCENE = "scene"
+    PLANES = "planes"
 
 
 class Context:

@@ -6,10 +6,14 @@ superior → inferior, anterior → posterior or right → left, rows and column
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from app.viewmodels import slab
+from app.viewmodels.patch import Patch, Work
 from app.viewmodels.slab import Slab
 from app.viewmodels.slice_reader import Image, SliceReader
 from app.viewmodels.viewport import Viewport
@@ -17,6 +21,10 @@ from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
 from med2e3.volume import Volume
 
 Float = NDArray[np.float64]
+
+#: Voxels that a slab of stored slices may combine while it moves, about 10 ms on one slow core:
+#: where slices lie one behind the other in memory, and where they lie side by side.
+MOVING_VOXELS, MOVING_VOXELS_SIDE_BY_SIDE = 30_000_000, 6_000_000
 
 
 class PlaneState:
@@ -30,6 +38,8 @@ class PlaneState:
         self.centre: tuple[float, float] | None = None
         self.fit_mm: tuple[float, float] | None = None
         self.slab = Slab()
+        self.moving = False
+        self._kept: tuple[tuple[object, ...], Image] | None = None
         self._crosshair = self._middle()
 
     @property
@@ -70,8 +80,18 @@ class PlaneState:
 
     @property
     def picture(self) -> tuple[object, ...]:
+        """Changes whenever what is drawn would."""
+        return (*self.wanted, self.is_coarse)
+
+    @property
+    def wanted(self) -> tuple[object, ...]:
         """Changes whenever `pixels` would."""
         return (self.slice_index, self.slab)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether what is drawn is coarser than it can be, since exact pixels take too long."""
+        return self.moving and self._is_slow() and self._fresh() is None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,14 +106,61 @@ class PlaneState:
         return self.geometry.edge_letters()
 
     def pixels(self) -> Image:
-        """(rows, columns) of the slice or slab shown; it may be a view into the volume."""
-        if self.layers == 1:
+        """(rows, columns) exactly of the slice or slab shown; it may be a view into the volume.
+
+        Computed here and now where it is not there yet: check `is_coarse` first.
+        """
+        if self._is_stored():
             return self._reader.read(self.slice_index)
-        return slab.combined(self.volume.voxels[self._span()], self.slab.mode)
+        kept = self._fresh()
+        if kept is None:
+            kept = self.work()(lambda: False)
+            self.take(self.wanted, kept)
+        return kept
+
+    def drawn(self, viewport: Viewport) -> Patch:
+        """What a view draws: `pixels`, or something coarser for as long as they take too long."""
+        return self._coarse(viewport) if self.is_coarse else Patch.whole(self.pixels())
+
+    def work(self) -> Work:
+        """What computes `pixels` of what is shown now, on any thread."""
+        return partial(slab.combined, self.volume.voxels[self._span()], self.slab.mode)
+
+    def take(self, wanted: tuple[object, ...], pixels: Image) -> None:
+        """Keep the exact pixels of what was `wanted`."""
+        self._kept = (wanted, pixels)
 
     def forget_pixels(self) -> None:
         """The voxels have changed in place."""
         self._reader.forget()
+        self._kept = None
+        self.moving = True
+
+    def _is_stored(self) -> bool:
+        return self.layers == 1
+
+    def _fresh(self) -> Image | None:
+        return self._kept[1] if self._kept is not None and self._kept[0] == self.wanted else None
+
+    def _is_slow(self) -> bool:
+        return self.layers > 1 and self._stride() > 1
+
+    def _stride(self) -> int:
+        """Every how many rows and columns a slab is combined while it moves."""
+        voxels = self.volume.voxels
+        side_by_side = voxels.strides[0] == voxels.itemsize
+        most = MOVING_VOXELS_SIDE_BY_SIDE if side_by_side else MOVING_VOXELS
+        count = self.layers * voxels.shape[1] * voxels.shape[2]
+        return max(1, math.ceil(math.sqrt(count / most)))
+
+    def _coarse(self, viewport: Viewport) -> Patch:
+        stride = self._stride()
+        first = (stride - 1) // 2
+        stack = self.volume.voxels[self._span(), first::stride, first::stride]
+        values = slab.combined(stack, self.slab.mode)
+        rows, columns = values.shape
+        edge = first - stride / 2
+        return Patch(values, (edge, edge), (edge + rows * stride, edge + columns * stride))
 
     def place(self, patient_mm: Float) -> None:
         """Let the crosshair be at `patient_mm` (LPS)."""

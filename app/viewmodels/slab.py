@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from med2e3.errors import Cancelled
 
 Image = NDArray[np.int16] | NDArray[np.float32]
 
@@ -32,6 +36,10 @@ TITLES = {
 #: Thicknesses on the menu, in mm: vessels and nodules 5 to 20, airways and overviews more.
 THICKNESSES_MM = (3.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
+
+#: Voxels combined at a time. Layers along the fastest axis in memory are first copied, one behind
+#: the other, into a block that the second-level cache holds: that takes less than half the time.
+STRIP_VOXELS = 1 << 16
 
 #: What a slab starts with: vessels and nodules are read at about a centimetre.
 STANDARD_MM = 10.0
@@ -80,11 +88,28 @@ def span(index: int, layers: int, count: int) -> slice:
     return slice(max(first, 0), min(first + layers, count))
 
 
-def combined(layers: Image, mode: Mode) -> Image:
-    """(layers, rows, columns) → (rows, columns), of the same type; means of int16 are rounded."""
+def combined(layers: Image, mode: Mode, stopped: Callable[[], bool] = lambda: False) -> Image:
+    """(layers, rows, columns) → (rows, columns), of the same type; means of int16 are rounded.
+
+    Raises `Cancelled` soon after `stopped` says so.
+    """
     if len(layers) == 1:
         only: Image = layers[0]
         return only
+    count, rows, columns = layers.shape
+    image: Image = np.empty((rows, columns), dtype=layers.dtype)
+    height = max(1, STRIP_VOXELS // (count * columns))
+    for first in range(0, rows, height):
+        if stopped():
+            raise Cancelled("A newer picture was asked for.")
+        strip: Image = layers[:, first : first + height]
+        side_by_side = strip.strides[0] < strip.strides[1]
+        whole = cast("Image", np.ascontiguousarray(strip)) if side_by_side else strip
+        image[first : first + height] = _reduced(whole, mode)
+    return image
+
+
+def _reduced(layers: Image, mode: Mode) -> Image:
     if mode is Mode.MEAN:
         mean = np.asarray(layers.mean(axis=0, dtype=np.float32))
         return mean if layers.dtype == np.float32 else np.rint(mean).astype(np.int16)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from app.viewmodels import oblique, windows
 from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.display import Display
-from app.viewmodels.oblique import ObliquePlane
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.reslice import Sampler
 from app.viewmodels.signal import Signal
@@ -165,6 +164,7 @@ class Viewer:
             self.planes[plane].zoom, self.planes[plane].centre = zoom, centre
         self._turned, self._sampler = {}, None
         self._give_slab()
+        self._move(moving=True)
         if untouched:
             self.window = self._opened_with = windows.initial(volume)
         self._place()
@@ -374,33 +374,29 @@ class Viewer:
         """Show slabs, or planes alone (a thickness of 0)."""
         self.slab = slab
         self._give_slab()
+        self._move(moving=True)
         self.slices_changed.emit()
         self.look_changed.emit()
 
     @property
     def is_coarse(self) -> bool:
         """Whether a picture is coarser than it can be, because something has just moved."""
-        return any(isinstance(s, ObliquePlane) and s.is_coarse for s in self._turned.values())
+        return self.next_coarse() is not None
+
+    def next_coarse(self) -> PlaneState | None:
+        """The plane that should become exact next, the active one first; None if all are."""
+        order = (self.active, *(plane for plane in Plane if plane is not self.active))
+        states = (self.shown[plane] for plane in order if plane in self.shown)
+        return next((state for state in states if state.is_coarse), None)
 
     def settle(self) -> None:
-        """Nothing moves any more: show everything as finely as it can be."""
+        """Show everything as finely as it can be at once, however long that takes."""
         self._move(moving=False)
         self.slices_changed.emit()
 
-    def settle_next(self) -> None:
-        """Show one more plane finely, the active one first: three at once would take too long."""
-        order = (self.active, *(plane for plane in Plane if plane is not self.active))
-        for plane in order:
-            state = self._turned.get(plane)
-            if isinstance(state, ObliquePlane) and state.is_coarse:
-                state.moving = False
-                self.slices_changed.emit()
-                return
-
     def _move(self, *, moving: bool) -> None:
-        for state in self._turned.values():
-            if isinstance(state, ObliquePlane):
-                state.moving = moving
+        for state in self.shown.values():
+            state.moving = moving
 
     def _give_slab(self) -> None:
         for state in (*self.planes.values(), *self._turned.values()):

@@ -12,6 +12,7 @@ from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant import Assistant
 from app.viewmodels.cine import Cine
 from app.viewmodels.compare import Compare
+from app.viewmodels.exact import Exact
 from app.viewmodels.fusion import Fusion
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
@@ -54,3 +55,5 @@ class Workspace:
     cine: Cine
     compare: Compare
     tags: Tags
+    exact: Exact
+    exact_beside: Exact

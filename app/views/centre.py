@@ -61,9 +61,9 @@ class Centre(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
-        self.compare = ComparePane(workspace.compare)
+        self.compare = ComparePane(workspace.compare, workspace.exact_beside)
         self._stack.addWidget(self.compare)
-        self.rest = Rest(self._viewer, self)
+        self.rest = Rest(workspace.exact, self)
         self.cine_timer = CineTimer(workspace.cine, self)
         workspace.compare.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.viewmodels.compare import Compare, Link
+from app.viewmodels.exact import Exact
 from app.views.rest import Rest
 from app.views.slice_view import SliceView
 from app.views.theme import mark
@@ -15,12 +16,12 @@ from med2e3.volume import Volume
 class ComparePane(QWidget):
     """What stands in the centre while a second volume is shown."""
 
-    def __init__(self, compare: Compare) -> None:
+    def __init__(self, compare: Compare, exact: Exact) -> None:
         super().__init__()
         self._compare = compare
         self.first = SliceView(compare.viewer, compare.plane)
         self.second = SliceView(compare.other, compare.plane)
-        self.rest = Rest(compare.other, self)
+        self.rest = Rest(exact, self)
         self.note = QLabel()
         self.titles = (QLabel(), QLabel())
         self.planes = QComboBox()

@@ -153,8 +153,9 @@ class SliceView(QWidget):
         assert state is not None
         assert viewport is not None
         grey = grey_map(self.viewer.window, self.viewer.inverted, self.viewer.colours)
-        picture = as_picture(grey.pixels(state.pixels()))
-        place = QRectF(*viewport.image_rect())
+        patch = state.drawn(viewport)
+        picture = as_picture(grey.pixels(patch.values))
+        place = QRectF(*patch.rect(viewport))
         for margin in overlay.margins(self.rect(), place.toRect().adjusted(1, 1, -1, -1)):
             painter.fillRect(margin, theme.IMAGE_BACKGROUND)
         smooth = self.viewer.display.interpolation
