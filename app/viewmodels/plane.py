@@ -40,6 +40,7 @@ class PlaneState:
         self.slab = Slab()
         self.moving = False
         self._kept: tuple[tuple[object, ...], Image] | None = None
+        self._drawn: tuple[tuple[object, ...], Patch] | None = None
         self._crosshair = self._middle()
 
     @property
@@ -120,7 +121,12 @@ class PlaneState:
 
     def drawn(self, viewport: Viewport) -> Patch:
         """What a view draws: `pixels`, or something coarser for as long as they take too long."""
-        return self._coarse(viewport) if self.is_coarse else Patch.whole(self.pixels())
+        if not self.is_coarse:
+            return Patch.whole(self.pixels())
+        key = (self.wanted, viewport)
+        if self._drawn is None or self._drawn[0] != key:
+            self._drawn = (key, self._coarse(viewport))
+        return self._drawn[1]
 
     def work(self) -> Work:
         """What computes `pixels` of what is shown now, on any thread."""
@@ -128,12 +134,12 @@ class PlaneState:
 
     def take(self, wanted: tuple[object, ...], pixels: Image) -> None:
         """Keep the exact pixels of what was `wanted`."""
-        self._kept = (wanted, pixels)
+        self._kept, self._drawn = (wanted, pixels), None
 
     def forget_pixels(self) -> None:
         """The voxels have changed in place."""
         self._reader.forget()
-        self._kept = None
+        self._kept = self._drawn = None
         self.moving = True
 
     def _is_stored(self) -> bool:
