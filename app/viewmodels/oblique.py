@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,8 +240,18 @@ def crossing(here: PlaneState, other: PlaneState) -> tuple[float, float] | None:
 
     None where the two are parallel.
     """
-    frame = frame_of(here)
-    along = np.cross(frame[:, 0], frame_of(other)[:, 0])
+    return _crossing(_bytes_of(here), _bytes_of(other))
+
+
+def _bytes_of(state: PlaneState) -> bytes:
+    return np.asarray(state.geometry.directions, dtype=np.float64).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _crossing(here: bytes, other: bytes) -> tuple[float, float] | None:
+    # Asked for at each painting, and the same for as long as nothing turns.
+    frame, across = (nearest_rotation(np.frombuffer(each).reshape(3, 3)) for each in (here, other))
+    along = np.cross(frame[:, 0], across[:, 0])
     length = float(np.linalg.norm(along))
     if length < 1e-6:
         return None

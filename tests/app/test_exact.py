@@ -251,7 +251,10 @@ def test_a_failure_is_said_and_not_tried_again_by_itself() -> None:
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.3])
-def test_work_that_is_stopped_ends_within_a_strip(turn: float) -> None:
+def test_work_that_is_stopped_ends_within_a_strip(
+    turn: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.viewmodels.slab.STRIP_VOXELS", 1 << 18)
     viewer = Viewer()
     viewer.show(noise())
     viewer.set_slab(Slab(40.0))
