@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
-from app.viewmodels.layouts import TITLES, Kind
+from app.viewmodels.layouts import SHEET, TITLES, Kind
 from app.viewmodels.questions import ready_questions
+from app.viewmodels.slab import Slab
 from app.viewmodels.study import Target
 from app.viewmodels.viewer import Tool
 from app.viewmodels.waiting import until
@@ -20,6 +23,14 @@ from med2e3.geometry import Plane
 
 #: Turns for a cell that is drawn in a job, as the 3D one is: it takes about a second.
 RENDERING = 300
+
+
+#: What is drawn for the picture of measurements: tool, start and end in shares of the view.
+MEASURED = (
+    ("length_tool", (0.25, 0.3), (0.55, 0.25)),
+    ("ellipse_tool", (0.3, 0.5), (0.45, 0.62)),
+    ("arrow_tool", (0.8, 0.75), (0.66, 0.6)),
+)
 
 
 @dataclass
@@ -62,7 +73,15 @@ async def back_to_first(stage: Stage, state: State) -> None:
     viewer = workspace.viewer
     viewer.maximise(None)
     workspace.layouts.choose_main(Plane.AXIAL.value)
+    workspace.layouts.corner = SHEET
     workspace.layouts.choose(Kind.GRID)
+    viewer.straighten()
+    viewer.set_slab(Slab())
+    book = workspace.annotations
+    while book.undo_name:
+        book.undo()
+    if window.tags is not None:
+        window.tags.hide()
     viewer.choose_tool(Tool.CROSSHAIR)
     if not state.needs_study:
         viewer.show(None)
@@ -138,6 +157,47 @@ async def _error(stage: Stage) -> QWidget:
     return stage.window
 
 
+async def _turned(stage: Stage) -> QWidget:
+    viewer = stage.window.workspace.viewer
+    viewer.turn(Plane.AXIAL, 0.3)
+    viewer.turn(Plane.CORONAL, 0.2)
+    viewer.settle()
+    return stage.window
+
+
+async def _with_3d(stage: Stage) -> QWidget:
+    stage.run("toggle_scene")
+    stage.settling = RENDERING
+    return stage.window
+
+
+async def _tags(stage: Stage) -> QWidget:
+    browser = stage.window.show_tags()
+    stage.settling = 40
+    return browser
+
+
+def _drag(view: QWidget, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag with the left button; ends in shares of the view's width and height."""
+    first, last = (
+        QPoint(round(x * view.width()), round(y * view.height())) for x, y in (start, end)
+    )
+    left = Qt.MouseButton.LeftButton
+    QTest.mousePress(view, left, pos=first)
+    for k in range(1, 6):
+        QTest.mouseMove(view, first + (last - first) * (k / 5))
+    QTest.mouseRelease(view, left, pos=last)
+
+
+async def _measured(stage: Stage) -> QWidget:
+    view = stage.window.centre.cells[Plane.AXIAL].view
+    for tool, start, end in MEASURED:
+        stage.run(tool)
+        _drag(view, start, end)
+    stage.run("crosshair_tool")
+    return stage.window
+
+
 async def _answered(stage: Stage) -> QWidget | None:
     assistant = stage.window.workspace.assistant
     if assistant.model is None:
@@ -166,6 +226,11 @@ STATES: dict[str, State] = {
             ),
         )
     ),
+    "turned": State(_turned),
+    "slab": State(partial(_commands, ("slab",))),
+    "with-3d": State(_with_3d),
+    "measured": State(_measured),
+    "tags": State(_tags),
     "panels-hidden": State(_panels_hidden),
     "palette": State(partial(_palette, "")),
     "palette-search": State(partial(_palette, "lung")),

@@ -27,13 +27,15 @@ The architecture of the paper in miniature: a 3D ViT and SigLIP layers (each beh
 convolutional stem), text-guided inter-slice scoring, and a Phi-3 language model, in the sizes that
 `config.json` names. It reads a grid of {grid} voxels in one HU window (W{width:.0f} L{centre:.0f}),
 stacked along any plane, and answers questions of the five M3D-VQA topics (plane, phase, organ,
-abnormality, location; open or with four choices), questions whether a finding is present, and
-requests for a report.
+abnormality, location; open or with two to four choices), questions whether a finding is present,
+and requests for a report.
 
 ## How it was made
 
 Recipe `{recipe}` (`med2e3/training/recipes/{recipe}.toml`), from random weights, on {phantoms}
-phantoms (`med2e3.phantoms`), on two CPU cores without a GPU. {history}
+phantoms (`med2e3.phantoms`), on two CPU cores without a GPU.
+
+{history}
 
 Stages: the encoders learn from the exact extents of findings; the language model learns on reports
 in words and on letter drills; then connectors, slice scores and language model learn together, with
@@ -44,10 +46,8 @@ a pointing loss, {pointing} × −log of the score mass on the slices that hold 
 {table}
 
 Phantoms of the evaluation have seeds that no training saw; nothing was chosen by looking at them.
-Intervals resample phantoms. Closed answers count by a strict rule (the answer opens with the right
-letter and names no other); the published rule is given beside it. “Chance” is a guess among four
-choices, one half for yes or no, or the share of slices that hold the finding. “Blank volume” asks
-the same questions of an empty grid: what the words alone give away.
+Intervals (95 %) resample phantoms. “Blank volume” asks the same questions of an empty grid: what
+the words alone give away. `med2e3 evaluate demo --phantoms 500 --seed 11` prints all this again.
 
 ## What it cannot do
 
@@ -56,7 +56,10 @@ the same questions of an empty grid: what the words alone give away.
   one kind; comparison with earlier scans; measurements better than 5 mm steps.
 - Questions unlike those in `med2e3/phantoms/questions.py`: it will answer them with confidence, and
   wrongly.
-- {weak}
+
+## Where it stays behind what was aimed at
+
+{weak}
 
 Its slice scores follow the question because the pointing loss taught them to. A model trained
 without that loss, as the published ones were, need not behave so.

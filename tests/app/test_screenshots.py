@@ -54,6 +54,24 @@ def test_every_state_leaves_the_window_as_it_was(gui: Any, nifti: Path) -> None:
         assert all(panel.isVisible() for panel in gui.window.panels.values())
 
 
+def test_what_was_turned_and_measured_for_a_picture_is_undone(gui: Any, nifti: Path) -> None:
+    stage = Stage(gui.window, Target(nifti))
+    viewer, book = gui.workspace.viewer, gui.workspace.annotations
+    gui.run(back_to_first(stage, STATES["study"]))
+    gui.until(lambda: book.volume is not None)
+    gui.run(STATES["turned"].act(stage))
+    assert viewer.is_turned
+    gui.run(back_to_first(stage, STATES["study"]))
+    assert not viewer.is_turned
+    gui.run(STATES["measured"].act(stage))
+    assert book.undo_name
+    gui.run(back_to_first(stage, STATES["study"]))
+    assert not book.undo_name
+    gui.run(STATES["tags"].act(stage))
+    gui.run(back_to_first(stage, STATES["study"]))
+    assert not gui.window.tags.isVisible()
+
+
 def test_at_scale_two_images_are_painted_in_pixels_of_the_screen(
     dicom: Path, tmp_path: Path
 ) -> None:
