@@ -29,7 +29,7 @@ RENDERING = 300
 MEASURED = (
     ("length_tool", (0.25, 0.3), (0.55, 0.25)),
     ("ellipse_tool", (0.3, 0.5), (0.45, 0.62)),
-    ("arrow_tool", (0.8, 0.75), (0.66, 0.6)),
+    ("bidirectional_tool", (0.62, 0.42), (0.78, 0.5)),
 )
 
 
@@ -190,6 +190,8 @@ def _drag(view: QWidget, start: tuple[float, float], end: tuple[float, float]) -
 
 
 async def _measured(stage: Stage) -> QWidget:
+    book = stage.window.workspace.annotations
+    await until(book.changed, lambda: book.volume is not None)
     view = stage.window.centre.cells[Plane.AXIAL].view
     for tool, start, end in MEASURED:
         stage.run(tool)
