@@ -104,8 +104,9 @@ def test_two_workers_give_what_one_gives(results: Results, monkeypatch: pytest.M
     assert [e.seed for e in two.examined] == [e.seed for e in results.examined[:2]]
     for a, b in zip(results.examined[:2], two.examined, strict=True):
         assert [x.answer for x in a.asked] == [x.answer for x in b.asked]
+        # Other batches and thread counts round differently; a product of many tokens shows it most.
         np.testing.assert_allclose(
-            [x.confidence for x in a.asked], [x.confidence for x in b.asked], atol=1e-4
+            [x.confidence for x in a.asked], [x.confidence for x in b.asked], atol=3e-3
         )
 
 
