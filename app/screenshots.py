@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
 
-from app.screenshot_states import STATES, Stage, back_to_first
+from app.screenshot_stage import Stage, back_to_first
+from app.screenshot_states import STATES
 from app.viewmodels.study import Target
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 from PySide6.QtGui import QImage
 
 from app import screenshots
-from app.screenshot_states import STATES, Stage, back_to_first
+from app.screenshot_stage import Stage, back_to_first
+from app.screenshot_states import STATES
 from app.viewmodels.study import Target
 
 ROOT = Path(__file__).parents[2]
