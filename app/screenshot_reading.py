@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.screenshot_stage import RENDERING, Stage, State, click, drag
 from app.viewmodels.colour_names import ColourMap
@@ -74,8 +74,9 @@ def _use(stage: Stage, view: SliceView, tool: Tool) -> None:
         drag(view, *DRAGS[tool], release=tool is not Tool.AUTO_WINDOW)
     for at in CLICKS.get(tool, ()):
         click(view, at)
-    if stage.workspace.drawing.awaiting_text is not None:
-        stage.workspace.drawing.write(WORDS)
+    for editor in view.findChildren(QLineEdit):
+        editor.setText(WORDS)
+        editor.returnPressed.emit()
 
 
 async def _tool(tool: Tool, stage: Stage) -> QWidget:
@@ -85,7 +86,7 @@ async def _tool(tool: Tool, stage: Stage) -> QWidget:
         stage.run(f"{tool}_tool")
     else:
         _use(stage, view, tool)
-        stage.afterwards.append(lambda: stage.workspace.drawing.cancel() and None)
+        stage.afterwards.append(stage.workspace.drawing.cancel)
     return stage.window
 
 
@@ -117,7 +118,7 @@ async def _over(stage: Stage, volume: Volume) -> None:
         path = write_nifti(volume, Path(folder) / f"{volume.info.series_description}.nii.gz")
         await stage.workspace.fusion.open(path)
     fusion = stage.workspace.fusion
-    stage.afterwards.append(lambda: [fusion.remove(x) for x in fusion.layers] and None)
+    stage.afterwards.append(lambda: [fusion.remove(x) for x in fusion.layers])
 
 
 async def _labels(stage: Stage) -> QWidget | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from itertools import pairwise
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
@@ -37,7 +38,7 @@ class Stage:
     window: MainWindow
     target: Target
     settling: int = 8
-    afterwards: list[Callable[[], Awaitable[object] | None]] = field(default_factory=list)
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def workspace(self) -> Workspace:
@@ -55,7 +56,7 @@ class Stage:
     def popped(self, menu: QMenu) -> QMenu:
         """A menu, open as after a click on its button."""
         menu.popup(QPoint(0, 0))
-        self.afterwards.append(lambda: menu.close() and None)
+        self.afterwards.append(menu.close)
         return menu
 
     def resized(self, width: int, height: int) -> None:
@@ -80,7 +81,7 @@ async def back_to_first(stage: Stage, state: State) -> None:
     """No dialog, nothing over the window, the first layout, the study open or closed."""
     window, workspace = stage.window, stage.workspace
     while stage.afterwards:
-        if (work := stage.afterwards.pop()()) is not None:
+        if isawaitable(work := stage.afterwards.pop()()):
             await work
     if window.habits.dialog is not None:
         window.habits.dialog.reject()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -36,8 +37,11 @@ from app.views.scores_tab import ScoresTab
 from app.views.theme import mark
 from med2e3.geometry import Plane
 
-#: Buttons of ready questions side by side.
-QUESTION_COLUMNS = 3
+#: Buttons of ready questions side by side, and in a panel too narrow for their words.
+QUESTION_COLUMNS, FEWER_COLUMNS = 3, 2
+
+#: Left and right of what is asked with, in logical pixels.
+MARGIN = 10
 
 #: First heights of conversation and tabs, in logical pixels; the rest is shared 3 : 2.
 TALK_AND_TABS = (420, 260)
@@ -205,7 +209,7 @@ class AskBox(QWidget):
         row.addWidget(self.line, 1)
         row.addWidget(self.button)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 8)
+        layout.setContentsMargins(MARGIN, 8, MARGIN, 8)
         layout.setSpacing(6)
         for part in (self._grid, given, row):
             layout.addLayout(part)
@@ -267,12 +271,28 @@ class AskBox(QWidget):
         for button in self.ready:
             button.deleteLater()
         self.ready = []
-        for k, question in enumerate(ready_questions(self._assistant.model)):
+        for question in ready_questions(self._assistant.model):
             button = QPushButton(question.label)
             button.setToolTip(question.text)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             button.clicked.connect(lambda _=False, q=question: self.ask_ready(q))
-            self._grid.addWidget(button, k // QUESTION_COLUMNS, k % QUESTION_COLUMNS)
             self.ready.append(button)
+        self._arrange()
         self.refresh()
+
+    def _arrange(self) -> None:
+        """Ready questions in as many columns as have room for their words."""
+        widest = max((button.sizeHint().width() for button in self.ready), default=0)
+        spare = self.width() - 2 * MARGIN - QUESTION_COLUMNS * self._grid.spacing()
+        fits = widest * QUESTION_COLUMNS <= spare
+        columns = QUESTION_COLUMNS if fits else FEWER_COLUMNS
+        for k, button in enumerate(self.ready):
+            self._grid.addWidget(button, *divmod(k, columns))
+        for k in range(QUESTION_COLUMNS):
+            self._grid.setColumnStretch(k, int(k < columns))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width may have room for another number of columns."""
+        super().resizeEvent(event)
+        self._arrange()

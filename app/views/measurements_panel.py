@@ -37,6 +37,9 @@ EMPTY = "Nothing is measured on this series. Choose a tool (L: length), or mark 
 #: Before the name of a key image.
 STAR = "★"
 
+#: Rows of the list that are seen at least, whatever is shown of the selected one.
+LEAST_ROWS = 3
+
 #: Columns of the list.
 NAME, VALUE, SLICE = 0, 1, 2
 
@@ -204,7 +207,8 @@ class MeasurementsPanel(QWidget):
     def _about(self, annotation: Annotation) -> str:
         lines = self._book.reading(annotation).lines
         name = annotation.name or TITLES[annotation.kind]
-        return "\n".join([name, *lines, f"around {exports.centre_text(annotation)}"])
+        numbers = " · ".join([*lines, f"around {exports.centre_text(annotation)}"])
+        return f"{name}\n{numbers}"
 
     def _about_key_image(self, key_image: KeyImage) -> str:
         drawn = len(self._book.document.annotations)
@@ -239,6 +243,7 @@ def _list() -> QTreeWidget:
     tree.setHeaderLabels(["Measurement", "Value", "Slice"])
     tree.setRootIsDecorated(False)
     tree.setUniformRowHeights(True)
+    tree.setMinimumHeight((LEAST_ROWS + 1) * tree.fontMetrics().lineSpacing())
     tree.setEditTriggers(
         QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
     )

@@ -31,6 +31,7 @@ class ReportTab(QWidget):
         self.mark.setProperty("heading", True)
         self.author = QLabel()
         self.author.setProperty("dim", True)
+        self.author.setWordWrap(True)
         self.editor = QPlainTextEdit()
         self.editor.setPlaceholderText(
             "“Draft report” writes here. Correct the text against the images before it is used."

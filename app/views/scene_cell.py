@@ -23,6 +23,12 @@ from app.views.scene_view import SceneView
 #: The two ends of each axis of the clipping box, as its sliders are labelled.
 AXES = (("R", "L"), ("A", "P"), ("I", "S"))
 
+#: Space between the sliders of two axes, in logical pixels.
+AXES_APART = 12
+
+#: Narrower than this no cell is; its buttons come closer instead of making other cells narrow.
+NARROWEST = 180
+
 
 class SceneCell(QWidget):
     """Controls, picture, sliders."""
@@ -44,6 +50,7 @@ class SceneCell(QWidget):
         self.retry.clicked.connect(lambda _=False: scene.retry())
         self.reset.clicked.connect(lambda _=False: scene.reset())
         self._lay_out()
+        self.setMinimumWidth(NARROWEST)
         scene.changed.connect(self.refresh)
         scene.frame_changed.connect(self.refresh)
         self.refresh()
@@ -100,10 +107,12 @@ class ClipSliders(QWidget):
         for axis, (first, last) in enumerate(AXES):
             slider = RangeSlider(f"Clip from {first} to {last}")
             slider.moved.connect(lambda end, at, k=axis: scene.clip_to(k, end, at))
-            grid.addWidget(QLabel(first), 0, axis * 3)
-            grid.addWidget(slider, 0, axis * 3 + 1)
-            grid.addWidget(QLabel(last), 0, axis * 3 + 2)
+            grid.addWidget(QLabel(first), 0, axis * 4)
+            grid.addWidget(slider, 0, axis * 4 + 1)
+            grid.addWidget(QLabel(last), 0, axis * 4 + 2)
             self.sliders.append(slider)
+            if axis:  # the ends of two axes must not read as one word
+                grid.setColumnMinimumWidth(axis * 4 - 1, AXES_APART)
 
     def refresh(self) -> None:
         """Take over the box."""

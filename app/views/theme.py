@@ -153,6 +153,11 @@ def _tick(theme: Theme) -> str:
     return (resource_path("icons") / f"{name}.svg").as_posix()
 
 
+def _chevron() -> str:
+    """The arrow of a box with choices, in a grey that is seen in both themes."""
+    return (resource_path("icons") / "chevron.svg").as_posix()
+
+
 def _style_sheet(theme: Theme) -> str:
     return f"""
     QToolTip {{ background: {theme.panel}; color: {theme.text};
@@ -183,6 +188,12 @@ def _style_sheet(theme: Theme) -> str:
                  border-radius: 4px; padding: 4px 6px; selection-background-color: {theme.accent};
                  selection-color: {theme.on_accent}; }}
     QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
+    QComboBox {{ background: {theme.button}; border: 1px solid {theme.line};
+                 border-radius: 4px; padding: 3px 2px 3px 6px; }}
+    QComboBox:hover, QComboBox:focus {{ border-color: {theme.accent}; }}
+    QComboBox:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
+    QComboBox::drop-down {{ border: 0; width: 18px; }}
+    QComboBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; }}
     QHeaderView::section {{ background: {theme.panel}; color: {theme.dim}; border: 0;
                  border-bottom: 1px solid {theme.line}; padding: 2px 6px; }}
     QTabWidget::pane {{ border: 0; border-top: 1px solid {theme.line}; }}
@@ -220,6 +231,11 @@ def _style_sheet(theme: Theme) -> str:
     QProgressBar {{ background: {theme.field}; border: 0; border-radius: 2px;
                     max-height: 4px; min-height: 4px; }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 2px; }}
-    QMenu {{ background: {theme.panel}; border: 1px solid {theme.line}; }}
+    QMenu {{ background: {theme.panel}; border: 1px solid {theme.line}; padding: 4px; }}
+    QMenu::item {{ padding: 4px 20px 4px 8px; border-radius: 3px; }}
+    QMenu::icon {{ padding-left: 6px; }}
+    QMenu::indicator {{ width: 13px; height: 13px; left: 6px; }}
+    QMenu::item:disabled {{ color: {theme.dim}; background: transparent; }}
+    QMenu::separator {{ height: 1px; background: {theme.line}; margin: 4px 6px; }}
     QMenu::item:selected {{ background: {theme.accent}; color: {theme.on_accent}; }}
     """

@@ -101,7 +101,7 @@ class ToolBar(QToolBar):
 
     def _add_open(self) -> None:
         button = self._add("open_folder", text=True)
-        button.setText("Open")
+        self._actions["open_folder"].setIconText("Open")  # a button of an action follows it
         menu = QMenu(self)
         for name in ("open_folder", "open_files", "open_demo"):
             menu.addAction(self._actions[name])
@@ -109,7 +109,8 @@ class ToolBar(QToolBar):
         menu.aboutToShow.connect(lambda: self._fill_recent(menu))
         button.setMenu(menu)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
-        self._add("open_demo", text=True).setText("Demo")
+        self._add("open_demo", text=True)
+        self._actions["open_demo"].setIconText("Demo")
 
     def _fill_recent(self, menu: QMenu) -> None:
         for action in menu.actions()[4:]:
