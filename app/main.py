@@ -41,6 +41,7 @@ from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
 from app.viewmodels.scene import Scene
 from app.viewmodels.shortcuts import Shortcuts
+from app.viewmodels.steps import Steps
 from app.viewmodels.study import Study, Target
 from app.viewmodels.tags import Tags
 from app.viewmodels.tasks import Tasks
@@ -108,6 +109,7 @@ class Application:
         )
         layouts = Layouts(settings)
         compare, planes = Compare(viewer), Planes(self.jobs)
+        fusion = Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain)
         self.hangings = Hangings(viewer, layouts)
         self.workspace = Workspace(
             viewer,
@@ -124,12 +126,13 @@ class Application:
             annotations,
             Drawing(annotations),
             Scene(viewer, Frames(self.jobs, _make_scene), tasks, explain),
-            Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain),
+            fusion,
             Cine(viewer),
             compare,
             Tags(study, viewer, tasks, explain),
             Exact(viewer, planes, tasks, notices, explain),
             Exact(compare.other, planes, tasks, notices, explain),
+            Steps(viewer, annotations, fusion),
         )
         study.beside = self.workspace.compare.open
         self.window = MainWindow(self.workspace)

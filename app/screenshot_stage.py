@@ -104,9 +104,8 @@ async def back_to_first(stage: Stage, state: State) -> None:
     workspace.scene.reset()
     viewer.straighten()
     viewer.set_slab(Slab())
-    book = workspace.annotations
-    while book.undo_name:
-        book.undo()
+    while workspace.steps.undo_name:
+        workspace.steps.undo()
     if window.tags is not None:
         window.tags.hide()
     viewer.choose_tool(Tool.CROSSHAIR)

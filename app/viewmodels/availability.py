@@ -12,15 +12,15 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.NOTHING: lambda workspace: "",
     Need.VOLUME: lambda workspace: _no_volume(workspace),
     Need.QUESTION: lambda workspace: _no_question(workspace),
-    Need.UNDO: lambda workspace: "" if workspace.annotations.undo_name else "nothing to undo",
-    Need.REDO: lambda workspace: "" if workspace.annotations.redo_name else "nothing to redo",
+    Need.UNDO: lambda workspace: "" if workspace.steps.undo_name else "nothing to undo",
+    Need.REDO: lambda workspace: "" if workspace.steps.redo_name else "nothing to redo",
     Need.SELECTION: lambda workspace: "" if workspace.annotations.selected else "none is selected",
 }
 
 #: For commands whose effect depends on what was done before: what they would do now.
 WHAT_NOW: dict[str, Callable[[Workspace], str]] = {
-    "undo": lambda workspace: workspace.annotations.undo_name,
-    "redo": lambda workspace: workspace.annotations.redo_name,
+    "undo": lambda workspace: workspace.steps.undo_name,
+    "redo": lambda workspace: workspace.steps.redo_name,
 }
 
 

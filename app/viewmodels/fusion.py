@@ -209,6 +209,17 @@ class Fusion:
         self.layers = tuple(x for x in self.layers if x is not layer)
         self.changed.emit()
 
+    def restore(self, layers: tuple[Layer, ...], boxes: tuple[BoxMark, ...]) -> None:
+        """Overlays as they were once; what an answer drew is there only while that is shown."""
+        mine = {id(x.voxels) for x in self.layers if x.of_answer}
+        kept = tuple(x for x in layers if not x.of_answer or id(x.voxels) in mine)
+        known = {id(x.voxels) for x in kept}
+        newer = (x for x in self.layers if x.of_answer and id(x.voxels) not in known)
+        self.layers = (*kept, *newer)
+        was = {id(box.corners_mm): box for box in boxes}
+        self.boxes = tuple(was.get(id(box.corners_mm), box) for box in self.boxes)
+        self.changed.emit()
+
     def go_to(self, patient_mm: NDArray[np.float64]) -> None:
         """Bring the planes to a place of an overlay."""
         self._viewer.move_crosshair(patient_mm)

@@ -59,6 +59,15 @@ class Readout:
     patient_mm: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Greys:
+    """How values become colours, in all planes."""
+
+    window: Window
+    inverted: bool
+    colours: ColourMap
+
+
 @dataclass(frozen=True, eq=False)
 class _Shown:
     """What was on the screen before a preview."""
@@ -88,6 +97,8 @@ class Viewer:
         self.unit = "HU"
         self.inverted = False
         self.colours = ColourMap.GREY
+        self.dragging_window = False
+        self.drags = 0
         self.tool = Tool.CROSSHAIR
         self.display = Display()
         self.crosshair_visible = crosshair_visible
@@ -260,8 +271,29 @@ class Viewer:
         self._full_range = window if name == windows.FULL_RANGE else None
         self.set_window(window)
 
+    @property
+    def greys(self) -> Greys:
+        """How values are shown now."""
+        return Greys(self.window, self.inverted, self.colours)
+
+    @property
+    def first_greys(self) -> Greys:
+        """How they were shown when the volume opened."""
+        return Greys(self._opened_with, False, ColourMap.GREY)
+
+    def show_greys(self, greys: Greys) -> None:
+        """Show values again as they were shown once."""
+        self.inverted, self.colours = greys.inverted, greys.colours
+        self.set_window(greys.window)
+
+    def end_drag(self) -> None:
+        """The mouse was let go: dragging the window again is another drag."""
+        self.drags += self.dragging_window
+        self.dragging_window = False
+
     def drag_window(self, dx: float, dy: float) -> None:
         """Change the window by a mouse movement in pixels."""
+        self.dragging_window = True
         self.set_window(windows.dragged(self.window, dx, dy))
 
     def look(self, plane: Plane, viewport: Viewport) -> None:

@@ -19,6 +19,7 @@ from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
 from app.viewmodels.scene import Scene
 from app.viewmodels.shortcuts import Shortcuts
+from app.viewmodels.steps import Steps
 from app.viewmodels.study import Study
 from app.viewmodels.tags import Tags
 from app.viewmodels.tasks import Tasks
@@ -57,3 +58,4 @@ class Workspace:
     tags: Tags
     exact: Exact
     exact_beside: Exact
+    steps: Steps

@@ -55,6 +55,7 @@ class Keys:
         for signal in (workspace.annotations.changed, workspace.annotations.selection_changed):
             signal.connect(self.enable)
         workspace.assistant.turns_changed.connect(self.enable)
+        workspace.steps.changed.connect(self.enable)
 
     def refresh(self) -> None:
         """Take over the shortcuts."""

@@ -244,6 +244,7 @@ class SliceView(QWidget):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a drag."""
         self._dragging = None
+        self.viewer.end_drag()
         self.axes.release()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:

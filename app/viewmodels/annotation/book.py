@@ -87,6 +87,7 @@ class Annotations:
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
+        self.committed: Signal[[]] = Signal()
         self.live_changed: Signal[[]] = Signal()
         self.selection_changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._enter)
@@ -259,6 +260,7 @@ class Annotations:
             return
         self._sheet.history.commit(name, document)
         self._after_step()
+        self.committed.emit()
 
     def _after_step(self) -> None:
         self.live = None
