@@ -138,7 +138,20 @@ class Volume:
 
     def with_warnings(self, *sentences: str) -> Volume:
         """The same volume with more warnings."""
-        return replace(self, warnings=(*self.warnings, *sentences))
+        return self.described(self.source, (*self.warnings, *sentences))
+
+    def described(self, source: str, warnings: tuple[str, ...]) -> Volume:
+        """The same voxels with another source and other warnings."""
+        other = replace(self, source=source, warnings=warnings)
+        if "value_range" in self.__dict__:  # of the same voxels: not to be read again
+            other.__dict__["value_range"] = self.value_range
+        return other
+
+    def with_range(self, low: float, high: float) -> Volume:
+        """The same volume, told its smallest and largest value by who has just put them in."""
+        other = replace(self)
+        other.__dict__["value_range"] = (low, high)
+        return other
 
 
 def compact(values: NDArray[Any]) -> NDArray[np.int16] | NDArray[np.float32]:

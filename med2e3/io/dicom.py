@@ -160,8 +160,9 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
         return _resampled(stack, plan(place, summary.shape, summary.label, even), watch)
     look = watch.first_look
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
-    voxels = read_voxels(stack.frames, watch, first_look)
-    return _volume(stack, voxels, geometry).with_warnings(*_value_notes(stack, voxels))
+    buffer = read_voxels(stack.frames, watch, first_look)
+    volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
+    return volume.with_warnings(*_value_notes(stack, buffer.value_range[0]))
 
 
 def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
@@ -175,10 +176,11 @@ def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
 
 
 def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
-    voxels = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
-    fill = AIR_HU if stack.summary.info.modality == "CT" else float(voxels.min())
-    notes = (*_value_notes(stack, voxels), *plan.notes)
-    voxels = carry_out(plan, voxels, fill, watch.stage(READING_SHARE, 1.0))
+    buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
+    lowest = buffer.value_range[0]
+    fill = AIR_HU if stack.summary.info.modality == "CT" else lowest
+    notes = (*_value_notes(stack, lowest), *plan.notes)
+    voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     return _volume(stack, voxels, plan.geometry, plan.keeps_slices).with_warnings(*notes)
 
 
@@ -195,7 +197,7 @@ def _volume(
     )
 
 
-def _value_notes(stack: Stack, voxels: Voxels) -> list[str]:
+def _value_notes(stack: Stack, lowest: float) -> list[str]:
     """What a reader must know about the numbers."""
     header, modality = stack.frames[0].header, stack.summary.info.modality
     notes = []
@@ -223,7 +225,6 @@ def _value_notes(stack: Stack, voxels: Voxels) -> list[str]:
             "The files ask to be shown inverted (MONOCHROME1); the values are kept, and shown with "
             "high ones bright."
         )
-    lowest = float(voxels.min())
     if lowest < DARKEST_PLAUSIBLE_HU:
         notes.append(
             f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "

@@ -6,6 +6,7 @@ Knows the layout of a data set, nothing of files, pixels or geometry.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from pydicom.dataset import Dataset
@@ -24,12 +25,18 @@ NOTHING: Mapping[str, Any] = {}
 
 def transfer_syntax(dataset: Attributes) -> UID:
     """The transfer syntax that the file declares; the standard's default if it declares none."""
-    return UID(file_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
+    return _uid(file_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
 
 
 def sop_class(dataset: Attributes) -> UID:
     """The kind of object; de-identified files may name it in the file meta information only."""
-    return UID(str(dataset.get("SOPClassUID") or file_meta(dataset, "MediaStorageSOPClassUID")))
+    return _uid(str(dataset.get("SOPClassUID") or file_meta(dataset, "MediaStorageSOPClassUID")))
+
+
+@lru_cache(maxsize=256)
+def _uid(text: str) -> UID:
+    """Kept: a study has few kinds of object, and making a UID is a tenth of reading a header."""
+    return UID(text)
 
 
 def file_meta(dataset: Attributes, keyword: str) -> str:
@@ -67,6 +74,8 @@ def numbers(value: Any) -> tuple[float, ...]:
     """A multi-valued number as floats; empty if absent or not numeric."""
     if value is None or isinstance(value, str):
         return ()
+    if type(value) is tuple:  # the quick reader's; asking for abstract classes takes longer
+        return tuple(map(float, value))
     return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
 
 
@@ -77,6 +86,8 @@ def text(dataset: Attributes, keyword: str) -> str:
 
 def as_text(value: Any) -> str:
     """A value as text, several joined as DICOM does; empty for none."""
+    if type(value) is str:
+        return value.strip()
     if isinstance(value, MultiValue | list | tuple):
         return "\\".join(str(v) for v in value)
     return "" if value is None else str(value).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from med2e3.io.dicom_attributes import Attributes, sop_class, text
@@ -39,11 +40,15 @@ LOOK = 512
 
 def kind_of_object(header: Attributes) -> str:
     """What a DICOM object is that is no usual image; empty for one that is."""
-    uid = str(sop_class(header))
+    return _kind(str(sop_class(header)), text(header, "Modality"))
+
+
+@lru_cache(maxsize=256)
+def _kind(uid: str, modality: str) -> str:
     for begins, kind in OBJECTS:
         if uid.startswith(begins):
             return kind
-    return "structured report (SR)" if text(header, "Modality") == "SR" else ""
+    return "structured report (SR)" if modality == "SR" else ""
 
 
 def foreign(path: Path) -> LeftOut:

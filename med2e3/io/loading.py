@@ -59,7 +59,7 @@ class Place:
         """The volume of one of `series`; its warnings include what the look noticed."""
         volume = self.found(series).load(watch, resample_gaps)
         sentences = (*self.findings.notes, *volume.warnings)
-        return replace(volume, source=str(self.path), warnings=sentences)
+        return volume.described(str(self.path), sentences)
 
     def regrouped(self, groupings: Groupings) -> Place:
         """The same files, their images put into stacks as `groupings` says, by `summary.key`."""

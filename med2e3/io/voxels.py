@@ -18,12 +18,16 @@ _LIMITS = np.iinfo(np.int16)
 class VoxelBuffer:
     """A (slice, row, column) array: int16 until a value does not fit, float32 from then on.
 
-    `replaced` counts the voxels that were not finite numbers and became air.
+    `replaced` counts the voxels that were not finite numbers and became air. Without `shown_early`
+    nobody looks before every slice is there, and what is not there yet is left as it comes.
     """
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._values: Voxels = np.full(shape, AIR_HU, dtype=np.int16)
+    def __init__(self, shape: tuple[int, int, int], *, shown_early: bool = True) -> None:
+        self._values: Voxels = np.empty(shape, dtype=np.int16)
+        if shown_early:
+            self._values.fill(AIR_HU)
         self.replaced = 0
+        self._low, self._high = float("inf"), -float("inf")
 
     def put(
         self, k: int, stored: NDArray[np.generic], slope: float = 1.0, intercept: float = 0.0
@@ -41,6 +45,7 @@ class VoxelBuffer:
             self._values = np.empty(filled.shape, dtype=np.float32)
             self._values[...] = filled
         self._values[k] = values
+        self._extend(float(values.min()), float(values.max()))
 
     def _put_whole(
         self, k: int, stored: NDArray[np.generic], slope: float, intercept: float
@@ -56,13 +61,24 @@ class VoxelBuffer:
         # Sums of 16 bits wrap around; since the true result fits, the wrapped one equals it.
         offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16)
         target = self._values[k].view(np.uint16)
-        np.add(stored.astype(np.uint16, copy=False), offset, out=target)
+        same = stored.dtype.itemsize == 2 and stored.dtype.isnative
+        np.add(stored.view(np.uint16) if same else stored.astype(np.uint16), offset, out=target)
+        self._extend(low, high)
         return True
+
+    def _extend(self, low: float, high: float) -> None:
+        self._low, self._high = min(self._low, low), max(self._high, high)
 
     @property
     def values(self) -> Voxels:
         """The array as far as it is filled; air elsewhere."""
         return self._values
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value put in, as the array holds them: no look at it is needed."""
+        kind = self._values.dtype.type
+        return float(kind(self._low)), float(kind(self._high))
 
 
 def middle_out(count: int) -> list[int]:

@@ -294,3 +294,12 @@ class TestDamage:
 
         with pytest.raises(ImageReadError, match=r"MPEG2 .* no decoder"):
             load_volume(series(video))
+
+
+@pytest.mark.parametrize("slope", [1, 0.5])
+def test_a_volume_knows_its_range_from_the_slices_it_was_read_from(
+    series: Write, slope: float
+) -> None:
+    volume = load_volume(series(lambda d, _k: setattr(d, "RescaleSlope", slope)))
+    assert "value_range" in vars(volume)
+    assert volume.value_range == (float(volume.voxels.min()), float(volume.voxels.max()))
