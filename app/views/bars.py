@@ -135,8 +135,12 @@ class LoadingBar(QFrame):
         if target is not None:
             self.text.setText(f"{target.path.name} — {progress.doing}")
             known = progress.fraction >= 0
+            # A bar paints at once when it is set, and with it all of the window that waits for
+            # painting, inside this very call; while it may not, it waits for the next turn too.
+            self.bar.setUpdatesEnabled(False)
             self.bar.setRange(0, 1000 if known else 0)
             self.bar.setValue(round(progress.fraction * 1000) if known else 0)
+            self.bar.setUpdatesEnabled(True)
 
 
 def _label() -> QLabel:
