@@ -68,6 +68,22 @@ async def _every_cell(stage: Stage) -> QWidget:
     return stage.window
 
 
+async def _second(name: str, stage: Stage) -> QWidget:
+    """A cell in the window for a second monitor."""
+    layouts = stage.workspace.layouts
+    layouts.detach(name)
+    stage.afterwards.append(layouts.attach)
+    stage.window.second.resize(stage.window.size())
+    stage.settling = RENDERING if name == SCENE else stage.settling
+    return stage.window.second
+
+
+async def _beside_second(stage: Stage) -> QWidget:
+    """What stays in the first window."""
+    await _second(Plane.AXIAL.value, stage)
+    return stage.window
+
+
 async def _layout_dialog(stage: Stage) -> QWidget:
     layouts = stage.workspace.layouts
     stage.afterwards.append(partial(layouts.use_custom, layouts.custom))
@@ -204,6 +220,9 @@ STATES: dict[str, State] = {
     **{f"layout-{kind}": State(partial(_layout, kind)) for kind in Kind},
     **{f"cell-{name}": State(partial(_cell, name)) for name in TITLES},
     "every-cell": State(_every_cell),
+    "second-window": State(partial(_second, Plane.AXIAL.value)),
+    "second-window-3d": State(partial(_second, SCENE)),
+    "beside-second-window": State(_beside_second),
     "layout-dialog": State(_layout_dialog),
     "maximised": State(partial(_commands, ("maximise",))),
     "inverted": State(partial(_commands, ("invert", "preset:lung"))),

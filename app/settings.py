@@ -144,6 +144,9 @@ class Preferences:
     #: Size and place of the window and of its panels, as Qt wrote them (base 64).
     window_geometry: str = ""
     splitters: str = ""
+    #: The cell that stands in a window of its own (empty: none), and where that window was.
+    second_cell: str = ""
+    second_geometry: str = ""
     #: Panels that were hidden when the window was closed.
     hidden_panels: list[str] = field(default_factory=list)
 

@@ -82,6 +82,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("layout:side", "Layout: one large, three small", ("Alt+3",), "Layout", Need.VOLUME),
     Command("layout:custom", "Layout: your own", ("Alt+4",), "Layout", Need.VOLUME),
     Command("next_main", "Next cell large, or alone", ("Alt+0",), "Layout", Need.VOLUME),
+    Command(
+        "second_window",
+        "This view in a second window, or back",
+        ("Ctrl+Alt+W",),
+        "Layout",
+        Need.VOLUME,
+    ),
     Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.VOLUME),
     Command("straighten", "Straighten the planes", ("O",), "Planes", Need.VOLUME),
     Command("reference_lines", "Show or hide reference lines", ("Shift+X",), "Planes"),

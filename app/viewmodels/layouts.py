@@ -122,6 +122,9 @@ class Layouts:
         stored = settings.values.corner
         self.corner = stored if stored in (SHEET, SCENE) else SHEET
         self.alone: str | None = None
+        stored = settings.values.second_cell if settings.values.restore_window else ""
+        #: The cell that stands in a window of its own; empty: none.
+        self.second = stored if stored in TITLES else ""
         self.titles = dict(TITLES)
         self.why = ""
         self._hung: Kind | None = None
@@ -190,13 +193,39 @@ class Layouts:
             self.corner = SCENE
         self.choose(Kind.GRID)
 
+    def detach(self, name: str) -> None:
+        """Show a cell in a window of its own; there already: back to its place."""
+        self.second = "" if self.second == name else name
+        if self.alone == name:
+            self.alone = None
+        self._remember()
+
+    def attach(self) -> None:
+        """Every cell in the one window."""
+        self.second = ""
+        self._remember()
+
     def toggle_alone(self, name: str) -> None:
         """One cell fills the centre; again: back to the layout."""
+        if name == self.second:
+            return
         self.alone = None if self.alone == name else name
         self.changed.emit()
 
     def places(self) -> dict[str, Place]:
-        """Where each cell stands; cells that are not named are not shown."""
+        """Where each cell stands; cells that are not named are not shown.
+
+        Where the one in the second window would stand, a cell stands that was not shown.
+        """
+        places = self._all_places()
+        at = places.pop(self.second, None)
+        if at is not None:
+            spare = (n for n in TITLES if n not in places and n != self.second)
+            if (name := next(spare, None)) is not None:
+                places[name] = at
+        return places
+
+    def _all_places(self) -> dict[str, Place]:
         if self.alone is not None:
             return {self.alone: Place(0, 0)}
         kind = self.shown_kind
@@ -216,6 +245,7 @@ class Layouts:
         self._settings.values.layout = self.kind.value
         self._settings.values.custom_layout = str(self.custom)
         self._settings.values.corner = self.corner
+        self._settings.values.second_cell = self.second
         self._settings.save()
         self.changed.emit()
 

@@ -68,6 +68,7 @@ class Centre(QWidget):
         workspace.compare.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}
         self._placed: dict[str, Place] = {}
+        self._away = ""
         self._viewer.volume_changed.connect(self.refresh)
         self._viewer.look_changed.connect(self._arrange)
         workspace.layouts.changed.connect(self._arrange)
@@ -94,6 +95,23 @@ class Centre(QWidget):
             made.hide()
         return self._made[name]
 
+    def hand_out(self, name: str) -> QWidget:
+        """A cell for another window; it is placed nowhere here until `take_back`."""
+        widget = self.cell(name)
+        self._layout.removeWidget(widget)
+        self._away = name
+        self._placed.pop(name, None)
+        return widget
+
+    def take_back(self, name: str) -> None:
+        """A cell that was handed out stands here again, where the layout wants it."""
+        self._away = ""
+        widget = self.cell(name)
+        widget.setParent(self.grid)
+        widget.hide()
+        self._placed = {}
+        self._arrange()
+
     def refresh(self) -> None:
         """Images where a volume is open, the invitation where none is."""
         has_volume = self._viewer.volume is not None
@@ -105,21 +123,26 @@ class Centre(QWidget):
 
     def _arrange(self) -> None:
         alone = self._viewer.maximised
-        places = {alone.value: Place(0, 0)} if alone else self._workspace.layouts.places()
+        places = self._workspace.layouts.places()
+        if alone and alone.value != self._away:
+            places = {alone.value: Place(0, 0)}
+        places.pop(self._away, None)  # until it was taken back
         if places == self._placed:
             return
         self._placed = places
-        for widget in self._made.values():
+        here = (widget for name, widget in self._made.items() if name != self._away)
+        for widget in here:
             self._layout.removeWidget(widget)
         for name, at in places.items():
             self._layout.addWidget(self.cell(name), at.row, at.column, at.rows, at.columns)
         for name, widget in self._made.items():
-            widget.setVisible(name in places)
+            if name != self._away:
+                widget.setVisible(name in places)
         self._stretch(places)
 
     def _stretch(self, places: dict[str, Place]) -> None:
-        rows = max(at.row + at.rows for at in places.values())
-        columns = max(at.column + at.columns for at in places.values())
+        rows = max((at.row + at.rows for at in places.values()), default=1)
+        columns = max((at.column + at.columns for at in places.values()), default=1)
         for k in range(max(self._layout.rowCount(), rows)):
             self._layout.setRowStretch(k, int(k < rows))
         for k in range(max(self._layout.columnCount(), columns)):

@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeyEvent,
     QResizeEvent,
+    QShowEvent,
 )
 from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
@@ -31,6 +32,7 @@ from app.views.help_overlay import HelpOverlay
 from app.views.keys import Keys, is_typed
 from app.views.measurements_panel import MeasurementsPanel
 from app.views.saving import Saver
+from app.views.second_window import SecondWindow
 from app.views.series_panel import SeriesPanel
 from app.views.status import StatusLine
 from app.views.tag_browser import TagBrowser
@@ -73,6 +75,7 @@ class MainWindow(QMainWindow):
         self.keys = Keys(workspace, self, self.actions_by_name)
         self.keys.refresh()
         workspace.viewer.volume_changed.connect(self._title)
+        self.second = SecondWindow(self)
         self.panels = {"series": self.series, "assistant": self.assistant}
         window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
 
@@ -176,6 +179,11 @@ class MainWindow(QMainWindow):
                 return True
         return super().event(event)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """The second window as it was when the program was closed."""
+        super().showEvent(event)
+        self.second.refresh()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """What lies over the window stays as large as it is."""
         super().resizeEvent(event)
@@ -210,7 +218,8 @@ class MainWindow(QMainWindow):
             self.workspace.study.start(Target(first, others=tuple(others)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the window; whoever runs the loop ends it."""
+        """Remember the windows; whoever runs the loop ends it."""
+        self.second.end()
         values = self.workspace.settings.values
         window_memory.remember(self, self.splitter, self.panels, values)
         values.crosshair = self.workspace.viewer.crosshair_visible

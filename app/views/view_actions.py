@@ -14,6 +14,7 @@ def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
     return {
         **{f"layout:{kind}": _layout(workspace, kind) for kind in Kind},
         "next_main": lambda: layouts.choose_main_after(layouts.main),
+        "second_window": lambda: layouts.detach(layouts.second or viewer.active.value),
         "straighten": viewer.straighten,
         "reference_lines": viewer.toggle_reference_lines,
         "slab": lambda: viewer.set_slab(viewer.slab.toggled()),

@@ -73,6 +73,9 @@ class ViewTools:
             chosen = layouts.main == name
             _choice(menu, f"{title} large, or alone", chosen, _of(layouts.choose_main, name))
         menu.addSeparator()
+        second = menu.addMenu("In a second window")
+        for name, title in layouts.titles.items():
+            _choice(second, title, layouts.second == name, _of(layouts.detach, name))
         menu.addAction("Edit your own layout…").triggered.connect(self.edit)
         _choice(menu, "Arrange each series by its kind", layouts.hangs, layouts.toggle_hanging)
         if layouts.why:

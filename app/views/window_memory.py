@@ -21,8 +21,8 @@ def remember(
     window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], values: Preferences
 ) -> None:
     """Note where everything is."""
-    values.window_geometry = _text(window.saveGeometry())
-    values.splitters = _text(splitter.saveState())
+    values.window_geometry = text_of(window.saveGeometry())
+    values.splitters = text_of(splitter.saveState())
     values.hidden_panels = [name for name, panel in panels.items() if panel.isHidden()]
 
 
@@ -62,5 +62,6 @@ def brought_back(place: QRect, screens: Sequence[QRect]) -> QRect:
     return QRect(corner, size)
 
 
-def _text(data: QByteArray) -> str:
+def text_of(data: QByteArray) -> str:
+    """What Qt saved, as the preferences keep it."""
     return bytes(data.toBase64().data()).decode()
