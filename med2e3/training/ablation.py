@@ -29,7 +29,7 @@ from med2e3.resources import resource_path
 from med2e3.training.loop import Run, run_stage
 from med2e3.training.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
 from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.running import Job, Workshop, in_parallel, make_features, make_pool
+from med2e3.training.running import ENCODERS, Job, Workshop, in_parallel, make_features, make_pool
 from med2e3.training.running import read_features as map_features
 from med2e3.training.tuning import Features, TuneStage, Writer
 
@@ -124,11 +124,14 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
         for start in shop.starts()
         for job in (
             Job(f"pool {name} {start}", make_pool, (shop, [start])),
-            Job(
-                f"features {name} {start}",
-                make_features,
-                (shop, [start]),
-                (f"pool {name} {start}",),
+            *(
+                Job(
+                    f"{encoder} {name} {start}",
+                    make_features,
+                    (shop, encoder, [start]),
+                    (f"pool {name} {start}",),
+                )
+                for encoder in ENCODERS
             ),
         )
     ]

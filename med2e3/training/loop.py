@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from med2e3.training.keeping import restore, restore_sharded, save, save_sharded
 from med2e3.training.logs import Log
+from med2e3.training.optimizers import OPTIMIZERS
 from med2e3.training.recipe import Schedule, StageRecipe
 from med2e3.training.team import Team
 
@@ -125,11 +126,8 @@ class _Bench:
         self.mine = self.team.share(recipe.parts, stage.name)
         self.steady = isinstance(stage, Fed)
         self.path = run.folder / f"{stage.name}.pt"
-        optimizer = torch.optim.AdamW(
-            _groups(stage.module, recipe.schedule),
-            lr=recipe.learning_rate,
-            betas=recipe.schedule.betas,
-        )
+        make = OPTIMIZERS[recipe.optimizer]
+        optimizer = make(stage.module, recipe.learning_rate, recipe.schedule)
         alone = run.resume and not self.team.sharded
         self.first = restore(self.path, stage.module, optimizer) if alone else 0
         self.team.accelerator.step = 0
@@ -242,12 +240,3 @@ class _Tally:
         flat = team.total([value for pair in self.sums.values() for value in pair])
         pairs = zip(self.sums, flat[::2], flat[1::2], strict=True)
         return {name: total / weight if weight else math.nan for name, total, weight in pairs}
-
-
-def _groups(module: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
-    """Matrices decay; norms, biases and positions do not."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]

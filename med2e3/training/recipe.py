@@ -14,7 +14,7 @@ from med2e3.volume import Window
 FOLDER = Path(__file__).parent / "recipes"
 
 #: What every stage has; the rest of its table is its own.
-OWN_FIELDS = ("steps", "learning_rate", "parts")
+OWN_FIELDS = ("steps", "learning_rate", "parts", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class StageRecipe:
     """One stage: how many steps, and the numbers that only this stage knows.
 
     A step's batch is made of `parts`, which processes share and each takes one after the other.
+    `optimizer` is a name in `med2e3.training.optimizers.OPTIMIZERS`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class StageRecipe:
     learning_rate: float
     options: dict[str, Any]
     parts: int = 1
+    optimizer: str = "adamw"
     schedule: Schedule = field(default_factory=Schedule)
 
 
@@ -50,7 +52,8 @@ class Recipe:
     """A training run. Seeds are (first, end); nothing is ever trained outside `train_seeds`.
 
     `start` is the model to go on from ("demo", or a folder), or empty for random weights; then
-    `tokenizer` and `model` are the recipe's own.
+    `tokenizer` and `model` are the recipe's own. Tuning sees the first `tuning_phantoms` phantoms
+    (0: all), for it is their features that take time and disk, and each is asked many questions.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Recipe:
     model: dict[str, Any]
     stages: dict[str, StageRecipe]
     start: str = ""
+    tuning_phantoms: int = 0
 
     def config(self, vocabulary: int) -> Med2E3Config:
         """The model's config with a vocabulary of this size."""
@@ -115,7 +119,12 @@ def _parse(said: dict[str, Any]) -> Recipe:
     for name, options in said["stages"].items():
         rest = {k: v for k, v in options.items() if k not in OWN_FIELDS}
         stages[name] = StageRecipe(
-            name, options["steps"], options["learning_rate"], rest, options.get("parts", 1)
+            name,
+            options["steps"],
+            options["learning_rate"],
+            rest,
+            options.get("parts", 1),
+            options.get("optimizer", "adamw"),
         )
     return Recipe(
         name=said["name"],
@@ -126,4 +135,5 @@ def _parse(said: dict[str, Any]) -> Recipe:
         model={} if "start" in said else said["model"],
         stages=stages,
         start=said.get("start", ""),
+        tuning_phantoms=data.get("tuning_phantoms", 0),
     )

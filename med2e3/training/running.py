@@ -22,6 +22,7 @@ from med2e3.resources import resource_path
 from med2e3.training.encoders import Encoder2DStage, Encoder3DStage, to_memory_format
 from med2e3.training.loop import Report, Run, Stage, run_stage
 from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
+from med2e3.training.precision import keep_memory
 from med2e3.training.recipe import Recipe
 from med2e3.training.team import Compute, Team
 from med2e3.training.tokens import train_tokenizer
@@ -91,6 +92,11 @@ class Workshop:
         """First seed of every shard."""
         return shard_starts(*self.recipe.train_seeds)
 
+    def tuning_starts(self) -> list[int]:
+        """First seed of every shard that tuning sees."""
+        first, end = self.recipe.train_seeds
+        return shard_starts(first, min(end, first + (self.recipe.tuning_phantoms or end)))
+
     @property
     def start(self) -> Path | None:
         """The folder of the model that training starts from; None: from random weights."""
@@ -157,28 +163,36 @@ def make_pool(shop: Workshop, starts: list[int]) -> None:
         write_pool(shop.pool, range(start, end), config.grid_shape, recipe.window, patch)
 
 
-def make_features(shop: Workshop, starts: list[int]) -> None:
-    """Features of these shards that are not there yet, in bfloat16."""
+def make_features(shop: Workshop, encoder: str, starts: list[int]) -> None:
+    """What this encoder makes of these shards, where that is not there yet, in bfloat16."""
     shop.features.mkdir(exist_ok=True)
-    model = shop.model("encoder2d", "encoder3d")
+    model = shop.model(encoder)
+    for other in ENCODERS:
+        if other != encoder:
+            setattr(model, PARTS[other]["encoder"], None)
     to_memory_format(model, torch.channels_last)
     to_memory_format(model, torch.channels_last_3d)
     for start in starts:
-        path = shop.features / f"shard-{start:09d}.pt"
+        path = features_path(shop, encoder, start)
         if not path.is_file():
-            three, two = encode_pool(model, read_shard(shard_path(shop.pool, start)))
+            made = encode_pool(model, read_shard(shard_path(shop.pool, start)))
             unfinished = path.with_suffix(".part")
-            torch.save({"features3d": three, "features2d": two}, unfinished)
+            torch.save(next(features for features in made if features is not None), unfinished)
             unfinished.rename(path)
+
+
+def features_path(shop: Workshop, encoder: str, start: int) -> Path:
+    """Where an encoder's features of one shard lie."""
+    return shop.features / f"{encoder}-{start:09d}.pt"
 
 
 def read_features(shop: Workshop, starts: list[int]) -> Features:
     """Features of these shards, mapped from disk: only what a step reads is loaded."""
-    parts = [
-        torch.load(shop.features / f"shard-{s:09d}.pt", weights_only=True, mmap=True)
-        for s in starts
-    ]
-    return Features([p["features3d"] for p in parts], [p["features2d"] for p in parts])
+    three, two = (
+        [torch.load(features_path(shop, encoder, s), weights_only=True, mmap=True) for s in starts]
+        for encoder in ENCODERS
+    )
+    return Features(three, two)
 
 
 def build_stage(shop: Workshop, name: str) -> Stage:
@@ -188,7 +202,7 @@ def build_stage(shop: Workshop, name: str) -> Stage:
     if name == "text":
         writer = Writer(shop.processor())
         return TextStage(shop.model().language_model, writer, options["rows"], options["mix"])
-    starts = shop.starts()
+    starts = shop.starts() if name in ENCODERS else shop.tuning_starts()
     pool = [e for start in starts for e in read_shard(shard_path(shop.pool, start))]
     if name == "encoder2d":
         return Encoder2DStage(shop.model(), pool, options["volumes"], options["slices"])
@@ -234,8 +248,11 @@ def export(shop: Workshop, folder: Path | None = None) -> Path:
 
 
 def quiet_worker() -> None:
-    """Each worker computes with one thread: several would fight for the cores."""
+    """Each worker computes with one thread, for several would fight for the cores; and it keeps
+    memory that it frees: mapping every large tensor's pages anew took up to a sixth of a step.
+    """
     torch.set_num_threads(1)
+    keep_memory()
 
 
 @dataclass(frozen=True)
@@ -309,12 +326,12 @@ def _encode(
     """All that comes before tuning, side by side where `count` is more than one."""
     speak = teller if count == 1 else lambda _: None  # several bars at once would be unreadable
     encoders, text = shop.has(ENCODERS), shop.has(("text",))
-    jobs = [Job(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
-    pools = _shards(shop, "pool", make_pool, count)
-    jobs += pools
+    pools = _pool_jobs(shop, count)
     seen = tuple(job.name for job in pools)
+    jobs = list(pools)
     jobs += [Job(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
-    jobs += _shards(shop, "features", make_features, count, (*seen, *encoders))
+    jobs += [Job(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
+    jobs += _feature_jobs(shop, count, seen)
     in_parallel(jobs, count)
 
 
@@ -324,23 +341,35 @@ def _encode_together(
     """The same where every process trains every stage."""
     team = Team(given.compute)
     if team.leads:
-        in_parallel(_shards(shop, "pool", make_pool, count), count)
+        in_parallel(_pool_jobs(shop, count), count)
     team.accelerator.wait_for_everyone()
     for name in shop.has(INDEPENDENT):
         train_stage(shop, name, True, teller(name), given)
     if team.leads:
-        in_parallel(_shards(shop, "features", make_features, count), count)
+        in_parallel(_feature_jobs(shop, count), count)
     team.accelerator.wait_for_everyone()
 
 
-def _shards(
-    shop: Workshop,
-    name: str,
-    call: Callable[[Workshop, list[int]], None],
-    count: int,
-    needs: tuple[str, ...] = (),
-) -> list[Job]:
-    """`count` jobs that share the pool's shards."""
-    starts = shop.starts()
-    parts = [part for part in (starts[k::count] for k in range(count)) if part]
-    return [Job(f"{name} {k}", call, (shop, part), needs) for k, part in enumerate(parts)]
+def _pool_jobs(shop: Workshop, count: int) -> list[Job]:
+    """Jobs that share the pool's shards."""
+    parts = _shared(shop.starts(), count)
+    return [Job(f"pool {k}", make_pool, (shop, part)) for k, part in enumerate(parts)]
+
+
+def _feature_jobs(shop: Workshop, count: int, needs: tuple[str, ...] = ()) -> list[Job]:
+    """For each encoder, jobs that share the shards which tuning sees."""
+    trained = shop.has(ENCODERS)
+    return [
+        Job(
+            f"features {encoder} {k}",
+            make_features,
+            (shop, encoder, part),
+            (*needs, encoder) if needs and encoder in trained else needs,
+        )
+        for encoder in reversed(ENCODERS)
+        for k, part in enumerate(_shared(shop.tuning_starts(), count))
+    ]
+
+
+def _shared(starts: list[int], count: int) -> list[list[int]]:
+    return [part for part in (starts[k::count] for k in range(count)) if part]

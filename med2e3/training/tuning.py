@@ -48,6 +48,10 @@ DRILL = 0.4
 #: How often the report in a text question leaves out what is normal: half the length to read.
 BRIEF = 0.7
 
+#: Rows that pass the language model at a time, those of like length together: a report among short
+#: answers would pad them all, and attention over 48 long rows took half as long again a row.
+ROWS_AT_ONCE = 12
+
 Mix = dict[str, float]
 
 
@@ -117,21 +121,27 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
 def answer_loss(
     language_model: Any, embedded: Tensor, batch: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Cross entropy of the answers' tokens as the batch weighs them, mean over answers; also the
-    share of answers whose tokens are all the most likely ones.
+    """Cross entropy of the answers' tokens as the batch weighs them, mean over answers; also of
+    each answer (B,) whether its tokens are all the most likely ones.
     """
-    hidden = language_model.model(
-        inputs_embeds=embedded, attention_mask=batch["attention_mask"], use_cache=False
-    ).last_hidden_state
-    target = batch["labels"][:, 1:]
-    counted = target != IGNORE
-    logits = language_model.lm_head(hidden[:, :-1][counted]).float()
-    each = F.cross_entropy(logits, target[counted], reduction="none")
-    row = counted.nonzero()[:, 0]
-    loss = (each * batch["weights"][:, 1:][counted]).sum() / len(target)
-    wrong = (logits.argmax(-1) != target[counted]).float()
-    missed = torch.zeros(len(target)).index_add(0, row, wrong)
-    return loss, (missed == 0).float()
+    lengths = batch["attention_mask"].sum(dim=1)
+    loss, right = embedded.new_zeros((), dtype=torch.float32), torch.zeros(len(embedded))
+    for rows in lengths.argsort().split(ROWS_AT_ONCE):
+        end = int(lengths[rows].max())
+        hidden = language_model.model(
+            inputs_embeds=embedded[rows, :end],
+            attention_mask=batch["attention_mask"][rows, :end],
+            use_cache=False,
+        ).last_hidden_state
+        target = batch["labels"][rows, 1:end]
+        counted = target != IGNORE
+        logits = language_model.lm_head(hidden[:, :-1][counted]).float()
+        each = F.cross_entropy(logits, target[counted], reduction="none")
+        loss = loss + (each * batch["weights"][rows, 1:end][counted]).sum()
+        wrong = (logits.argmax(-1) != target[counted]).float()
+        missed = torch.zeros(len(target)).index_add(0, counted.nonzero()[:, 0], wrong)
+        right[rows] = (missed == 0).float()
+    return loss / len(embedded), right
 
 
 def letter_drill(question: Question, rng: np.random.Generator) -> tuple[str, str]:
@@ -207,20 +217,21 @@ class Features:
 
 def encode_pool(
     model: Med2E3ForConditionalGeneration, pool: Sequence[Example]
-) -> tuple[Tensor, Tensor]:
-    """Every example's features: 3D (V, N, D3) and 2D (V, S, P, D2), bfloat16."""
-    three, two = [], []
+) -> tuple[Tensor | None, Tensor | None]:
+    """Every example's features: 3D (V, N, D3) and 2D (V, S, P, D2), bfloat16; None of an encoder
+    that the model lacks.
+    """
+    parts: tuple[list[Tensor], list[Tensor]] = ([], [])
     model.eval()
     with torch.inference_mode(), half_precision():
         for start in range(0, len(pool), 4):
             part = pool[start : start + 4]
             grids = torch.from_numpy(np.stack([e.grid for e in part])).float()[:, None] / 255
-            features3d, features2d = model.vision_features(grids)
-            if features3d is None or features2d is None:
-                raise ValueError("tuning on kept features needs both encoders")
-            three.append(features3d.to(torch.bfloat16))
-            two.append(features2d.to(torch.bfloat16))
-    return torch.cat(three).clone(), torch.cat(two).clone()
+            for kept, features in zip(parts, model.vision_features(grids), strict=True):
+                if features is not None:
+                    kept.append(features.to(torch.bfloat16))
+    three, two = (torch.cat(kept).clone() if kept else None for kept in parts)
+    return three, two
 
 
 class Tuned(nn.Module):

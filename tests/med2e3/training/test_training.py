@@ -15,7 +15,7 @@ from med2e3.training.encoders import Encoder2DStage
 from med2e3.training.loop import Run, rate, run_stage
 from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
 from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.running import Workshop, build_stage, make_features, make_pool
+from med2e3.training.running import ENCODERS, Workshop, build_stage, make_features, make_pool
 from med2e3.training.tokens import train_tokenizer
 from med2e3.training.tuning import TextStage, Writer, pointing_loss
 
@@ -137,7 +137,8 @@ def test_kept_features_are_what_the_model_computes(shop: Workshop) -> None:
     for name in ("encoder2d", "encoder3d"):
         if not (shop.folder / f"{name}.pt").is_file():
             run_stage(build_stage(shop, name), stage_recipe(name, 1), Run(shop.folder, seed=1))
-    make_features(shop, shop.starts())
+    for encoder in ENCODERS:
+        make_features(shop, encoder, shop.starts())
     stored = torch.load(shop.features / f"shard-{shop.starts()[0]:09d}.pt", weights_only=True)
     model = shop.model("encoder2d", "encoder3d").eval()
     grid = read_shard(next(shop.pool.glob("*.npz")))[0].grid
