@@ -43,8 +43,8 @@ class StageRecipe:
     learning_rate: float
     options: dict[str, Any]
     parts: int = 1
-    optimizer: str = "adamw"
     schedule: Schedule = field(default_factory=Schedule)
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _parse(said: dict[str, Any]) -> Recipe:
             options["learning_rate"],
             rest,
             options.get("parts", 1),
-            options.get("optimizer", "adamw"),
+            optimizer=options.get("optimizer", "adamw"),
         )
     return Recipe(
         name=said["name"],
