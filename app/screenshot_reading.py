@@ -118,7 +118,12 @@ async def _over(stage: Stage, volume: Volume) -> None:
         path = write_nifti(volume, Path(folder) / f"{volume.info.series_description}.nii.gz")
         await stage.workspace.fusion.open(path)
     fusion = stage.workspace.fusion
-    stage.afterwards.append(lambda: [fusion.remove(x) for x in fusion.layers])
+
+    def take_off() -> None:
+        for layer in fusion.layers:
+            fusion.remove(layer)
+
+    stage.afterwards.append(take_off)
 
 
 async def _labels(stage: Stage) -> QWidget | None:
@@ -144,9 +149,9 @@ async def _values(stage: Stage) -> QWidget | None:
     volume = stage.workspace.viewer.volume
     if volume is None:
         return None
-    values = np.clip(volume.voxels, 0, 400).astype(np.float32) ** 2 / 400
+    values = (np.clip(volume.voxels, 0, 400).astype(np.float32) ** 2 / 400 + 0.5).astype(np.float32)
     info = replace(volume.info, series_description="uptake")
-    await _over(stage, replace(volume, voxels=values + 0.5, info=info, slice_uids=()))
+    await _over(stage, replace(volume, voxels=values, info=info, slice_uids=()))
     return stage.window
 
 

@@ -126,7 +126,9 @@ def answer_loss(
     """
     lengths = batch["attention_mask"].sum(dim=1)
     loss, right = embedded.new_zeros((), dtype=torch.float32), torch.zeros(len(embedded))
-    for rows in lengths.argsort().split(ROWS_AT_ONCE):
+    order = lengths.argsort()
+    for start in range(0, len(order), ROWS_AT_ONCE):
+        rows = order[start : start + ROWS_AT_ONCE]
         end = int(lengths[rows].max())
         hidden = language_model.model(
             inputs_embeds=embedded[rows, :end],
