@@ -37,8 +37,11 @@ from app.views.scores_tab import ScoresTab
 from app.views.theme import mark
 from med2e3.geometry import Plane
 
-#: Buttons of ready questions side by side, and in a panel too narrow for their words.
-QUESTION_COLUMNS, FEWER_COLUMNS = 3, 2
+#: Buttons of ready questions side by side.
+QUESTION_COLUMNS = 3
+
+#: Left and right of the words on such a button, border included, in logical pixels.
+READY_PADDING = 4
 
 #: Left and right of what is asked with, in logical pixels.
 MARGIN = 10
@@ -271,28 +274,33 @@ class AskBox(QWidget):
         for button in self.ready:
             button.deleteLater()
         self.ready = []
-        for question in ready_questions(self._assistant.model):
+        for k, question in enumerate(ready_questions(self._assistant.model)):
             button = QPushButton(question.label)
-            button.setToolTip(question.text)
+            button.setToolTip(f"{question.label}: {question.text}")
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             button.clicked.connect(lambda _=False, q=question: self.ask_ready(q))
+            button.setProperty("ready", True)
+            self._grid.addWidget(button, k // QUESTION_COLUMNS, k % QUESTION_COLUMNS)
             self.ready.append(button)
-        self._arrange()
+        self._fit_words()
         self.refresh()
 
-    def _arrange(self) -> None:
-        """Ready questions in as many columns as have room for their words."""
-        widest = max((button.sizeHint().width() for button in self.ready), default=0)
-        spare = self.width() - 2 * MARGIN - QUESTION_COLUMNS * self._grid.spacing()
-        fits = widest * QUESTION_COLUMNS <= spare
-        columns = QUESTION_COLUMNS if fits else FEWER_COLUMNS
-        for k, button in enumerate(self.ready):
-            self._grid.addWidget(button, *divmod(k, columns))
-        for k in range(QUESTION_COLUMNS):
-            self._grid.setColumnStretch(k, int(k < columns))
+    def _fit_words(self) -> None:
+        """Words of ready questions that have no room are cut, and whole in the tooltip."""
+        columns = QUESTION_COLUMNS
+        room = self.width() - 2 * MARGIN - (columns - 1) * self._grid.spacing()
+        room = room // columns - 2 * READY_PADDING
+        for button, question in zip(
+            self.ready, ready_questions(self._assistant.model), strict=True
+        ):
+            words = button.fontMetrics().elidedText(
+                question.label, Qt.TextElideMode.ElideRight, room
+            )
+            if words != button.text():
+                button.setText(words)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another width may have room for another number of columns."""
+        """Another width has room for other words."""
         super().resizeEvent(event)
-        self._arrange()
+        self._fit_words()

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.rendering import clip_box, overlay
 from app.rendering.clip_box import Handle
 from app.rendering.cube import draw_cube
-from app.viewmodels.scene import Frame, Preset, Scene
+from app.viewmodels.scene import Frame, Scene
 from app.viewmodels.viewer import Viewer
 from app.views import theme
 from app.views.slice_view import DRAG_ZOOM, NOTCH, NOTCH_ZOOM
@@ -64,9 +64,8 @@ class SceneView(QWidget):
     # --- painting --------------------------------------------------------------------------
 
     def background(self) -> QColor:
-        """Black as around every image; on a light theme the field's white, but never for MIP."""
-        light = theme.current() is theme.LIGHT and self.scene.look.preset is not Preset.MIP
-        return QColor(theme.LIGHT.field) if light else theme.IMAGE_BACKGROUND
+        """Black as around every image: on white, letters and the gaps in thin bone are lost."""
+        return theme.IMAGE_BACKGROUND
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The frame, stretched while it is coarse, and what is written over it."""

@@ -180,6 +180,7 @@ def _style_sheet(theme: Theme) -> str:
     QPushButton:pressed {{ background: {theme.line}; }}
     QPushButton:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
     QPushButton:focus {{ border-color: {theme.accent}; }}
+    QPushButton[ready="true"] {{ padding: 4px 3px; }}
     QPushButton[primary="true"] {{ background: {theme.accent}; color: {theme.on_accent};
                                    border-color: {theme.accent}; }}
     QPushButton[primary="true"]:disabled {{ background: {theme.button}; color: {theme.dim};
