@@ -1,6 +1,6 @@
 """How fast turned planes and slabs are: while they move, and exact at rest.
 
-Knows nothing of loading. Times run from the call that changes something to the painted widgets.
+Knows nothing of loading. Times run from the call that changes something to the painted window.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from app.benchmark_images import two_by_two
+from app.benchmark_images import paint, two_by_two
 from app.benchmark_loading import opened
 from app.benchmark_rows import Bench, Row, stalls, timed
 from app.viewmodels.slab import Mode, Slab
@@ -45,7 +45,7 @@ async def planes(bench: Bench) -> list[Row]:
         rows += await _straight_slabs(bench, views)
         for plane, degrees in ANGLES:
             viewer.turn(plane, math.radians(degrees))
-        rows += await _oblique(bench, axial, list(views.values()))
+        rows += await _oblique(bench, axial)
         viewer.set_slab(Slab(SLAB_MM))
         rows += await _slab(bench, axial)
     viewer.set_slab(Slab())
@@ -64,8 +64,8 @@ async def _straight_slabs(bench: Bench, views: dict[Plane, SliceView]) -> list[R
     return rows
 
 
-async def _oblique(bench: Bench, view: SliceView, views: list[SliceView]) -> list[Row]:
-    moving, turning = partial(_scroll, bench, view), partial(_turn, bench, views)
+async def _oblique(bench: Bench, view: SliceView) -> list[Row]:
+    moving, turning = partial(_scroll, bench, view), partial(_turn, bench)
     two = "two oblique ones, coarser while they move"
     return [
         await timed("oblique plane, while moving", moving, OBLIQUE_MS, REPEATS, note=_size(view)),
@@ -91,7 +91,7 @@ async def _arrival(bench: Bench, view: SliceView, name: str) -> Row:
         _scroll(bench, view, k)
         while view.state is not None and view.state.is_coarse:
             await asyncio.sleep(0.002)
-        view.repaint()
+        paint(bench)
         times.append((time.perf_counter() - began) * 1000)
     note = f"of which {REST_MS} ms are waiting for rest, and the rest is not on the window's thread"
     slow = float(np.percentile(times, 95))
@@ -106,10 +106,9 @@ def _size(view: SliceView) -> str:
 
 def _scroll(bench: Bench, view: SliceView, k: int) -> None:
     bench.workspace.viewer.scroll(view.plane, 1 if k % 20 < 10 else -1)
-    view.repaint()
+    paint(bench)
 
 
-def _turn(bench: Bench, views: list[SliceView], k: int) -> None:
+def _turn(bench: Bench, k: int) -> None:
     bench.workspace.viewer.turn(Plane.AXIAL, math.radians(1.5 if k % 20 < 10 else -1.5))
-    for view in views:
-        view.repaint()
+    paint(bench)

@@ -7,10 +7,12 @@ down).
 from __future__ import annotations
 
 import math
+from functools import partial
 
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QRegion
+from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
 
+from app.rendering import lettering
 from app.rendering.overlay import HALO, SIDE
 
 #: Distance of a handle from the end of its line, and its radius, in logical pixels.
@@ -53,35 +55,36 @@ def handles(line: QLineF, at: QPointF) -> list[QPointF]:
     return [end for end in ends if QLineF(end, at).length() > NEAREST]
 
 
-def handle_region(size: QRectF, at: QPointF) -> QRegion:
-    """What has to be painted again when a crosshair along the edges leaves or reaches a point."""
-    region = QRegion()
-    for line in (through(size, at, (1.0, 0.0)), through(size, at, (0.0, 1.0))):
-        for point in handles(line, at) if line is not None else ():
-            box = QRectF(point, point).adjusted(-RADIUS - 2, -RADIUS - 2, RADIUS + 2, RADIUS + 2)
-            region += box.toAlignedRect()
-    return region
-
-
 def draw_axes(
     painter: QPainter, lines: list[QLineF], at: QPointF, colour: QColor, gap: float
 ) -> None:
     """Thin lines with a dark rim, open around the common point by `gap` pixels."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     parts = [part for line in lines for part in _opened(line, at, gap)]
-    for ink, width in ((QColor(0, 0, 0, 120), 3.0), (colour, 1.0)):
-        painter.setPen(QPen(ink, width))
-        painter.drawLines(parts)
+    # Three lines beside each other, within a clip: Qt draws a thin one pixel by pixel where there
+    # is one, and takes more than ten times as long for a thick one or without.
+    painter.setClipRect(painter.viewport())
+    painter.setPen(QPen(QColor(0, 0, 0, 120), 1.0))
+    painter.drawLines([beside for part in parts for beside in _abreast(part)])
+    painter.setPen(QPen(colour, 1.0))
+    painter.drawLines(parts)
+    painter.setClipping(False)
 
 
 def draw_handles(painter: QPainter, points: list[QPointF], colour: QColor) -> None:
-    """Small rings that show where a line can be taken."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    """Small rings, on whole pixels, that show where a line can be taken."""
+    key, around = ("handle", colour.rgba()), QPointF(RADIUS + 2, RADIUS + 2)
+    for point in points:
+        corner = lettering.pixel_before(painter, point - around)
+        place = QRectF(corner, QSizeF(around.x(), around.y()) * 2)
+        lettering.stamp(painter, place, key, partial(_draw_ring, place.center(), colour))
+
+
+def _draw_ring(centre: QPointF, colour: QColor, painter: QPainter) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for ink, width in ((HALO, 3.2), (colour, 1.4)):
         painter.setPen(QPen(ink, width))
-        for point in points:
-            painter.drawEllipse(point, RADIUS, RADIUS)
+        painter.drawEllipse(centre, RADIUS, RADIUS)
 
 
 def draw_reference(painter: QPainter, lines: list[QLineF], colour: QColor) -> None:
@@ -92,6 +95,11 @@ def draw_reference(painter: QPainter, lines: list[QLineF], colour: QColor) -> No
         pen.setDashPattern([6.0 / width, 5.0 / width])
         painter.setPen(pen)
         painter.drawLines(lines)
+
+
+def _abreast(line: QLineF) -> list[QLineF]:
+    across = line.normalVector().unitVector()
+    return [line.translated(across.dx() * k, across.dy() * k) for k in (-1, 0, 1)]
 
 
 def _opened(line: QLineF, at: QPointF, gap: float) -> list[QLineF]:

@@ -16,6 +16,9 @@ from med2e3.volume import Window
 #: Every int16 value, in the order of its bits as an unsigned number: what a table is looked up by.
 _INT16_BY_BITS = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.int16)
 
+#: Rows looked up at a time: what numpy makes of their bits stays in the second-level cache.
+BAND_ROWS = 64
+
 
 class GreyMap:
     """A window (DICOM PS3.3 C.11.2.1.2, linear) as a table from values to opaque pixels.
@@ -35,8 +38,12 @@ class GreyMap:
     def pixels(self, values: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.uint32]:
         """(rows, columns) of values → (rows, columns) of pixels, contiguous."""
         if values.dtype == np.int16:
-            bits = np.ascontiguousarray(values).view(np.uint16)
-            return np.take(self._of_int16, bits)
+            found = np.empty(values.shape, dtype=np.uint32)
+            for first in range(0, len(values), BAND_ROWS):
+                band = np.ascontiguousarray(values[first : first + BAND_ROWS]).view(np.uint16)
+                # "wrap" spares the check of each index; all are in the table.
+                np.take(self._of_int16, band, out=found[first : first + BAND_ROWS], mode="wrap")
+            return found
         return np.asarray(self._of_grey[self._greys(np.array(values, dtype=np.float32))])
 
     def _greys(self, scratch: NDArray[np.float32]) -> NDArray[np.uint8]:

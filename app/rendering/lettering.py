@@ -1,12 +1,13 @@
-"""Texts with a dark rim, drawn once and kept: the same words stand over every slice.
+"""Texts with a dark rim and small forms, drawn once and kept: the same stand over every slice.
 
-Writing a text with its rim takes five passes of Qt's text engine; putting a kept picture takes one
-copy of some pixels. Knows no volume and no view.
+A text takes a pass of Qt's text engine, a smooth form one of its rasteriser; putting a kept picture
+takes one copy of some pixels. Knows no volume and no view.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
@@ -32,11 +33,46 @@ def write(painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, i
     """Text with a dark rim, aligned in `rect`, in the painter's font."""
     if not text:
         return
-    device = painter.device()
-    ratio = device.devicePixelRatio() if device is not None else 1.0
-    picture = _picture(painter.font(), flags, text, ink, ratio)
-    size = QSizeF(picture.size()) / ratio
+    ratio, font = _ratio(painter), painter.font()
+    key = (font.key(), flags.value, text, ink.rgba(), ratio)
+    picture = _kept_picture(key, lambda: _drawn(font, flags, text, ink, ratio))
+    size = picture.deviceIndependentSize()
     painter.drawImage(_corner(rect.adjusted(-RIM, -RIM, RIM, RIM), size, flags, ratio), picture)
+
+
+def stamp(
+    painter: QPainter, place: QRectF, key: tuple[object, ...], draw: Callable[[QPainter], None]
+) -> None:
+    """What `draw` draws inside `place`, which begins on a whole pixel of the device; kept by `key`.
+
+    The key says all that the form depends on, but for the whole pixels before its place.
+    """
+    ratio = _ratio(painter)
+    size = QSizeF(math.ceil(place.width()), math.ceil(place.height()))
+
+    def drawn() -> QImage:
+        picture = _empty(size, ratio)
+        inner = QPainter(picture)
+        inner.setFont(painter.font())
+        inner.setRenderHint(QPainter.RenderHint.Antialiasing)
+        inner.translate(-place.topLeft())
+        draw(inner)
+        inner.end()
+        return picture
+
+    picture = _kept_picture((*key, size.width(), size.height(), ratio), drawn)
+    painter.drawImage(place.topLeft(), picture)
+
+
+def pixel_before(painter: QPainter, at: QPointF) -> QPointF:
+    """The whole pixel of the device that a point lies in."""
+    ratio = _ratio(painter)
+    return QPointF(math.floor(at.x() * ratio) / ratio, math.floor(at.y() * ratio) / ratio)
+
+
+def _ratio(painter: QPainter) -> float:
+    device = painter.device()
+    return device.devicePixelRatio() if device is not None else 1.0
 
 
 def _corner(rect: QRectF, size: QSizeF, flags: Qt.AlignmentFlag, ratio: float) -> QPointF:
@@ -54,10 +90,9 @@ def _share(flags: Qt.AlignmentFlag, end: Qt.AlignmentFlag, middle: Qt.AlignmentF
     return 0.5 if flags & middle else 0.0
 
 
-def _picture(font: QFont, flags: Qt.AlignmentFlag, text: str, ink: QColor, ratio: float) -> QImage:
-    key = (font.key(), int(flags), text, ink.rgba(), ratio)
+def _kept_picture(key: tuple[object, ...], drawn: Callable[[], QImage]) -> QImage:
     if (picture := _kept.pop(key, None)) is None:
-        picture = _drawn(font, flags, text, ink, ratio)
+        picture = drawn()
     _kept[key] = picture  # the latest at the end
     if len(_kept) > KEPT:
         del _kept[next(iter(_kept))]
@@ -67,17 +102,27 @@ def _picture(font: QFont, flags: Qt.AlignmentFlag, text: str, ink: QColor, ratio
 def _drawn(font: QFont, flags: Qt.AlignmentFlag, text: str, ink: QColor, ratio: float) -> QImage:
     needed = QFontMetricsF(font).boundingRect(_ANY, int(flags), text)
     width, height = math.ceil(needed.width()) + 2 * RIM, math.ceil(needed.height()) + 2 * RIM
+    picture = _empty(QSizeF(width, height), ratio)
+    inside = QRectF(RIM, RIM, width - 2 * RIM, height - 2 * RIM)
+    letters = QImage(picture)
+    with QPainter(letters) as painter:
+        painter.setFont(font)
+        painter.setPen(ink)
+        painter.drawText(inside, int(flags), text)
+    dark = QImage(letters)
+    with QPainter(dark) as painter:
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
+        painter.fillRect(dark.rect(), HALO)
+    with QPainter(picture) as painter:
+        for dx, dy in _RING:
+            painter.drawImage(QPointF(dx, dy), dark)
+        painter.drawImage(QPointF(0, 0), letters)
+    return picture
+
+
+def _empty(size: QSizeF, ratio: float) -> QImage:
     form = QImage.Format.Format_ARGB32_Premultiplied
-    picture = QImage(math.ceil(width * ratio), math.ceil(height * ratio), form)
+    picture = QImage(math.ceil(size.width() * ratio), math.ceil(size.height() * ratio), form)
     picture.setDevicePixelRatio(ratio)
     picture.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(picture)
-    painter.setFont(font)
-    inside = QRectF(RIM, RIM, width - 2 * RIM, height - 2 * RIM)
-    painter.setPen(HALO)
-    for dx, dy in _RING:
-        painter.drawText(inside.translated(dx, dy), int(flags), text)
-    painter.setPen(ink)
-    painter.drawText(inside, int(flags), text)
-    painter.end()
     return picture

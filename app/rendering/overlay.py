@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSizeF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QRegion
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
-from app.rendering import lettering
+from app.rendering import bands, lettering
 from app.rendering.lettering import HALO as HALO
 
 INK = QColor(236, 238, 240)
@@ -87,6 +87,18 @@ def draw_scale_bar(
     length = length_mm * pixels_per_mm
     x = size.center().x() - length / 2 if centred else size.right() - MARGIN - length
     y = size.bottom() - MARGIN
+    around = QRectF(x, y - 4, length, 4).adjusted(-4, -4, 4, 4)
+    corner = lettering.pixel_before(painter, around.topLeft())
+    place = QRectF(corner, around.bottomRight())
+    key = ("scale bar", length, x - corner.x(), y - corner.y())
+    lettering.stamp(painter, place, key, lambda p: _draw_bar(p, x, y, length))
+    label = f"{length_mm // 10} cm" if length_mm >= 10 else f"{length_mm} mm"
+    above = QRectF(x - 60, y - 60, length + 120, 55)
+    bottom = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
+    draw_text(painter, above, bottom, label)
+
+
+def _draw_bar(painter: QPainter, x: float, y: float, length: float) -> None:
     lines = [
         QLineF(x, y, x + length, y),
         QLineF(x, y - 4, x, y),
@@ -95,10 +107,6 @@ def draw_scale_bar(
     for colour, width in ((HALO, 3.4), (INK, 1.4)):
         painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap))
         painter.drawLines(lines)
-    label = f"{length_mm // 10} cm" if length_mm >= 10 else f"{length_mm} mm"
-    above = QRectF(x - 60, y - 60, length + 120, 55)
-    bottom = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
-    draw_text(painter, above, bottom, label)
 
 
 @dataclass(frozen=True)
@@ -126,15 +134,6 @@ def crosshair_lines(size: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:
     return [line for line in lines if line.dx() > 0 or line.dy() > 0]
 
 
-def crosshair_region(size: QRectF, at: QPointF, cross: Cross) -> QRegion:
-    """What has to be painted again when the crosshair leaves or reaches a point."""
-    region = QRegion()
-    for line in crosshair_lines(size, at, cross):
-        rect = QRectF(line.p1(), line.p2()).adjusted(-3, -3, 3, 3)
-        region += rect.toAlignedRect()
-    return region
-
-
 def draw_crosshair(
     painter: QPainter, size: QRectF, at: QPointF, colour: QColor, cross: Cross
 ) -> None:
@@ -143,7 +142,7 @@ def draw_crosshair(
     for line in crosshair_lines(size, at, cross):
         start = QPointF(math.floor(line.x1()), math.floor(line.y1()))
         body = QRectF(start, QSizeF(max(line.dx(), 1.0), max(line.dy(), 1.0)))
-        painter.fillRect(body.adjusted(-1, -1, 1, 1), QColor(0, 0, 0, 120))
+        bands.fill(painter, body.adjusted(-1, -1, 1, 1), QColor(0, 0, 0, 120))
         painter.fillRect(body, colour)
 
 

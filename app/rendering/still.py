@@ -15,14 +15,29 @@ class Still:
         self._paint = paint
         self._pixmap = QPixmap()
         self._key: tuple[object, ...] = ()
+        self._drawn: tuple[object, ...] = ()
 
     def forget(self) -> None:
         """Paint again at the next look."""
-        self._key = ()
+        self._key = self._drawn = ()
 
     def shows(self, widget: QWidget, key: tuple[object, ...]) -> bool:
-        """Whether the picture is the one of `key` at the widget's present size."""
-        return self._key == self._whole(widget, key)
+        """Whether `draw` drew the picture of `key` last, at the widget's present size."""
+        return self._drawn == self._whole(widget, key)
+
+    def draw(self, painter: QPainter, widget: QWidget, key: tuple[object, ...]) -> None:
+        """Draw the picture for `key`; it is kept from the second time on.
+
+        While each is another one, as in scrolling, keeping them would only take time.
+        """
+        whole = self._whole(widget, key)
+        if whole in (self._key, self._drawn):
+            painter.drawPixmap(0, 0, self.of(widget, key))
+        else:
+            painter.save()
+            self._paint(painter)
+            painter.restore()
+        self._drawn = whole
 
     def of(self, widget: QWidget, key: tuple[object, ...]) -> QPixmap:
         """The picture for everything that `key` holds, at the widget's size and resolution."""

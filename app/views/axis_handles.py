@@ -58,24 +58,23 @@ class AxisHandles:
     def handles(self) -> list[tuple[Plane, QPointF]]:
         """Each point where a line can be taken, with the plane whose line it is."""
         at = self._at()
-        if at is None or not self.active:
-            return []
-        return [(p, point) for p, line in self.lines().items() for point in axes.handles(line, at)]
+        return [] if at is None else self._handles(self.lines(), at)
 
     def paint(self, painter: QPainter) -> None:
         """Turned lines, the handles of all lines, or reference lines without a crosshair."""
         viewer, at = self._view.viewer, self._at()
         if at is None:
             return
-        colour = QColor(theme.DARK.accent)
+        if not (viewer.crosshair_visible or viewer.reference_lines):
+            return
+        colour, lines = QColor(theme.DARK.accent), self.lines()
         if not viewer.crosshair_visible:
-            if viewer.reference_lines:
-                axes.draw_reference(painter, list(self.lines().values()), colour)
+            axes.draw_reference(painter, list(lines.values()), colour)
             return
         if viewer.is_turned:
             gap = float(viewer.display.crosshair_gap)
-            axes.draw_axes(painter, list(self.lines().values()), at, colour, gap)
-        axes.draw_handles(painter, [point for _, point in self.handles()], colour)
+            axes.draw_axes(painter, list(lines.values()), at, colour, gap)
+        axes.draw_handles(painter, [point for _, point in self._handles(lines, at)], colour)
 
     # --- mouse -----------------------------------------------------------------------------
 
@@ -111,6 +110,11 @@ class AxisHandles:
         if near != self._hinting:
             self._hinting = near
             self._view.show_cursor(Qt.CursorShape.PointingHandCursor if near else None)
+
+    def _handles(self, lines: dict[Plane, QLineF], at: QPointF) -> list[tuple[Plane, QPointF]]:
+        if not self.active:
+            return []
+        return [(plane, end) for plane, line in lines.items() for end in axes.handles(line, at)]
 
     def _across(self, before: QPointF, now: QPointF) -> float:
         """Movement at a right angle to the held line, in pixels."""

@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.rendering import axes, overlay
+from app.rendering import bands, overlay
 from app.rendering.grey import as_picture, grey_map
 from app.rendering.still import Still
 from app.viewmodels.corners import Corner, corner_lines
@@ -73,7 +73,6 @@ class SliceView(QWidget):
         self.viewer = viewer
         self.plane = plane
         self._still = Still(self._paint_still)
-        self._lines: QPointF | None = None
         self.axes = AxisHandles(self)
         self._dragging: Tool | None = None
         self._last = QPointF()
@@ -125,28 +124,27 @@ class SliceView(QWidget):
     # --- painting --------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The slice with its annotations, and the crosshair over it."""
+        """The slice with its letters, corner texts over it, and the crosshair over these."""
         painter = QPainter(self)
         if self.state is None:
             painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
         else:
-            painter.drawPixmap(0, 0, self._still.of(self, self._key()))
-            self._lines = self._crosshair_at()
-            if self._lines is not None and not self.viewer.is_turned:
+            self._still.draw(painter, self, self._key())
+            self._write(painter)
+            at = self._crosshair_at()
+            if at is not None and not self.viewer.is_turned:
                 colour = QColor(theme.DARK.accent)
-                size = QRectF(self.rect())
-                overlay.draw_crosshair(painter, size, self._lines, colour, self._cross)
+                overlay.draw_crosshair(painter, QRectF(self.rect()), at, colour, self._cross)
             self.axes.paint(painter)
         painter.end()
 
     def _key(self) -> tuple[object, ...]:
-        """Everything that the picture below the crosshair depends on."""
+        """Everything that the picture below the corner texts depends on."""
         state, viewer = self.state, self.viewer
         assert state is not None
-        text = tuple(self.corner_texts(state).values()) if viewer.corner_text else ()
         colours = (viewer.inverted, viewer.colours)
         look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
-        return (state, *state.picture, *look, text)
+        return (state, *state.picture, *look)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
@@ -160,7 +158,7 @@ class SliceView(QWidget):
             painter.fillRect(margin, theme.IMAGE_BACKGROUND)
         smooth = self.viewer.display.interpolation
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
-        painter.drawImage(place, picture.image)
+        bands.draw_image(painter, place, picture.image, self.rect())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._annotate(painter, state, viewport)
 
@@ -173,8 +171,12 @@ class SliceView(QWidget):
             overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm, centred=centred)
         if display.letters:
             overlay.draw_letters(painter, size, state.letters, bar if display.scale_bar else 0.0)
-        if self.viewer.corner_text:
-            overlay.draw_corners(painter, size, self.corner_texts(state))
+
+    def _write(self, painter: QPainter) -> None:
+        """The corner texts: they tell where the crosshair is, over a picture that may stay."""
+        state = self.state
+        if state is not None and self.viewer.corner_text:
+            overlay.draw_corners(painter, QRectF(self.rect()), self.corner_texts(state))
 
     def _crosshair_at(self) -> QPointF | None:
         state, viewport = self.state, self.viewport()
@@ -188,16 +190,15 @@ class SliceView(QWidget):
         return overlay.Cross(display.crosshair_style, display.crosshair_gap)
 
     def _moved(self) -> None:
-        """Another slice: paint all. The same one: only the lines have moved."""
-        still = self.state is not None and self._still.shows(self, self._key())
-        plain = self.viewer.crosshair_visible and not self.viewer.is_turned
-        if not (still and plain):
+        """Another slice, or other lines and texts over the same one.
+
+        All of the view is painted again, from the kept picture where only lines moved: Qt takes
+        longer to fill through a clip of many thin rectangles than to copy the whole.
+        """
+        viewer = self.viewer
+        over = viewer.crosshair_visible or viewer.reference_lines or viewer.corner_text
+        if over or self.state is None or not self._still.shows(self, self._key()):
             self.update()
-            return
-        for at in (self._lines, self._crosshair_at()):
-            if at is not None:
-                self.update(overlay.crosshair_region(QRectF(self.rect()), at, self._cross))
-                self.update(axes.handle_region(QRectF(self.rect()), at))
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
         """What stands in each corner."""
