@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import (
     JPEG2000,
@@ -42,6 +43,12 @@ TRUSTED: dict[UID, str] = {
     RLELossless: "pydicom",
 }
 
+#: Who decodes JPEG samples of 12 bits, which gdcm does not; what is cut short is looked for before.
+TWELVE_BITS = "pylibjpeg"
+
+#: What the last bytes of a JPEG stream are (ITU-T T.81, B.1.1.3); DICOM may put a zero after them.
+JPEG_END = b"\xff\xd9"
+
 #: The decoder that is asked first where pydicom's first choice gives the same numbers more slowly;
 #: what it does not take goes to the others. (gdcm hands pixels on as a text, and copies them.)
 FIRST: dict[UID, str] = {JPEG2000: "pylibjpeg", JPEG2000Lossless: "pylibjpeg"}
@@ -68,6 +75,9 @@ def decode(dataset: Dataset, path: Path, number: int) -> NDArray[np.integer[Any]
         if (first := FIRST.get(syntax)) is not None:
             with suppress(Exception):  # the others say what is wrong, if they cannot either
                 return _decoded(dataset, number, first)
+        if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+            _check_end(dataset, number)
+            return _decoded(dataset, number, TWELVE_BITS)
         return _decoded(dataset, number, TRUSTED.get(syntax, ""))
     except Exception as error:  # decoders raise whatever they like on damaged data
         if not _is_known(syntax):
@@ -83,6 +93,13 @@ def decode(dataset: Dataset, path: Path, number: int) -> NDArray[np.integer[Any]
 
 def _decoded(dataset: Dataset, number: int, plugin: str) -> NDArray[np.integer[Any]]:
     return np.asarray(pixel_array(dataset, index=number, raw=True, decoding_plugin=plugin))
+
+
+def _check_end(dataset: Dataset, number: int) -> None:
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    frame = get_frame(dataset.PixelData, number, number_of_frames=frames)
+    if not frame.rstrip(b"\0").endswith(JPEG_END):
+        raise ValueError("The JPEG stream has no end.")
 
 
 def _is_known(syntax: UID) -> bool:
