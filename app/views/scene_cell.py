@@ -75,6 +75,7 @@ class SceneCell(QWidget):
         button = QToolButton()
         button.setText(text)
         button.setToolTip(tip)
+        button.setProperty("narrow", True)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         return button
 

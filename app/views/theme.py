@@ -166,6 +166,7 @@ def _style_sheet(theme: Theme) -> str:
                 spacing: 2px; padding: 3px 6px; }}
     QToolBar::separator {{ background: {theme.line}; width: 1px; margin: 5px 6px; }}
     QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 4px 6px; }}
+    QToolButton[narrow="true"] {{ padding: 4px 3px; }}
     QToolButton:hover {{ background: {theme.button}; }}
     QToolButton:checked {{ background: {theme.button}; border-color: {theme.accent}; }}
     QToolButton::menu-button {{ border: 0; width: 14px; }}
