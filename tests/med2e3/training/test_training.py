@@ -15,7 +15,14 @@ from med2e3.training.encoders import Encoder2DStage
 from med2e3.training.loop import Run, rate, run_stage
 from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
 from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.running import ENCODERS, Workshop, build_stage, make_features, make_pool
+from med2e3.training.running import (
+    ENCODERS,
+    Workshop,
+    build_stage,
+    make_features,
+    make_pool,
+    read_features,
+)
 from med2e3.training.tokens import train_tokenizer
 from med2e3.training.tuning import TextStage, Writer, pointing_loss
 
@@ -139,15 +146,16 @@ def test_kept_features_are_what_the_model_computes(shop: Workshop) -> None:
             run_stage(build_stage(shop, name), stage_recipe(name, 1), Run(shop.folder, seed=1))
     for encoder in ENCODERS:
         make_features(shop, encoder, shop.starts())
-    stored = torch.load(shop.features / f"shard-{shop.starts()[0]:09d}.pt", weights_only=True)
+    stored = read_features(shop, shop.starts())
     model = shop.model("encoder2d", "encoder3d").eval()
     grid = read_shard(next(shop.pool.glob("*.npz")))[0].grid
     with torch.inference_mode():
         three, two = model.vision_features(torch.from_numpy(grid).float()[None, None] / 255)
     assert three is not None
     assert two is not None
-    assert torch.allclose(stored["features2d"][0].float(), two[0], atol=0.1)
-    assert torch.allclose(stored["features3d"][0].float(), three[0], atol=0.1)
+    kept3d, kept2d = stored.take([0])
+    assert torch.allclose(kept2d, two, atol=0.1)
+    assert torch.allclose(kept3d, three, atol=0.1)
 
 
 def test_a_pool_keeps_what_it_was_given(tmp_path: Path) -> None:
