@@ -13,7 +13,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.rendering import lettering
-from app.rendering.overlay import HALO, SIDE
+from app.rendering.overlay import HALO, SHADE, SIDE
 
 #: Distance of a handle from the end of its line, and its radius, in logical pixels.
 INSET = 12.0
@@ -64,7 +64,7 @@ def draw_axes(
     # Three lines beside each other, within a clip: Qt draws a thin one pixel by pixel where there
     # is one, and takes more than ten times as long for a thick one or without.
     painter.setClipRect(painter.viewport())
-    painter.setPen(QPen(QColor(0, 0, 0, 120), 1.0))
+    painter.setPen(QPen(SHADE, 1.0))
     painter.drawLines([beside for part in parts for beside in _abreast(part)])
     painter.setPen(QPen(colour, 1.0))
     painter.drawLines(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
@@ -36,8 +37,7 @@ def write(painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, i
     ratio, font = _ratio(painter), painter.font()
     key = (font.key(), flags.value, text, ink.rgba(), ratio)
     picture = _kept_picture(key, lambda: _drawn(font, flags, text, ink, ratio))
-    size = picture.deviceIndependentSize()
-    painter.drawImage(_corner(rect.adjusted(-RIM, -RIM, RIM, RIM), size, flags, ratio), picture)
+    painter.drawImage(_corner(rect, picture, _shares(key[1]), ratio), picture)
 
 
 def stamp(
@@ -75,19 +75,23 @@ def _ratio(painter: QPainter) -> float:
     return device.devicePixelRatio() if device is not None else 1.0
 
 
-def _corner(rect: QRectF, size: QSizeF, flags: Qt.AlignmentFlag, ratio: float) -> QPointF:
-    """Where a picture of `size` stands in `rect`, on whole pixels of the device."""
-    align, spare = Qt.AlignmentFlag, rect.size() - size
-    x = _share(flags, align.AlignRight, align.AlignHCenter) * spare.width()
-    y = _share(flags, align.AlignBottom, align.AlignVCenter) * spare.height()
-    left, top = (rect.left() + x) * ratio, (rect.top() + y) * ratio
+def _corner(rect: QRectF, picture: QImage, shares: tuple[float, float], ratio: float) -> QPointF:
+    """Where a picture with its rim stands in `rect`, on whole pixels of the device."""
+    spare_x = (rect.width() + 2 * RIM) * ratio - picture.width()
+    spare_y = (rect.height() + 2 * RIM) * ratio - picture.height()
+    left = (rect.left() - RIM) * ratio + shares[0] * spare_x
+    top = (rect.top() - RIM) * ratio + shares[1] * spare_y
     return QPointF(round(left) / ratio, round(top) / ratio)
 
 
-def _share(flags: Qt.AlignmentFlag, end: Qt.AlignmentFlag, middle: Qt.AlignmentFlag) -> float:
-    if flags & end:
-        return 1.0
-    return 0.5 if flags & middle else 0.0
+@cache
+def _shares(flags: int) -> tuple[float, float]:
+    """How much of the spare room is left of a text and above it."""
+    align = Qt.AlignmentFlag
+    across = ((align.AlignRight, 1.0), (align.AlignHCenter, 0.5))
+    down = ((align.AlignBottom, 1.0), (align.AlignVCenter, 0.5))
+    x, y = (next((k for f, k in way if flags & f.value), 0.0) for way in (across, down))
+    return x, y
 
 
 def _kept_picture(key: tuple[object, ...], drawn: Callable[[], QImage]) -> QImage:

@@ -17,6 +17,9 @@ from app.rendering.lettering import HALO as HALO
 
 INK = QColor(236, 238, 240)
 
+#: The rim of a crosshair.
+SHADE = QColor(0, 0, 0, 120)
+
 #: Distance of annotations from the edge of a view, in logical pixels.
 MARGIN = 8.0
 
@@ -142,7 +145,7 @@ def draw_crosshair(
     for line in crosshair_lines(size, at, cross):
         start = QPointF(math.floor(line.x1()), math.floor(line.y1()))
         body = QRectF(start, QSizeF(max(line.dx(), 1.0), max(line.dy(), 1.0)))
-        bands.fill(painter, body.adjusted(-1, -1, 1, 1), QColor(0, 0, 0, 120))
+        bands.fill(painter, body.adjusted(-1, -1, 1, 1), SHADE)
         painter.fillRect(body, colour)
 
 

@@ -28,6 +28,7 @@ class ColourButton(QToolButton):
         menu = QMenu(self)
         group = QActionGroup(self)
         self.maps: dict[ColourMap, QAction] = {}
+        self._drawn: ColourMap | None = None
         for name in ColourMap:
             action = menu.addAction(_icon(name, STRIP), f"Colours: {name}")
             action.setCheckable(True)
@@ -46,7 +47,9 @@ class ColourButton(QToolButton):
         """Take over the map in use."""
         shown = self._viewer.colours_shown
         self.maps[shown].setChecked(True)
-        self.setIcon(_icon(shown, ICON))
+        if shown is not self._drawn:  # each step of a drag of the window comes by here
+            self._drawn = shown
+            self.setIcon(_icon(shown, ICON))
         self.setEnabled(self._viewer.volume is not None)
 
 

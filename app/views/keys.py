@@ -55,7 +55,8 @@ class Keys:
         for signal in (workspace.annotations.changed, workspace.annotations.selection_changed):
             signal.connect(self.enable)
         workspace.assistant.turns_changed.connect(self.enable)
-        workspace.steps.changed.connect(self.enable)
+        self._named = ("", "")
+        workspace.steps.changed.connect(self._stepped)
 
     def refresh(self) -> None:
         """Take over the shortcuts."""
@@ -75,11 +76,20 @@ class Keys:
     def enable(self) -> None:
         """Let commands that cannot be run now look like it, and say why."""
         shortcuts = self._workspace.shortcuts
+        self._named = self._step_names()
         for name, action in self._actions.items():
             reason = why_not(BY_NAME[name], self._workspace)
             detail = reason or what_now(BY_NAME[name], self._workspace)
             action.setEnabled(not reason)
             action.setToolTip(shortcuts.tip(name) + (f": {detail}" if detail else ""))
+
+    def _stepped(self) -> None:
+        """Another step may be of the same name, as in a drag of the window."""
+        if self._step_names() != self._named:
+            self.enable()
+
+    def _step_names(self) -> tuple[str, str]:
+        return self._workspace.steps.undo_name, self._workspace.steps.redo_name
 
     def navigate(self, event: QKeyEvent, commands: dict[str, Callable[[], object]]) -> bool:
         """Run the command of a key that no text or list took; whether there was one."""

@@ -122,3 +122,17 @@ def test_another_volume_starts_without_a_slab(open_gui: Any) -> None:
     open_gui.do(lambda: open_gui.viewer.show(phantom("Another")))
     assert open_gui.viewer.slab == Slab()
     assert all(state.layers == 1 for state in open_gui.viewer.shown.values())
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 7, 8, 13])
+@pytest.mark.parametrize("step", [1, -1])
+def test_layers_side_by_side_in_memory_are_combined_as_any_others(
+    dtype: type, count: int, step: int
+) -> None:
+    stored = np.random.default_rng(1).integers(-1000, 1000, (9, 11, 40)).astype(dtype)
+    layers = stored.transpose(2, 0, 1)[5 : 5 + count][::step, ::-1, ::2]
+    for mode in (Mode.MAXIMUM, Mode.MINIMUM):
+        shown = combined(layers, mode)
+        assert shown.dtype == layers.dtype
+        assert np.array_equal(shown, REDUCE[mode](layers, axis=0))
