@@ -102,7 +102,7 @@ def combined(layers: Image, mode: Mode, stopped: Callable[[], bool] = lambda: Fa
         return only
     count, rows, columns = layers.shape
     image: Image = np.empty((rows, columns), dtype=layers.dtype)
-    side_by_side = abs(layers.strides[0]) < abs(layers.strides[1])
+    side_by_side = abs(layers.strides[0]) < abs(layers.strides[2])
     extreme = mode is not Mode.MEAN
     packed = extreme and abs(layers.strides[0]) == layers.itemsize and count >= LANES
     height = max(1, (BLOCK_VOXELS if side_by_side else STRIP_VOXELS) // (count * columns))
