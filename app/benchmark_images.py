@@ -51,17 +51,21 @@ async def slices(bench: Bench) -> list[Row]:
 
 
 async def windowing(bench: Bench) -> list[Row]:
-    """Dragging the window: one plane filling the centre, and all three."""
+    """Dragging the window: one plane alone in the centre, and all three, in views of one size."""
     await opened(bench)
     viewer, drag = bench.workspace.viewer, partial(_drag, bench)
-    await two_by_two(bench)
+    window, view = bench.application.window, (await two_by_two(bench))[0]
+    whole, quarter = window.size(), view.size()
     rows: list[Row] = []
     with stalls(rows, "dragging the window"):
         rows.append(await timed("window drag, three planes", drag, LINKED_MS))
         viewer.maximise(Plane.AXIAL)
         await settled()
-        size = _size(bench.application.window.centre.cells[Plane.AXIAL].view.size())
+        window.resize(whole - (view.size() - quarter))
+        await settled()
+        size = f"{view.width()} × {view.height()}"
         rows.append(await timed("window drag, one plane", drag, WINDOW_MS, note=size))
+    window.resize(whole)
     viewer.maximise(None)
     viewer.reset()
     return rows
@@ -116,7 +120,3 @@ def _scroll_all(bench: Bench, k: int) -> None:
 def _drag(bench: Bench, k: int) -> None:
     bench.workspace.viewer.drag_window(3.0 if k % 2 else -2.0, 2.0)
     paint(bench)
-
-
-def _size(size: QSize) -> str:
-    return f"{size.width()} × {size.height()}"
