@@ -27,7 +27,7 @@ from med2e3.training.precision import half_precision
 #: all, so that a nodule is not drowned by an effusion.
 POSITIVE_WEIGHT = 10.0
 #: Weight of the scan's classes (plane, phase, region) beside the findings: at a quarter of that of
-#: slices phase was still at chance when the findings had mostly been learned.
+#: slices phase was still at chance when the findings' loss had halved.
 CLASS_WEIGHT = {"encoder2d": 4.0, "encoder3d": 3.0}
 
 #: Every place that a finding may have, in any region.

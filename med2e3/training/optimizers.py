@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from med2e3.training.recipe import Schedule
+if TYPE_CHECKING:
+    from med2e3.training.recipe import Schedule
 
 
 def adamw(module: nn.Module, rate: float, schedule: Schedule) -> Optimizer:
@@ -29,8 +30,8 @@ def adamw(module: nn.Module, rate: float, schedule: Schedule) -> Optimizer:
 def muon(module: nn.Module, rate: float, schedule: Schedule) -> Optimizer:
     """Muon for the matrices of linear layers, AdamW for the rest.
 
-    A small language model learned to answer by letter in a third of the time that AdamW took. The
-    output layer shares the embedding's table, and stays with it.
+    The demo's language model came to the same loss on text in a third of the computing that AdamW
+    took. The output layer shares the embedding's table, and stays with it.
     """
     tables = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
     linear = [m.weight for m in module.modules() if isinstance(m, nn.Linear)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.model import Med2E3Config
+from med2e3.training.optimizers import OPTIMIZERS
 from med2e3.volume import Window
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -118,13 +119,19 @@ def _parse(said: dict[str, Any]) -> Recipe:
     stages = {}
     for name, options in said["stages"].items():
         rest = {k: v for k, v in options.items() if k not in OWN_FIELDS}
+        optimizer = options.get("optimizer", "adamw")
+        if optimizer not in OPTIMIZERS:
+            raise InputError(
+                f"The stage “{name}” names the optimizer “{optimizer}”, which there is not. "
+                f"Name one of: {', '.join(OPTIMIZERS)}."
+            )
         stages[name] = StageRecipe(
             name,
             options["steps"],
             options["learning_rate"],
             rest,
             options.get("parts", 1),
-            optimizer=options.get("optimizer", "adamw"),
+            optimizer=optimizer,
         )
     return Recipe(
         name=said["name"],

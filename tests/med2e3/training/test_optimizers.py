@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from med2e3.errors import CheckpointError
+from med2e3.errors import CheckpointError, InputError
 from med2e3.training.keeping import restore, save
 from med2e3.training.optimizers import OPTIMIZERS, Paired, muon
-from med2e3.training.recipe import Schedule
+from med2e3.training.recipe import FOLDER, Schedule, load_recipe
 
 
 class Words(nn.Module):
@@ -81,3 +81,11 @@ def test_a_checkpoint_of_another_optimizer_is_refused_by_name(tmp_path: Path) ->
     save(tmp_path / "x.pt", module, OPTIMIZERS["adamw"](module, 1e-2, Schedule()), 1)
     with pytest.raises(CheckpointError, match=r"x\.pt is damaged, or of another recipe"):
         restore(tmp_path / "x.pt", module, OPTIMIZERS["muon"](module, 1e-2, Schedule()))
+
+
+def test_a_recipe_with_an_unknown_optimizer_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    said = (FOLDER / "demo.toml").read_text(encoding="utf-8")
+    path = tmp_path / "wrong.toml"
+    path.write_text(said.replace('"muon"', '"moun"', 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"“text” names the optimizer “moun”.*adamw, muon"):
+        load_recipe(path)
