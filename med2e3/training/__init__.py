@@ -119,11 +119,11 @@ def _train_here(
     from med2e3.training.team import Compute
 
     chosen = open_recipe(recipe, options, smoke=smoke)
+    if isinstance(chosen, Recipe):
+        conditions = Conditions(Compute(options.mixed_precision or "no"), options.tensorboard)
+        shop = Workshop(chosen, folder)
+        return run_all(shop, report, workers=1 if smoke else None, conditions=conditions)
     with shown(report) as told:
-        if isinstance(chosen, Recipe):
-            conditions = Conditions(Compute(options.mixed_precision or "no"), options.tensorboard)
-            shop = Workshop(chosen, folder)
-            return run_all(shop, told, workers=1 if smoke else None, conditions=conditions)
         settings = Settings(
             options.mixed_precision, options.cpu, options.tensorboard, resume,
             options.workers, options.skip_damaged, Hub(options.hub),

@@ -23,6 +23,8 @@ from med2e3.training.encoders import Encoder2DStage, Encoder3DStage, to_memory_f
 from med2e3.training.loop import Report, Run, Stage, run_stage
 from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
 from med2e3.training.precision import keep_memory
+from med2e3.training.processes import in_processes
+from med2e3.training.progress import Teller, shown
 from med2e3.training.recipe import Recipe
 from med2e3.training.team import Compute, Team
 from med2e3.training.tokens import train_tokenizer
@@ -295,36 +297,51 @@ def cores() -> int:
 
 def run_all(
     shop: Workshop,
-    teller: Callable[[str], Report | None],
+    report: Report | None = None,
     workers: int | None = None,
     conditions: Conditions | None = None,
 ) -> Path:
     """Every step of the run that is not done yet; returns the model's folder.
 
-    With two workers or more, independent work runs side by side, each process with one thread. Of
-    several processes that train together, the leading one does alone what is not training.
+    With two workers or more, independent work runs side by side, each process with one thread; and
+    they share the steps of tuning where a step has parts for all and no `report` listens here; bars
+    show the steps then. Of several processes that train together, the leading one does alone what
+    is not training.
     """
     given = conditions or Conditions()
     team, count = Team(given.compute), workers or min(2, cores())
     if team.leads:
         shop.processor()
-    if team.processes > 1:
-        _encode_together(shop, teller, count, given)
+    with shown(report) as teller:
+        if team.processes > 1:
+            _encode_together(shop, teller, count, given)
+        else:
+            _encode(shop, teller, count, given)
+    shared = all(shop.recipe.stages[name].parts % count == 0 for name in shop.has(TUNING))
+    if team.processes == 1 and count > 1 and shared and report is None:
+        in_processes(count, _tune, (shop, None, given))
     else:
-        _encode(shop, teller, count, given)
-    for name in shop.has(TUNING):
-        train_stage(shop, name, True, teller(name), given)
+        _tune(shop, report, given)
     if team.leads:
         export(shop)
     team.accelerator.wait_for_everyone()
     return shop.model_folder
 
 
-def _encode(
-    shop: Workshop, teller: Callable[[str], Report | None], count: int, given: Conditions
-) -> None:
+def _tune(shop: Workshop, report: Report | None, given: Conditions) -> None:
+    """The stages on the frozen encoders' features, or this process's share of them."""
+    keep_memory()
+    with shown(report) as teller:
+        for name in shop.has(TUNING):
+            train_stage(shop, name, True, teller(name), given)
+
+
+def _encode(shop: Workshop, teller: Teller, count: int, given: Conditions) -> None:
     """All that comes before tuning, side by side where `count` is more than one."""
-    speak = teller if count == 1 else lambda _: None  # several bars at once would be unreadable
+
+    def speak(stage: str) -> Report | None:
+        return teller(stage) if count == 1 else None  # several bars at once would be unreadable
+
     encoders, text = shop.has(ENCODERS), shop.has(("text",))
     pools = _pool_jobs(shop, count)
     seen = tuple(job.name for job in pools)
@@ -335,9 +352,7 @@ def _encode(
     in_parallel(jobs, count)
 
 
-def _encode_together(
-    shop: Workshop, teller: Callable[[str], Report | None], count: int, given: Conditions
-) -> None:
+def _encode_together(shop: Workshop, teller: Teller, count: int, given: Conditions) -> None:
     """The same where every process trains every stage."""
     team = Team(given.compute)
     if team.leads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, 
 from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
 from med2e3.training.running import (
     ENCODERS,
+    TUNING,
     Workshop,
     build_stage,
     make_features,
     make_pool,
     read_features,
+    run_all,
 )
 from med2e3.training.tokens import train_tokenizer
 from med2e3.training.tuning import TextStage, Writer, pointing_loss
@@ -128,9 +131,8 @@ def test_a_stopped_run_goes_on_with_the_same_losses(
 
 def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: Workshop) -> None:
     from med2e3.engine import load
-    from med2e3.training.running import run_all
 
-    folder = run_all(shop, lambda _: lambda *_: None, workers=1)
+    folder = run_all(shop, lambda *_: None, workers=1)
     model = load(folder, device="cpu")
     phantom = make_phantom(50, Wish(shape=(16, 64, 64)))
     answer = model.read(phantom.volume).ask("Is there a lung nodule?", max_new_tokens=3)
@@ -138,6 +140,25 @@ def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: Workshop) -> Non
     assert answer.scores is not None
     assert float(answer.scores.values.sum()) == pytest.approx(1, abs=1e-5)
     assert model.info.default_window == shop.recipe.window
+
+
+def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: Path) -> None:
+    """And come to the losses of one that takes a step's parts one after the other."""
+    parts = {
+        name: replace(stage, parts=2 if name in TUNING else 1)
+        for name, stage in small_recipe.stages.items()
+    }
+    recipe = replace(small_recipe, stages=parts)
+    losses = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        listener = (lambda *_: None) if workers == 1 else None
+        run_all(Workshop(recipe, folder), listener, workers=workers)
+        with (folder / "tune.csv").open(newline="", encoding="utf-8") as stream:
+            losses.append([float(row["loss"]) for row in csv.DictReader(stream)])
+    assert len(losses[0]) == parts["tune"].steps
+    # Encoders trained side by side have one thread each: their sums end a little otherwise.
+    assert losses[1] == pytest.approx(losses[0], rel=5e-3)
 
 
 def test_kept_features_are_what_the_model_computes(shop: Workshop) -> None:
