@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from app.rendering import colours
+from app.rendering.contact_sheet import Cell, ContactSheet
 from app.rendering.still import Still
 from app.viewmodels.answers import Seen
 from app.viewmodels.assistant import Assistant
@@ -23,6 +23,8 @@ from app.views import theme
 
 #: Space around each slice, which holds its frame, in logical pixels.
 FRAME = 3.0
+#: How much of it stays free on the outside.
+GAP = 0.5
 
 EMPTY = "What the model saw\n\nThe slices that the model is given appear here with an answer."
 
@@ -78,6 +80,7 @@ class Tiles(QWidget):
         self._viewer = viewer
         self._seen: Seen | None = None
         self._strip: Strip | None = None
+        self._sheet = ContactSheet(np.empty((0, 1, 1), np.uint8))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(120, 100)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -92,6 +95,8 @@ class Tiles(QWidget):
         self._seen = shown.seen if shown is not None else None
         self._strip = strip_of(shown)
         known = self._seen is not None
+        if self._seen is not None and self._sheet.slices is not self._seen.slices:
+            self._sheet = ContactSheet(self._seen.slices)
         self.setCursor(Qt.CursorShape.PointingHandCursor if known else Qt.CursorShape.ArrowCursor)
         self.update()
 
@@ -131,16 +136,24 @@ class Tiles(QWidget):
 
     def _paint_still(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.DARK.window))
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         if self._seen is None or self._strip is None:
             painter.setPen(QColor(theme.DARK.dim))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect().adjusted(24, 12, -24, -12), int(flags), EMPTY)
             return
-        for rect, pixels, cell in zip(
-            self.tile_rects(), self._seen.slices, self._strip.cells, strict=True
-        ):
-            _paint_tile(painter, rect, pixels, cell.times_uniform)
+        ratio = self.devicePixelRatioF()
+        frames = [_frame_colour(cell.times_uniform).rgb() for cell in self._strip.cells]
+        pixels = self._sheet.compose(
+            (round(self.height() * ratio), round(self.width() * ratio)),
+            [_cell(rect, ratio) for rect in self.tile_rects()],
+            frames,
+            QColor(theme.DARK.window).rgb(),
+            (round(GAP * ratio), round(FRAME * ratio)),
+        )
+        rows, columns = pixels.shape
+        image = QImage(pixels.data, columns, rows, 4 * columns, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(ratio)
+        painter.drawImage(0, 0, image)
 
     def _moved(self) -> None:
         if self._band_here() != self._here:
@@ -176,14 +189,13 @@ class Tiles(QWidget):
         return next((k for k, rect in enumerate(rects) if rect.contains(x, y)), None)
 
 
-def _paint_tile(
-    painter: QPainter, rect: QRectF, pixels: NDArray[np.uint8], times_uniform: float | None
-) -> None:
-    rows, columns = pixels.shape
-    image = QImage(pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
-    painter.drawImage(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME), image)
-    colour = QColor(theme.DARK.line)
-    if times_uniform is not None:
-        colour = colours.score_colour(times_uniform)
-    painter.setPen(QPen(colour, FRAME - 1))
-    painter.drawRect(rect.adjusted(FRAME / 2, FRAME / 2, -FRAME / 2, -FRAME / 2))
+def _cell(rect: QRectF, ratio: float) -> Cell:
+    """A tile in pixels of the screen; whole ones, so that all tiles are of one size."""
+    left, top = round(rect.left() * ratio), round(rect.top() * ratio)
+    return Cell(left, top, int(rect.width() * ratio), int(rect.height() * ratio))
+
+
+def _frame_colour(times_uniform: float | None) -> QColor:
+    if times_uniform is None:
+        return QColor(theme.DARK.line)
+    return colours.score_colour(times_uniform)

@@ -1,0 +1,91 @@
+"""Slices side by side in coloured frames, composed as one array. Knows no widgets.
+
+Frames change with every answer while slices stay: these are scaled once for a size. And each call
+into Qt gives up Python's lock, which a model at work takes and keeps for a while; 32 slices
+painted one by one were held up for a tenth of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Pixels = NDArray[np.uint32]
+
+
+class Cell(NamedTuple):
+    """Where a slice and its frame stand, in pixels of the screen."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class ContactSheet:
+    """Slices (count, rows, columns) as they are drawn, scaled anew only for another size."""
+
+    def __init__(self, slices: Grey) -> None:
+        self.slices = slices
+        self._scaled: Grey | None = None
+
+    def compose(
+        self,
+        shape: tuple[int, int],
+        cells: Sequence[Cell],
+        frames: Sequence[int],
+        background: int,
+        inset: tuple[int, int],
+    ) -> Pixels:
+        """(rows, columns) of opaque pixels: each slice in its cell, which are all of one size.
+
+        A frame begins `inset[0]` pixels from the cell's edge and ends at `inset[1]`, where the
+        slice begins. Colours are 0xffRRGGBB.
+        """
+        found = np.full(shape, background, np.uint32)
+        if not cells:
+            return found
+        outer, inner = inset
+        height, width = cells[0].height - 2 * inner, cells[0].width - 2 * inner
+        if height < 1 or width < 1:
+            return found
+        if self._scaled is None or self._scaled.shape[1:] != (height, width):
+            self._scaled = scaled(self.slices, height, width)
+        for cell, grey, colour in zip(cells, self._scaled, frames, strict=True):
+            place = found[cell.top : cell.top + cell.height, cell.left : cell.left + cell.width]
+            place[outer : cell.height - outer, outer : cell.width - outer] = colour
+            place[inner : inner + height, inner : inner + width] = _opaque(grey)
+        return found
+
+
+def scaled(slices: Grey, height: int, width: int) -> Grey:
+    """(count, rows, columns) → (count, height, width), linear between centres of pixels."""
+    rows = _between(slices.shape[1], height)
+    columns = _between(slices.shape[2], width)
+    tall = _mixed(slices.astype(np.float32), *rows, axis=1)
+    return np.rint(_mixed(tall, *columns, axis=2)).astype(np.uint8)
+
+
+def _between(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """For each new pixel the old one before its centre, and how far it lies towards the next."""
+    places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    before = np.minimum(places.astype(np.intp), max(old - 2, 0))
+    return before, (places - before).astype(np.float32)
+
+
+def _mixed(
+    values: NDArray[np.float32], before: NDArray[np.intp], share: NDArray[np.float32], axis: int
+) -> NDArray[np.float32]:
+    after = np.minimum(before + 1, values.shape[axis] - 1)
+    low, high = values.take(before, axis), values.take(after, axis)
+    shape = [1] * values.ndim
+    shape[axis] = len(share)
+    return np.asarray(low + (high - low) * share.reshape(shape), np.float32)
+
+
+def _opaque(grey: Grey) -> Pixels:
+    return np.asarray(grey.astype(np.uint32) * 0x010101 | 0xFF000000, np.uint32)
