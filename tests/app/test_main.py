@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from PySide6.QtGui import QImage
 
 from app import demo, main
 from app.heartbeat import Heartbeat
+from app.services import garbage
 from app.settings import Settings
 from app.viewmodels.study import Target
 from med2e3.geometry import Plane
@@ -73,6 +75,33 @@ def test_garbage_is_collected_on_the_windows_thread_while_it_is_open(
     assert not gc.isenabled()  # Python's own would run on any thread, and destroy widgets there
     assert gui.run(gui.application.close())
     assert gc.isenabled()
+
+
+def test_everything_is_looked_at_only_when_little_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full collection takes long with a large study open: not while somebody scrolls."""
+    looks: list[Any] = []
+    clock = SimpleNamespace(call_later=lambda _, look: looks.append(look) or SimpleNamespace())
+    gathered, done = [5000], []
+    monkeypatch.setattr(garbage.gc, "get_count", lambda: (gathered[0], 0, 0))
+    monkeypatch.setattr(garbage.gc, "collect", done.append)
+    monkeypatch.setattr(garbage.gc, "disable", lambda: None)
+    garbage.Garbage(clock)
+
+    def look(times: int) -> list[int]:
+        done.clear()
+        for _ in range(times):
+            looks[-1]()
+        return list(done)
+
+    busy = look(garbage.FULL_EVERY + 50)
+    assert busy.count(1) == len(busy) // garbage.MIDDLE_EVERY
+    assert 2 not in busy
+    gathered[0] = 10
+    assert look(garbage.QUIET_LOOKS - 1) == []
+    assert look(1) == [2]
+    assert look(500) == []
+    gathered[0] = 5000
+    assert look(garbage.FULL_AT_LAST + 1).count(2) == 1
 
 
 def test_the_window_can_be_built_before_torch_is_imported() -> None:
