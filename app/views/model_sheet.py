@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidge
 from app.rendering import colours
 from app.rendering.contact_sheet import Cell, ContactSheet
 from app.rendering.still import Still
+from app.viewmodels import numbers
 from app.viewmodels.answers import Seen
 from app.viewmodels.assistant import Assistant
 from app.viewmodels.strip import Strip, strip_of
@@ -54,7 +55,7 @@ class ModelSheet(QWidget):
         seen = shown.seen if shown is not None else None
         self.caption.setVisible(seen is not None)
         if seen is not None:
-            self.caption.setText(describe(seen))
+            self.caption.setText(numbers.unbroken(describe(seen)))
         self.tiles.refresh()
 
 
@@ -95,7 +96,7 @@ class Tiles(QWidget):
         self._seen = shown.seen if shown is not None else None
         self._strip = strip_of(shown)
         known = self._seen is not None
-        if self._seen is not None and self._sheet.slices is not self._seen.slices:
+        if self._seen is not None and not np.array_equal(self._sheet.slices, self._seen.slices):
             self._sheet = ContactSheet(self._seen.slices)
         self.setCursor(Qt.CursorShape.PointingHandCursor if known else Qt.CursorShape.ArrowCursor)
         self.update()
