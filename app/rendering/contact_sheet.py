@@ -75,7 +75,7 @@ def _weights(old: int, new: int) -> NDArray[np.float32]:
     """(new, old): how much of each old pixel is in each new one."""
     places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     away = np.abs(places[:, None] - np.arange(old))
-    return np.maximum(1 - away, 0).astype(np.float32)
+    return np.asarray(np.maximum(1 - away, 0), np.float32)
 
 
 def _opaque(grey: Grey) -> Pixels:
