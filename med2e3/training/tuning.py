@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers import DynamicCache
 
-from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model import ImageFeatures, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.prompts import IGNORE
 from med2e3.phantoms.facts import draw_facts, report
 from med2e3.phantoms.questions import LETTERS, Question, draw_question
@@ -118,32 +119,68 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """How rows begin alike: the first `rows` positions of every row about one volume are the same
+    (text before the volume, and its 3D tokens); `volume_index` (B,) says which volume that is.
+    """
+
+    rows: int
+    volume_index: Tensor
+
+
 def answer_loss(
-    language_model: Any, embedded: Tensor, batch: dict[str, Tensor]
+    language_model: Any, embedded: Tensor, batch: dict[str, Tensor], opening: Opening | None = None
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Cross entropy of the answers' tokens as the batch weighs them, mean over answers; also of
     each answer (B,) whether its tokens are all the most likely ones.
+
+    The opening, where it is told, is computed once a volume instead of once a question.
     """
     lengths = batch["attention_mask"].sum(dim=1)
     loss, right = embedded.new_zeros((), dtype=torch.float32), torch.zeros(len(embedded))
+    opened = _Opened(language_model, embedded, opening) if opening else None
+    skipped = opening.rows if opening else 0
     order = lengths.argsort()
     for start in range(0, len(order), ROWS_AT_ONCE):
         rows = order[start : start + ROWS_AT_ONCE]
         end = int(lengths[rows].max())
         hidden = language_model.model(
-            inputs_embeds=embedded[rows, :end],
+            inputs_embeds=embedded[rows, skipped:end],
             attention_mask=batch["attention_mask"][rows, :end],
-            use_cache=False,
+            past_key_values=opened.cache(rows) if opened else None,
+            use_cache=opened is not None,
         ).last_hidden_state
-        target = batch["labels"][rows, 1:end]
+        target = batch["labels"][rows, skipped + 1 : end]
         counted = target != IGNORE
         logits = language_model.lm_head(hidden[:, :-1][counted]).float()
         each = F.cross_entropy(logits, target[counted], reduction="none")
-        loss = loss + (each * batch["weights"][rows, 1:end][counted]).sum()
+        loss = loss + (each * batch["weights"][rows, skipped + 1 : end][counted]).sum()
         wrong = (logits.argmax(-1) != target[counted]).float()
         missed = torch.zeros(len(target)).index_add(0, counted.nonzero()[:, 0], wrong)
         right[rows] = (missed == 0).float()
     return loss / len(embedded), right
+
+
+class _Opened:
+    """The language model's keys and values of the openings, once a volume; gradients flow back."""
+
+    def __init__(self, language_model: Any, embedded: Tensor, opening: Opening) -> None:
+        self.volume_index = opening.volume_index
+        volumes = int(self.volume_index.max()) + 1
+        first = [int((self.volume_index == k).nonzero()[0]) for k in range(volumes)]
+        cache = DynamicCache()
+        language_model.model(
+            inputs_embeds=embedded[first, : opening.rows], past_key_values=cache, use_cache=True
+        )
+        self.layers = [(layer.keys, layer.values) for layer in cache.layers]
+
+    def cache(self, rows: Tensor) -> DynamicCache:
+        """What these rows begin with."""
+        owner, cache = self.volume_index[rows], DynamicCache()
+        for layer, (keys, values) in enumerate(self.layers):
+            cache.update(keys[owner], values[owner], layer)
+        return cache
 
 
 def letter_drill(question: Question, rng: np.random.Generator) -> tuple[str, str]:
@@ -295,7 +332,9 @@ class TuneStage:
                 (batch["question_ids"], batch["question_mask"]),
                 volume_index=index,
             )
-            answers, right = answer_loss(self.model.language_model, embedded, batch)
+            answers, right = answer_loss(
+                self.model.language_model, embedded, batch, self._opening(batch, features, index)
+            )
         held = torch.stack([self._held(int(chosen[position]), q) for position, q in rows])
         points, mass = pointing_loss(logits, held)
         closed_rows = torch.tensor([q.is_closed for _, q in rows])
@@ -308,6 +347,13 @@ class TuneStage:
             "closed": float(right[closed_rows].mean()),
         }
         return answers + self.pointing * points, numbers
+
+    def _opening(self, batch: dict[str, Tensor], features: ImageFeatures, index: Tensor) -> Opening:
+        """The text before the volume, which all prompts share, and the volume's 3D tokens."""
+        visual = batch["input_ids"] == self.model.config.image_token_id
+        before = int(visual[0].int().argmax())
+        three = 0 if features.tokens3d is None else features.tokens3d.shape[1]
+        return Opening(before + three, index)
 
     def _held(self, example: int, question: Question) -> Tensor:
         """(S,): slices that hold what the question is about; none where there is nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from med2e3.training.running import (
     make_pool,
     read_features,
     run_all,
+    train_stage,
 )
 from med2e3.training.tokens import train_tokenizer
-from med2e3.training.tuning import TextStage, Writer, pointing_loss
+from med2e3.training.tuning import TextStage, TuneStage, Writer, pointing_loss
 
 SMALL_STEM = [
     {"windows": [[0.0, 1.0], [0.6, 0.9]]},
@@ -159,6 +161,34 @@ def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: P
     assert len(losses[0]) == parts["tune"].steps
     # Encoders trained side by side have one thread each: their sums end a little otherwise.
     assert losses[1] == pytest.approx(losses[0], rel=5e-3)
+
+
+def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six questions of three volumes: the 3D tokens stand before what the question decides."""
+    monkeypatch.setattr("med2e3.training.tuning.half_precision", nullcontext)
+    for encoder in ENCODERS:
+        train_stage(shop, encoder)
+        make_features(shop, encoder, shop.starts())
+    found = []
+    for opening in (TuneStage._opening, lambda *_: None):
+        monkeypatch.setattr(TuneStage, "_opening", opening)
+        stage = build_stage(shop, "tune")
+        assert isinstance(stage, TuneStage)
+        stage.text_share, stage.volumes, stage.questions = 0.0, 3, 2
+        stage.module.train()
+        torch.manual_seed(1)
+        loss, numbers = stage.loss(np.random.default_rng(2))
+        loss.backward()
+        gradients = {n: p.grad for n, p in stage.module.named_parameters() if p.grad is not None}
+        found.append((float(loss.detach()), numbers["right"], gradients))
+    (once, right, gradients), (each, right_each, gradients_each) = found
+    assert once == pytest.approx(each, rel=1e-5)
+    assert right == right_each
+    assert gradients.keys() == gradients_each.keys()
+    for name, gradient in gradients.items():
+        assert torch.allclose(gradient, gradients_each[name], atol=1e-5, rtol=1e-3), name
 
 
 def test_kept_features_are_what_the_model_computes(shop: Workshop) -> None:
