@@ -89,6 +89,8 @@ def _draw_form(painter: QPainter, frame: Frame, item: Item) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for line in lines:
             painter.drawPolyline(line)
+        if annotation.kind is Kind.COBB and len(marks) == 4:
+            _draw_span(painter, marks)
         if annotation.kind in (Kind.PROBE, Kind.NOTE):
             _draw_spot(painter, marks[0])
         elif annotation.kind is Kind.LENGTH:
@@ -102,6 +104,17 @@ def _draw_spot(painter: QPainter, at: Float) -> None:
     painter.drawEllipse(QPointF(x, y), 4.5, 4.5)
     for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         painter.drawLine(QPointF(x + 4.5 * dx, y + 4.5 * dy), QPointF(x + 9 * dx, y + 9 * dy))
+
+
+def _draw_span(painter: QPainter, marks: Float) -> None:
+    """A thin dashed line between the middles of two lines, which shows that they are one angle."""
+    pen, whole = QPen(painter.pen()), painter.pen()
+    pen.setWidthF(max(whole.widthF() - 0.4, 1.0))
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    pen.setDashPattern([5.0 / pen.widthF(), 5.0 / pen.widthF()])
+    painter.setPen(pen)
+    painter.drawLine(QPointF(*marks[:2].mean(axis=0)), QPointF(*marks[2:].mean(axis=0)))
+    painter.setPen(whole)
 
 
 def _draw_ends(painter: QPainter, marks: Float) -> None:
@@ -150,6 +163,9 @@ def _draw_label(
     text = "\n".join(item.lines)
     metrics = QFontMetricsF(painter.font())
     bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
+    if bounds.width() + 8 > size.width() - 2 * EDGE:  # a number to a line
+        text = text.replace(", ", "\n")
+        bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
     extent = (bounds.width() + 8, bounds.height() + 4)
     rect = place_label(size, beside, extent, taken)
     _draw_leader(painter, beside.anchor, rect)

@@ -13,7 +13,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.rendering import lettering
-from app.rendering.overlay import HALO, SHADE, SIDE
+from app.rendering.overlay import HALO, SHADE
 
 #: Distance of a handle from the end of its line, and its radius, in logical pixels.
 INSET = 12.0
@@ -26,9 +26,8 @@ REACH = 10.0
 NEAREST = 34.0
 
 
-def through(size: QRectF, at: QPointF, direction: tuple[float, float]) -> QLineF | None:
-    """The line through `at` as far as the view's margins allow; None where it misses the view."""
-    inside = size.adjusted(SIDE, SIDE, -SIDE, -2 * SIDE)
+def through(inside: QRectF, at: QPointF, direction: tuple[float, float]) -> QLineF | None:
+    """The line through `at` as far as the room for lines goes; None where it misses that."""
     low, high = -math.inf, math.inf
     for start, step, first, last in (
         (at.x(), direction[0], inside.left(), inside.right()),

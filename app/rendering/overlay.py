@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
@@ -16,6 +17,9 @@ from app.rendering import bands, lettering
 from app.rendering.lettering import HALO as HALO
 
 INK = QColor(236, 238, 240)
+
+TOP_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+TOP_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
 
 #: The rim of a crosshair.
 SHADE = QColor(0, 0, 0, 120)
@@ -26,9 +30,19 @@ MARGIN = 8.0
 #: Lengths of a scale bar: the longest of these that takes at most a quarter of the view.
 SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
-#: The crosshair's distance from the edges of a view, and the length of its lines in short.
+#: The crosshair's distance from the edges of a view in the usual size of text, and the length of
+#: its lines in short.
 SIDE = 26.0
 SHORT = 14.0
+
+#: The letters' height over their line at the usual size of text, in logical pixels.
+USUAL_ASCENT = 14.0
+
+#: Lines from the top in which the letter stands, and the handle of the crosshair's line.
+IN_THE_MIDDLE = (0, 2)
+
+#: Free space between texts that stand in one line, in logical pixels.
+APART = 8.0
 
 
 def draw_text(
@@ -38,11 +52,74 @@ def draw_text(
     lettering.write(painter, rect, flags, text, ink)
 
 
-def draw_corners(painter: QPainter, size: QRectF, corners: dict[Qt.AlignmentFlag, str]) -> None:
-    """Text in the corners of a view; a corner is named by its two alignment flags."""
+def draw_corners(
+    painter: QPainter, size: QRectF, corners: dict[Qt.AlignmentFlag, str], top_letter: str = ""
+) -> None:
+    """Text in the corners of a view; a corner is named by its two alignment flags.
+
+    Where a view is too narrow for the upper texts and the letter between them, texts begin lower.
+    """
     inside = size.adjusted(MARGIN, MARGIN - 2, -MARGIN, -MARGIN + 2)
+    font = painter.font()
+    down = lines_down(font, inside.width(), corners, top_letter)
     for corner, text in corners.items():
-        draw_text(painter, inside, corner, text)
+        below = down.get(corner, 0) * line_height(font)
+        lines = (_cut(font, line, inside.width()) for line in text.split("\n"))
+        draw_text(painter, inside.adjusted(0, below, 0, 0), corner, "\n".join(lines))
+
+
+def lines_down(
+    font: QFont, width: float, corners: dict[Qt.AlignmentFlag, str], top_letter: str
+) -> dict[Qt.AlignmentFlag, int]:
+    """How many lines lower the upper texts begin so that nothing lies on anything."""
+    key = font.key()
+    left, right = (
+        [_width(key, line) for line in corners.get(corner, "").split("\n")]
+        for corner in (TOP_LEFT, TOP_RIGHT)
+    )
+    half = (width - _width(enlarged(font).key(), top_letter)) / 2 - APART if top_letter else width
+    first = int(left[0] > half)
+    beside = [0.0] * first + left
+
+    def fits(start: int) -> bool:
+        rows = dict(enumerate(right, start))
+        free = all(rows[k] + APART <= width - beside[k] for k in rows if k < len(beside))
+        return free and all(rows.get(k, 0.0) <= half for k in IN_THE_MIDDLE)
+
+    below = max(len(beside), IN_THE_MIDDLE[-1] + 1)
+    second = next((k for k in range(below) if fits(k)), below)
+    return {TOP_LEFT: first, TOP_RIGHT: second}
+
+
+def _cut(font: QFont, line: str, width: float) -> str:
+    """A line that is wider than all of the view ends in dots."""
+    if _width(font.key(), line) <= width:
+        return line
+    return QFontMetricsF(font).elidedText(line, Qt.TextElideMode.ElideRight, width)
+
+
+@lru_cache(maxsize=512)
+def _width(font: str, line: str) -> float:
+    """The width of a line in a font by its key: the same stand over every slice."""
+    made = QFont()
+    made.fromString(font)
+    return QFontMetricsF(made).horizontalAdvance(line)
+
+
+def line_height(font: QFont) -> float:
+    """From a line of a corner's text to the next one."""
+    return QFontMetricsF(font).lineSpacing()
+
+
+def enlarged(font: QFont) -> QFont:
+    """The font of the letters, a little larger than the texts, whatever unit its size is in."""
+    large = QFont(font)
+    if font.pixelSize() > 0 and font.pointSizeF() <= 0:
+        large.setPixelSize(round(font.pixelSize() * 1.2))
+    else:
+        large.setPointSizeF(font.pointSizeF() + 2)
+    large.setWeight(QFont.Weight.DemiBold)
+    return large
 
 
 def draw_letters(
@@ -52,7 +129,11 @@ def draw_letters(
 
     `free_bottom` is the height at the bottom that the scale bar needs.
     """
-    inside = size.adjusted(MARGIN, MARGIN - 2, -MARGIN, -MARGIN + 2)
+    font = painter.font()
+    large = enlarged(font)
+    # The upper letter stands on the line of the texts beside it.
+    higher = QFontMetricsF(large).ascent() - QFontMetricsF(font).ascent()
+    inside = size.adjusted(MARGIN, MARGIN - 2 - higher, -MARGIN, -MARGIN + 2 + higher)
     middle, centre = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignHCenter
     places = (
         Qt.AlignmentFlag.AlignLeft | middle,
@@ -60,13 +141,9 @@ def draw_letters(
         Qt.AlignmentFlag.AlignTop | centre,
         Qt.AlignmentFlag.AlignBottom | centre,
     )
-    font = painter.font()
-    large = QFont(font)
-    large.setPointSizeF(font.pointSizeF() + 2)
-    large.setWeight(QFont.Weight.DemiBold)
     painter.setFont(large)
     for place, letter in zip(places, letters, strict=True):
-        bottom = -free_bottom if place & Qt.AlignmentFlag.AlignBottom else 0.0
+        bottom = -free_bottom - higher if place & Qt.AlignmentFlag.AlignBottom else 0.0
         draw_text(painter, inside.adjusted(0, 0, 0, bottom), place, letter)
     painter.setFont(font)
 
@@ -120,10 +197,22 @@ class Cross:
     gap: float = 9.0
 
 
-def crosshair_lines(size: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:
-    """Two lines through a point: open around it, and off the edges, where letters stand."""
+def room_of_lines(size: QRectF, font: QFont) -> QRectF:
+    """The part of a view that lines through it may take: off the edges, where letters stand."""
+    side = SIDE * max(_ascent(enlarged(font).key()) / USUAL_ASCENT, 1.0)
+    return size.adjusted(side, side, -side, -2 * side)
+
+
+@lru_cache(maxsize=16)
+def _ascent(font: str) -> float:
+    made = QFont()
+    made.fromString(font)
+    return QFontMetricsF(made).ascent()
+
+
+def crosshair_lines(inside: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:
+    """Two lines through a point: open around it, and in the room that lines may take."""
     x, y = at.x(), at.y()
-    inside = size.adjusted(SIDE, SIDE, -SIDE, -2 * SIDE)
     gap = 0.0 if cross.style == "full" else cross.gap
     if cross.style == "short":
         reach = gap + SHORT
@@ -138,11 +227,11 @@ def crosshair_lines(size: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:
 
 
 def draw_crosshair(
-    painter: QPainter, size: QRectF, at: QPointF, colour: QColor, cross: Cross
+    painter: QPainter, inside: QRectF, at: QPointF, colour: QColor, cross: Cross
 ) -> None:
     """Thin lines with a dark rim, straight along the pixels: crisp, and quick to fill."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    for line in crosshair_lines(size, at, cross):
+    for line in crosshair_lines(inside, at, cross):
         start = QPointF(math.floor(line.x1()), math.floor(line.y1()))
         body = QRectF(start, QSizeF(max(line.dx(), 1.0), max(line.dy(), 1.0)))
         bands.fill(painter, body.adjusted(-1, -1, 1, 1), SHADE)

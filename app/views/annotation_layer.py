@@ -71,9 +71,12 @@ class AnnotationLayer(QWidget):
         painter = QPainter(self)
         size = QRectF(self.rect())
         if self._book.key_image_at(frame.plane) is not None:
-            corner = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
-            below = size.adjusted(0, 0 if self.width() >= 330 else 32, 0, 0)
-            overlay.draw_corners(painter, below, {corner: MARKED})
+            state = self._view.state
+            assert state is not None  # there is a frame
+            below = self._view.below_corner(state, overlay.TOP_RIGHT)
+            overlay.draw_corners(
+                painter, size.adjusted(0, below, 0, 0), {overlay.TOP_RIGHT: MARKED}
+            )
         forms.draw(painter, size, frame, self.items(frame))
         painter.end()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter
 
 from app.rendering import axes
@@ -47,10 +47,10 @@ class AxisHandles:
         at, state = self._at(), self._view.state
         if at is None or state is None:
             return {}
-        size, found = QRectF(self._view.rect()), {}
+        inside, found = self._view.room_of_lines(), {}
         for plane, other in self._view.viewer.shown.items():
             direction = crossing(state, other) if plane is not self._view.plane else None
-            line = axes.through(size, at, direction) if direction is not None else None
+            line = axes.through(inside, at, direction) if direction is not None else None
             if line is not None:
                 found[plane] = line
         return found

@@ -40,8 +40,9 @@ DRAG_ZOOM = 1.6
 FAST_SCROLL = 10
 
 
-#: Below this width the window stands in the upper corner, where nothing else is.
-NARROW = 330
+#: Below this width the window stands in the upper corner, where nothing else is; it grows with the
+#: text, whose lines are usually as high as this.
+NARROW, USUAL_LINE = 330, 14.0
 
 _CURSORS = {
     Tool.CROSSHAIR: Qt.CursorShape.CrossCursor,
@@ -134,7 +135,7 @@ class SliceView(QWidget):
             at = self._crosshair_at()
             if at is not None and not self.viewer.is_turned:
                 colour = QColor(theme.DARK.accent)
-                overlay.draw_crosshair(painter, QRectF(self.rect()), at, colour, self._cross)
+                overlay.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
             self.axes.paint(painter)
         painter.end()
 
@@ -167,7 +168,7 @@ class SliceView(QWidget):
         bar = overlay.scale_bar_height(painter)
         display = self.viewer.display
         if display.scale_bar:
-            centred = self.width() >= NARROW
+            centred = not self.is_narrow
             overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm, centred=centred)
         if display.letters:
             overlay.draw_letters(painter, size, state.letters, bar if display.scale_bar else 0.0)
@@ -176,7 +177,28 @@ class SliceView(QWidget):
         """The corner texts: they tell where the crosshair is, over a picture that may stay."""
         state = self.state
         if state is not None and self.viewer.corner_text:
-            overlay.draw_corners(painter, QRectF(self.rect()), self.corner_texts(state))
+            letter = state.letters[2] if self.viewer.display.letters else ""
+            size = QRectF(self.rect())
+            overlay.draw_corners(painter, size, self.corner_texts(state), letter)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the lower edge has room for one corner beside the scale bar."""
+        return self.width() < NARROW * overlay.line_height(self.font()) / USUAL_LINE
+
+    def room_of_lines(self) -> QRectF:
+        """Where crosshair and axes may be drawn."""
+        return overlay.room_of_lines(QRectF(self.rect()), self.font())
+
+    def below_corner(self, state: PlaneState, corner: Qt.AlignmentFlag) -> float:
+        """How high an upper corner is written on, in logical pixels."""
+        texts = self.corner_texts(state) if self.viewer.corner_text else {}
+        if corner not in texts:
+            return 0.0
+        letter = state.letters[2] if self.viewer.display.letters else ""
+        width = self.width() - 2 * overlay.MARGIN
+        down = overlay.lines_down(self.font(), width, texts, letter)[corner]
+        return (down + len(texts[corner].split("\n"))) * overlay.line_height(self.font())
 
     def _crosshair_at(self) -> QPointF | None:
         state, viewport = self.state, self.viewport()
@@ -202,8 +224,7 @@ class SliceView(QWidget):
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
         """What stands in each corner."""
-        narrow = self.width() < NARROW
-        lines = corner_lines(self.viewer, self.plane, state, narrow=narrow)
+        lines = corner_lines(self.viewer, self.plane, state, narrow=self.is_narrow)
         return {_ALIGNMENTS[corner]: text for corner, text in lines.items() if text}
 
     def changeEvent(self, event: QEvent) -> None:

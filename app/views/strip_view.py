@@ -119,8 +119,8 @@ class StripView(QWidget):
         axis, sign = DISPLAY_AXES[self.plane][0]
         first, last = AXIS_LETTERS[axis][:: 1 if sign > 0 else -1]
         painter.setPen(QColor(theme.DARK.dim))
-        ends = ((first, QRectF(0, 2, BARS_X + 8, TOP - 4)),)
-        low = QRectF(0, self.height() - BOTTOM + 2, BARS_X, 14)
+        ends = ((first, QRectF(0, 2, BARS_X + 2, TOP - 4)),)
+        low = QRectF(0, self.height() - BOTTOM + 2, BARS_X + 2, 14)
         for letter, rect in (*ends, (last, low)):
             painter.drawText(rect, int(Qt.AlignmentFlag.AlignCenter), letter)
 
