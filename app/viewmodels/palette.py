@@ -13,6 +13,9 @@ from app.viewmodels.workspace import Workspace
 #: that fit about as well, and never against one that fits better by two letters.
 RECENT_BONUS = 6.0
 
+#: Of the score of the command that fits best: less is letters strewn over another one's words.
+WORTH_SHOWING = 0.7
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -34,12 +37,14 @@ class Palette:
         recent = self._workspace.settings.values.recent_commands
         ranked = []
         for order, command in enumerate(COMMANDS):
-            score = _score(letters, command)
-            if score is not None:
+            fit = score = _score(letters, command)
+            if score is not None and fit is not None:
                 if command.name in recent:
                     score += RECENT_BONUS * (1 - recent.index(command.name) / len(recent))
-                ranked.append((-score, order, command))
-        return [self._entry(command) for _, _, command in sorted(ranked, key=lambda r: r[:2])]
+                ranked.append((-score, order, fit, command))
+        least = max((fit for _, _, fit, _ in ranked), default=0.0) * WORTH_SHOWING
+        fitting = sorted((r for r in ranked if r[2] >= least), key=lambda r: r[:2])
+        return [self._entry(command) for *_, command in fitting]
 
     def used(self, name: str) -> None:
         """Offer this command first from now on."""

@@ -19,6 +19,9 @@ from app.viewmodels.study import Study
 from app.viewmodels.viewer import Viewer
 from app.views.icons import dress
 
+#: Lines of an error's details that are seen at once.
+MOST_LINES = 9
+
 
 class ErrorBar(QFrame):
     """The last error: a sentence, details on demand, a remedy where there is one."""
@@ -32,7 +35,6 @@ class ErrorBar(QFrame):
         self.remedy.clicked.connect(self._act)
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
-        self.details.setMaximumHeight(150)
         self.more = QPushButton("Details")
         self.more.setCheckable(True)
         self.more.toggled.connect(self.details.setVisible)
@@ -44,9 +46,9 @@ class ErrorBar(QFrame):
         row.addWidget(self.sentence, 1)
         for button in (self.remedy, self.more, self.close_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+            row.addWidget(button)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 6, 6, 6)
+        layout.setContentsMargins(10, 4, 6, 4)
         layout.addLayout(row)
         layout.addWidget(self.details)
         notices.changed.connect(self.refresh)
@@ -61,9 +63,16 @@ class ErrorBar(QFrame):
         if message is not None:
             self.sentence.setText(message.sentence)
             self.details.setPlainText(message.details)
+            self.details.setFixedHeight(self._height_of(message.details))
             self.more.setVisible(bool(message.details))
             self.remedy.setVisible(remedy is not None)
             self.remedy.setText(remedy.label if remedy is not None else "")
+
+    def _height_of(self, details: str) -> int:
+        """As high as the lines, up to the most; more of them scroll."""
+        lines = min(details.count("\n") + 1, MOST_LINES)
+        around = 2 * self.details.document().documentMargin() + 12  # padding and border
+        return round(lines * self.details.fontMetrics().lineSpacing() + around)
 
     def _act(self) -> None:
         remedy = self._notices.remedy

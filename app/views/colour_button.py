@@ -30,7 +30,7 @@ class ColourButton(QToolButton):
         self.maps: dict[ColourMap, QAction] = {}
         self._drawn: ColourMap | None = None
         for name in ColourMap:
-            action = menu.addAction(_icon(name, STRIP), f"Colours: {name}")
+            action = menu.addAction(_icon(name, STRIP), f"{name[:1].upper()}{name[1:]}")
             action.setCheckable(True)
             action.triggered.connect(lambda _=False, n=name: viewer.use_colours(n))
             group.addAction(action)

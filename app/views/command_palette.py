@@ -23,8 +23,8 @@ from app.viewmodels.palette import Entry, Palette
 from app.views import theme
 from app.views.keys import ROWS, native_keys
 
-#: Width of the list and the most it takes of the window's height.
-WIDTH, HEIGHT_SHARE = 620, 0.6
+#: Width of the list, the most it takes of the window's height, and rows in the lowest window.
+WIDTH, HEIGHT_SHARE, LEAST_ROWS = 620, 0.55, 5
 
 #: Keys that move in the list while the text has the focus.
 MOVING = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
@@ -67,7 +67,6 @@ class CommandPalette(QWidget):
             self.close_palette()
             return
         self._focus_before = QApplication.focusWidget()
-        self.cover()
         self.line.clear()
         self.refresh()
         self.show()
@@ -85,8 +84,16 @@ class CommandPalette(QWidget):
         """Lie over the whole window, the list in its upper middle."""
         self.setGeometry(self._window.rect())
         width = min(WIDTH, self.width() - 20)
-        height = min(self._sheet.sizeHint().height() + 240, int(self.height() * HEIGHT_SHARE))
+        self.list.setFixedHeight(self._list_height())
+        self._sheet.layout().activate()  # type: ignore[union-attr]  # it has one
+        height = self._sheet.sizeHint().height()
         self._sheet.setGeometry((self.width() - width) // 2, self.height() // 10, width, height)
+
+    def _list_height(self) -> int:
+        """As high as what was found, in whole rows, up to a share of the window."""
+        row = max(self.list.sizeHintForRow(0), 1)
+        most = max(int(self.height() * HEIGHT_SHARE) // row, LEAST_ROWS)
+        return row * min(self.list.topLevelItemCount(), most)
 
     def refresh(self) -> None:
         """List what fits the text."""
@@ -96,6 +103,7 @@ class CommandPalette(QWidget):
         if (first := self.list.topLevelItem(0)) is not None:
             self.list.setCurrentItem(first)
         self._explain(self.list.currentItem())
+        self.cover()
 
     def _explain(self, item: QTreeWidgetItem | None) -> None:
         entry = _entry(item)

@@ -30,8 +30,8 @@ NAVIGATION = "Slices"
 #: The property of a widget that remembers which command it stands for.
 COMMAND = "command"
 
-#: Rows of tables of commands: their columns stand apart.
-ROWS = "QTreeWidget::item { padding: 2px 8px; }"
+#: Rows of tables of commands: their columns stand apart, and each below its heading.
+ROWS = "QTreeWidget::item { padding: 2px 8px; } QHeaderView::section { padding: 2px 11px; }"
 
 #: With one of these held a key is a command also while text is being typed.
 CHORD = (

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from app.viewmodels.study import Study
 
 #: Widths of the columns file and kind, in logical pixels; the reason takes the rest.
-WIDTHS = (220, 150)
+WIDTHS = (260, 150)
 
 
 class LeftOutDialog(QDialog):
@@ -39,6 +39,7 @@ class LeftOutDialog(QDialog):
         self.list.setUniformRowHeights(True)
         self.list.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.list.setSortingEnabled(True)
+        self.list.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         for column, width in enumerate(WIDTHS):
             self.list.setColumnWidth(column, width)
         self.copy = QPushButton("Copy list")

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 #: Widths of number, representation and name in logical pixels; the value takes the rest.
 WIDTHS = (150, 44, 220)
 
+#: How far elements of a sequence stand behind it, in logical pixels: room for the arrow.
+INDENTATION = 14
+
 NUMBER, VR, NAME, VALUE = range(4)
 
 
@@ -75,6 +78,7 @@ class TagBrowser(QDialog):
         self.tree.copied.connect(lambda: self.copy(VALUE))
         self.tree.setHeaderLabels(["Tag", "VR", "Name", "Value"])
         self.tree.setUniformRowHeights(True)
+        self.tree.setIndentation(INDENTATION)
         self.tree.setAlternatingRowColors(True)
         for column, width in enumerate(WIDTHS):
             self.tree.setColumnWidth(column, width)

@@ -153,9 +153,9 @@ def _tick(theme: Theme) -> str:
     return (resource_path("icons") / f"{name}.svg").as_posix()
 
 
-def _chevron() -> str:
-    """The arrow of a box with choices, in a grey that is seen in both themes."""
-    return (resource_path("icons") / "chevron.svg").as_posix()
+def _chevron(way: str = "") -> str:
+    """The arrow of a box with choices or numbers, in a grey that is seen in both themes."""
+    return (resource_path("icons") / f"chevron{way}.svg").as_posix()
 
 
 def _style_sheet(theme: Theme) -> str:
@@ -169,7 +169,13 @@ def _style_sheet(theme: Theme) -> str:
     QToolButton[narrow="true"] {{ padding: 4px 3px; }}
     QToolButton:hover {{ background: {theme.button}; }}
     QToolButton:checked {{ background: {theme.button}; border-color: {theme.accent}; }}
+    QToolButton[popupMode="1"] {{ padding-right: 12px; }}
+    QToolButton[popupMode="2"] {{ padding-right: 15px; }}
     QToolButton::menu-button {{ border: 0; width: 14px; }}
+    QToolButton::menu-arrow, QToolButton::menu-indicator {{ image: url({_chevron()});
+                 width: 10px; height: 10px; }}
+    QToolButton::menu-indicator {{ subcontrol-origin: border; right: 3px;
+                 subcontrol-position: right center; }}
     QToolButton:pressed {{ background: {theme.line}; }}
     QStatusBar {{ background: {theme.panel}; border-top: 1px solid {theme.line}; }}
     QStatusBar::item {{ border: 0; }}
@@ -196,6 +202,22 @@ def _style_sheet(theme: Theme) -> str:
     QComboBox:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
     QComboBox::drop-down {{ border: 0; width: 18px; }}
     QComboBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; }}
+    QSpinBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 4px;
+                padding: 2px 20px 2px 6px; selection-background-color: {theme.accent};
+                selection-color: {theme.on_accent}; }}
+    QSpinBox:focus, QSpinBox:hover {{ border-color: {theme.accent}; }}
+    QSpinBox::up-button, QSpinBox::down-button {{ subcontrol-origin: border; width: 18px;
+                border: 0; background: transparent; }}
+    QSpinBox::up-button {{ subcontrol-position: top right; }}
+    QSpinBox::down-button {{ subcontrol-position: bottom right; }}
+    QSpinBox::up-arrow {{ image: url({_chevron("_up")}); width: 10px; height: 10px; top: 2px; }}
+    QSpinBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; bottom: 2px; }}
+    QSlider::groove:horizontal {{ height: 3px; background: {theme.line}; border-radius: 1px; }}
+    QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 1px; }}
+    QSlider::handle:horizontal {{ width: 10px; height: 10px; margin: -4px 0; border-radius: 5px;
+                background: {theme.text}; }}
+    QSlider::handle:horizontal:focus {{ border: 1px solid {theme.accent}; margin: -5px -1px;
+                border-radius: 6px; }}
     QHeaderView::section {{ background: {theme.panel}; color: {theme.dim}; border: 0;
                  border-bottom: 1px solid {theme.line}; padding: 2px 6px; }}
     QTabWidget::pane {{ border: 0; border-top: 1px solid {theme.line}; }}
@@ -203,6 +225,7 @@ def _style_sheet(theme: Theme) -> str:
                     border: 0; border-bottom: 2px solid transparent; }}
     QTabBar::tab:selected {{ color: {theme.text}; border-bottom-color: {theme.accent}; }}
     QScrollArea, QListWidget, QTreeWidget {{ border: 0; background: transparent; }}
+    QTreeWidget::item {{ padding: 2px 3px; }}
     QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.line};
                            border-radius: 6px; }}
     QFrame[card="true"][chosen="true"] {{ border-color: {theme.accent}; }}
@@ -236,6 +259,8 @@ def _style_sheet(theme: Theme) -> str:
     QMenu {{ background: {theme.panel}; border: 1px solid {theme.line}; padding: 4px; }}
     QMenu::item {{ padding: 4px 20px 4px 8px; border-radius: 3px; }}
     QMenu::icon {{ padding-left: 6px; }}
+    QMenu::icon:checked {{ background: {theme.button}; border: 1px solid {theme.accent};
+                           border-radius: 3px; }}
     QMenu::indicator {{ width: 13px; height: 13px; left: 6px; }}
     QMenu::item:disabled {{ color: {theme.dim}; background: transparent; }}
     QMenu::separator {{ height: 1px; background: {theme.line}; margin: 4px 6px; }}
