@@ -152,7 +152,7 @@ def _series(one: SeriesSummary, is_open: bool, kinds: Mapping[Path, str]) -> Ser
     marks = (
         "positions uneven or missing" if facts.trouble else "",
         f"lossy: {facts.lossy}" if facts.lossy else "",
-        one.part if name != one.part else "",
+        one.part if one.part not in (name, facts.plane) else "",
         facts.kernel if facts.kernel not in one.part else "",
         f"{facts.phase}?" if facts.phase else "",
     )

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from med2e3.geometry import DISPLAY_AXES, Plane
 
+#: Letters of a part of a line that is never broken: longer ones are names, and may be too wide.
+SHORT_PART = 20
+
 
 def signed(value: float, digits: int = 1) -> str:
     """A number with a true minus sign and never "−0"."""
@@ -38,6 +41,19 @@ def value(number: float) -> str:
 def times(multiple: float) -> str:
     """A multiple of uniform, e.g. "×5.2"; one decimal, two below ×1."""
     return f"×{multiple:.1f}" if multiple >= 1 else f"×{multiple:.2f}"
+
+
+def unbroken(text: str) -> str:
+    """Parts with " · " between them; a line may break between them, and only long ones within."""
+    parts = text.split(" · ")
+    return " · ".join(p if len(p) > SHORT_PART else p.replace(" ", "\u00a0") for p in parts)
+
+
+def memory(count: int) -> str:
+    """Bytes as they are read, e.g. "8 MB"; a little is never "0 MB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{max(count / 1e3, 1):.0f} kB"
 
 
 def axis_of(plane: Plane) -> str:

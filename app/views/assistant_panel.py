@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -29,6 +28,7 @@ from app.viewmodels.questions import ReadyQuestion, ready_questions
 from app.viewmodels.report import Report
 from app.viewmodels.viewer import Viewer
 from app.views.chat import Chat
+from app.views.elided import ChoiceBox, ElidedLabel
 from app.views.icons import dress
 from app.views.keys import speaks
 from app.views.report_tab import ReportTab
@@ -37,8 +37,8 @@ from app.views.scores_tab import ScoresTab
 from app.views.theme import mark
 from med2e3.geometry import Plane
 
-#: Buttons of ready questions side by side.
-QUESTION_COLUMNS = 3
+#: Buttons of ready questions side by side: as many as have room for their words, else the fewest.
+QUESTION_COLUMNS = (3, 2)
 
 #: Left and right of the words on such a button, border included, in logical pixels.
 READY_PADDING = 4
@@ -68,7 +68,8 @@ class AssistantPanel(QWidget):
         self.report = ReportTab(report, saver)
         self.scores = ScoresTab(assistant, viewer, saver)
         self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         self.tabs.addTab(self.report, "Report")
         self.tabs.addTab(self.scores, "Scores")
         talk = QWidget()
@@ -105,7 +106,7 @@ class ModelHeader(QWidget):
         self._assistant = assistant
         self.title = QLabel()
         self.title.setProperty("heading", True)
-        self.facts = QLabel()
+        self.facts = ElidedLabel()
         self.facts.setProperty("dim", True)
         self.menu_button = QToolButton()
         dress(self.menu_button, "more")
@@ -152,6 +153,22 @@ class ModelHeader(QWidget):
         self.notice.setText(notice)
         self.banner.setVisible(bool(notice))
         mark(self.banner, "bar", kind)
+        self._keep_height()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A narrower notice is higher."""
+        super().resizeEvent(event)
+        self._keep_height()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """So is one in larger text."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            QTimer.singleShot(0, self, self._keep_height)
+
+    def _keep_height(self) -> None:
+        """Room for every line of the notice: a splitter asks only for one, and presses the rest."""
+        self.setMinimumHeight(max(self.heightForWidth(self.width()), 0))
 
 
 def _facts(assistant: Assistant) -> str:
@@ -181,12 +198,12 @@ class AskBox(QWidget):
         self.ready: list[QPushButton] = []
         self._grid = QGridLayout()
         self._grid.setSpacing(4)
-        self.plane = QComboBox()
+        self.plane = ChoiceBox()
         self.plane.addItem("default plane", None)
         for plane in Plane:
             self.plane.addItem(plane.value, plane)
         self.plane.setToolTip("The plane in which the model is given the slices")
-        self.window_choice = QComboBox()
+        self.window_choice = ChoiceBox()
         self.window_choice.addItems(WINDOW_CHOICES)
         self.window_choice.setToolTip("The grey-level window in which the model sees the volume")
         for box in (self.plane, self.window_choice):
@@ -202,19 +219,21 @@ class AskBox(QWidget):
         self._show_button()
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.button.clicked.connect(self._pressed)
-        given = QHBoxLayout()
-        label = QLabel("Model sees")
-        label.setProperty("dim", True)
-        given.addWidget(label)
-        given.addWidget(self.plane, 1)
-        given.addWidget(self.window_choice, 1)
+        self._sees = QLabel("Model sees")
+        self._sees.setProperty("dim", True)
+        self._given = QGridLayout()
+        self._given.setHorizontalSpacing(6)
+        self._given.setVerticalSpacing(2)
+        for column, box in enumerate((self.plane, self.window_choice), start=1):
+            self._given.addWidget(box, 1, column)
+            self._given.setColumnStretch(column, 1)
         row = QHBoxLayout()
         row.addWidget(self.line, 1)
         row.addWidget(self.button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, 8, MARGIN, 8)
         layout.setSpacing(6)
-        for part in (self._grid, given, row):
+        for part in (self._grid, self._given, row):
             layout.addLayout(part)
         assistant.model_changed.connect(self._model_changed)
         assistant.turns_changed.connect(self.refresh)
@@ -274,33 +293,57 @@ class AskBox(QWidget):
         for button in self.ready:
             button.deleteLater()
         self.ready = []
-        for k, question in enumerate(ready_questions(self._assistant.model)):
+        for question in ready_questions(self._assistant.model):
             button = QPushButton(question.label)
             button.setToolTip(f"{question.label}: {question.text}")
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             button.clicked.connect(lambda _=False, q=question: self.ask_ready(q))
             button.setProperty("ready", True)
-            self._grid.addWidget(button, k // QUESTION_COLUMNS, k % QUESTION_COLUMNS)
             self.ready.append(button)
         self._fit_words()
         self.refresh()
 
     def _fit_words(self) -> None:
         """Words of ready questions that have no room are cut, and whole in the tooltip."""
-        columns = QUESTION_COLUMNS
-        room = self.width() - 2 * MARGIN - (columns - 1) * self._grid.spacing()
-        room = room // columns - 2 * READY_PADDING
-        for button, question in zip(
-            self.ready, ready_questions(self._assistant.model), strict=True
-        ):
-            words = button.fontMetrics().elidedText(
-                question.label, Qt.TextElideMode.ElideRight, room
-            )
+        labels = [question.label for question in ready_questions(self._assistant.model)]
+        metrics = self.fontMetrics()
+        longest = max((metrics.horizontalAdvance(label) for label in labels), default=0)
+        columns = next(
+            (n for n in QUESTION_COLUMNS if longest <= self._room(n)), QUESTION_COLUMNS[-1]
+        )
+        for column in range(QUESTION_COLUMNS[0]):
+            self._grid.setColumnStretch(column, int(column < columns))
+        for k, (button, label) in enumerate(zip(self.ready, labels, strict=True)):
+            self._grid.addWidget(button, *divmod(k, columns))
+            words = metrics.elidedText(label, Qt.TextElideMode.ElideRight, self._room(columns))
             if words != button.text():
                 button.setText(words)
+        self._fit_given()
+
+    def _room(self, columns: int) -> int:
+        """The width of a ready question's words, so many side by side."""
+        room = self.width() - 2 * MARGIN - (columns - 1) * self._grid.spacing()
+        return room // columns - 2 * READY_PADDING
+
+    def _fit_given(self) -> None:
+        """What the model sees stands beside its label, or below it where that takes the room."""
+        boxes = (self.plane, self.window_choice)
+        needed = sum(box.sizeHint().width() for box in boxes) + 2 * self._given.spacing()
+        beside = needed + self._sees.sizeHint().width() <= self.width() - 2 * MARGIN
+        self._given.removeWidget(self._sees)
+        if beside:
+            self._given.addWidget(self._sees, 1, 0)
+        else:
+            self._given.addWidget(self._sees, 0, 1, 1, 2)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another width has room for other words."""
         super().resizeEvent(event)
         self._fit_words()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """So has another size of text."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            QTimer.singleShot(0, self, self._fit_words)  # when the buttons have it, too

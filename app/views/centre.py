@@ -42,7 +42,9 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
     Plane.SAGITTAL.value: _plane(Plane.SAGITTAL),
     Plane.CORONAL.value: _plane(Plane.CORONAL),
     "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
-    "3d": lambda workspace: SceneCell(workspace.scene, workspace.viewer, workspace.layouts),
+    "3d": lambda workspace: SceneCell(
+        workspace.scene, workspace.viewer, workspace.layouts, workspace.fusion
+    ),
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.viewmodels.compare import Compare, Link
 from app.viewmodels.exact import Exact
+from app.views.elided import ChoiceBox, ElidedLabel
 from app.views.rest import Rest
 from app.views.slice_view import SliceView
 from app.views.theme import mark
@@ -23,8 +24,9 @@ class ComparePane(QWidget):
         self.second = SliceView(compare.other, compare.plane)
         self.rest = Rest(exact, self)
         self.note = QLabel()
-        self.titles = (QLabel(), QLabel())
-        self.planes = QComboBox()
+        self.note.setWordWrap(True)  # that places may differ must not be cut away
+        self.titles = (ElidedLabel(), ElidedLabel())
+        self.planes = ChoiceBox()
         for plane in Plane:
             self.planes.addItem(plane.value.capitalize(), plane)
         # Qt keeps a string enumeration as a plain string.

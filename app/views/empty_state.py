@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.settings import Settings
 from app.viewmodels.study import Study, Target
@@ -28,7 +29,8 @@ class EmptyState(QWidget):
         self._settings = settings
         title = _line("Drop a CT study here", size=6)
         formats = _line("a DICOM folder or ZIP, a NIfTI, NRRD, MHA or .npy file", dim=True)
-        buttons = QHBoxLayout()
+        self._buttons = buttons = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        buttons.setSpacing(10)
         buttons.addStretch(1)
         for name, label, symbol in (
             ("open_folder", "Open folder…", "folder"),
@@ -57,6 +59,24 @@ class EmptyState(QWidget):
         layout.addLayout(self._recent)
         layout.addStretch(4)
         self.refresh()
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the longest of the buttons, which stand one below the other where they must."""
+        buttons = self.findChildren(QPushButton)
+        widest = max(button.minimumSizeHint().width() for button in buttons)
+        return QSize(widest + 2 * 24, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Buttons side by side, or one below the other where the window is narrow."""
+        super().resizeEvent(event)
+        way = QBoxLayout.Direction
+        narrow = self._wanted() > self.width()
+        self._buttons.setDirection(way.TopToBottom if narrow else way.LeftToRight)
+
+    def _wanted(self) -> int:
+        items = (self._buttons.itemAt(k) for k in range(self._buttons.count()))
+        widths = [item.sizeHint().width() for item in items if item is not None]
+        return sum(widths) + self._buttons.spacing() * len(widths)
 
     def refresh(self) -> None:
         """Take over the recent places."""

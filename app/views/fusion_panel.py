@@ -9,7 +9,6 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QScrollArea,
@@ -24,11 +23,15 @@ from app.rendering.colour_maps import swatch
 from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.fusion import BoxMark, Fusion, Layer
 from app.views import theme
+from app.views.elided import ChoiceBox
 from app.views.icons import dress
 from app.views.range_slider import RangeSlider
 
 #: Size of a colour beside a name, and of a strip that shows a colour map.
 DOT, STRIP = 10, QSize(48, 10)
+
+#: Space at the left and right, as in the series list above.
+EDGES = (10, 6)
 
 #: The panel takes at most this height, in logical pixels; more labels scroll.
 TALLEST = 360
@@ -45,7 +48,7 @@ class FusionPanel(QWidget):
         self._shape: tuple[object, ...] = ()
         self.heading = QLabel("Overlays")
         self.heading.setProperty("heading", True)
-        self.heading.setContentsMargins(8, 6, 8, 2)
+        self.heading.setContentsMargins(EDGES[0], 6, EDGES[1], 2)
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -77,7 +80,7 @@ class FusionPanel(QWidget):
     def _rebuild(self) -> None:
         body = QWidget()
         column = QVBoxLayout(body)
-        column.setContentsMargins(8, 2, 8, 8)
+        column.setContentsMargins(EDGES[0], 2, EDGES[1], 8)
         column.setSpacing(3)
         self.rows = [LayerRow(self._fusion, k) for k in range(len(self._fusion.layers))]
         self.boxes = [self._box_check(k, box) for k, box in enumerate(self._fusion.boxes)]
@@ -111,7 +114,9 @@ class LayerRow(QWidget):
         self.opacity.setToolTip("Opacity")
         self.opacity.setAccessibleName(f"Opacity of {layer.name}")
         self.opacity.valueChanged.connect(self._set_opacity)
-        self.maps: QComboBox | None = None
+        self.percent = _number("100 %")
+        self.ends = (_number(""), _number(""))
+        self.maps: ChoiceBox | None = None
         self.range: RangeSlider | None = None
         self.labels: list[QCheckBox] = []
         self._lay_out(layer)
@@ -126,12 +131,15 @@ class LayerRow(QWidget):
         self.check.setChecked(layer.visible)
         if self.opacity.value() != round(layer.opacity * 100):
             self.opacity.setValue(round(layer.opacity * 100))
+        self.percent.setText(f"{self.opacity.value()} %")
         for check, label in zip(self.labels, layer.labels, strict=False):
             check.setChecked(label.value not in layer.hidden)
         if self.maps is not None and self.range is not None:
             self.maps.setCurrentIndex(self.maps.findData(layer.colours))
             self.range.show_values(*(self._fraction(v) for v in (layer.low, layer.high)))
             self.range.setToolTip(f"Shown from {layer.low:g} to {layer.high:g}")
+            for end, value in zip(self.ends, (layer.low, layer.high), strict=True):
+                end.setText(f"{value:.4g}".replace("-", "−"))
 
     def _lay_out(self, layer: Layer) -> None:
         column = QVBoxLayout(self)
@@ -151,7 +159,14 @@ class LayerRow(QWidget):
             note.setWordWrap(True)
             note.setProperty("warning", True)
             column.addWidget(note)
-        column.addWidget(self.opacity)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        title = QLabel("Opacity")
+        title.setProperty("dim", True)
+        row.addWidget(title)
+        row.addWidget(self.opacity, 1)
+        row.addWidget(self.percent)
+        column.addLayout(row)
         for widget in self._label_checks(layer) if layer.labels else self._value_controls(layer):
             column.addWidget(widget)
 
@@ -167,7 +182,7 @@ class LayerRow(QWidget):
         return list(self.labels)
 
     def _value_controls(self, layer: Layer) -> list[QWidget]:
-        self.maps = QComboBox()
+        self.maps = ChoiceBox()
         self.maps.setIconSize(STRIP)
         self.maps.setToolTip("Colour map of this overlay")
         for name in ColourMap:
@@ -176,7 +191,13 @@ class LayerRow(QWidget):
         self.maps.activated.connect(self._use_map)
         self.range = RangeSlider(f"Threshold of {layer.name}")
         self.range.moved.connect(self._set_end)
-        return [self.maps, self.range]
+        shown = QWidget()
+        row = QHBoxLayout(shown)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.ends[0])
+        row.addWidget(self.range, 1)
+        row.addWidget(self.ends[1])
+        return [self.maps, shown]
 
     def _use_map(self, row: int) -> None:
         assert self.maps is not None
@@ -197,6 +218,15 @@ class LayerRow(QWidget):
             self._fusion.change(self.layer, low=min(value, self.layer.high))
         else:
             self._fusion.change(self.layer, high=max(value, self.layer.low))
+
+
+def _number(widest: str) -> QLabel:
+    """A number beside a slider, which does not move while the number changes."""
+    label = QLabel(widest)
+    label.setProperty("dim", True)
+    label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    label.setMinimumWidth(label.sizeHint().width())
+    return label
 
 
 def narrow(check: QCheckBox) -> QCheckBox:

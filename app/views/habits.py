@@ -15,7 +15,6 @@ from app.viewmodels.palette import Palette
 from app.viewmodels.preferences import PreferenceEditor
 from app.views import theme
 from app.views.command_palette import CommandPalette
-from app.views.hint import Hint
 from app.views.icons import dress_again
 from app.views.preferences_dialog import PreferencesDialog
 from app.views.shortcut_editor import ShortcutEditor
@@ -31,7 +30,7 @@ class Habits:
         self._window = window
         self._workspace = window.workspace
         self.palette = CommandPalette(window, Palette(window.workspace), window.commands)
-        self.hint = Hint(window.centre, window.workspace)
+        self.hint = window.hint
         self.editor = PreferenceEditor(window.workspace.settings, window.workspace.viewer)
         self.editor.changed.connect(self.dress)
         self.dialog: QDialog | None = None

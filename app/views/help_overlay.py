@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -33,25 +32,37 @@ class HelpOverlay(QWidget):
         self._window = parent
         self._shortcuts = shortcuts
         self._layout = QVBoxLayout(self)
-        self._fill()
+        self._area = QScrollArea()
+        self._area.setProperty("card", True)
+        self._area.viewport().setAutoFillBackground(False)
+        self._layout.addWidget(self._area, 0, Qt.AlignmentFlag.AlignCenter)
         shortcuts.changed.connect(self._fill)
         self.hide()
 
+    @property
+    def _room(self) -> QSize:
+        return self._window.size().shrunkBy(self._layout.contentsMargins())
+
     def _fill(self) -> None:
-        while (item := self._layout.takeAt(0)) is not None:
-            if (old := item.widget()) is not None:
-                old.deleteLater()
-        self._area = QScrollArea()
-        self._area.setProperty("card", True)
-        self._table = self._sheet()
-        self._area.setWidget(self._table)
-        self._layout.addWidget(self._area, 0, Qt.AlignmentFlag.AlignCenter)
+        """The table in as many columns as the window has room for, in the text's size of now."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for command in COMMANDS:
+            keys = native_keys(self._shortcuts.keys(command.name))
+            groups.setdefault(command.group, []).append((command.title, keys))
+        groups["Mouse in a view"] = [(what, keys) for keys, what in MOUSE]
+        rows = {name: len(entries) for name, entries in groups.items()}
+        for columns in range(most_columns(rows), 0, -1):
+            self._table = _sheet(
+                [{n: groups[n] for n in part} for part in _balanced(rows, columns)]
+            )
+            self._area.setWidget(self._table)  # the one before it goes
+            if self._table.sizeHint().width() <= self._room.width():
+                break
         self._fit()
 
     def _fit(self) -> None:
         """As large as the table, and scrolling where the window is smaller."""
-        edges = self._layout.contentsMargins()
-        room = self._window.size().shrunkBy(edges)
+        room = self._room
         table = self._table.sizeHint() + QSize(4, 4)
         bar = self._area.verticalScrollBar().sizeHint()
         if table.height() > room.height():
@@ -60,31 +71,24 @@ class HelpOverlay(QWidget):
             table.setHeight(table.height() + bar.height())
         self._area.setFixedSize(table.boundedTo(room))
 
-    def _sheet(self) -> QFrame:
-        sheet = QFrame()
-        sheet.setProperty("card", True)
-        columns = QHBoxLayout(sheet)
-        columns.setContentsMargins(24, 18, 24, 18)
-        columns.setSpacing(30)
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for command in COMMANDS:
-            keys = native_keys(self._shortcuts.keys(command.name))
-            groups.setdefault(command.group, []).append((command.title, keys))
-        groups["Mouse in a view"] = [(what, keys) for keys, what in MOUSE]
-        for part in _balanced({name: len(rows) for name, rows in groups.items()}):
-            columns.addLayout(_column({name: groups[name] for name in part}))
-        return sheet
-
     def toggle(self) -> None:
         """Show or hide the overlay over the whole window."""
-        self.cover()
         self.setVisible(not self.isVisible())
+        self.cover()
         self.raise_()
 
     def cover(self) -> None:
         """Be as large as the window."""
         self.setGeometry(self._window.rect())
-        self._fit()
+        if self.isVisible():
+            self._fill()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another size of text takes another room."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            # Not now: Qt goes through all widgets, and must find none of them gone.
+            QTimer.singleShot(0, self, self.cover)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Dim the window behind."""
@@ -97,10 +101,25 @@ class HelpOverlay(QWidget):
         self.hide()
 
 
-def _balanced(rows: dict[str, int]) -> list[list[str]]:
+def most_columns(rows: dict[str, int]) -> int:
+    """Columns in a window that is wide enough, by the rows of each group."""
+    return max(2, -(-sum(count + HEADING for count in rows.values()) // ROWS))
+
+
+def _sheet(parts: list[dict[str, list[tuple[str, str]]]]) -> QWidget:
+    sheet = QWidget()
+    sheet.setAutoFillBackground(False)
+    columns = QHBoxLayout(sheet)
+    columns.setContentsMargins(24, 18, 24, 18)
+    columns.setSpacing(30)
+    for groups in parts:
+        columns.addLayout(_column(groups))
+    return sheet
+
+
+def _balanced(rows: dict[str, int], columns: int) -> list[list[str]]:
     """The names of groups in columns of about equal height, in their order."""
     total = sum(count + HEADING for count in rows.values())
-    columns = max(2, -(-total // ROWS))
     parts: list[list[str]] = [[] for _ in range(columns)]
     before = 0
     for name, count in rows.items():

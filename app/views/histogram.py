@@ -13,7 +13,7 @@ from med2e3.geometry import Float
 from med2e3.regions import histogram
 
 #: Height of the bars and of the line of numbers below them, in logical pixels.
-BARS, NUMBERS = 46, 18
+BARS, NUMBERS = 36, 18
 
 
 class Histogram(QWidget):

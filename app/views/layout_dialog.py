@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
-    QComboBox,
     QDialog,
     QDialogButtonBox,
-    QFormLayout,
     QGridLayout,
+    QHBoxLayout,
+    QLabel,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from app.viewmodels.layouts import LARGEST, NOTHING, Custom, Layouts
+from app.views.elided import ChoiceBox
 
 
 class LayoutDialog(QDialog):
@@ -30,15 +31,21 @@ class LayoutDialog(QDialog):
             box.setRange(1, largest)
         self.rows.setValue(layouts.custom.rows)
         self.columns.setValue(layouts.custom.columns)
-        self.boxes: list[QComboBox] = []
+        self.boxes: list[ChoiceBox] = []
         self._grid = QGridLayout()
-        form = QFormLayout()
-        form.addRow("Rows", self.rows)
-        form.addRow("Columns", self.columns)
+        size = QHBoxLayout()
+        for title, number in (("Rows", self.rows), ("Columns", self.columns)):
+            label = QLabel(title)
+            label.setBuddy(number)
+            size.addWidget(label)
+            size.addWidget(number)
+            size.addSpacing(12)
+        size.addStretch(1)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         close.rejected.connect(self.reject)
         whole = QVBoxLayout(self)
-        whole.addLayout(form)
+        whole.setSpacing(10)
+        whole.addLayout(size)
         whole.addLayout(self._grid)
         whole.addWidget(close)
         self._show(layouts.custom)
@@ -60,9 +67,13 @@ class LayoutDialog(QDialog):
         self.boxes = [self._box(k, cell) for k, cell in enumerate(custom.cells)]
         for k, box in enumerate(self.boxes):
             self._grid.addWidget(box, *divmod(k, custom.columns))
+        for column in range(LARGEST[1]):  # as wide as each other, as the cells are
+            self._grid.setColumnStretch(column, int(column < custom.columns))
+        # A dialog that grew for a third row stays so with two: its rows would stand far apart.
+        QTimer.singleShot(0, self, self.adjustSize)
 
-    def _box(self, at: int, cell: str) -> QComboBox:
-        box = QComboBox()
+    def _box(self, at: int, cell: str) -> ChoiceBox:
+        box = ChoiceBox()
         box.setAccessibleName(f"Cell {at + 1}")
         box.addItem("Nothing", NOTHING)
         for name, title in self._layouts.titles.items():

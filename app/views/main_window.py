@@ -29,8 +29,10 @@ from app.views.column import Column
 from app.views.empty_state import EmptyState
 from app.views.fusion_panel import FusionPanel
 from app.views.help_overlay import HelpOverlay
+from app.views.hint import Hint
 from app.views.keys import Keys, is_typed
 from app.views.measurements_panel import MeasurementsPanel
+from app.views.panels import Panels
 from app.views.saving import Saver
 from app.views.second_window import SecondWindow
 from app.views.series_panel import SeriesPanel
@@ -68,6 +70,7 @@ class MainWindow(QMainWindow):
         self.errors = ErrorBar(workspace.notices)
         self.warnings = WarningBar(workspace.viewer)
         self.loading = LoadingBar(workspace.study)
+        self.hint = Hint(workspace)
         self.splitter = self._lay_out()
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
@@ -129,19 +132,17 @@ class MainWindow(QMainWindow):
         }
 
     def _lay_out(self) -> QSplitter:
-        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter = Panels()
         left = Column((self.series, FusionPanel(self.workspace.fusion)))
         for panel in (left, self.centre, self.assistant):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes(WIDTHS)
-        splitter.setChildrenCollapsible(False)
-        splitter.setHandleWidth(3)
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for part in (self.errors, self.loading, self.warnings):
+        for part in (self.errors, self.loading, self.warnings, self.hint):
             column.addWidget(part)
         column.addWidget(splitter, 1)
         self.setCentralWidget(body)

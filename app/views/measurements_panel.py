@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -39,6 +39,12 @@ STAR = "★"
 
 #: Rows of the list that are seen at least, whatever is shown of the selected one.
 LEAST_ROWS = 3
+
+#: Space at the left and right, in logical pixels.
+MARGIN = 10
+
+#: Letters side by side below which the list has no room for all of its columns.
+LETTERS = 45
 
 #: Columns of the list.
 NAME, VALUE, SLICE = 0, 1, 2
@@ -76,7 +82,7 @@ class MeasurementsPanel(QWidget):
         head.addWidget(self.to_report)
         head.addWidget(self.export)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 8)
+        layout.setContentsMargins(MARGIN, 6, MARGIN, 6)
         layout.setSpacing(6)
         layout.addLayout(head)
         layout.addWidget(self.list, 1)
@@ -102,11 +108,19 @@ class MeasurementsPanel(QWidget):
                     item.setText(column, text)
                     item.setToolTip(column, text)
         count = self.list.topLevelItemCount()
+        rows_high = LEAST_ROWS * max(self.list.sizeHintForRow(0), 0)
+        self.list.setMinimumHeight(self.list.header().sizeHint().height() + rows_high)
         self.title.setText("" if count else EMPTY)
         self.list.setVisible(count > 0)
         self.export.setEnabled(count > 0)
         self.to_report.setEnabled(bool(self._book.document.annotations))
         self._select()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The slice, which a click goes to, makes room for the value."""
+        super().resizeEvent(event)
+        letters = self.width() / max(self.fontMetrics().averageCharWidth(), 1)
+        self.list.setColumnHidden(SLICE, letters < LETTERS)
 
     # --- what the reader does --------------------------------------------------------------
 
@@ -202,13 +216,14 @@ class MeasurementsPanel(QWidget):
             found = values.region_values(selected, volume)
         elif key_image is not None:
             self.detail.setText(self._about_key_image(key_image))
+        # A list that needs its rows would else press the lines of a label that breaks together.
+        high = self.detail.heightForWidth(self.width() - 2 * MARGIN)
+        self.detail.setMinimumHeight(max(high, 0))
         self.histogram.show_values(found, self._book.viewer.unit)
 
     def _about(self, annotation: Annotation) -> str:
         lines = self._book.reading(annotation).lines
-        name = annotation.name or TITLES[annotation.kind]
-        numbers = " · ".join([*lines, f"around {exports.centre_text(annotation)}"])
-        return f"{name}\n{numbers}"
+        return " · ".join([*lines, f"around {exports.centre_text(annotation)}"])
 
     def _about_key_image(self, key_image: KeyImage) -> str:
         drawn = len(self._book.document.annotations)
@@ -243,7 +258,6 @@ def _list() -> QTreeWidget:
     tree.setHeaderLabels(["Measurement", "Value", "Slice"])
     tree.setRootIsDecorated(False)
     tree.setUniformRowHeights(True)
-    tree.setMinimumHeight((LEAST_ROWS + 1) * tree.fontMetrics().lineSpacing())
     tree.setEditTriggers(
         QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
     )

@@ -11,7 +11,6 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -26,9 +25,11 @@ from PySide6.QtWidgets import (
 
 from app.settings import Shown, declared
 from app.viewmodels.preferences import PreferenceEditor
+from app.views.elided import ChoiceBox
 
-#: First size in logical pixels: the longest page without scrolling at the usual size of text.
-SIZE = (520, 470)
+#: First size in logical pixels: the longest page without scrolling at the usual size of text, a
+#: line of which is so high.
+SIZE, USUAL_HEIGHT = (520, 470), 14
 
 
 class PreferencesDialog(QDialog):
@@ -38,7 +39,8 @@ class PreferencesDialog(QDialog):
         super().__init__(window)
         self._editor = editor
         self.setWindowTitle("Preferences")
-        self.resize(*SIZE)
+        grown = self.fontMetrics().height() / USUAL_HEIGHT
+        self.resize(*(round(side * grown) for side in SIZE))
         editor.begin()
         self.controls: dict[str, QWidget] = {}
         self._show: dict[str, Callable[[Any], None]] = {}
@@ -115,7 +117,7 @@ def _control(how: Shown, change: Callable[[Any], None]) -> tuple[QWidget, Callab
 
 
 def _choice(how: Shown, change: Callable[[Any], None]) -> tuple[QWidget, Callable[[Any], None]]:
-    box = QComboBox()
+    box = ChoiceBox()
     for value, words in how.choices:
         box.addItem(words, value)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

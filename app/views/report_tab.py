@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.report import Report
+from app.views.elided import ElidedLabel
 from app.views.saving import Saver
 
 
@@ -29,9 +30,8 @@ class ReportTab(QWidget):
         self.mark = QLabel("DRAFT")
         self.mark.setProperty("warning", True)
         self.mark.setProperty("heading", True)
-        self.author = QLabel()
+        self.author = ElidedLabel()
         self.author.setProperty("dim", True)
-        self.author.setWordWrap(True)
         self.editor = QPlainTextEdit()
         self.editor.setPlaceholderText(
             "“Draft report” writes here. Correct the text against the images before it is used."
@@ -56,7 +56,7 @@ class ReportTab(QWidget):
     def refresh(self) -> None:
         """Take over the report as it stands."""
         self._show_text(self._report.text)
-        self.author.setText(self._report.author)
+        self.author.setText(self._report.author.removeprefix("draft "))
         self.mark.setVisible(bool(self._report.text))
         self.copy.setEnabled(bool(self._report.text))
         self.save.setEnabled(bool(self._report.text))
@@ -74,11 +74,16 @@ class ReportTab(QWidget):
     def _offer(self) -> QFrame:
         frame = QFrame()
         frame.setProperty("bar", "notice")
-        row = QHBoxLayout(frame)
-        row.setContentsMargins(8, 4, 4, 4)
-        row.addWidget(QLabel("A new draft is ready; yours was edited."), 1)
+        words = QLabel("A new draft is ready; yours was edited.")
+        words.setWordWrap(True)
+        column = QVBoxLayout(frame)
+        column.setContentsMargins(8, 4, 4, 4)
+        column.addWidget(words)
+        row = QHBoxLayout()
+        column.addLayout(row)
         row.addWidget(_push("Replace mine", self._report.accept))
         row.addWidget(_push("Keep mine", self._report.decline))
+        row.addStretch(1)
         return frame
 
 

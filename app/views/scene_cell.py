@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (  # fmt: skip
-    QComboBox,
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -14,9 +14,11 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from app.viewmodels.camera import VIEW_NAMES
+from app.viewmodels.fusion import Fusion
 from app.viewmodels.layouts import SCENE, Layouts
 from app.viewmodels.scene import Preset, Scene
 from app.viewmodels.viewer import Viewer
+from app.views.elided import ChoiceBox
 from app.views.range_slider import RangeSlider
 from app.views.scene_view import SceneView
 
@@ -26,6 +28,9 @@ AXES = (("R", "L"), ("A", "P"), ("I", "S"))
 #: Space between the sliders of two axes, in logical pixels.
 AXES_APART = 12
 
+#: Where the buttons of the sides stand in the line of controls.
+SIDES_AT = 2
+
 #: Narrower than this no cell is; its buttons come closer instead of making other cells narrow.
 NARROWEST = 180
 
@@ -33,10 +38,10 @@ NARROWEST = 180
 class SceneCell(QWidget):
     """Controls, picture, sliders."""
 
-    def __init__(self, scene: Scene, viewer: Viewer, layouts: Layouts) -> None:
+    def __init__(self, scene: Scene, viewer: Viewer, layouts: Layouts, fusion: Fusion) -> None:
         super().__init__()
         self._scene = scene
-        self.view = SceneView(scene, viewer, lambda: layouts.toggle_alone(SCENE))
+        self.view = SceneView(scene, viewer, lambda: layouts.toggle_alone(SCENE), fusion)
         self.presets = self._make_presets()
         self.sides = {side: self._button(side, VIEW_NAMES[side]) for side in VIEW_NAMES}
         self.clip = self._button("Clip", "Clipping box: drag its handles, or the sliders below")
@@ -63,8 +68,18 @@ class SceneCell(QWidget):
         self.retry.setVisible(self._scene.message is not None)
         self.box.refresh()
 
-    def _make_presets(self) -> QComboBox:
-        box = QComboBox()
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The six sides stand in a line of their own where one line has no room for all."""
+        super().resizeEvent(event)
+        buttons = (self.presets, self._all_sides, self.clip, self.reset)
+        needed = sum(widget.sizeHint().width() for widget in buttons) + 12
+        if needed > self.width():
+            self._below.insertWidget(0, self._all_sides)
+        else:
+            self._row.insertWidget(SIDES_AT, self._all_sides)
+
+    def _make_presets(self) -> ChoiceBox:
+        box = ChoiceBox()
         box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         box.setToolTip("What is opaque (Shift + drag up or down shifts it)")
         box.addItems([str(preset) for preset in Preset])
@@ -80,18 +95,25 @@ class SceneCell(QWidget):
         return button
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(4, 2, 4, 2)
-        row.setSpacing(0)
-        row.addWidget(self.presets)
-        row.addSpacing(4)
-        for button in (*self.sides.values(), self.clip, self.reset, self.retry):
-            row.addWidget(button)
-        row.addStretch(1)
+        self._row, self._below = QHBoxLayout(), QHBoxLayout()
+        self._all_sides = QWidget()
+        sides = QHBoxLayout(self._all_sides)
+        sides.setContentsMargins(0, 0, 0, 0)
+        sides.setSpacing(0)
+        for button in self.sides.values():
+            sides.addWidget(button)
+        for widget in (self.presets, self._all_sides, self.clip, self.reset, self.retry):
+            self._row.addWidget(widget)
+        self._row.insertSpacing(1, 4)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addLayout(row)
+        for row in (self._row, self._below):
+            row.setContentsMargins(4, 2, 4, 2)
+            row.setSpacing(0)
+            row.addStretch(1)
+            column.addLayout(row)
+        self._below.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.view, 1)
         column.addWidget(self.box)
 

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.rendering import clip_box, overlay
 from app.rendering.clip_box import Handle
 from app.rendering.cube import draw_cube
+from app.viewmodels.fusion import Fusion
 from app.viewmodels.scene import Frame, Scene
 from app.viewmodels.viewer import Viewer
 from app.views import theme
@@ -39,13 +40,19 @@ SHIFT_A_PIXEL = 1.5
 
 PREPARING = "Preparing…"
 
+#: Said while something lies over the planes: who looks here must not take it for absent.
+FLAT_ONLY = "overlays:\nin the planes only"
+
 
 class SceneView(QWidget):
     """The picture."""
 
-    def __init__(self, scene: Scene, viewer: Viewer, enlarge: Callable[[], object]) -> None:
+    def __init__(
+        self, scene: Scene, viewer: Viewer, enlarge: Callable[[], object], fusion: Fusion
+    ) -> None:
         """`enlarge` lets the view fill the centre, or gives it back."""
         super().__init__()
+        self._fusion = fusion
         self._enlarge = enlarge
         self.scene = scene
         self._viewer = viewer
@@ -60,6 +67,7 @@ class SceneView(QWidget):
         self.setAccessibleName("3D view")
         scene.changed.connect(self.update)
         scene.frame_changed.connect(self.update)
+        fusion.changed.connect(self.update)
 
     # --- painting --------------------------------------------------------------------------
 
@@ -111,7 +119,7 @@ class SceneView(QWidget):
         place = (self.width() - CUBE_PLACE, self.height() - CUBE_PLACE)
         draw_cube(painter, frame.look.camera, place, CUBE)
         if self._viewer.corner_text:
-            overlay.draw_corners(painter, size, self.corner_texts())
+            overlay.draw_corners(painter, size, self.corner_texts(), letters[2])
 
     def corner_texts(self) -> dict[Qt.AlignmentFlag, str]:
         """Preset with its shift; what is not shown in full."""
@@ -119,9 +127,12 @@ class SceneView(QWidget):
         title = f"3D\n{look.preset}"
         if look.shift_hu:
             title += f" {look.shift_hu:+.0f} {self.scene.unit}".replace("-", "−")
+        fusion = self._fusion
+        shown = any(x.visible for x in fusion.layers) or any(x.visible for x in fusion.boxes)
+        notes = (FLAT_ONLY if shown else "", self.scene.note.replace(": ", ":\n"))
         return {
             align.AlignLeft | align.AlignTop: title,
-            align.AlignLeft | align.AlignBottom: self.scene.note.replace(": ", ":\n"),
+            align.AlignLeft | align.AlignBottom: "\n".join(filter(None, notes)),
         }
 
     # --- size and visibility ---------------------------------------------------------------

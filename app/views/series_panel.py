@@ -89,7 +89,7 @@ class SeriesPanel(QWidget):
         layout.addWidget(self.tree, 1)
         layout.addWidget(self.split)
         layout.addWidget(self.left_out)
-        self.setMinimumWidth(140)
+        self.setMinimumWidth(160)
         study.changed.connect(self.refresh)
         study.glimpsed.connect(self._draw_pictures)
         self.refresh()

@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar
 
 from app.viewmodels import numbers, windows
 from app.viewmodels.viewer import Viewer
+from app.views.elided import ElidedLabel
 
 
 class StatusLine(QStatusBar):
@@ -15,7 +16,7 @@ class StatusLine(QStatusBar):
         super().__init__()
         self._viewer = viewer
         self.voxel = QLabel()
-        self.facts = QLabel()
+        self.facts = ElidedLabel()
         self.facts.setProperty("dim", True)
         self.addWidget(self.voxel, 1)
         self.addPermanentWidget(self.facts)
@@ -42,6 +43,6 @@ class StatusLine(QStatusBar):
             return
         shape = " × ".join(str(n) for n in volume.shape)
         spacing = " × ".join(f"{mm:.2f}" for mm in volume.geometry.spacing_mm)
-        megabytes = volume.voxels.nbytes / 1e6
         window = windows.describe(self._viewer.window)
-        self.facts.setText(f"{window}  ·  {shape}  ·  {spacing} mm  ·  {megabytes:.0f} MB")
+        memory = numbers.memory(volume.voxels.nbytes)
+        self.facts.setText(f"{window}  ·  {shape}  ·  {spacing} mm  ·  {memory}")

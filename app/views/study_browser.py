@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPixmap
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QImage,
+    QPainter,
+    QPixmap,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
@@ -21,6 +29,12 @@ from app.views import theme
 THUMBNAIL = 48
 MARGIN = 5
 
+#: Lines that a series' name may take.
+TITLE_LINES = 2
+
+#: What joins the facts of a series.
+JOINT = " · "
+
 #: Where a tree item keeps its row, and its thumbnail.
 ROW = Qt.ItemDataRole.UserRole
 PICTURE = Qt.ItemDataRole.UserRole + 1
@@ -28,6 +42,12 @@ PICTURE = Qt.ItemDataRole.UserRole + 1
 
 class SeriesDelegate(QStyledItemDelegate):
     """Paints a series: thumbnail, title, facts, marks; text that does not fit ends in dots."""
+
+    def _room(self) -> int:
+        """The width of the words of a series."""
+        tree = self.parent()
+        width = tree.viewport().width() if isinstance(tree, QTreeWidget) else 0
+        return width - THUMBNAIL - 4 * MARGIN
 
     def sizeHint(
         self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
@@ -37,7 +57,7 @@ class SeriesDelegate(QStyledItemDelegate):
         metrics = QFontMetrics(option.font)
         if not isinstance(row, SeriesRow):
             return QSize(0, metrics.height() + 2 * MARGIN)
-        text = len(row.lines) * metrics.lineSpacing()
+        text = len(written(row, metrics, self._room())) * metrics.lineSpacing()
         return QSize(0, max(THUMBNAIL, text) + 2 * MARGIN)
 
     def paint(
@@ -94,19 +114,37 @@ class SeriesDelegate(QStyledItemDelegate):
             painter.drawPixmap(place, picture)
         metrics = painter.fontMetrics()
         text = space.adjusted(THUMBNAIL + 3 * MARGIN, MARGIN, -MARGIN, -MARGIN)
-        shade = colours.text if row.summary.is_volume else colours.dim
-        rows = [(row.title, shade), (row.facts, colours.dim), (row.marks, _mark_shade(row))]
         line = QRect(text.left(), text.top(), text.width(), metrics.lineSpacing())
-        for words, shade in rows:
-            if words:
-                painter.setPen(QColor(shade))
-                _line(painter, line, words)
-                line.translate(0, metrics.lineSpacing())
+        for words, ink in written(row, metrics, text.width()):
+            painter.setPen(QColor(getattr(colours, ink)))
+            _line(painter, line, words)
+            line.translate(0, metrics.lineSpacing())
 
 
-def _mark_shade(row: SeriesRow) -> str:
-    colours, facts = theme.current(), row.summary.facts
-    return colours.warning if facts.lossy or facts.trouble else colours.dim
+def written(row: SeriesRow, metrics: QFontMetrics, width: int) -> list[tuple[str, str]]:
+    """The lines of a series in a width, each with its ink: a name of a colour of the theme."""
+    # A series' number stays before its name.
+    title = _broken(row.title.replace("  ", "\u00a0\u00a0"), " ", metrics, width)
+    shown = [*title[: TITLE_LINES - 1], " ".join(title[TITLE_LINES - 1 :])]
+    lines = [(words, "text" if row.summary.is_volume else "dim") for words in shown if words]
+    facts = row.summary.facts
+    if facts.lossy or facts.trouble:
+        lines += [(words, "dim") for words in _broken(row.facts, JOINT, metrics, width)]
+        return lines + [(words, "warning") for words in _broken(row.marks, JOINT, metrics, width)]
+    both = JOINT.join(filter(None, (row.facts, row.marks)))
+    return lines + [(words, "dim") for words in _broken(both, JOINT, metrics, width)]
+
+
+def _broken(words: str, joint: str, metrics: QFontMetrics, width: int) -> list[str]:
+    """Words in as few lines as they fit into, broken at the joints only."""
+    lines: list[str] = []
+    for part in words.split(joint) if words else ():
+        longer = f"{lines[-1]}{joint}{part}" if lines else part
+        if lines and metrics.horizontalAdvance(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
 
 
 def _line(painter: QPainter, space: QRect, words: str) -> None:
@@ -130,6 +168,11 @@ class StudyTree(QTreeWidget):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.items: list[QTreeWidgetItem] = []
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width breaks the words elsewhere, and rows are as high as their words."""
+        super().resizeEvent(event)
+        self.scheduleDelayedItemsLayout()
 
     def show_rows(self, rows: tuple[PatientRow, ...]) -> None:
         """Take over the list; patients are named only where there are several."""

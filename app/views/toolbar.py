@@ -1,11 +1,15 @@
-"""The toolbar: open, tools, windows, view; each button a command of the table."""
+"""The toolbar: open, tools, windows, view; each button a command of the table.
+
+Where the window is narrow it gives up words first, then the width of the box of windows, and last
+the buttons of `LEAVING`, which then stand in a menu: nothing is lost, and the tools stay.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from app.viewmodels import windows
@@ -13,6 +17,7 @@ from app.viewmodels.study import Target
 from app.viewmodels.viewer import VIEW_TOOLS, Tool
 from app.viewmodels.workspace import Workspace
 from app.views.colour_button import ColourButton
+from app.views.elided import ChoiceBox
 from app.views.icons import dress
 from app.views.measure_button import MeasureButton
 from app.views.view_tools import ViewTools
@@ -20,6 +25,15 @@ from med2e3.volume import WINDOWS
 
 #: What the box says while the window is none of the presets.
 CUSTOM = "window"
+
+#: What leaves the bar for the menu of more, in this order: what is needed least, and has a key.
+LEAVING = (
+    "open_demo", "theme", "toggle_text", "help", "redo", "undo", "reset", "invert", "pan_tool",
+    "zoom_tool", "window_tool",
+)  # fmt: skip
+
+#: Letters that the box of windows has room for at least.
+FEWEST_LETTERS = 9
 
 _ICONS = {
     "open_files": "open",
@@ -53,9 +67,11 @@ class ToolBar(QToolBar):
         self.setMovable(False)
         self.setIconSize(QSize(20, 20))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self._places: dict[str, QAction] = {}
+        self._worded: list[QToolButton] = []
         for name, symbol in _ICONS.items():
             dress(actions[name], symbol)
-        self._add_open()
+        self.open_button = self._add_open()
         self.addSeparator()
         self._add_tools()
         self.addSeparator()
@@ -70,6 +86,7 @@ class ToolBar(QToolBar):
         spacer = QWidget()
         spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.addWidget(spacer)
+        self.more = self._add_more()
         for name in ("theme", "help"):
             self._add(name)
         self._viewer.window_changed.connect(self.refresh)
@@ -90,16 +107,72 @@ class ToolBar(QToolBar):
             windows.describe(self._viewer.window) if volume is not None else CUSTOM
         )
 
-    def _add(self, name: str, *, text: bool = False) -> QToolButton:
-        self.addAction(self._actions[name])
-        button = self.widgetForAction(self._actions[name])
-        assert isinstance(button, QToolButton)
+    # --- as narrow as the window -----------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width has room for other buttons."""
+        super().resizeEvent(event)
+        self.fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another size of text takes another room."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            QTimer.singleShot(0, self, self.fit)  # when all of them have it
+
+    def fit(self) -> None:
+        """Give up no more than the width asks for."""
+        for given_up in range(len(LEAVING) + 3):
+            self._give_up(given_up)
+            if self.sizeHint().width() <= self.width():
+                return
+
+    def _give_up(self, steps: int) -> None:
+        """Words at one step, the width of the box of windows at two, then a button a step."""
+        style = Qt.ToolButtonStyle
+        words = style.ToolButtonTextBesideIcon if steps < 1 else style.ToolButtonIconOnly
+        for button in self._worded:
+            button.setToolButtonStyle(words)
+        policy = QComboBox.SizeAdjustPolicy
+        self.presets.setSizeAdjustPolicy(
+            policy.AdjustToContents if steps < 2 else policy.AdjustToMinimumContentsLengthWithIcon
+        )
+        left = LEAVING[: max(steps - 2, 0)]
+        for name, place in self._places.items():
+            place.setVisible(name not in left)
+        self._more_place.setVisible(bool(left))
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The commands that stand in the menu of more."""
+        return tuple(n for n in _ICONS if n in self._places and not self._places[n].isVisible())
+
+    def _add_more(self) -> QToolButton:
+        button = QToolButton()
+        dress(button, "more")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        if text:
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setToolTip("What has no room here")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.aboutToShow.connect(menu.clear)
+        menu.aboutToShow.connect(lambda: menu.addActions([self._actions[n] for n in self.left]))
+        button.setMenu(menu)
+        self._more_place = self.addWidget(button)
         return button
 
-    def _add_open(self) -> None:
+    # --- building --------------------------------------------------------------------------
+
+    def _add(self, name: str, *, text: bool = False) -> QToolButton:
+        """A button of a command; of its own, for a hidden action is hidden in menus too."""
+        button = QToolButton()
+        button.setDefaultAction(self._actions[name])
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        if text:
+            self._worded.append(button)
+        self._places[name] = self.addWidget(button)
+        return button
+
+    def _add_open(self) -> QToolButton:
         button = self._add("open_folder", text=True)
         self._actions["open_folder"].setIconText("Open")  # a button of an action follows it
         menu = QMenu(self)
@@ -111,6 +184,7 @@ class ToolBar(QToolBar):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self._add("open_demo", text=True)
         self._actions["open_demo"].setIconText("Demo")
+        return button
 
     def _fill_recent(self, menu: QMenu) -> None:
         for action in menu.actions()[4:]:
@@ -140,10 +214,10 @@ class ToolBar(QToolBar):
         for name in ("invert", "toggle_text"):
             self._actions[name].setCheckable(True)
 
-    def _add_presets(self) -> QComboBox:
-        box = QComboBox()
+    def _add_presets(self) -> ChoiceBox:
+        box = ChoiceBox()
         box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        box.setMinimumWidth(150)
+        box.setMinimumContentsLength(FEWEST_LETTERS)
         box.setToolTip("Window/level presets (keys 1 to 7)")
         for k, name in enumerate(windows.PRESETS, start=1):
             known = WINDOWS.get(name)

@@ -29,6 +29,9 @@ from app.views.theme import mark
 REASONS = {"length": "cut off at the longest length", "cancelled": "stopped"}
 
 
+#: Seconds below which a time is not written out: it would read as none.
+SHORTEST = 0.1
+
 #: A run of this many characters without a space may be wider than the panel.
 LONG_RUN = re.compile(r"(\S{24})(?=\S)")
 
@@ -69,7 +72,8 @@ class TurnCard(QFrame):
         failed = turn.state is TurnState.FAILED
         mark(self.status, "error", failed)
         mark(self.status, "dim", not failed)
-        self.status.setText(status_of(turn))
+        words = status_of(turn)
+        self.status.setText(words if failed else numbers.unbroken(words))
         self.copy.setVisible(bool(turn.text) and not turn.running)
         self.show_chosen()
 
@@ -123,7 +127,8 @@ def _end(turn: Turn) -> str:
     if turn.state is TurnState.STREAMING:
         return ""
     words = "stopped" if turn.state is TurnState.STOPPED else REASONS.get(turn.reason, "")
-    return " · ".join(filter(None, (f"{turn.seconds:.1f} s" if turn.seconds else "", words)))
+    took = f"{turn.seconds:.1f} s" if turn.seconds >= SHORTEST else f"under {SHORTEST} s"
+    return " · ".join(filter(None, (took if turn.seconds else "", words)))
 
 
 class _Text(QLabel):

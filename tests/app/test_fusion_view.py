@@ -38,6 +38,7 @@ def bare(open_gui: Any) -> Any:
     def act() -> None:
         open_gui.viewer.toggle_corner_text()
         open_gui.viewer.toggle_crosshair()
+        open_gui.window.hint.dismiss.click()
         open_gui.viewer.move_crosshair(phantom().geometry.to_patient_mm(middle))
 
     open_gui.do(act)
