@@ -106,7 +106,7 @@ async def _huge(stage: Stage) -> QWidget:
     return stage.window
 
 
-async def _opened(stage: Stage, place: Path) -> QWidget:
+async def opened(stage: Stage, place: Path) -> QWidget:
     """Open a place that is made for a picture; afterwards the study of all pictures again."""
     study = stage.workspace.study
     await study.open(Target(place))
@@ -140,7 +140,7 @@ async def _many_series(stage: Stage) -> QWidget:
                 write_dicom_series(Volume(voxels, grid, info), where, seed=f"{patient}.{series}")
         (Path(folder) / "notes.txt").write_text("not an image")
         (Path(folder) / "damaged.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\1" * 40)
-        return await _opened(stage, Path(folder))
+        return await opened(stage, Path(folder))
 
 
 async def _left_out(stage: Stage) -> QWidget:

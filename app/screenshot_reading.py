@@ -60,14 +60,14 @@ MEASURED = (Tool.LENGTH, Tool.ELLIPSE, Tool.BIDIRECTIONAL)
 LABELS_HU = ((1, -950, -500), (2, 130, 250), (3, 250, 4000))
 
 
-async def _axial(stage: Stage) -> SliceView:
+async def axial(stage: Stage) -> SliceView:
     """The axial view, as soon as it can be drawn on."""
     book = stage.workspace.annotations
     await until(book.changed, lambda: book.volume is not None)
     return stage.window.centre.cells[Plane.AXIAL].view
 
 
-def _use(stage: Stage, view: SliceView, tool: Tool) -> None:
+def use(stage: Stage, view: SliceView, tool: Tool) -> None:
     """Draw with a tool, to its end."""
     stage.run(f"{tool}_tool")
     if tool in DRAGS:
@@ -81,28 +81,29 @@ def _use(stage: Stage, view: SliceView, tool: Tool) -> None:
 
 async def _tool(tool: Tool, stage: Stage) -> QWidget:
     stage.workspace.layouts.choose(Kind.SINGLE)
-    view = await _axial(stage)
+    view = await axial(stage)
     if tool in VIEW_TOOLS:
         stage.run(f"{tool}_tool")
     else:
-        _use(stage, view, tool)
+        use(stage, view, tool)
         stage.afterwards.append(stage.workspace.drawing.cancel)
     return stage.window
 
 
-async def _measured(stage: Stage) -> QWidget:
-    view = await _axial(stage)
+async def measured(stage: Stage) -> QWidget:
+    """Several measurements on one slice."""
+    view = await axial(stage)
     for tool in MEASURED:
-        _use(stage, view, tool)
+        use(stage, view, tool)
     stage.run("crosshair_tool")
     return stage.window
 
 
 async def _listed(stage: Stage) -> QWidget:
     """The list of measurements with the histogram of a region, and a key image."""
-    view = await _axial(stage)
+    view = await axial(stage)
     for tool in (Tool.LENGTH, Tool.COBB, Tool.NOTE, Tool.FREEHAND):
-        _use(stage, view, tool)
+        use(stage, view, tool)
     stage.run("key_image")
     stage.run("crosshair_tool")
     stage.window.assistant.tabs.setCurrentWidget(stage.window.measurements)
@@ -230,7 +231,7 @@ async def _clipped(stage: Stage) -> QWidget:
 #: Every picture of reading by its name.
 READING: dict[str, State] = {
     **{f"tool-{tool}": State(partial(_tool, tool)) for tool in Tool},
-    "measured": State(_measured),
+    "measured": State(measured),
     "measurements-list": State(_listed),
     "overlay-labels": State(_labels),
     "overlay-values": State(_values),

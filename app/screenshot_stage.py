@@ -80,11 +80,11 @@ class State:
 async def back_to_first(stage: Stage, state: State) -> None:
     """No dialog, nothing over the window, the first layout, the study open or closed."""
     window, workspace = stage.window, stage.workspace
+    if window.habits.dialog is not None:
+        window.habits.dialog.reject()  # before what it shows is changed back
     while stage.afterwards:
         if isawaitable(work := stage.afterwards.pop()()):
             await work
-    if window.habits.dialog is not None:
-        window.habits.dialog.reject()
     if window.habits.palette.isVisible():
         window.habits.palette.close_palette()
     window.help.hide()

@@ -7,10 +7,12 @@ from functools import partial
 from PySide6.QtCore import QPoint, QRect
 from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
+from app.screenshot_details import DETAILS, large, small
 from app.screenshot_opening import OPENING
 from app.screenshot_reading import READING
 from app.screenshot_stage import RENDERING, Stage, State
 from app.settings import declared
+from app.viewmodels.answers import Turn, TurnState
 from app.viewmodels.layouts import LARGEST, SCENE, TITLES, Custom, Kind
 from app.viewmodels.questions import ready_questions
 from app.viewmodels.waiting import until
@@ -19,9 +21,6 @@ from med2e3.geometry import Plane
 
 #: Pages of the preferences.
 PAGES = len({shown.page for shown in declared().values()})
-
-#: The smallest window that is meant to be worked in, in logical pixels.
-SMALL = (900, 600)
 
 
 async def _window(stage: Stage) -> QWidget:
@@ -37,11 +36,6 @@ async def _commands(names: tuple[str, ...], stage: Stage) -> QWidget:
 async def _panels_hidden(stage: Stage) -> QWidget:
     for panel in stage.window.panels.values():
         panel.hide()
-    return stage.window
-
-
-async def _small(stage: Stage) -> QWidget:
-    stage.resized(*SMALL)
     return stage.window
 
 
@@ -131,13 +125,6 @@ async def _preferences(page: int, stage: Stage) -> QWidget | None:
     return dialog
 
 
-async def _large_text(stage: Stage) -> QWidget:
-    editor = stage.window.habits.editor
-    stage.afterwards.append(partial(editor.set, "text_size", editor.value("text_size")))
-    editor.set("text_size", 150)
-    return stage.window
-
-
 async def _all_corners(stage: Stage) -> QWidget:
     editor = stage.window.habits.editor
     for name in declared():
@@ -167,15 +154,24 @@ async def _tags(stage: Stage) -> QWidget:
 # --- the assistant -----------------------------------------------------------------------------
 
 
+def _done(stage: Stage) -> list[Turn]:
+    """The whole answers about the open volume."""
+    assistant = stage.workspace.assistant
+    ended = (turn for turn in assistant.turns if turn.state is TurnState.DONE)
+    return [turn for turn in ended if assistant.about_open_volume(turn)]
+
+
 async def _answered(stage: Stage) -> QWidget | None:
     assistant = stage.workspace.assistant
     if assistant.model is None:
         return None
-    if not assistant.turns:
+    done = _done(stage)
+    if not done:
         for question in ready_questions(assistant.model)[:2]:
             assistant.ask(question.text, is_report=question.is_report)
             await until(assistant.turns_changed, lambda: assistant.running is None)
-    assistant.choose(assistant.turns[0])
+        done = _done(stage)
+    assistant.choose(done[0])
     return stage.window
 
 
@@ -229,10 +225,11 @@ STATES: dict[str, State] = {
     "cine": State(partial(_commands, ("cine",))),
     **READING,
     **OPENING,
+    **DETAILS,
     "tags": State(_tags),
     "panels-hidden": State(_panels_hidden),
-    "small": State(_small),
-    "large-text": State(_large_text),
+    "small": State(partial(small, _window)),
+    "large-text": State(partial(large, _window)),
     "all-corners": State(_all_corners),
     **{
         f"menu-{n}": State(partial(_menu, n))
