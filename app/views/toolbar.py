@@ -169,7 +169,10 @@ class ToolBar(QToolBar):
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         if text:
             self._worded.append(button)
-        self._places[name] = self.addWidget(button)
+        place = self._places[name] = self.addWidget(button)
+        # Qt gives the button what its place has each time the place is shown or hidden.
+        place.setEnabled(self._actions[name].isEnabled())
+        self._actions[name].enabledChanged.connect(place.setEnabled)
         return button
 
     def _add_open(self) -> QToolButton:

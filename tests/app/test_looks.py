@@ -86,6 +86,18 @@ class TestToolbar:
         assert open_gui.window.habits.editor.value("theme") != before
         open_gui.do(action.trigger)
 
+    def test_a_command_that_cannot_run_stays_grey_at_every_width(self, open_gui: Any) -> None:
+        action = open_gui.window.actions_by_name["undo"]
+        buttons = open_gui.window.tools.findChildren(QToolButton)
+        (undo,) = (button for button in buttons if button.defaultAction() is action)
+        for width in (1280, 900, 800, 1280):
+            resize(open_gui, width)
+            assert not action.isEnabled()
+            assert not undo.isEnabled()
+        open_gui.do(lambda: open_gui.viewer.use_preset("lung"))
+        assert action.isEnabled()
+        assert undo.isEnabled()
+
     def test_a_wide_window_has_all_words_and_no_menu_of_more(self, open_gui: Any) -> None:
         resize(open_gui, *SMALL)
         resize(open_gui, 1280)
