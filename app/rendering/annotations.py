@@ -24,7 +24,7 @@ from med2e3.geometry import Float
 INK = QColor(244, 206, 96)
 CHOSEN_INK = QColor(255, 240, 190)
 RIM = QColor(0, 0, 0, 180)
-BACKDROP = QColor(0, 0, 0, 120)
+BACKDROP = QColor(0, 0, 0, 175)
 
 #: Widths of a line and of its rim, radius of a handle, length of an arrow's head: logical pixels.
 LINE, RIM_LINE = 1.4, 3.6

@@ -15,8 +15,13 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 
 HALO = QColor(0, 0, 0, 190)
 
-#: Offsets of the dark rim; the four diagonals touch all sides of a stroke.
-_RING = ((-1, -1), (1, -1), (-1, 1), (1, 1))
+#: Offsets of the dark rim: close ones that touch all sides of a stroke, and wider ones, so that
+#: thin letters keep their contrast on white, at scale 2 too.
+_RING = (
+    *((-1, -1), (1, -1), (-1, 1), (1, 1)),
+    *((-1, 0), (1, 0), (0, -1), (0, 1)),
+    *((-2, 0), (2, 0), (0, -2), (0, 2)),
+)
 
 #: Room for the rim around a text, in logical pixels.
 RIM = 2

@@ -197,10 +197,18 @@ class Cross:
     gap: float = 9.0
 
 
-def room_of_lines(size: QRectF, font: QFont) -> QRectF:
-    """The part of a view that lines through it may take: off the edges, where letters stand."""
-    side = SIDE * max(_ascent(enlarged(font).key()) / USUAL_ASCENT, 1.0)
-    return size.adjusted(side, side, -side, -2 * side)
+def room_of_lines(size: QRectF, font: QFont, letters: Sequence[str] = ()) -> QRectF:
+    """The part of a view that lines through it may take: off the edges, where letters stand.
+
+    `letters` are those at the left and at the right, of which turned planes have up to three.
+    """
+    key = enlarged(font).key()
+    side = SIDE * max(_ascent(key) / USUAL_ASCENT, 1.0)
+    left, right = (
+        max([side, *(MARGIN + _width(key, letter) + APART / 2 for letter in letters[k : k + 1])])
+        for k in (0, 1)
+    )
+    return size.adjusted(left, side, -right, -2 * side)
 
 
 @lru_cache(maxsize=16)

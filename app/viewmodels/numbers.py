@@ -46,7 +46,8 @@ def times(multiple: float) -> str:
 def unbroken(text: str) -> str:
     """Parts with " · " between them; a line may break between them, and only long ones within."""
     parts = text.split(" · ")
-    return " · ".join(p if len(p) > SHORT_PART else p.replace(" ", "\u00a0") for p in parts)
+    kept = (p if len(p) > SHORT_PART else p.replace(" ", "\u00a0") for p in parts)
+    return "\u00a0· ".join(kept)  # a dot ends a line rather than beginning one
 
 
 def memory(count: int) -> str:

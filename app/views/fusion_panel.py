@@ -144,7 +144,7 @@ class LayerRow(QWidget):
     def _lay_out(self, layer: Layer) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 4)
-        column.setSpacing(2)
+        column.setSpacing(4)
         head = QHBoxLayout()
         head.addWidget(self.check, 1)
         if not layer.of_answer:

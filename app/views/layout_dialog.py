@@ -17,6 +17,9 @@ from PySide6.QtWidgets import (
 from app.viewmodels.layouts import LARGEST, NOTHING, Custom, Layouts
 from app.views.elided import ChoiceBox
 
+#: Margins of a number in its box, which a style sheet cannot give it, in logical pixels.
+INSET = (4, 0, 0, 0)
+
 
 class LayoutDialog(QDialog):
     """Edits `Layouts.custom`; the window behind shows it at once."""
@@ -29,6 +32,7 @@ class LayoutDialog(QDialog):
         self.rows, self.columns = QSpinBox(), QSpinBox()
         for box, largest in ((self.rows, LARGEST[0]), (self.columns, LARGEST[1])):
             box.setRange(1, largest)
+            box.lineEdit().setTextMargins(*INSET)
         self.rows.setValue(layouts.custom.rows)
         self.columns.setValue(layouts.custom.columns)
         self.boxes: list[ChoiceBox] = []

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 from app.settings import Shown, declared
 from app.viewmodels.preferences import PreferenceEditor
 from app.views.elided import ChoiceBox
+from app.views.layout_dialog import INSET
 
 #: First size in logical pixels: the longest page without scrolling at the usual size of text, a
 #: line of which is so high.
@@ -105,6 +106,7 @@ def _control(how: Shown, change: Callable[[Any], None]) -> tuple[QWidget, Callab
     if how.limits is not None:
         number = QSpinBox()
         number.setRange(*how.limits)
+        number.lineEdit().setTextMargins(*INSET)
         number.valueChanged.connect(change)
         return number, number.setValue
     if how.is_text:

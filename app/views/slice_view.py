@@ -188,7 +188,9 @@ class SliceView(QWidget):
 
     def room_of_lines(self) -> QRectF:
         """Where crosshair and axes may be drawn."""
-        return overlay.room_of_lines(QRectF(self.rect()), self.font())
+        state = self.state
+        letters = state.letters[:2] if state is not None and self.viewer.display.letters else ()
+        return overlay.room_of_lines(QRectF(self.rect()), self.font(), letters)
 
     def below_corner(self, state: PlaneState, corner: Qt.AlignmentFlag) -> float:
         """How high an upper corner is written on, in logical pixels."""

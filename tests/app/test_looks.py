@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QFontMetricsF
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QFontMetricsF, QImage, QPainter
 from PySide6.QtWidgets import QComboBox, QToolButton
 
 from app.rendering import overlay
@@ -148,7 +148,10 @@ class TestWords:
 
     @pytest.mark.parametrize(
         ("text", "kept"),
-        [("axial · 0.9 s", "axial · 0.9\u00a0s"), ("about " + "a b " * 9, "about " + "a b " * 9)],
+        [
+            ("axial · 0.9 s", "axial\u00a0· 0.9\u00a0s"),
+            ("about " + "a b " * 9, "about " + "a b " * 9),
+        ],
     )
     def test_a_number_stays_with_its_unit_but_a_long_name_may_break(
         self, text: str, kept: str
@@ -225,6 +228,31 @@ class TestTextOverImages:
         assert after.top() > before.top()
         assert after.top() >= 6 + metrics.ascent()
         assert after.bottom() <= view.height() - overlay.MARGIN - metrics.height()
+
+    def test_lines_end_before_the_letters_of_turned_planes(self, open_gui: Any) -> None:
+        for plane in (Plane.AXIAL, Plane.CORONAL):
+            open_gui.do(lambda plane=plane: open_gui.viewer.turn(plane, 0.3))
+        open_gui.do(open_gui.viewer.settle)
+        for cell in open_gui.window.centre.cells.values():
+            view = cell.view
+            metrics = QFontMetricsF(overlay.enlarged(view.font()))
+            left, right = (metrics.horizontalAdvance(x) for x in view.state.letters[:2])
+            assert view.room_of_lines().left() > overlay.MARGIN + left
+            assert view.room_of_lines().right() < view.width() - overlay.MARGIN - right
+            for line in view.axes.lines().values():
+                assert view.room_of_lines().adjusted(-1, -1, 1, 1).contains(line.p1())
+
+    def test_texts_keep_their_contrast_on_white_and_on_black(self) -> None:
+        for ground in (255, 0):
+            picture = QImage(80, 24, QImage.Format.Format_RGB32)
+            picture.fill(QColor(ground, ground, ground))
+            with QPainter(picture) as painter:
+                flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+                overlay.draw_text(painter, QRectF(6, 4, 70, 18), flags, "L")
+            row = [QColor(picture.pixel(x, 12)).lightness() for x in range(4, 12)]
+            stem = row.index(max(row[2:5]))
+            beside = (min(row[:stem]), min(row[stem + 1 :]))
+            assert row[stem] - max(beside) > 150, (ground, row)
 
     def test_the_mark_of_a_key_image_stands_below_the_name(self, gui: Any, dicom: Path) -> None:
         gui.open(dicom)
