@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Qt's "quality" of a PNG is how little it is compressed; a middle one is small enough, and quick.
 PNG_QUALITY = 60
 
+#: Seconds in which the window's loop turns at least once.
+TURN = 0.01
+
 
 @dataclass(frozen=True)
 class Screen:
@@ -83,7 +86,8 @@ async def take(application: Application, options: argparse.Namespace) -> list[Pa
     """The pictures of one screen in all themes; their files."""
     screen = next(s for s in SCREENS if s.name == options.screen)
     window, workspace = application.window, application.workspace
-    window.resize(*(n // screen.scale for n in screen.size))
+    size = tuple(n // screen.scale for n in screen.size)
+    window.resize(*size)
     window.show()
     if options.model:
         await workspace.assistant.load_model(options.model)
@@ -95,6 +99,8 @@ async def take(application: Application, options: argparse.Namespace) -> list[Pa
         await back_to_first(stage := Stage(window, target), STATES[name])
         for colours in options.theme or THEMES:
             window.habits.editor.set("theme", colours)
+            await asyncio.sleep(TURN)
+            window.resize(*size)  # large text may have made it higher
             seen = await _seen(STATES[name].act, stage)
             if seen is None:
                 print(f"{name}: not in this study", file=sys.stderr)
@@ -109,7 +115,7 @@ async def take(application: Application, options: argparse.Namespace) -> list[Pa
 async def _seen(act: Callable[[Stage], Awaitable[QWidget | None]], stage: Stage) -> QWidget | None:
     seen = await act(stage)
     for _ in range(stage.settling):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(TURN)
     return seen
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
 from app.viewmodels.layouts import Place
 from app.viewmodels.workspace import Workspace
+from app.views import theme
 from app.views.annotation_layer import AnnotationLayer
 from app.views.cine_timer import CineTimer
 from app.views.compare_pane import ComparePane
@@ -48,6 +50,16 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
 }
 
 
+class Ground(QWidget):
+    """What is seen between the cells: dark in both themes, no bright lines around images."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """One colour."""
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), QColor(theme.DARK.window))
+        painter.end()
+
+
 class Centre(QWidget):
     """The cells of the layout, or one plane alone."""
 
@@ -56,7 +68,7 @@ class Centre(QWidget):
         self._workspace = workspace
         self._viewer = workspace.viewer
         self.empty = empty
-        self.grid = QWidget()
+        self.grid = Ground()
         self._layout = QGridLayout(self.grid)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)

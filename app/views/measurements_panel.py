@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.rendering import key_image as pictures
+from app.viewmodels import numbers
 from app.viewmodels.annotation import exports, places, values
 from app.viewmodels.annotation.model import TITLES, Annotation, KeyImage
 from app.viewmodels.workspace import Workspace
@@ -223,7 +224,8 @@ class MeasurementsPanel(QWidget):
 
     def _about(self, annotation: Annotation) -> str:
         lines = self._book.reading(annotation).lines
-        return " · ".join([*lines, f"around {exports.centre_text(annotation)}"])
+        parts = [*lines, f"around {exports.centre_text(annotation)}"]
+        return numbers.unbroken(" · ".join(parts))
 
     def _about_key_image(self, key_image: KeyImage) -> str:
         drawn = len(self._book.document.annotations)

@@ -38,7 +38,9 @@ class ModelSheet(QWidget):
         self._assistant = assistant
         self.caption = QLabel()
         self.caption.setWordWrap(True)
-        self.caption.setProperty("dim", True)
+        # On the ground of images, as the slices below it are.
+        ink, ground = theme.DARK.dim, theme.DARK.window
+        self.caption.setStyleSheet(f"color: {ink}; background: {ground}")
         self.caption.setContentsMargins(8, 5, 8, 3)
         self.tiles = Tiles(assistant, viewer)
         layout = QVBoxLayout(self)

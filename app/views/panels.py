@@ -10,28 +10,44 @@ from PySide6.QtWidgets import QSplitter
 #: with its strip, in which texts still have room. Narrower only where the panels cannot give way.
 IMAGES = 430
 
+#: The images, and the panels at their sides, the first one gives way first.
+MIDDLE, SIDES = 1, (0, 2)
+
 
 class Panels(QSplitter):
-    """Three widgets side by side, the images in the middle."""
+    """Three widgets side by side, the images in the middle.
+
+    What a panel gave in a narrow window comes back with the room, unless somebody moved a handle.
+    """
 
     def __init__(self) -> None:
         super().__init__(Qt.Orientation.Horizontal)
         self.setChildrenCollapsible(False)
         self.setHandleWidth(3)
+        self._given = dict.fromkeys(SIDES, 0)
+        self.splitterMoved.connect(lambda *_: self._given.update(dict.fromkeys(SIDES, 0)))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Qt takes all that is missing from the middle; give it back from the sides."""
+        """Qt takes all that is missing from the middle, and gives it all that comes."""
+        before = self.sizes()
         super().resizeEvent(event)
         sizes = self.sizes()
-        missing = IMAGES - sizes[1]
-        if missing <= 0:
-            return
-        for side in (0, 2):
-            panel = self.widget(side)
-            assert panel is not None  # there are three
-            least = max(panel.minimumWidth(), panel.minimumSizeHint().width())
-            given = min(max(sizes[side] - least, 0), missing) if not panel.isHidden() else 0
-            sizes[side] -= given
-            sizes[1] += given
-            missing -= given
+        for side in SIDES:  # where the middle had no more, Qt took from the sides, too
+            self._given[side] += max(before[side] - sizes[side], 0) if sizes[side] else 0
+        spare = sizes[MIDDLE] - IMAGES
+        for side in SIDES if spare < 0 else reversed(SIDES):
+            wider = min(spare, self._given[side]) if spare > 0 else -min(self._room(side), -spare)
+            if self.widget(side).isHidden():  # type: ignore[union-attr]  # there are three
+                continue
+            sizes[side] += wider
+            sizes[MIDDLE] -= wider
+            self._given[side] -= wider
+            spare -= wider
         self.setSizes(sizes)
+
+    def _room(self, side: int) -> int:
+        """What a panel can give."""
+        panel = self.widget(side)
+        assert panel is not None
+        least = max(panel.minimumWidth(), panel.minimumSizeHint().width())
+        return max(self.sizes()[side] - least, 0)

@@ -56,7 +56,7 @@ class ReportTab(QWidget):
     def refresh(self) -> None:
         """Take over the report as it stands."""
         self._show_text(self._report.text)
-        self.author.setText(self._report.author.removeprefix("draft "))
+        self.author.setText(_beside_mark(self._report.author))
         self.mark.setVisible(bool(self._report.text))
         self.copy.setEnabled(bool(self._report.text))
         self.save.setEnabled(bool(self._report.text))
@@ -85,6 +85,12 @@ class ReportTab(QWidget):
         row.addWidget(_push("Keep mine", self._report.decline))
         row.addStretch(1)
         return frame
+
+
+def _beside_mark(author: str) -> str:
+    """Who wrote it, beside the word draft; what must not be cut off stands first."""
+    *others, last = author.removeprefix("draft ").split(", ")
+    return ", ".join([last, *others])
 
 
 def _push(label: str, act: Callable[[], object]) -> QPushButton:

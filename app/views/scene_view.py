@@ -111,7 +111,7 @@ class SceneView(QWidget):
         projection = scene.projection(self.width(), self.height())
         if projection is not None and scene.extent is not None:
             if scene.clipping:
-                accent = QColor(theme.current().accent)
+                accent = QColor(theme.DARK.accent)  # on black in both themes
                 clip_box.draw_box(painter, scene.look.clip, scene.extent, projection, accent)
             overlay.draw_scale_bar(painter, size, projection.pixels_per_mm)
         bar = overlay.scale_bar_height(painter)

@@ -179,7 +179,7 @@ def _style_sheet(theme: Theme) -> str:
     QToolButton:pressed {{ background: {theme.line}; }}
     QStatusBar {{ background: {theme.panel}; border-top: 1px solid {theme.line}; }}
     QStatusBar::item {{ border: 0; }}
-    QSplitter::handle {{ background: {theme.field}; }}
+    QSplitter::handle {{ background: {theme.window}; }}
     QSplitter::handle:hover {{ background: {theme.accent}; }}
     QPushButton {{ background: {theme.button}; border: 1px solid {theme.line};
                    border-radius: 4px; padding: 4px 10px; }}

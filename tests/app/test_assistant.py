@@ -258,7 +258,7 @@ def test_a_draft_report_streams_into_the_report_and_is_marked_as_a_draft(open_gu
     open_gui.until(lambda: open_gui.assistant.running is None)
     assert panel.report.editor.toPlainText() == "There is a nodule."
     assert panel.report.mark.isVisible()
-    assert panel.report.author.text() == "by demo, unsigned"  # beside DRAFT
+    assert panel.report.author.text() == "unsigned, by demo"  # beside DRAFT
     press(open_gui, panel.report.copy)
     assert QGuiApplication.clipboard().text().startswith("DRAFT — NOT SIGNED")
 

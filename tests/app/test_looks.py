@@ -281,6 +281,26 @@ class TestTextOverImages:
         assert 1.05 < tall / QFontMetricsF(font).ascent() < 1.5
 
 
+class TestLightTheme:
+    def test_no_bright_line_or_field_stands_between_images(self, open_gui: Any) -> None:
+        editor = open_gui.window.habits.editor
+        open_gui.do(lambda: editor.set("theme", "light"))
+        open_gui.ask()
+        try:
+            grid = open_gui.window.centre.grid
+            pixels = open_gui.pixels(grid)
+            cells = [c for c in open_gui.window.centre.cells.values() if c.isVisible()]
+            gaps = {cell.geometry().right() + 1 for cell in cells} - {grid.width()}
+            assert gaps
+            assert all(pixels[:, x].max() < 60 for x in gaps)
+            caption = open_gui.window.centre.sheet.caption
+            at = caption.mapTo(grid, caption.rect().topLeft())
+            assert caption.isVisible()
+            assert pixels[at.y() + 1, at.x() + 1].max() < 60
+        finally:
+            open_gui.do(lambda: editor.set("theme", "dark"))
+
+
 class TestPanels:
     def test_in_a_narrow_window_the_panels_give_way_before_the_images(self, open_gui: Any) -> None:
         resize(open_gui, *SMALL)
@@ -288,6 +308,22 @@ class TestPanels:
         assert images >= IMAGES
         assert series < 240
         assert assistant < 360
+
+    def test_panels_take_back_what_they_gave_when_the_window_is_wide_again(
+        self, open_gui: Any
+    ) -> None:
+        before = open_gui.window.splitter.sizes()
+        for width in (1100, 900, 820, 1000, 1280):
+            resize(open_gui, width)
+        assert open_gui.window.splitter.sizes() == before
+
+    def test_panels_stay_as_somebody_made_them_in_the_narrow_window(self, open_gui: Any) -> None:
+        splitter = open_gui.window.splitter
+        resize(open_gui, *SMALL)
+        open_gui.do(lambda: splitter.moveSplitter(170, 1))
+        chosen = splitter.sizes()[0]
+        resize(open_gui, 1280)
+        assert splitter.sizes()[0] == chosen
 
     def test_comparing_leaves_the_panels_as_wide_as_they_were(self, open_gui: Any) -> None:
         before = open_gui.window.splitter.sizes()

@@ -84,7 +84,7 @@ def test_the_detail_of_a_region_has_its_histogram(pen: Pen) -> None:
     counts, edges = panel.histogram.counts, panel.histogram.edges
     assert list(counts) == [100]
     assert list(edges) == [39.5, 40.5]
-    assert "208.1 mm², 100 px" in panel.detail.text()
+    assert "208.1 mm², 100 px" in panel.detail.text().replace("\u00a0", " ")
     bars = pen.gui.pixels(panel.histogram)
     assert np.ptp(bars) > 60
     click_row(pen, 0)
