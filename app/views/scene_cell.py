@@ -55,6 +55,7 @@ class SceneCell(QWidget):
         self.retry.clicked.connect(lambda _=False: scene.retry())
         self.reset.clicked.connect(lambda _=False: scene.reset())
         self._lay_out()
+        self.setAutoFillBackground(True)  # its controls stand on the theme's ground, not on images'
         self.setMinimumWidth(NARROWEST)
         scene.changed.connect(self.refresh)
         scene.frame_changed.connect(self.refresh)

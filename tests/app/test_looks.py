@@ -300,6 +300,20 @@ class TestLightTheme:
         finally:
             open_gui.do(lambda: editor.set("theme", "dark"))
 
+    def test_the_controls_of_3d_stand_on_the_themes_ground(self, open_gui: Any) -> None:
+        editor, layouts = open_gui.window.habits.editor, open_gui.workspace.layouts
+        open_gui.do(lambda: editor.set("theme", "light"))
+        try:
+            open_gui.do(lambda: layouts.choose_main(SCENE))
+            open_gui.do(lambda: layouts.choose(Kind.SINGLE))
+            settle(open_gui)
+            cell, grid = open_gui.window.centre.cell(SCENE), open_gui.window.centre.grid
+            at = cell.reset.mapTo(grid, cell.reset.rect().topLeft())
+            button = open_gui.pixels(grid)[at.y() :, at.x() :][: cell.reset.height()]
+            assert button[2, 2].min() > 200
+        finally:
+            open_gui.do(lambda: editor.set("theme", "dark"))
+
 
 class TestPanels:
     def test_in_a_narrow_window_the_panels_give_way_before_the_images(self, open_gui: Any) -> None:
