@@ -48,7 +48,11 @@ THEMES = ("dark", "light")
 
 def main() -> int:
     """Start one process a screen: the scale of Qt is fixed at its start."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    wanted = options.states.split(",") if options.states else []
+    if unknown := [name for name in wanted if name not in STATES]:
+        parser.error(f"there is no state {', '.join(unknown)}; --help lists them all")
     if options.screen:
         return _photograph(options)
     for screen in SCREENS:
