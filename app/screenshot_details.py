@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from app.screenshot_opening import opened
 from app.screenshot_reading import axial, measured, use
-from app.screenshot_stage import Act, Stage, State, click, drag
+from app.screenshot_stage import Act, Stage, State, after, as_it_is, click, drag
 from app.viewmodels.browser import browse
 from app.viewmodels.layouts import SCENE, Kind
 from app.viewmodels.questions import ready_questions
@@ -46,15 +46,6 @@ async def large(then: Act, stage: Stage) -> QWidget | None:
     stage.afterwards.append(partial(editor.set, "text_size", editor.value("text_size")))
     editor.set("text_size", LARGE)
     return await then(stage)
-
-
-async def _window(stage: Stage) -> QWidget:
-    return stage.window
-
-
-async def _command(name: str, stage: Stage) -> QWidget:
-    stage.run(name)
-    return stage.window
 
 
 async def _tab(title: str, stage: Stage) -> QWidget:
@@ -238,10 +229,10 @@ DETAILS: dict[str, State] = {
     "scene-failed": State(_failed_scene),
     "measurements-empty": State(partial(_tab, "Measurements")),
     **_both("measurements", _measured_tab),
-    **_both("help", partial(_command, "help")),
-    **_both("palette", partial(_command, "palette")),
+    **_both("help", partial(after, ("help",))),
+    **_both("palette", partial(after, ("palette",))),
     **_both("preferences", partial(_dialog, "preferences")),
-    **_both("3d", partial(_command, "toggle_scene")),
-    "small-large-text": State(partial(small, partial(large, _window))),
+    **_both("3d", partial(after, ("toggle_scene",))),
+    "small-large-text": State(partial(small, partial(large, as_it_is))),
     "large-shortcuts": State(partial(large, partial(_dialog, "shortcuts"))),
 }

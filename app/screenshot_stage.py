@@ -5,7 +5,7 @@ Knows no states, no files and no sizes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from itertools import pairwise
@@ -75,6 +75,18 @@ class State:
 
     act: Act
     needs_study: bool = True
+
+
+async def as_it_is(stage: Stage) -> QWidget:
+    """The whole window; nothing is done."""
+    return stage.window
+
+
+async def after(names: Sequence[str], stage: Stage) -> QWidget:
+    """The whole window after these commands."""
+    for name in names:
+        stage.run(name)
+    return stage.window
 
 
 async def back_to_first(stage: Stage, state: State) -> None:

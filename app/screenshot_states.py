@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 from app.screenshot_details import DETAILS, large, small
 from app.screenshot_opening import OPENING
 from app.screenshot_reading import READING
-from app.screenshot_stage import RENDERING, Stage, State
+from app.screenshot_stage import RENDERING, Stage, State, after, as_it_is
 from app.settings import declared
 from app.viewmodels.answers import Turn, TurnState
 from app.viewmodels.layouts import LARGEST, SCENE, TITLES, Custom, Kind
@@ -21,16 +21,6 @@ from med2e3.geometry import Plane
 
 #: Pages of the preferences.
 PAGES = len({shown.page for shown in declared().values()})
-
-
-async def _window(stage: Stage) -> QWidget:
-    return stage.window
-
-
-async def _commands(names: tuple[str, ...], stage: Stage) -> QWidget:
-    for name in names:
-        stage.run(name)
-    return stage.window
 
 
 async def _panels_hidden(stage: Stage) -> QWidget:
@@ -206,8 +196,8 @@ async def _streaming(stage: Stage) -> QWidget | None:
 
 #: Every picture by its name.
 STATES: dict[str, State] = {
-    "empty": State(_window, needs_study=False),
-    "study": State(_window),
+    "empty": State(as_it_is, needs_study=False),
+    "study": State(as_it_is),
     "streaming": State(_streaming),
     "answered": State(_answered),
     "scores": State(partial(_tab, "Scores")),
@@ -220,16 +210,16 @@ STATES: dict[str, State] = {
     "second-window-3d": State(partial(_second, SCENE)),
     "beside-second-window": State(_beside_second),
     "layout-dialog": State(_layout_dialog),
-    "maximised": State(partial(_commands, ("maximise",))),
-    "inverted": State(partial(_commands, ("invert", "preset:lung"))),
-    "cine": State(partial(_commands, ("cine",))),
+    "maximised": State(partial(after, ("maximise",))),
+    "inverted": State(partial(after, ("invert", "preset:lung"))),
+    "cine": State(partial(after, ("cine",))),
     **READING,
     **OPENING,
     **DETAILS,
     "tags": State(_tags),
     "panels-hidden": State(_panels_hidden),
-    "small": State(partial(small, _window)),
-    "large-text": State(partial(large, _window)),
+    "small": State(partial(small, as_it_is)),
+    "large-text": State(partial(large, as_it_is)),
     "all-corners": State(_all_corners),
     **{
         f"menu-{n}": State(partial(_menu, n))
@@ -240,7 +230,7 @@ STATES: dict[str, State] = {
     "palette-search": State(partial(_palette, "lung")),
     "palette-nothing": State(partial(_palette, "xqzw")),
     "palette-disabled": State(partial(_palette, "draft"), needs_study=False),
-    "help": State(partial(_commands, ("help",))),
+    "help": State(partial(after, ("help",))),
     "shortcuts": State(_shortcuts),
     **{f"preferences-{k}": State(partial(_preferences, k)) for k in range(PAGES)},
     "hint": State(_hint),

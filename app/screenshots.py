@@ -50,8 +50,7 @@ def main() -> int:
     """Start one process a screen: the scale of Qt is fixed at its start."""
     parser = _parser()
     options = parser.parse_args()
-    wanted = options.states.split(",") if options.states else []
-    if unknown := [name for name in wanted if name not in STATES]:
+    if unknown := [name for name in _wanted(options) if name not in STATES]:
         parser.error(f"there is no state {', '.join(unknown)}; --help lists them all")
     if options.screen:
         return _photograph(options)
@@ -86,6 +85,10 @@ def _photograph(options: argparse.Namespace) -> int:
     return 0
 
 
+def _wanted(options: argparse.Namespace) -> list[str]:
+    return options.states.split(",") if options.states else list(STATES)
+
+
 async def take(application: Application, options: argparse.Namespace) -> list[Path]:
     """The pictures of one screen in all themes; their files."""
     screen = next(s for s in SCREENS if s.name == options.screen)
@@ -97,9 +100,8 @@ async def take(application: Application, options: argparse.Namespace) -> list[Pa
         await workspace.assistant.load_model(options.model)
     options.folder.mkdir(parents=True, exist_ok=True)
     target = Target(options.path or workspace.demo_study, options.series)
-    wanted = options.states.split(",") if options.states else list(STATES)
     files = []
-    for name in wanted:
+    for name in _wanted(options):
         await back_to_first(stage := Stage(window, target), STATES[name])
         for colours in options.theme or THEMES:
             window.habits.editor.set("theme", colours)

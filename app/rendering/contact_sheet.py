@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.rendering.colour_maps import table
+from app.viewmodels.colour_names import ColourMap
+
 Grey = NDArray[np.uint8]
 Pixels = NDArray[np.uint32]
 
@@ -31,7 +34,7 @@ class ContactSheet:
 
     def __init__(self, slices: Grey) -> None:
         self.slices = slices
-        self._scaled: Grey | None = None
+        self._drawn: Pixels = np.empty((0, 0, 0), np.uint32)
 
     def compose(
         self,
@@ -53,12 +56,12 @@ class ContactSheet:
         height, width = cells[0].height - 2 * inner, cells[0].width - 2 * inner
         if height < 1 or width < 1:
             return found
-        if self._scaled is None or self._scaled.shape[1:] != (height, width):
-            self._scaled = scaled(self.slices, height, width)
-        for cell, grey, colour in zip(cells, self._scaled, frames, strict=True):
+        if self._drawn.shape[1:] != (height, width):
+            self._drawn = table(ColourMap.GREY)[scaled(self.slices, height, width)]
+        for cell, pixels, colour in zip(cells, self._drawn, frames, strict=True):
             place = found[cell.top : cell.top + cell.height, cell.left : cell.left + cell.width]
             place[outer : cell.height - outer, outer : cell.width - outer] = colour
-            place[inner : inner + height, inner : inner + width] = _opaque(grey)
+            place[inner : inner + height, inner : inner + width] = pixels
         return found
 
 
@@ -76,7 +79,3 @@ def _weights(old: int, new: int) -> NDArray[np.float32]:
     places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     away = np.abs(places[:, None] - np.arange(old))
     return np.asarray(np.maximum(1 - away, 0), np.float32)
-
-
-def _opaque(grey: Grey) -> Pixels:
-    return np.asarray(grey.astype(np.uint32) * 0x010101 | 0xFF000000, np.uint32)

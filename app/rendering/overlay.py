@@ -101,9 +101,14 @@ def _cut(font: QFont, line: str, width: float) -> str:
 @lru_cache(maxsize=512)
 def _width(font: str, line: str) -> float:
     """The width of a line in a font by its key: the same stand over every slice."""
+    return _metrics(font).horizontalAdvance(line)
+
+
+@lru_cache(maxsize=16)
+def _metrics(font: str) -> QFontMetricsF:
     made = QFont()
     made.fromString(font)
-    return QFontMetricsF(made).horizontalAdvance(line)
+    return QFontMetricsF(made)
 
 
 def line_height(font: QFont) -> float:
@@ -203,19 +208,12 @@ def room_of_lines(size: QRectF, font: QFont, letters: Sequence[str] = ()) -> QRe
     `letters` are those at the left and at the right, of which turned planes have up to three.
     """
     key = enlarged(font).key()
-    side = SIDE * max(_ascent(key) / USUAL_ASCENT, 1.0)
+    side = SIDE * max(_metrics(key).ascent() / USUAL_ASCENT, 1.0)
     left, right = (
         max([side, *(MARGIN + _width(key, letter) + APART / 2 for letter in letters[k : k + 1])])
         for k in (0, 1)
     )
     return size.adjusted(left, side, -right, -2 * side)
-
-
-@lru_cache(maxsize=16)
-def _ascent(font: str) -> float:
-    made = QFont()
-    made.fromString(font)
-    return QFontMetricsF(made).ascent()
 
 
 def crosshair_lines(inside: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:

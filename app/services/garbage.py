@@ -31,7 +31,7 @@ class Garbage:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._rounds = self._since_full = self._quiet = 0
+        self._since_full = self._quiet = 0
         self._paused = False
         self._was_enabled = gc.isenabled()
         gc.disable()
@@ -64,6 +64,5 @@ class Garbage:
             gc.collect(2)
             self._since_full = self._quiet = 0
         elif busy:
-            self._rounds += 1
             self._since_full += 1
-            gc.collect(1 if self._rounds % MIDDLE_EVERY == 0 else 0)
+            gc.collect(1 if self._since_full % MIDDLE_EVERY == 0 else 0)

@@ -37,8 +37,9 @@ class Palette:
         recent = self._workspace.settings.values.recent_commands
         ranked = []
         for order, command in enumerate(COMMANDS):
-            fit = score = _score(letters, command)
-            if score is not None and fit is not None:
+            fit = _score(letters, command)
+            if fit is not None:
+                score = fit
                 if command.name in recent:
                     score += RECENT_BONUS * (1 - recent.index(command.name) / len(recent))
                 ranked.append((-score, order, fit, command))

@@ -317,7 +317,8 @@ def run_all(
             _encode_together(shop, teller, count, given)
         else:
             _encode(shop, teller, count, given)
-    shared = all(shop.recipe.stages[name].parts % count == 0 for name in shop.has(TUNING))
+    parts = [shop.recipe.stages[name].parts for name in shop.has(TUNING)]
+    shared = bool(parts) and all(part % count == 0 for part in parts)
     if team.processes == 1 and count > 1 and shared and report is None:
         in_processes(count, _tune, (shop, None, given))
     else:

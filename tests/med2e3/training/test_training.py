@@ -67,6 +67,15 @@ def shop(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Work
     return made
 
 
+@pytest.fixture(scope="module")
+def seen_shop(shop: Workshop) -> Workshop:
+    """The same run with its encoders trained and its features made."""
+    for encoder in ENCODERS:
+        train_stage(shop, encoder)
+        make_features(shop, encoder, shop.starts())
+    return shop
+
+
 @pytest.fixture
 def text_stage(shop: Workshop) -> TextStage:
     stage = build_stage(shop, "text")
@@ -164,17 +173,14 @@ def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: P
 
 
 def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+    seen_shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six questions of three volumes: the 3D tokens stand before what the question decides."""
     monkeypatch.setattr("med2e3.training.tuning.half_precision", nullcontext)
-    for encoder in ENCODERS:
-        train_stage(shop, encoder)
-        make_features(shop, encoder, shop.starts())
     found = []
     for opening in (TuneStage._opening, lambda *_: None):
         monkeypatch.setattr(TuneStage, "_opening", opening)
-        stage = build_stage(shop, "tune")
+        stage = build_stage(seen_shop, "tune")
         assert isinstance(stage, TuneStage)
         stage.text_share, stage.volumes, stage.questions = 0.0, 3, 2
         stage.module.train()
@@ -191,15 +197,10 @@ def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
         assert torch.allclose(gradient, gradients_each[name], atol=1e-5, rtol=1e-3), name
 
 
-def test_kept_features_are_what_the_model_computes(shop: Workshop) -> None:
-    for name in ("encoder2d", "encoder3d"):
-        if not (shop.folder / f"{name}.pt").is_file():
-            run_stage(build_stage(shop, name), stage_recipe(name, 1), Run(shop.folder, seed=1))
-    for encoder in ENCODERS:
-        make_features(shop, encoder, shop.starts())
-    stored = read_features(shop, shop.starts())
-    model = shop.model("encoder2d", "encoder3d").eval()
-    grid = read_shard(next(shop.pool.glob("*.npz")))[0].grid
+def test_kept_features_are_what_the_model_computes(seen_shop: Workshop) -> None:
+    stored = read_features(seen_shop, seen_shop.starts())
+    model = seen_shop.model("encoder2d", "encoder3d").eval()
+    grid = read_shard(next(seen_shop.pool.glob("*.npz")))[0].grid
     with torch.inference_mode():
         three, two = model.vision_features(torch.from_numpy(grid).float()[None, None] / 255)
     assert three is not None
