@@ -346,9 +346,9 @@ def _encode(shop: Workshop, teller: Teller, count: int, given: Conditions) -> No
     encoders, text = shop.has(ENCODERS), shop.has(("text",))
     pools = _pool_jobs(shop, count)
     seen = tuple(job.name for job in pools)
-    jobs = list(pools)
-    jobs += [Job(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
+    jobs = list(pools)  # and then what takes longest
     jobs += [Job(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
+    jobs += [Job(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
     jobs += _feature_jobs(shop, count, seen)
     in_parallel(jobs, count)
 
