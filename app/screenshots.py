@@ -52,15 +52,17 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := [name for name in _wanted(options) if name not in STATES]:
         parser.error(f"there is no state {', '.join(unknown)}; --help lists them all")
-    if options.screen:
+    if options.here:
         return _photograph(options)
     for screen in SCREENS:
+        if options.screen not in (None, screen.name):
+            continue
         environment = {
             **os.environ,
             "QT_QPA_PLATFORM": "offscreen",
             "QT_SCALE_FACTOR": str(screen.scale),
         }
-        arguments = [*sys.argv[1:], "--screen", screen.name]
+        arguments = [*sys.argv[1:], "--screen", screen.name, "--here"]
         command = [sys.executable, "-m", "app.screenshots", *arguments]
         if code := subprocess.run(command, env=environment, check=False).returncode:
             return code
@@ -136,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--states", help=f"which of them, with commas: {', '.join(STATES)}")
     parser.add_argument("--theme", action="append", choices=THEMES, help="only this theme")
     parser.add_argument("--screen", choices=[s.name for s in SCREENS], help="only this screen")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 

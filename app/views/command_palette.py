@@ -23,7 +23,8 @@ from app.viewmodels.palette import Entry, Palette
 from app.views import theme
 from app.views.keys import ROWS, native_keys
 
-#: Width of the list, the most it takes of the window's height, and rows in the lowest window.
+#: Width of the list at the usual size of text, the most it takes of the window's height, and rows
+#: in the lowest window.
 WIDTH, HEIGHT_SHARE, LEAST_ROWS = 620, 0.55, 5
 
 #: Keys that move in the list while the text has the focus.
@@ -83,7 +84,7 @@ class CommandPalette(QWidget):
     def cover(self) -> None:
         """Lie over the whole window, the list in its upper middle."""
         self.setGeometry(self._window.rect())
-        width = min(WIDTH, self.width() - 20)
+        width = min(theme.grown(WIDTH), self.width() - 20)
         self.list.setFixedHeight(self._list_height())
         self._sheet.layout().activate()  # type: ignore[union-attr]  # it has one
         height = self._sheet.sizeHint().height()

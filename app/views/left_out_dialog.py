@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.study import Study
+from app.views import theme
 
 #: Widths of the columns file and kind, in logical pixels; the reason takes the rest.
 WIDTHS = (260, 150)
@@ -29,7 +30,7 @@ class LeftOutDialog(QDialog):
         self._study = study
         self.setWindowTitle("Files left out")
         self.setModal(False)
-        self.resize(720, 380)
+        theme.open_at(self, 720, 380)
         self.head = QLabel()
         self.head.setTextFormat(Qt.TextFormat.PlainText)
         self.head.setWordWrap(True)
@@ -41,7 +42,7 @@ class LeftOutDialog(QDialog):
         self.list.setSortingEnabled(True)
         self.list.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         for column, width in enumerate(WIDTHS):
-            self.list.setColumnWidth(column, width)
+            self.list.setColumnWidth(column, theme.grown(width))
         self.copy = QPushButton("Copy list")
         self.copy.clicked.connect(self.copy_all)
         close = QPushButton("Close")

@@ -25,12 +25,12 @@ from PySide6.QtWidgets import (
 
 from app.settings import Shown, declared
 from app.viewmodels.preferences import PreferenceEditor
+from app.views import theme
 from app.views.elided import ChoiceBox
 from app.views.layout_dialog import INSET
 
-#: First size in logical pixels: the longest page without scrolling at the usual size of text, a
-#: line of which is so high.
-SIZE, USUAL_HEIGHT = (520, 470), 14
+#: First size at the usual size of text, in logical pixels: the longest page without scrolling.
+SIZE = (520, 470)
 
 
 class PreferencesDialog(QDialog):
@@ -40,8 +40,7 @@ class PreferencesDialog(QDialog):
         super().__init__(window)
         self._editor = editor
         self.setWindowTitle("Preferences")
-        grown = self.fontMetrics().height() / USUAL_HEIGHT
-        self.resize(*(round(side * grown) for side in SIZE))
+        theme.open_at(self, *SIZE)
         editor.begin()
         self.controls: dict[str, QWidget] = {}
         self._show: dict[str, Callable[[Any], None]] = {}

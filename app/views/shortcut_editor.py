@@ -25,9 +25,10 @@ from PySide6.QtWidgets import (
 from app.viewmodels.commands import COMMANDS, Command
 from app.viewmodels.fuzzy import match
 from app.viewmodels.shortcuts import Shortcuts
+from app.views import theme
 from app.views.keys import ROWS, native_keys, spelled
 
-#: First size in logical pixels: every column in full, about twenty commands.
+#: First size at the usual size of text, in logical pixels: every column in full, about twenty commands.
 SIZE = (680, 560)
 
 #: Keys that are no key by themselves.
@@ -78,7 +79,7 @@ class ShortcutEditor(QDialog):
         super().__init__(window)
         self._shortcuts = shortcuts
         self.setWindowTitle("Keyboard shortcuts")
-        self.resize(*SIZE)
+        theme.open_at(self, *SIZE)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search commands and keys")
         self.search.setClearButtonEnabled(True)

@@ -66,7 +66,7 @@ class TagBrowser(QDialog):
         self._shown: tuple[Tag, ...] | None = None
         self.setWindowTitle("Tags of this slice")
         self.setModal(False)
-        self.resize(820, 560)
+        theme.open_at(self, 820, 560)
         self.head = QLabel()
         self.head.setTextFormat(Qt.TextFormat.PlainText)
         self.head.setWordWrap(True)
@@ -81,7 +81,7 @@ class TagBrowser(QDialog):
         self.tree.setIndentation(INDENTATION)
         self.tree.setAlternatingRowColors(True)
         for column, width in enumerate(WIDTHS):
-            self.tree.setColumnWidth(column, width)
+            self.tree.setColumnWidth(column, theme.grown(width))
         self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.tree.customContextMenuRequested.connect(self._menu)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtGui import QColor, QFontMetrics, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 from med2e3.resources import resource_path
@@ -67,6 +67,9 @@ FIRST_POINTS = "first_points"
 #: The application's property that remembers what was applied last: to apply it again costs 0.1 s.
 APPLIED = "applied_theme"
 
+#: Height in logical pixels of a line of text at the usual size, which sizes of dialogs are given at.
+USUAL_HEIGHT = 14
+
 #: Around images, in both themes: the eye adapts to it, not to the panels.
 IMAGE_BACKGROUND = QColor(0, 0, 0)
 
@@ -76,6 +79,17 @@ def current() -> Theme:
     application = QApplication.instance()
     name = application.property("theme") if application is not None else None
     return THEMES.get(str(name), DARK)
+
+
+def grown(pixels: int) -> int:
+    """A length that holds text, given at the text's usual size, at the size that it has now."""
+    return round(pixels * QFontMetrics(QApplication.font()).height() / USUAL_HEIGHT)
+
+
+def open_at(dialog: QWidget, width: int, height: int) -> None:
+    """First size of a dialog, given at the text's usual size; no more than the screen has."""
+    room = dialog.screen().availableSize()
+    dialog.resize(min(grown(width), room.width()), min(grown(height), room.height()))
 
 
 def mark(widget: QWidget, name: str, value: object) -> None:

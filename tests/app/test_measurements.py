@@ -55,7 +55,7 @@ def two_measurements(pen: Pen) -> None:
 
 
 def test_every_measurement_is_listed_with_its_value_and_slice(pen: Pen) -> None:
-    assert "Nothing is measured" in pen.gui.window.measurements.title.text()
+    assert pen.gui.window.measurements.empty.isVisibleTo(pen.gui.window.measurements)
     two_measurements(pen)
     assert rows(pen) == [
         ("Length", "30.0 mm", "axial 4/24"),
