@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -35,8 +36,9 @@ HEAD = 12.0
 GAP = 10.0
 EDGE = 4.0
 
-#: Distances tried for a value, each half a line of text further from its form.
-STEPS = 12
+
+#: Most distances tried for a value, each half its height further from its form.
+STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Item:
     chosen: bool = False
     hovered: bool = False
 
+    @property
+    def marked(self) -> bool:
+        """Whether it stands out from the others."""
+        return self.chosen or self.hovered
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -59,25 +66,58 @@ class Beside:
 
 
 def draw(painter: QPainter, size: QRectF, frame: Frame, items: Sequence[Item]) -> None:
-    """All items of a view; forms first, so that no line crosses a value."""
+    """All items of a view; forms first, so that no line crosses a value.
+
+    Where values would lie on each other, only those of what is chosen or under the pointer stay in
+    full: the others are in the list, and under the pointer whole again.
+    """
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     for item in items:
         painter.setOpacity(item.strength)
         _draw_form(painter, frame, item)
-    taken: list[QRectF] = []
     painter.setOpacity(1.0)
-    said = [item for item in items if item.lines and item.strength == FULL]
-    for item in said:
-        others = tuple(_anchor(frame, other.annotation) for other in items if other is not item)
-        beside = Beside(_anchor(frame, item.annotation), others)
-        taken.append(_draw_label(painter, size, beside, item, taken))
+    metrics = QFontMetricsF(painter.font())
+    values = _arrange(metrics, size, frame, items, shorten=False)
+    if any(one.rect.intersects(other.rect) for one, other in combinations(values, 2)):
+        values = _arrange(metrics, size, frame, items, shorten=True)
+    for value in values:
+        _draw_value(painter, value)
     painter.restore()
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is said of an item, where, and what it stands beside."""
+
+    item: Item
+    text: str
+    rect: QRectF
+    anchor: QRectF
+
+
+def _arrange(
+    metrics: QFontMetricsF, size: QRectF, frame: Frame, items: Sequence[Item], *, shorten: bool
+) -> list[Value]:
+    """Every value in its place, those of what stands out first."""
+    values: list[Value] = []
+    anchors = {item.annotation.uid: _anchor(frame, item.annotation) for item in items}
+    said = [item for item in items if item.lines and item.strength == FULL]
+    for item in sorted(said, key=lambda item: not item.marked):
+        text = shortened(item.lines) if shorten and not item.marked else "\n".join(item.lines)
+        if _extent(metrics, text)[0] > size.width() - 2 * EDGE:
+            text = text.replace(", ", "\n")  # a number to a line
+        anchor = anchors[item.annotation.uid]
+        others = tuple(box for uid, box in anchors.items() if uid != item.annotation.uid)
+        taken = [value.rect for value in values]
+        rect = place_label(size, Beside(anchor, others), _extent(metrics, text), taken)
+        values.append(Value(item, text, rect, anchor))
+    return values
 
 
 def _draw_form(painter: QPainter, frame: Frame, item: Item) -> None:
     annotation = item.annotation
-    ink = CHOSEN_INK if item.chosen or item.hovered else INK
+    ink = CHOSEN_INK if item.marked else INK
     lines = [_polygon(frame.to_screen(line)) for line in shapes.lines(annotation)]
     marks = frame.to_screen(shapes.handles(annotation))
     if annotation.kind is Kind.ARROW and len(marks) == 2:
@@ -95,7 +135,7 @@ def _draw_form(painter: QPainter, frame: Frame, item: Item) -> None:
             _draw_spot(painter, marks[0])
         elif annotation.kind is Kind.LENGTH:
             _draw_ends(painter, marks)
-    if (item.chosen or item.hovered) and item.strength == FULL:
+    if item.marked and item.strength == FULL:
         _draw_handles(painter, marks, ink, small=annotation.kind is Kind.FREEHAND)
 
 
@@ -157,26 +197,27 @@ def _head(marks: Float) -> QPolygonF:
     return _polygon(np.array([ends[0], tip, ends[1]]))
 
 
-def _draw_label(
-    painter: QPainter, size: QRectF, beside: Beside, item: Item, taken: Sequence[QRectF]
-) -> QRectF:
-    text = "\n".join(item.lines)
-    metrics = QFontMetricsF(painter.font())
-    bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
-    if bounds.width() + 8 > size.width() - 2 * EDGE:  # a number to a line
-        text = text.replace(", ", "\n")
-        bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
-    extent = (bounds.width() + 8, bounds.height() + 4)
-    rect = place_label(size, beside, extent, taken)
-    _draw_leader(painter, beside.anchor, rect)
+def _draw_value(painter: QPainter, value: Value) -> None:
+    _draw_leader(painter, value.anchor, value.rect)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(BACKDROP)
-    painter.drawRoundedRect(rect, 3, 3)
-    ink = CHOSEN_INK if item.chosen or item.hovered else INK
-    inside = rect.adjusted(4, 2, -4, -2)
+    painter.drawRoundedRect(value.rect, 3, 3)
+    inside = value.rect.adjusted(4, 2, -4, -2)
     flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-    overlay.draw_text(painter, inside, flags, text, ink)
-    return rect
+    ink = CHOSEN_INK if value.item.marked else INK
+    overlay.draw_text(painter, inside, flags, value.text, ink)
+
+
+def _extent(metrics: QFontMetricsF, text: str) -> tuple[float, float]:
+    """Width and height of a value with the space around it."""
+    bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
+    return bounds.width() + 8, bounds.height() + 4
+
+
+def shortened(lines: Sequence[str]) -> str:
+    """The first number or name of a value; dots say that there is more."""
+    first = lines[0].split(", ")[0]
+    return first if len(lines) == 1 and first == lines[0] else f"{first} …"
 
 
 def _anchor(frame: Frame, annotation: Annotation) -> QRectF:
@@ -195,30 +236,39 @@ def place_label(
 ) -> QRectF:
     """Where a value stands: right of its form, else left, below or above; inside the view.
 
-    The nearest such place that no other value has and no other form, else no other value; where
-    all are taken, the first one.
+    The nearest such place, tried each half a text's height further, that no other value has and no
+    other form, else no other value; where all are taken, the first one.
     """
     inside = size.adjusted(EDGE, EDGE, -EDGE, -EDGE)
+    steps = min(math.ceil(2 * max(size.width(), size.height()) / extent[1]), STEPS)
     for avoided in ([*taken, *beside.others], taken):
-        for step in range(STEPS):
-            for place in _places(beside.anchor, extent, GAP + step * extent[1] / 2):
+        for step in range(steps):
+            for place in _places(beside.anchor, extent, GAP + step * extent[1] / 2, inside):
                 if inside.contains(place) and not any(place.intersects(o) for o in avoided):
                     return place
-    place = _places(beside.anchor, extent, GAP)[0]
-    x = min(max(place.left(), inside.left()), inside.right() - place.width())
-    y = min(max(place.top(), inside.top()), inside.bottom() - place.height())
+    place = _places(beside.anchor, extent, GAP, inside)[0]
+    x = _within(place.left(), inside.left(), inside.right() - place.width())
+    y = _within(place.top(), inside.top(), inside.bottom() - place.height())
     return QRectF(x, y, place.width(), place.height())
 
 
-def _places(anchor: QRectF, extent: tuple[float, float], gap: float) -> list[QRectF]:
+def _places(
+    anchor: QRectF, extent: tuple[float, float], gap: float, inside: QRectF
+) -> list[QRectF]:
+    """Beside a form, along its edge as far as the view reaches."""
     width, height = extent
-    x, y = anchor.center().x() - width / 2, anchor.center().y() - height / 2
+    x = _within(anchor.center().x() - width / 2, inside.left(), inside.right() - width)
+    y = _within(anchor.center().y() - height / 2, inside.top(), inside.bottom() - height)
     return [
         QRectF(anchor.right() + gap, y, width, height),
         QRectF(anchor.left() - gap - width, y, width, height),
         QRectF(x, anchor.bottom() + gap, width, height),
         QRectF(x, anchor.top() - gap - height, width, height),
     ]
+
+
+def _within(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
 
 
 def _draw_leader(painter: QPainter, anchor: QRectF, label: QRectF) -> None:

@@ -178,9 +178,9 @@ def draw_scale_bar(
     key = ("scale bar", length, x - corner.x(), y - corner.y())
     lettering.stamp(painter, place, key, lambda p: _draw_bar(p, x, y, length))
     label = f"{length_mm // 10} cm" if length_mm >= 10 else f"{length_mm} mm"
-    above = QRectF(x - 60, y - 60, length + 120, 55)
-    bottom = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
-    draw_text(painter, above, bottom, label)
+    side = Qt.AlignmentFlag.AlignHCenter if centred else Qt.AlignmentFlag.AlignRight
+    above = QRectF(x - 60, y - 60, length + (120 if centred else 60), 55)
+    draw_text(painter, above, side | Qt.AlignmentFlag.AlignBottom, label)
 
 
 def _draw_bar(painter: QPainter, x: float, y: float, length: float) -> None:

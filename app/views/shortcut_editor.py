@@ -28,7 +28,7 @@ from app.viewmodels.shortcuts import Shortcuts
 from app.views import theme
 from app.views.keys import ROWS, native_keys, spelled
 
-#: First size at the usual size of text, in logical pixels: every column in full, about twenty commands.
+#: First size at the usual size of text, in logical pixels: every column, about twenty commands.
 SIZE = (680, 560)
 
 #: Keys that are no key by themselves.

@@ -44,6 +44,9 @@ FAST_SCROLL = 10
 #: text, whose lines are usually as high as this.
 NARROW, USUAL_LINE = 330, 14.0
 
+#: Below this width the scale bar stands above the lower corner's text, given as above.
+TIGHT = 150
+
 _CURSORS = {
     Tool.CROSSHAIR: Qt.CursorShape.CrossCursor,
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
@@ -168,8 +171,10 @@ class SliceView(QWidget):
         bar = overlay.scale_bar_height(painter)
         display = self.viewer.display
         if display.scale_bar:
-            centred = not self.is_narrow
-            overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm, centred=centred)
+            narrow, tight = (self._is_below(width) for width in (NARROW, TIGHT))
+            lines = 2 * overlay.line_height(self.font()) if tight else 0.0
+            above = size.adjusted(0, 0, 0, -lines)
+            overlay.draw_scale_bar(painter, above, viewport.pixels_per_mm, centred=not narrow)
         if display.letters:
             overlay.draw_letters(painter, size, state.letters, bar if display.scale_bar else 0.0)
 
@@ -184,7 +189,11 @@ class SliceView(QWidget):
     @property
     def is_narrow(self) -> bool:
         """Whether the lower edge has room for one corner beside the scale bar."""
-        return self.width() < NARROW * overlay.line_height(self.font()) / USUAL_LINE
+        return self._is_below(NARROW)
+
+    def _is_below(self, width: float) -> bool:
+        """Whether the view is narrower than this, which is given at the usual size of text."""
+        return self.width() < width * overlay.line_height(self.font()) / USUAL_LINE
 
     def room_of_lines(self) -> QRectF:
         """Where crosshair and axes may be drawn."""

@@ -67,7 +67,7 @@ FIRST_POINTS = "first_points"
 #: The application's property that remembers what was applied last: to apply it again costs 0.1 s.
 APPLIED = "applied_theme"
 
-#: Height in logical pixels of a line of text at the usual size, which sizes of dialogs are given at.
+#: Logical pixels of a line of text at the usual size, which sizes of dialogs are given at.
 USUAL_HEIGHT = 14
 
 #: Around images, in both themes: the eye adapts to it, not to the panels.

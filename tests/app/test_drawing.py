@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRectF, Qt
 from PySide6.QtTest import QTest
 
+from app.rendering import overlay
 from app.viewmodels.annotation.model import Kind
 from app.viewmodels.viewer import Tool
 from app.views.annotation_layer import AnnotationLayer
@@ -420,3 +422,28 @@ def test_on_flipped_and_oblique_grids_lengths_are_true(
     a, b = grid.to_patient_mm([(pen.view.state.slice_index, *at) for at in ((2, 3), end)])
     assert pen.numbers()["length"] == pytest.approx(np.linalg.norm(b - a), abs=0.01)
     np.testing.assert_allclose(pen.last.points_mm, [a, b], atol=0.01)
+
+
+def test_in_a_narrow_view_values_make_room_for_the_chosen_one(
+    pen: Pen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, QRectF]] = []
+    pen.gui.do(lambda: pen.gui.window.resize(900, 600))
+    boxes = ((4, 4), (4, 17), (4, 30), (17, 4), (17, 17), (17, 30))
+    for row, column in boxes:
+        pen.tool("ellipse")
+        pen.drag((row, column), (row + 10, column + 10))
+    layer = pen.view.findChild(AnnotationLayer)
+    draw_text = overlay.draw_text
+
+    def listen(painter: Any, rect: QRectF, flags: Any, text: str, *ink: Any) -> None:
+        said.append((text, rect))
+        draw_text(painter, rect, flags, text, *ink)
+
+    monkeypatch.setattr(overlay, "draw_text", listen)
+    layer.grab()
+    assert len(said) == len(boxes)
+    assert any(text.endswith("…") for text, _ in said)
+    assert not said[0][0].endswith("…")  # the chosen one comes first, and in full
+    for (_, one), (_, other) in itertools.combinations(said, 2):
+        assert not one.intersects(other), said
