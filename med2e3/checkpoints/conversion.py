@@ -23,6 +23,7 @@ from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.layouts import find_model, open_checkpoint
 from med2e3.checkpoints.native import CARD_FILE
 from med2e3.errors import CheckpointError, ResourceError
+from med2e3.sizes import size_text
 
 Progress = Callable[[float, str], None]
 
@@ -120,7 +121,7 @@ def _check_disk(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype) -> Non
     free = shutil.disk_usage(folder).free
     if need > free:
         raise ResourceError(
-            f"The converted model needs {need / 1e9:.1f} GB in {folder}, but {free / 1e9:.1f} GB "
+            f"The converted model needs {size_text(need)} in {folder}, but {size_text(free)} "
             "are free. Free some space or give a folder on another disk."
         )
 

@@ -15,8 +15,7 @@ from med2e3.checkpoints.checkpoint import Checkpoint
 from med2e3.checkpoints.quantizing import QUANTIZATIONS, weight_bytes
 from med2e3.checkpoints.spreading import AUTO, DISK, computing, place_of, places
 from med2e3.errors import ResourceError
-
-GIGABYTE = 1e9
+from med2e3.sizes import size_text
 
 #: Rows of a long question and its answer: a context of 100,000 is never filled in our use.
 LONG_EXCHANGE = 1024
@@ -102,9 +101,9 @@ def check_memory(
             free = free_at(place)
             if wanted > free:
                 raise ResourceError(
-                    f"The device map puts {_gb(wanted)} of {checkpoint.folder.name} on {place}, "
-                    f"where {_gb(free)} are free. {_ways_out(checkpoint, dtype, quantize, AUTO)}, "
-                    "or move parts to another device of the map."
+                    f"The device map puts {size_text(wanted)} of {checkpoint.folder.name} on "
+                    f"{place}, where {size_text(free)} are free. "
+                    f"{_ways_out(checkpoint, dtype, quantize, AUTO)}, or move parts to another device of the map."
                 )
         return need
     named = [str(device)] if device_map is None else auto_places(quantize)
@@ -112,9 +111,9 @@ def check_memory(
     if need.total > free:
         form = str(dtype).removeprefix("torch.") + (f" and {quantize}" if quantize else "")
         raise ResourceError(
-            f"{checkpoint.folder.name} needs {_gb(need.total)} on {', '.join(named)} in {form} "
-            f"({_gb(need.weights)} weights, {_gb(need.cache)} key/value cache, "
-            f"{_gb(need.activations)} activations), but {_gb(free)} are free. "
+            f"{checkpoint.folder.name} needs {size_text(need.total)} on {', '.join(named)} in "
+            f"{form} ({size_text(need.weights)} weights, {size_text(need.cache)} key/value cache, "
+            f"{size_text(need.activations)} activations), but {size_text(free)} are free. "
             f"{_ways_out(checkpoint, dtype, quantize, device_map)}, or use another device."
         )
     return need
@@ -165,10 +164,10 @@ def _ways_out(
     ways = ["Close other programs"]
     if dtype.itemsize > torch.bfloat16.itemsize:
         half = memory_need(checkpoint, torch.bfloat16, quantize).total
-        ways.append(f"load in half precision (dtype bfloat16: {_gb(half)})")
+        ways.append(f"load in half precision (dtype bfloat16: {size_text(half)})")
     bits = QUANTIZATIONS.get(quantize or "", 16)
     smaller = [
-        f"{name}: {_gb(memory_need(checkpoint, dtype, name).total)}"
+        f"{name}: {size_text(memory_need(checkpoint, dtype, name).total)}"
         for name, count in QUANTIZATIONS.items()
         if count < bits
     ]
@@ -203,7 +202,3 @@ def _cgroup_use(path: Path) -> int:
         line.split() for line in (path.parent / "memory.stat").read_text().splitlines()
     )
     return int(path.read_text()) - int(statistics.get("inactive_file", 0))
-
-
-def _gb(count: int) -> str:
-    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1e6:.1f} MB"

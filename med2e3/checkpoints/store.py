@@ -24,6 +24,7 @@ from med2e3.checkpoints.download import Connection, RemoteFile, fetch, file_sha2
 from med2e3.checkpoints.names import RELEASES, Release, find_release
 from med2e3.errors import Cancelled, DownloadError, ResourceError
 from med2e3.resources import resource_path
+from med2e3.sizes import GIGABYTE, size_text
 
 #: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
 RECORD_FILE = "download.json"
@@ -36,8 +37,6 @@ REVISION_FILE = ".revision"
 
 #: More than the stated size by this factor is asked about again before it is fetched.
 SURPRISE = 1.1
-
-GIGABYTE = 1e9
 
 
 #: Takes progress: the fraction done (0..1) and what is being done.
@@ -84,11 +83,6 @@ def models_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     return Path(platformdirs.user_data_dir("med2e3", appauthor=False)) / "models"
-
-
-def size_text(count: float) -> str:
-    """Bytes as MB or GB (powers of ten, as disks are sold)."""
-    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1e6:.1f} MB"
 
 
 def find_installed(repo: str, root: Path | None = None) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.watch import Watch
+from med2e3.sizes import size_text
 
 ENDINGS = (".zip",)
 
@@ -38,8 +39,8 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
             free = shutil.disk_usage(folder).free
             if need > free:
                 raise ResourceError(
-                    f"{path} needs {need / 1e9:.1f} GB of disk to be unpacked, and "
-                    f"{free / 1e9:.1f} GB are free in {folder.parent}. Make room, or unpack it "
+                    f"{path} needs {size_text(need)} of disk to be unpacked, and "
+                    f"{size_text(free)} are free in {folder.parent}. Make room, or unpack it "
                     "elsewhere and open the folder."
                 )
             for k, member in enumerate(members):

@@ -9,6 +9,7 @@ import psutil
 from med2e3.errors import ResourceError
 from med2e3.io.loading import Place
 from med2e3.io.series import SeriesSummary, counted
+from med2e3.sizes import size_text
 
 #: Left to the system and to what the window itself needs while it shows a volume.
 RESERVE_BYTES = 300 * 1024**2
@@ -41,8 +42,8 @@ def check_room(place: Place, series: SeriesSummary) -> None:
     other = f", or open {smaller[0]}, which fits" if smaller else ""
     raise ResourceError(
         f"{series.label} ({counted(slices, 'slice')} of {columns} × {rows}) needs "
-        f"{_gb(need)} of memory, and {_gb(max(0, free - RESERVE_BYTES))} are free beside what the "
-        f"system needs. Close other programs{other}, or export it with thicker slices."
+        f"{size_text(need)} of memory, and {size_text(max(0, free - RESERVE_BYTES))} are free "
+        f"beside what the system needs. Close other programs{other}, or export it with thicker slices."
     )
 
 
@@ -67,7 +68,3 @@ def _number(path: str) -> int | None:
         return int(Path(path).read_text(encoding="ascii"))
     except (OSError, ValueError):  # no such limit, or the word "max"
         return None
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
