@@ -103,7 +103,8 @@ def check_memory(
                 raise ResourceError(
                     f"The device map puts {size_text(wanted)} of {checkpoint.folder.name} on "
                     f"{place}, where {size_text(free)} are free. "
-                    f"{_ways_out(checkpoint, dtype, quantize, AUTO)}, or move parts to another device of the map."
+                    f"{_ways_out(checkpoint, dtype, quantize, AUTO)}, or move parts "
+                    "to another device of the map."
                 )
         return need
     named = [str(device)] if device_map is None else auto_places(quantize)

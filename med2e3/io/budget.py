@@ -43,7 +43,8 @@ def check_room(place: Place, series: SeriesSummary) -> None:
     raise ResourceError(
         f"{series.label} ({counted(slices, 'slice')} of {columns} × {rows}) needs "
         f"{size_text(need)} of memory, and {size_text(max(0, free - RESERVE_BYTES))} are free "
-        f"beside what the system needs. Close other programs{other}, or export it with thicker slices."
+        f"beside what the system needs. Close other programs{other}, or export it with "
+        "thicker slices."
     )
 
 
