@@ -43,7 +43,13 @@ PHANTOMS = 100
 @click.option("--omit-missing", is_flag=True, help="Leave out missing choices, published as “nan”.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many questions, by the seed.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of answers about files.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of all that is drawn.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Seed of all that is drawn.",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
@@ -66,14 +72,33 @@ def evaluate(model: str, as_json: bool, card: Path | None, **options: Any) -> No
     if len(given) > 1:
         named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{named} are different evaluations; give one of them.")
+    task = given[0] if given else "phantoms"
+    _refuse_unread(task)
     with progress() as report:
-        results = TASKS[given[0] if given else "phantoms"](model, options, report)
+        results = TASKS[task](model, options, report)
     if card is not None:
         _write(card, results.table() + "\n")
     if as_json:
         print_json(results.as_dict())
     else:
         click.echo(results.table())
+
+
+def _refuse_unread(task: str) -> None:
+    """Raises `UsageError` when an option was given that this evaluation would not read."""
+    context = click.get_current_context()
+    known = READ[task] | {task, "model", "card", "as_json"}
+    default = click.core.ParameterSource.DEFAULT
+    unread = [
+        max(one.opts, key=len)
+        for one in context.command.params
+        if one.name not in known and context.get_parameter_source(str(one.name)) is not default
+    ]
+    if unread:
+        what = f"--{task.replace('_', '-')}"
+        raise click.UsageError(
+            f"{', '.join(unread)} would change nothing with {what}; leave it out."
+        )
 
 
 def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -210,6 +235,20 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "retrieval": _retrieval,
     "recount": _recount,
     "ablation": _ablation,
+}
+
+LOADING = frozenset({"hub", "device", "dtype"})
+ASKING = LOADING | {"images", "limit", "seed", "max_new_tokens", "predictions", "bertscore"}
+
+#: The options that each evaluation reads, beside its own.
+READ: dict[str, frozenset[str]] = {
+    "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore"},
+    "m3d_vqa": ASKING | {"omit_missing"},
+    "m3d_cap": ASKING | {"split", "prompt"},
+    "conversations": ASKING | {"answers"},
+    "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
+    "recount": frozenset({"bertscore"}),
+    "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
 }
 
 

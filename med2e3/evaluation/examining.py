@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from med2e3.engine import Model, Reply, Session
+from med2e3.errors import InputError
 from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Asked, Examined, Pointed
 from med2e3.evaluation.rewording import rewordings
 from med2e3.evaluation.truth import finding_grid
@@ -34,7 +35,12 @@ REWORDED_EACH = 2
 
 
 def phantom_seeds(count: int, seed: int) -> list[int]:
-    """The phantoms of an evaluation; never seen in training, another set for each seed."""
+    """The phantoms of an evaluation; never seen in training, another set for each seed.
+
+    Raises `InputError` for a seed below 0: training's phantoms lie there.
+    """
+    if seed < 0:
+        raise InputError(f"The seed {seed} is below 0, where phantoms of training lie.")
     return [FIRST_SEED + seed * SEED_STEP + k for k in range(count)]
 
 

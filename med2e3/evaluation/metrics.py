@@ -18,9 +18,10 @@ def closed_right_published(answer: str, letter: str) -> bool:
     return f"{letter}." in answer
 
 
-#: A choice named: a letter that opens the answer, one with a stop or bracket, or one after "or".
+#: A choice named: a letter that opens the answer (alone, with a stop, or before "or"; that
+#: of "A mass" is the article), one with a stop or bracket, or one after "or".
 NAMED = re.compile(
-    r"^\(?([A-D])(?=[.):\s,]|$)|[\s(]([A-D])(?=[.):])|(?:\bor|\band|(?<=\b[A-D]),)\s+([A-D])\b"
+    r"^\(?([A-D])(?=[.):,]|\s*$|\s+(?:or|and)\b)|[\s(]([A-D])(?=[.):])|(?:\bor|\band|(?<=\b[A-D]),)\s+([A-D])\b"
 )
 
 

@@ -37,6 +37,11 @@ class Options:
     workers: int = 0
     skip_damaged: bool = False
 
+    def unread_of_phantoms(self) -> str:
+        """What was chosen that recipes on phantoms do not read: "start, hub"; empty: nothing."""
+        names = ("data", "start", "hub", "workers", "skip_damaged")
+        return ", ".join(name for name in names if getattr(self, name) != getattr(Options(), name))
+
 
 def train(
     recipe: str | Path,
@@ -78,11 +83,17 @@ def open_recipe(
     """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
     import dataclasses
 
+    from med2e3.errors import InputError
     from med2e3.training.published_recipe import KIND, parse_published
     from med2e3.training.recipe import load_recipe, read_recipe
 
     said, path = read_recipe(recipe)
     if said.get("kind") != KIND:
+        if unread := options.unread_of_phantoms():
+            raise InputError(
+                f"The recipe {said.get('name', path.stem)} trains on phantoms that it makes itself "
+                f"and would not read {unread}. Leave it out, or change the recipe's file."
+            )
         made = load_recipe(recipe)
         return made.smoke() if smoke else made
     whole = parse_published(said, path, options.data)

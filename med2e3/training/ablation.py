@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from med2e3.errors import InputError
 from med2e3.evaluation.metrics import (
     bleu1,
     closed_right_strict,
@@ -115,6 +116,7 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
     on where it was.
     """
     base = load_recipe(recipe)
+    _keep_budget(folder, budget)
     train = _shop(base, folder, (base.train_seeds[0], base.train_seeds[0] + budget.train_phantoms))
     held = _shop(base, folder, (HELD_OUT, HELD_OUT + budget.phantoms))
     shops = {"train": train, "held": held}
@@ -143,6 +145,27 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
                 jobs.append(Job(path.name, _measure, (train, held, budget, name, seed, path), seen))
     in_parallel(jobs, workers)
     return folder / "results"
+
+
+def _keep_budget(folder: Path, budget: Budget) -> None:
+    """Writes what every variant of this folder gets; raises `InputError` for another than before.
+
+    More seeds may follow: their results stand beside those that are there.
+    """
+    path = folder / "budget.json"
+    said = {k: v for k, v in asdict(budget).items() if k != "seeds"}
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if changed := [k for k in said if before.get(k) != said[k]]:
+            was = ", ".join(f"{k} {before.get(k)}" for k in changed)
+            now = ", ".join(f"{k} {said[k]}" for k in changed)
+            raise InputError(
+                f"The ablation in {folder} was begun with {was}, not {now}; its results would not "
+                "be comparable. Go on with the same numbers, or name another folder."
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(said), encoding="utf-8")
 
 
 def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> Workshop:

@@ -131,6 +131,9 @@ class _Bench:
         alone = run.resume and not self.team.sharded
         self.first = restore(self.path, stage.module, optimizer) if alone else 0
         self.team.accelerator.step = 0
+        # Known to the whole process: a stage that failed within a step leaves it off, and no
+        # optimizer of a later stage would move anything.
+        self.team.accelerator.gradient_state._set_sync_gradients(True)
         self.team.accelerator.gradient_accumulation_steps = len(self.mine) if self.steady else 1
         self.body, self.optimizer = self.team.prepare(
             _Body(stage), optimizer, steady=self.steady

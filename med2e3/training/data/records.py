@@ -8,6 +8,7 @@ rows mean.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import mmap
 import re
@@ -158,7 +159,7 @@ class CsvRecords:
         with self.path.open("rb") as stream:
             stream.seek(start)
             text = stream.read(end - start).decode("utf-8")
-        values = next(csv.reader(text.splitlines(keepends=True)), [])
+        values = next(csv.reader(io.StringIO(text, newline="")), [])
         if len(values) != len(self.columns):
             raise DataError(
                 f"{self.where(index)} has {len(values)} fields where {len(self.columns)} are "

@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import med2e3
 from med2e3.cli import main
+from med2e3.cli.evaluating import evaluate as command
+from med2e3.errors import InputError
+from med2e3.evaluation.examining import phantom_seeds
 from med2e3.evaluation.m3d_bench import with_prompts
 from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.m3d_retrieval import figures_of, ranks_of
@@ -211,3 +215,21 @@ def test_ranks_and_recalls_by_hand() -> None:
     assert figures["image to text, R@1"].value == pytest.approx(1 / 3)
     assert figures["image to text, R@5"].value == 1
     assert figures["image to text, R@5"].chance == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "unread"),
+    [
+        (["--phantoms", "1", "--limit", "5", "--prompt", "x"], "--prompt, --limit"),
+        (["--ablation", "runs", "--device", "cpu"], "--device"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(words: list[str], unread: str) -> None:
+    said = CliRunner().invoke(command, ["demo", *words])
+    assert said.exit_code == 2
+    assert f"{unread} would change nothing" in said.output
+
+
+def test_seeds_of_training_are_no_seeds_of_an_evaluation() -> None:
+    with pytest.raises(InputError, match="below 0"):
+        phantom_seeds(3, -200)

@@ -38,6 +38,8 @@ def test_the_published_rule_equals_the_recorded_verdicts(fixtures: Path) -> None
         ("B. axial", False),
         ("axial", False),
         ("Axial", False),
+        ("A lung nodule in the right lobe.", False),  # an article
+        ("A large mass is seen, most likely choice C", False),
         ("", False),
     ],
 )

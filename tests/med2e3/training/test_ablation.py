@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from med2e3.cli.evaluating import evaluate
+from med2e3.errors import InputError
 from med2e3.model.modeling import Med2E3ForConditionalGeneration
 from med2e3.training.ablation import TABLES, Budget, Variant, file_name, run_ablation, variants
 from med2e3.training.ablation_tables import ablation_tables, budget_line
@@ -104,3 +106,8 @@ def test_one_command_prints_the_tables(results: Path, monkeypatch: pytest.Monkey
     refused = CliRunner().invoke(evaluate, ["some-model", "--ablation", str(results.parent)])
     assert refused.exit_code != 0
     assert "start from the demo model" in refused.output
+
+
+def test_a_folder_keeps_one_budget(results: Path) -> None:
+    with pytest.raises(InputError, match="begun with steps 1, not steps 2"):
+        run_ablation(results.parent, replace(SMALL, steps=2), workers=1)

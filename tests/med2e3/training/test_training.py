@@ -13,6 +13,7 @@ import torch
 
 from med2e3.errors import InputError
 from med2e3.phantoms import Wish, make_phantom
+from med2e3.training import Options, train
 from med2e3.training.encoders import Encoder2DStage
 from med2e3.training.loop import Run, rate, run_stage
 from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
@@ -28,6 +29,7 @@ from med2e3.training.running import (
     run_all,
     train_stage,
 )
+from med2e3.training.team import Team
 from med2e3.training.tokens import train_tokenizer
 from med2e3.training.tuning import TextStage, TuneStage, Writer, pointing_loss
 
@@ -271,8 +273,23 @@ def test_a_broken_recipe_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_not_overwritten(tmp_path: Path) -> None:
-    from med2e3.training import train
-
     (tmp_path / "something").touch()
     with pytest.raises(InputError, match="not empty"):
         train("demo", tmp_path)
+
+
+def test_a_recipe_on_phantoms_refuses_what_it_would_not_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="would not read start"):
+        train("demo", tmp_path / "run", options=Options(start="elsewhere"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_learns_after_another_one_failed_within_a_step(
+    text_stage: TextStage, tmp_path: Path
+) -> None:
+    """Whether optimizers move is kept for the whole process."""
+    Team().accelerator.gradient_state._set_sync_gradients(False)
+    before = [p.detach().clone() for p in text_stage.module.parameters()]
+    run_stage(text_stage, stage_recipe("text", 2), Run(tmp_path, seed=1))
+    after = text_stage.module.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))

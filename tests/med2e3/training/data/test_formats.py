@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,13 @@ def test_rows_are_read_by_number_and_only_then(tmp_path: Path) -> None:
     assert len(rows) == 5000
     assert rows[4321] == {"Question": "question\n4321", "Answer": "answer 4321"}
     assert rows.starts.nbytes < 50_000
+
+
+def test_a_csv_row_ends_where_csv_says(tmp_path: Path) -> None:
+    """Some characters end a line elsewhere; in CSV they are text."""
+    path = tmp_path / "odd.csv"
+    answers = ["liver\u2028and spleen", "liver\x0cand\x85spleen", "plain"]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("Question", "Answer"), *(("Which?", a) for a in answers)])
+    rows = CsvRecords(path, ("Question", "Answer"))
+    assert [rows[k]["Answer"] for k in range(len(rows))] == answers
