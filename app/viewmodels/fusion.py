@@ -224,6 +224,11 @@ class Fusion:
         """Bring the planes to a place of an overlay."""
         self._viewer.move_crosshair(patient_mm)
 
+    @property
+    def belongs(self) -> bool:
+        """Whether the overlays are those of the volume that is shown: not while another opens."""
+        return not self._viewer.previewing and self._viewer.volume is self._about
+
     # --- what follows ----------------------------------------------------------------------
 
     def _volume_changed(self) -> None:

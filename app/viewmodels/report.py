@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.viewmodels.annotation.identity import series_key
 from app.viewmodels.answers import Turn, TurnState
 from app.viewmodels.signal import Signal
 from med2e3.volume import Volume
@@ -56,7 +57,7 @@ class Report:
     def enter(self, volume: Volume | None) -> None:
         """Put the report away and take up the one of another volume."""
         self._volume, self.offered = volume, None
-        key = "" if volume is None else volume.info.series_uid or volume.source
+        key = "" if volume is None else _key(volume)
         self._draft = self._drafts.setdefault(key, _Draft())
         self.changed.emit()
 
@@ -104,3 +105,12 @@ class Report:
         self._draft.text, self._draft.author = turn.text, turn.model
         self._draft.edited = False
         self.changed.emit()
+
+
+def _key(volume: Volume) -> str:
+    """A series, wherever it was opened from; without a name of its own, what lies in this place.
+
+    Several files opened together share their place, and stacks of one series its UID.
+    """
+    place = "" if volume.info.series_uid else volume.source
+    return f"{series_key(volume)} {place}"

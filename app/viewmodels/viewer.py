@@ -53,10 +53,11 @@ VIEW_TOOLS = (Tool.CROSSHAIR, Tool.WINDOW, Tool.ZOOM, Tool.PAN)
 
 @dataclass(frozen=True)
 class Readout:
-    """The voxel under the mouse: its value (HU in CT) and its centre's place in LPS mm."""
+    """The voxel under the mouse: its value, its centre's place in LPS mm, and the value's unit."""
 
     value: float
     patient_mm: tuple[float, float, float]
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ class _Shown:
     crosshair_mm: Float
     window: Window
     inverted: bool
+    opened_with: Window
+    colours: ColourMap
+    unit: str
+    slab: Slab
 
 
 class Viewer:
@@ -132,8 +137,9 @@ class Viewer:
         """Show a volume that is still filling; `drop_preview` brings back what was shown."""
         if self._before is None:
             self._before = _Shown(
-                self.volume, dict(self.planes), self.crosshair_mm, self.window, self.inverted
-            )
+                self.volume, dict(self.planes), self.crosshair_mm, self.window, self.inverted,
+                self._opened_with, self.colours, self.unit, self.slab,
+            )  # fmt: skip
         self._start(volume)
 
     def take_filled(self) -> None:
@@ -150,6 +156,8 @@ class Viewer:
             self._turned, self._sampler = {}, None
             self.crosshair_mm = before.crosshair_mm
             self.window, self.inverted = before.window, before.inverted
+            self._opened_with, self.colours = before.opened_with, before.colours
+            self.unit, self.slab, self._full_range = before.unit, before.slab, None
             self._place()
             self.volume_changed.emit()
 
@@ -178,6 +186,7 @@ class Viewer:
         self._move(moving=True)
         if untouched:
             self.window = self._opened_with = windows.initial(volume)
+        self.unit = "HU" if windows.is_ct(volume) else "value"  # a preview is filled with air
         self._place()
         self.volume_changed.emit()
 
@@ -236,7 +245,7 @@ class Viewer:
             self.leave()
             return
         x, y, z = (float(v) for v in state.mm_at(round(row), round(column)))
-        self.readout = Readout(value, (x, y, z))
+        self.readout = Readout(value, (x, y, z), self.unit)
         self.readout_changed.emit()
 
     def leave(self) -> None:

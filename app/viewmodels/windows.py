@@ -34,8 +34,10 @@ def full_range(volume: Volume) -> Window:
 
 
 def is_ct(volume: Volume) -> bool:
-    """Whether values are Hounsfield units: the file says CT, or values of air occur."""
-    return volume.info.modality == "CT" or float(_sample(volume).min()) < CT_AIR_BELOW
+    """Whether values are Hounsfield units: the file says CT, or names nothing and has air."""
+    if volume.info.modality:
+        return volume.info.modality == "CT"
+    return float(_sample(volume).min()) < CT_AIR_BELOW
 
 
 def initial(volume: Volume) -> Window:

@@ -67,7 +67,7 @@ class FusionLayer(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Layers from the first to the latest, boxes on top."""
         plane, viewport = self.plane(), self._view.viewport()
-        if plane is None or viewport is None:
+        if plane is None or viewport is None or not self._fusion.belongs:
             return
         self._keep_for(plane)
         painter = QPainter(self)

@@ -33,7 +33,7 @@ class StatusLine(QStatusBar):
             self.voxel.clear()
             return
         where = numbers.millimetres(readout.patient_mm)
-        self.voxel.setText(f"{self._viewer.unit} {numbers.value(readout.value)} at {where}")
+        self.voxel.setText(f"{readout.unit} {numbers.value(readout.value)} at {where}")
 
     def _show_facts(self) -> None:
         volume = self._viewer.volume

@@ -54,7 +54,9 @@ def find_metaimage(path: Path) -> Findings:
     shape = (sizes[2], sizes[1], sizes[0])
 
     def read(_watch: Watch) -> NDArray[Any]:
-        return np.frombuffer(_voxel_bytes(path, header, start), dtype=dtype, count=_count(shape))
+        count = _count(shape)
+        content = _voxel_bytes(path, header, start, count * dtype.itemsize)
+        return np.frombuffer(content, dtype=dtype, count=count)
 
     return Plain(path, Geometry(shape, affine), read).findings
 
@@ -87,12 +89,19 @@ def _count(shape: tuple[int, int, int]) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
-def _voxel_bytes(path: Path, header: Header, start: int) -> bytes:
+def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
+    """All of them, `wanted` in number or more."""
     name = header["ElementDataFile"]
     if name != "LOCAL":
         if "%" in name or name.upper().startswith("LIST"):
             raise ValueError("its voxels are spread over several files, which is not supported")
-        path, start = path.parent / name, max(0, int(header.get("HeaderSize", "0")))
+        path, start = path.parent / name, int(header.get("HeaderSize", "0"))
+        if start < 0:  # whatever stands before the voxels: they are the last bytes
+            if _is_true(header, "CompressedData"):
+                raise ValueError(
+                    "its compressed voxels begin nowhere in particular (HeaderSize -1)"
+                )
+            start = max(0, path.stat().st_size - wanted)
     content = path.read_bytes()[start:]
     return zlib.decompress(content) if _is_true(header, "CompressedData") else content
 

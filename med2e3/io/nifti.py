@@ -47,6 +47,12 @@ def find_nifti(path: Path) -> Findings:
             "may be swapped."
         )
 
+    elif _disagree(header):
+        warnings.append(
+            "The file states two orientations that differ (sform and qform); the sform is used. "
+            "Lengths and sides may be wrong."
+        )
+
     def read(watch: Watch) -> NDArray[Any]:
         stored = image.dataobj.get_unscaled() if path.suffix != ".gz" else _unzipped(image, watch)
         # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
@@ -82,3 +88,11 @@ def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geomet
     scale = UNITS_MM.get(unit, 1.0)
     affine = np.diag([scale, scale, scale, 1.0]) @ RAS_TO_LPS @ np.asarray(affine_ras, dtype=float)
     return Geometry((shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
+
+
+def _disagree(header: Any) -> bool:
+    """Whether both affines are said to be valid, and one turns, flips or scales otherwise."""
+    if not (int(header["qform_code"]) and int(header["sform_code"])):
+        return False
+    one, other = (m[:3, :3] for m in (header.get_sform(), header.get_qform()))
+    return not np.allclose(one, other, rtol=0, atol=0.02 * float(np.abs(other).max()))

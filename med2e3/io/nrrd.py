@@ -50,14 +50,21 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
     """(slice, row, column) → LPS from a header whose axes are (column, row, slice)."""
     signs = SPACES.get(str(header.get("space", "")).lower())
     affine = np.eye(4)
+    warnings: tuple[str, ...] = ()
     if signs is None or "space directions" not in header:
-        spacing = np.asarray(header.get("spacings", (1.0, 1.0, 1.0)), dtype=float)[:3]
-        affine[:3, :3] = np.diag(np.where(np.isfinite(spacing), spacing, 1.0))[:, ::-1]
-        return affine, (
+        unknown = (
             f"The file names no patient space (space: {header.get('space', 'none')}); axes along "
-            "the patient are assumed. Left and right may be swapped.",
+            "the patient are assumed. Left and right may be swapped."
         )
+        warnings = (unknown,)
+    if "space directions" not in header:
+        spacing = np.asarray(header.get("spacings", (np.nan,) * 3), dtype=float)[:3]
+        if not np.isfinite(spacing).all():
+            warnings = (*warnings, "The file states no spacing of voxels: 1 mm is assumed.")
+        affine[:3, :3] = np.diag(np.where(np.isfinite(spacing), spacing, 1.0))[:, ::-1]
+        return affine, warnings
+    signs = (1.0, 1.0, 1.0) if signs is None else signs  # as if it were LPS
     directions = np.asarray(header["space directions"], dtype=float)[:3]
     affine[:3, :3] = (directions * signs).T[:, ::-1]
     affine[:3, 3] = np.asarray(header.get("space origin", (0, 0, 0)), dtype=float) * signs
-    return affine, ()
+    return affine, warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.rendering import colours
 from app.viewmodels import exports
 from app.viewmodels.answers import TurnState
 from app.viewmodels.assistant import ModelState
+from app.viewmodels.report import Report
 from med2e3.errors import CheckpointError, QuestionError
 from med2e3.geometry import Plane
 from med2e3.io import write_nifti
@@ -289,6 +291,19 @@ def test_a_report_never_stands_beside_another_patients_images(
     assert not panel.report.mark.isVisible()
     open_gui.open(nifti)
     assert panel.report.editor.toPlainText() == "There is a nodule."
+
+
+def test_two_files_of_one_folder_have_a_report_each() -> None:
+    """They share the place that they were opened from, and name no series."""
+    one = replace(phantom(), info=replace(phantom().info, series_uid=""), source="folder")
+    other = replace(one, voxels=one.voxels + 1)
+    report = Report()
+    report.enter(one)
+    report.edit("Large pneumothorax.")
+    report.enter(other)
+    assert report.text == ""
+    report.enter(replace(one))
+    assert report.text == "Large pneumothorax."
 
 
 def test_a_failed_answer_says_why_in_the_conversation(open_gui: Any) -> None:

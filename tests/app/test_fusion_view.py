@@ -278,3 +278,14 @@ def test_a_colour_map_from_the_menu_colours_all_planes_and_ends_with_the_study(
     bare.do(colours.maps[ColourMap.PET].trigger)
     assert bare.open(write_nifti(phantom("Other"), tmp_path / "other.nii"))
     assert bare.viewer.colours_shown is ColourMap.GREY
+
+
+def test_while_another_study_opens_nothing_of_the_first_lies_on_it(
+    bare: Any, tmp_path: Path
+) -> None:
+    assert lay_over(bare, mark_labels(), tmp_path)
+    assert coloured(bare, Plane.AXIAL).any()
+    bare.do(lambda: bare.viewer.preview(phantom("On its way")))
+    assert not coloured(bare, Plane.AXIAL).any()
+    bare.do(bare.viewer.drop_preview)
+    assert coloured(bare, Plane.AXIAL).any()

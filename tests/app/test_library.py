@@ -218,7 +218,7 @@ def test_too_large_a_series_is_refused_with_numbers_before_it_is_read(
     assert not open_gui.open(tmp_path / "big")
     said = open_gui.window.errors.sentence.text()
     assert "20 slices of 28 × 32" in said
-    assert "needs 0.0 GB of memory" in said
+    assert "needs 0.0 MB of memory" in said
     assert "Close other programs" in said
     assert open_gui.viewer.volume is before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.rendering.grey import GreyMap
 from app.services.errors import explain
 from app.settings import RECENT_PLACES, Settings
 from app.viewmodels import numbers, windows
+from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.commands import COMMANDS
 from app.viewmodels.signal import Signal
 from app.viewmodels.slice_reader import SliceReader
@@ -189,3 +191,27 @@ def test_only_the_jobs_start_threads() -> None:
             if isinstance(node, ast.Attribute) and node.attr in ("Thread", "ThreadPoolExecutor"):
                 starters.add(path.name)
     assert starters == {"jobs.py"}
+
+
+def test_a_preview_that_is_dropped_leaves_nothing_behind() -> None:
+    """Unit, colours and slab too; and what was no CT is none when its voxels have come."""
+    viewer = Viewer()
+    other = replace(phantom(), info=replace(phantom().info, modality="MR"))
+    viewer.show(other)
+    viewer.use_colours(ColourMap.HOT_IRON)
+    before = (viewer.unit, viewer.colours, viewer.slab, viewer.window)
+    assert viewer.unit == "value"
+    viewer.preview(phantom("Other"))
+    assert viewer.unit == "HU"
+    viewer.drop_preview()
+    assert (viewer.unit, viewer.colours, viewer.slab, viewer.window) == before
+
+
+def test_the_unit_is_that_of_the_voxels_not_of_the_preview() -> None:
+    viewer = Viewer()
+    bare = replace(phantom(), info=replace(phantom().info, modality=""))
+    air = replace(bare, voxels=np.full_like(bare.voxels, -1024))
+    viewer.preview(air)
+    assert viewer.unit == "HU"
+    viewer.show(replace(bare, voxels=np.abs(bare.voxels)))
+    assert viewer.unit == "value"

@@ -201,3 +201,17 @@ class TestRefusals:
         with_header(path, qform_code=0, srow_x=affine[0], srow_y=affine[1], srow_z=affine[2])
         with pytest.raises(GeometryError, match="degenerate"):
             load_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("qform", "differs"), [(PLAIN, False), (PLAIN @ np.diag([-1, 1, 1, 1]), True)]
+)
+def test_two_orientations_that_differ_are_said(
+    tmp_path: Path, qform: np.ndarray, differs: bool
+) -> None:
+    image = nibabel.Nifti1Image(VALUES, PLAIN)
+    image.set_sform(PLAIN, code=1)
+    image.set_qform(qform, code=1)
+    nibabel.save(image, tmp_path / "a.nii")
+    warnings = load_volume(tmp_path / "a.nii").warnings
+    assert any("two orientations that differ" in said for said in warnings) is differs

@@ -120,6 +120,21 @@ class TestNrrdSpaces:
         assert loaded.geometry.spacing_mm == pytest.approx((3, 2, 1))
         assert "Left and right may be swapped" in loaded.warnings[0]
 
+    def test_spacing_stands_without_a_known_space(self, tmp_path: Path) -> None:
+        loaded = load_volume(
+            self.write(
+                tmp_path / "a.nrrd", "space: scanner-xyz",
+                "space directions: (0.7,0,0) (0,0.7,0) (0,0,5)", "space origin: (10,20,30)",
+            )
+        )  # fmt: skip
+        assert loaded.geometry.spacing_mm == pytest.approx((5, 0.7, 0.7))
+        np.testing.assert_allclose(loaded.geometry.to_patient_mm((0, 0, 0)), (10, 20, 30))
+        assert "Left and right may be swapped" in loaded.warnings[0]
+
+    def test_a_spacing_that_is_nowhere_is_said_to_be_assumed(self, tmp_path: Path) -> None:
+        loaded = load_volume(self.write(tmp_path / "a.nrrd"))
+        assert any("1 mm is assumed" in said for said in loaded.warnings)
+
 
 class TestMetaImageHeaders:
     def test_older_keys_and_the_other_byte_order_are_understood(self, tmp_path: Path) -> None:
@@ -188,3 +203,14 @@ class TestNumpy:
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(ImageReadError, match=r"a\.npy cannot be read"):
             load_volume(path)
+
+
+def test_voxels_at_the_end_of_a_file_of_any_beginning(tmp_path: Path) -> None:
+    """`HeaderSize = -1`: they are the last bytes."""
+    header = (
+        "NDims = 3\nDimSize = 5 6 7\nElementType = MET_SHORT\nHeaderSize = -1\n"
+        "ElementDataFile = a.raw\n"
+    )
+    (tmp_path / "a.mhd").write_text(header)
+    (tmp_path / "a.raw").write_bytes(b"an odd beginning" + VALUES.astype("<i2").tobytes())
+    np.testing.assert_array_equal(load_volume(tmp_path / "a.mhd").voxels, VALUES)
