@@ -46,6 +46,7 @@ class Compare:
         self.plane = Plane.AXIAL
         self.link = Link.NONE
         self.changed: Signal[[]] = Signal()
+        self.note_changed: Signal[[]] = Signal()
         self._offset_mm: Float = np.zeros(3)
         self._busy = False
         viewer.volume_changed.connect(self._first_changed)
@@ -69,7 +70,26 @@ class Compare:
     @property
     def note(self) -> str:
         """How the two are linked, in a sentence."""
+        if apart := self.apart_mm:
+            return f"One series does not reach this place: the two are {apart:.0f} mm apart here"
         return NOTES[self.link]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the reader must not take what is shown for one place."""
+        return self.link is Link.POSITION or self.apart_mm > 0
+
+    @property
+    def apart_mm(self) -> float:
+        """How far what the second volume shows is from the place that the first one shows, where
+        one of them ends before it; 0 within a voxel, and while they are not linked.
+        """
+        second = self.other.volume
+        if self.link is Link.NONE or second is None or self.viewer.volume is None:
+            return 0.0
+        wanted = self._mapped(self.viewer, self.viewer.crosshair_mm)
+        apart = float(np.linalg.norm(wanted - self.other.crosshair_mm))
+        return apart if apart > max(second.geometry.spacing_mm) else 0.0
 
     def open(self, volume: Volume) -> None:
         """Show a volume beside the open one, linked; does nothing while none is open."""
@@ -128,6 +148,8 @@ class Compare:
             self._guarded(
                 lambda: follower.move_crosshair(self._mapped(leader, leader.crosshair_mm))
             )
+            if self.active:
+                self.note_changed.emit()
 
         leader.slices_changed.connect(moved)
         leader.window_changed.connect(lambda: self._guarded(lambda: _window(leader, follower)))

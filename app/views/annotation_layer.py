@@ -18,11 +18,15 @@ from app.rendering.annotations import Item
 from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.drawing import Cursor, Drawing
 from app.viewmodels.annotation.frame import HIDDEN, Frame
-from app.viewmodels.annotation.model import Annotation
+from app.viewmodels.annotation.model import Annotation, Kind
 from app.views.slice_view import SliceView
 
 #: Said over a marked slice.
 MARKED = "★ key image"
+
+
+#: What reads voxels: of the slice that it is drawn on, whatever is laid over one another there.
+COUNTING = (Kind.ELLIPSE, Kind.RECTANGLE, Kind.FREEHAND, Kind.PROBE)
 
 
 class AnnotationLayer(QWidget):
@@ -82,7 +86,10 @@ class AnnotationLayer(QWidget):
 
     def _lines(self, annotation: Annotation) -> tuple[str, ...]:
         name = (annotation.name,) if annotation.name else ()
-        return (*name, *self._book.reading(annotation).lines)
+        lines = (*name, *self._book.reading(annotation).lines)
+        if self._book.viewer.slab.thickness_mm > 0 and annotation.kind in COUNTING:
+            return (*lines, "of one slice, not of the slab")
+        return lines
 
     # --- mouse -----------------------------------------------------------------------------
 

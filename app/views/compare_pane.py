@@ -39,6 +39,7 @@ class ComparePane(QWidget):
         self.end.clicked.connect(compare.close)
         self._lay_out()
         compare.changed.connect(self.refresh)
+        compare.note_changed.connect(self._show_note)
         compare.other.readout_changed.connect(self._share_readout)
         self.refresh()
 
@@ -48,11 +49,14 @@ class ComparePane(QWidget):
         for view in (self.first, self.second):
             view.show_plane(compare.plane)
         self.planes.setCurrentIndex(self.planes.findData(compare.plane))
-        self.note.setText(compare.note)
-        mark(self.note, "warning", compare.link is Link.POSITION)
+        self._show_note()
         self.link.setText("Link" if compare.link is Link.NONE else "Unlink")
         for label, viewer in zip(self.titles, (compare.viewer, compare.other), strict=True):
             label.setText(_title(viewer.volume))
+
+    def _show_note(self) -> None:
+        self.note.setText(self._compare.note)
+        mark(self.note, "warning", self._compare.doubtful)
 
     def _swap_link(self) -> None:
         if self._compare.link is Link.NONE:

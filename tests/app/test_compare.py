@@ -56,6 +56,22 @@ def test_a_point_outside_the_other_volume_leaves_the_first_alone(linked: Compare
     assert linked.other.crosshair_mm[2] == pytest.approx(195.0 - 23 * 4.0)
 
 
+def test_where_one_series_ends_the_note_says_how_far_apart_they_are(linked: Compare) -> None:
+    said: list[str] = []
+    linked.note_changed.connect(lambda: said.append(linked.note))
+    assert linked.note == NOTES[Link.FRAME]
+    low = linked.viewer.volume.geometry.to_patient_mm((23, 20, 28))
+    linked.viewer.move_crosshair(low)
+    apart = abs(low[2] - linked.other.crosshair_mm[2])
+    assert apart > 4.0
+    assert linked.note == said[-1]
+    assert f"{apart:.0f} mm apart" in linked.note
+    assert linked.doubtful
+    linked.viewer.move_crosshair(np.array([3.0, -4.0, 160.0]))
+    assert linked.note == said[-1] == NOTES[Link.FRAME]
+    assert not linked.doubtful
+
+
 def test_zoom_pan_and_window_are_shared_in_mm(linked: Compare) -> None:
     viewer, other, size = linked.viewer, linked.other, (400.0, 300.0)
     viewport = viewer.planes[Plane.AXIAL].viewport(*size).zoomed(2.5, 120, 90).panned(20, -13)
@@ -176,6 +192,20 @@ def test_the_value_under_the_mouse_is_the_one_of_that_volume(beside: Any) -> Non
     beside.drag(pane.second, (x, y), (x, y), Qt.MouseButton.NoButton)
     index = compare.other.planes[Plane.AXIAL].slice_index
     assert beside.viewer.readout.value == compare.other.volume.voxels[index, 20, 28]
+
+
+def test_the_note_over_the_images_follows_the_crosshair(beside: Any) -> None:
+    pane, compare = beside.window.centre.compare, beside.workspace.compare
+    last = beside.viewer.planes[Plane.AXIAL].geometry.shape[0] - 1
+    for slice_index in (0, last):
+        beside.do(lambda k=slice_index: beside.viewer.go_to_slice(Plane.AXIAL, k))
+        assert pane.note.text() == compare.note
+    texts = []
+    for slice_index in range(last + 1):
+        beside.do(lambda k=slice_index: beside.viewer.go_to_slice(Plane.AXIAL, k))
+        texts.append(pane.note.text())
+    assert any("mm apart" in text for text in texts)
+    assert NOTES[Link.POSITION] in texts
 
 
 def test_planes_are_not_turned_while_two_volumes_are_compared(beside: Any) -> None:

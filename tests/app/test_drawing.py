@@ -14,6 +14,7 @@ from PySide6.QtTest import QTest
 
 from app.rendering import overlay
 from app.viewmodels.annotation.model import Kind
+from app.viewmodels.slab import Mode, Slab
 from app.viewmodels.viewer import Tool
 from app.views.annotation_layer import AnnotationLayer
 from med2e3.geometry import Geometry, Plane
@@ -447,3 +448,14 @@ def test_in_a_narrow_view_values_make_room_for_the_chosen_one(
     assert not said[0][0].endswith("…")  # the chosen one comes first, and in full
     for (_, one), (_, other) in itertools.combinations(said, 2):
         assert not one.intersects(other), said
+
+
+def test_over_a_slab_a_value_says_that_it_is_of_one_slice(pen: Pen) -> None:
+    pen.tool("rectangle")
+    pen.drag((10, 10), (26, 30))
+    layer = pen.view.findChild(AnnotationLayer)
+    (item,) = layer.items(layer.frame())
+    assert not any("one slice" in line for line in item.lines)
+    pen.gui.do(lambda: pen.gui.viewer.set_slab(Slab(10.0, Mode.MAXIMUM)))
+    (item,) = layer.items(layer.frame())
+    assert item.lines[-1] == "of one slice, not of the slab"
