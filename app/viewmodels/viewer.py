@@ -169,7 +169,7 @@ class Viewer:
         if volume is not None:
             self.window = self._opened_with = windows.initial(volume)
             self.inverted, self.colours = False, ColourMap.GREY
-            self.unit = "HU" if windows.is_ct(volume) else "value"
+            self.unit = windows.unit_of(volume)
             self.crosshair_mm = volume.geometry.centre_mm
             self._place()
         self.volume_changed.emit()
@@ -186,7 +186,7 @@ class Viewer:
         self._move(moving=True)
         if untouched:
             self.window = self._opened_with = windows.initial(volume)
-        self.unit = "HU" if windows.is_ct(volume) else "value"  # a preview is filled with air
+        self.unit = windows.unit_of(volume)  # a preview is filled with air
         self._place()
         self.volume_changed.emit()
 

@@ -40,6 +40,11 @@ def is_ct(volume: Volume) -> bool:
     return float(_sample(volume).min()) < CT_AIR_BELOW
 
 
+def unit_of(volume: Volume) -> str:
+    """HU for CT, "value" for anything else."""
+    return "HU" if is_ct(volume) else "value"
+
+
 def initial(volume: Volume) -> Window:
     """The window that the file asks for; else soft tissue for CT; else the middle 98 %."""
     for window in volume.info.windows:

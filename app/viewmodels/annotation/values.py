@@ -44,14 +44,9 @@ class Reading:
         return ", ".join(self.lines)
 
 
-def unit_of(volume: Volume) -> str:
-    """HU for CT, "value" for anything else."""
-    return "HU" if windows.is_ct(volume) else "value"
-
-
 def read(annotation: Annotation, volume: Volume, unit: str | None = None) -> Reading:
     """Measure an annotation; `unit` of the voxels if it is known already."""
-    unit = unit_of(volume) if unit is None else unit
+    unit = windows.unit_of(volume) if unit is None else unit
     if annotation.kind in REGIONS:
         return _region(annotation, volume, unit)
     if annotation.kind in TEXTS:
