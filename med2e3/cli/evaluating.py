@@ -218,7 +218,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _loading(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("hub", "device", "dtype")}
+    return {name: options[name] for name in LOADING}
 
 
 def _images(file: Path, options: dict[str, Any]) -> Path:
@@ -237,6 +237,7 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "ablation": _ablation,
 }
 
+#: What loads a model, and what asks it about the images of a file.
 LOADING = frozenset({"hub", "device", "dtype"})
 ASKING = LOADING | {"images", "limit", "seed", "max_new_tokens", "predictions", "bertscore"}
 
