@@ -127,11 +127,12 @@ def _train_here(
     from med2e3.training.published import Settings, train_published
     from med2e3.training.recipe import Recipe
     from med2e3.training.running import Conditions, Workshop, run_all
-    from med2e3.training.team import Compute
+    from med2e3.training.team import Compute, has_cuda
 
     chosen = open_recipe(recipe, options, smoke=smoke)
     if isinstance(chosen, Recipe):
-        conditions = Conditions(Compute(options.mixed_precision or "no"), options.tensorboard)
+        compute = Compute(options.mixed_precision or "no", options.cpu or not has_cuda())
+        conditions = Conditions(compute, options.tensorboard)
         shop = Workshop(chosen, folder)
         return run_all(shop, report, workers=1 if smoke else None, conditions=conditions)
     with shown(report) as told:

@@ -18,6 +18,7 @@ from med2e3.errors import InputError
 from med2e3.geometry import Plane
 from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.model.connector import pool_tokens
+from med2e3.model.placing import device_of
 from med2e3.phantoms import KINDS, PHASES, Region
 from med2e3.phantoms.facts import Facts
 from med2e3.training.pool import KIND_NAMES, Example
@@ -130,12 +131,14 @@ class Encoder2DStage:
                 images.append(example.grid[k])
                 kinds.append(with_places(example.patches[:, k], example.facts))
                 truth.append(example)
-        grids = torch.from_numpy(np.stack(images)).float()[:, None] / 255
-        hit = torch.from_numpy(np.stack(kinds)).flatten(2).transpose(1, 2)  # (N, P, K)
-        with half_precision():
+        device = device_of(self.encoder)
+        grids = torch.from_numpy(np.stack(images)).to(device).float()[:, None] / 255
+        hit = torch.from_numpy(np.stack(kinds)).to(device).flatten(2).transpose(1, 2)  # (N, P, K)
+        said = class_numbers(truth).to(device)
+        with half_precision(device):
             tokens = self.encoder(grids)  # (N, P, D)
             finding = self.heads.loss(tokens, hit)
-            classes, right = self.heads.class_loss(tokens.mean(1), class_numbers(truth))
+            classes, right = self.heads.class_loss(tokens.mean(1), said)
         numbers = {
             "findings": float(finding.detach()),
             "plane": float(right[0]),
@@ -178,20 +181,23 @@ class Encoder3DStage:
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Findings and scan classes of a batch of volumes."""
         examples = draw(self.pool, self.volumes, rng)
-        grids = torch.from_numpy(np.stack([e.grid for e in examples])).float()[:, None] / 255
+        device = device_of(self.encoder)
+        grids = torch.from_numpy(np.stack([e.grid for e in examples])).to(device)
+        grids = grids.float()[:, None] / 255
         held = np.stack([with_places(e.patches, e.facts) for e in examples])
-        patches = torch.from_numpy(held).float()  # (B, K + L, S, r, c)
+        patches = torch.from_numpy(held).to(device).float()  # (B, K + L, S, r, c)
+        said = class_numbers(examples).to(device)
         step = self.config.vision3d_config.patch_size[0]
         pool, grid = self.config.pool3d, self.config.vision3d_config.patch_grid
         cells = F.max_pool3d(patches, (step, 1, 1))
         coarse = F.max_pool3d(cells, pool)
-        with half_precision():
+        with half_precision(device):
             output = self.encoder(grids)
             tokens = output.tokens if output.normed is None else output.normed
             pooled = pool_tokens(tokens, grid, pool)
             finding = self.heads.loss(tokens, cells.flatten(2).transpose(1, 2))
             finding = finding + self.pooled.loss(pooled, coarse.flatten(2).transpose(1, 2))
-            classes, right = self.pooled.class_loss(pooled.mean(1), class_numbers(examples))
+            classes, right = self.pooled.class_loss(pooled.mean(1), said)
         numbers = {
             "findings": float(finding.detach()),
             "plane": float(right[0]),

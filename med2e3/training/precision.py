@@ -10,6 +10,8 @@ from functools import cache
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 @cache
 def has_fast_bfloat16() -> bool:
@@ -21,9 +23,10 @@ def has_fast_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def half_precision() -> torch.autocast:
+def half_precision(device: torch.device) -> torch.autocast:
     """Autocast to bfloat16 where that pays; parameters, losses and optimizer stay float32."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16())
+    fast = has_fast_bfloat16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 #: Parameters of glibc's `mallopt` (malloc.h), and what they are set to: trim nothing, ask for

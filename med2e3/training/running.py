@@ -22,7 +22,7 @@ from med2e3.resources import resource_path
 from med2e3.training.encoders import Encoder2DStage, Encoder3DStage, to_memory_format
 from med2e3.training.loop import Report, Run, Stage, run_stage
 from med2e3.training.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
-from med2e3.training.precision import keep_memory
+from med2e3.training.precision import CPU, keep_memory
 from med2e3.training.processes import in_processes
 from med2e3.training.progress import Teller, shown
 from med2e3.training.recipe import Recipe
@@ -45,6 +45,9 @@ INDEPENDENT = (*ENCODERS, "text")
 #: Stages on the frozen encoders' features, each going on from the one before.
 TUNING = ("align", "tune")
 
+#: Processes that draw phantoms for a GPU, at most.
+MOST_HANDS = 16
+
 #: Parts of the model that each stage trains: module in the checkpoint → attribute of the model.
 PARTS: dict[str, dict[str, str]] = {
     "encoder2d": {"encoder": "vision2d"},
@@ -57,10 +60,15 @@ PARTS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a run computes with, and what it logs. Phantoms are for CPUs."""
+    """What a run computes with, and what it logs."""
 
     compute: Compute = field(default_factory=Compute)
     tensorboard: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where features are made: where training computes."""
+        return torch.device("cpu" if self.compute.cpu else "cuda")
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,9 @@ def make_pool(shop: Workshop, starts: list[int]) -> None:
         write_pool(shop.pool, range(start, end), config.grid_shape, recipe.window, patch)
 
 
-def make_features(shop: Workshop, encoder: str, starts: list[int]) -> None:
+def make_features(
+    shop: Workshop, encoder: str, starts: list[int], device: torch.device = CPU
+) -> None:
     """What this encoder makes of these shards, where that is not there yet, in bfloat16."""
     shop.features.mkdir(exist_ok=True)
     model = shop.model(encoder)
@@ -174,6 +184,7 @@ def make_features(shop: Workshop, encoder: str, starts: list[int]) -> None:
             setattr(model, PARTS[other]["encoder"], None)
     to_memory_format(model, torch.channels_last)
     to_memory_format(model, torch.channels_last_3d)
+    model.to(device)
     for start in starts:
         path = features_path(shop, encoder, start)
         if not path.is_file():
@@ -291,8 +302,13 @@ def in_parallel(jobs: Sequence[Job], workers: int) -> None:
 
 
 def cores() -> int:
-    """How many processes are worth running."""
+    """How many there are for this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hands(compute: Compute) -> int:
+    """How many processes are worth running. A GPU outruns the phantoms: as many draw as can."""
+    return min(2, cores()) if compute.cpu else min(MOST_HANDS, cores())
 
 
 def run_all(
@@ -304,12 +320,12 @@ def run_all(
     """Every step of the run that is not done yet; returns the model's folder.
 
     With two workers or more, independent work runs side by side, each process with one thread; and
-    they share the steps of tuning where a step has parts for all and no `report` listens here; bars
-    show the steps then. Of several processes that train together, the leading one does alone what
-    is not training.
+    on a CPU they share the steps of tuning where a step has parts for all and no `report` listens
+    here; bars show the steps then. Of several processes that train together, the leading one does
+    alone what is not training.
     """
     given = conditions or Conditions()
-    team, count = Team(given.compute), workers or min(2, cores())
+    team, count = Team(given.compute), workers or hands(given.compute)
     if team.leads:
         shop.processor()
     with shown(report) as teller:
@@ -318,7 +334,7 @@ def run_all(
         else:
             _encode(shop, teller, count, given)
     parts = [shop.recipe.stages[name].parts for name in shop.has(TUNING)]
-    shared = bool(parts) and all(part % count == 0 for part in parts)
+    shared = given.compute.cpu and bool(parts) and all(part % count == 0 for part in parts)
     if team.processes == 1 and count > 1 and shared and report is None:
         in_processes(count, _tune, (shop, None, given))
     else:
@@ -349,7 +365,7 @@ def _encode(shop: Workshop, teller: Teller, count: int, given: Conditions) -> No
     jobs = list(pools)  # and then what takes longest
     jobs += [Job(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
     jobs += [Job(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
-    jobs += _feature_jobs(shop, count, seen)
+    jobs += _feature_jobs(shop, count, given.device, seen)
     in_parallel(jobs, count)
 
 
@@ -362,7 +378,7 @@ def _encode_together(shop: Workshop, teller: Teller, count: int, given: Conditio
     for name in shop.has(INDEPENDENT):
         train_stage(shop, name, True, teller(name), given)
     if team.leads:
-        in_parallel(_feature_jobs(shop, count), count)
+        in_parallel(_feature_jobs(shop, count, given.device), count)
     team.accelerator.wait_for_everyone()
 
 
@@ -372,14 +388,17 @@ def _pool_jobs(shop: Workshop, count: int) -> list[Job]:
     return [Job(f"pool {k}", make_pool, (shop, part)) for k, part in enumerate(parts)]
 
 
-def _feature_jobs(shop: Workshop, count: int, needs: tuple[str, ...] = ()) -> list[Job]:
-    """For each encoder, jobs that share the shards which tuning sees."""
+def _feature_jobs(
+    shop: Workshop, count: int, device: torch.device, needs: tuple[str, ...] = ()
+) -> list[Job]:
+    """For each encoder, jobs that share the shards which tuning sees; one job on a GPU."""
     trained = shop.has(ENCODERS)
+    count = count if device.type == "cpu" else 1
     return [
         Job(
             f"features {encoder} {k}",
             make_features,
-            (shop, encoder, part),
+            (shop, encoder, part, device),
             (*needs, encoder) if needs and encoder in trained else needs,
         )
         for encoder in reversed(ENCODERS)

@@ -134,6 +134,11 @@ class Team:
         self.accelerator.free_memory()
 
 
+def has_cuda() -> bool:
+    """Whether phantoms can be trained on elsewhere than the CPU: no other device was ever tried."""
+    return torch.cuda.is_available()
+
+
 def is_launched() -> bool:
     """Whether this process is one of several that a launcher started."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from med2e3.model import ImageFeatures, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.placing import device_of
 from med2e3.model.prompts import IGNORE
 from med2e3.phantoms.facts import draw_facts, report
 from med2e3.phantoms.questions import LETTERS, Question, draw_question
 from med2e3.training.pool import KIND_NAMES, Example
-from med2e3.training.precision import half_precision
+from med2e3.training.precision import CPU, half_precision
 
 #: How often a question offers choices, where its topic has them.
 CLOSED = 0.6
@@ -50,8 +51,9 @@ DRILL = 0.4
 BRIEF = 0.7
 
 #: Rows that pass the language model at a time, those of like length together: a report among short
-#: answers would pad them all, and attention over 48 long rows took half as long again a row.
-ROWS_AT_ONCE = 12
+#: answers would pad them all, and attention over 48 long rows took half as long again a row. A GPU
+#: waits for calls, not for products of this size: there, all at once.
+ROWS_AT_ONCE = {"cpu": 12, "cuda": 64}
 
 Mix = dict[str, float]
 
@@ -82,7 +84,9 @@ class Writer:
     def _row(self, prompt: str, answer: str, image: bool) -> tuple[list[int], list[int]]:
         return self.processor.answered_ids([(prompt, answer)], image=image)
 
-    def batch(self, rows: Sequence[tuple[str, str]], *, image: bool) -> dict[str, Tensor]:
+    def batch(
+        self, rows: Sequence[tuple[str, str]], device: torch.device = CPU, *, image: bool
+    ) -> dict[str, Tensor]:
         """Padded on the right: `input_ids`, `labels`, `attention_mask`, and bare questions."""
         pairs = [self.row(prompt, answer, image) for prompt, answer in rows]
         labels = _padded([labels for _, labels in pairs], IGNORE)
@@ -96,7 +100,7 @@ class Writer:
             asked = [self.question(prompt) for prompt, _ in rows]
             batch["question_ids"] = _padded(asked, 0)
             batch["question_mask"] = _padded([[1] * len(ids) for ids in asked], 0)
-        return batch
+        return {name: values.to(device) for name, values in batch.items()}
 
     def weigh(self, labels: Tensor) -> Tensor:
         """(B, T): what each token of an answer counts; a report's row sums to `REPORT_ROW`, others
@@ -138,12 +142,14 @@ def answer_loss(
     The opening, where it is told, is computed once a volume instead of once a question.
     """
     lengths = batch["attention_mask"].sum(dim=1)
-    loss, right = embedded.new_zeros((), dtype=torch.float32), torch.zeros(len(embedded))
+    at_once = ROWS_AT_ONCE[embedded.device.type]
+    loss = embedded.new_zeros((), dtype=torch.float32)
+    right = embedded.new_zeros(len(embedded), dtype=torch.float32)
     opened = _Opened(language_model, embedded, opening) if opening else None
     skipped = opening.rows if opening else 0
     order = lengths.argsort()
-    for start in range(0, len(order), ROWS_AT_ONCE):
-        rows = order[start : start + ROWS_AT_ONCE]
+    for start in range(0, len(order), at_once):
+        rows = order[start : start + at_once]
         end = int(lengths[rows].max())
         hidden = language_model.model(
             inputs_embeds=embedded[rows, skipped:end],
@@ -157,7 +163,7 @@ def answer_loss(
         each = F.cross_entropy(logits, target[counted], reduction="none")
         loss = loss + (each * batch["weights"][rows, skipped + 1 : end][counted]).sum()
         wrong = (logits.argmax(-1) != target[counted]).float()
-        missed = torch.zeros(len(target)).index_add(0, counted.nonzero()[:, 0], wrong)
+        missed = wrong.new_zeros(len(target)).index_add(0, counted.nonzero()[:, 0], wrong)
         right[rows] = (missed == 0).float()
     return loss / len(embedded), right
 
@@ -220,17 +226,18 @@ class TextStage:
                 said = report(facts, brief=bool(rng.random() < BRIEF))
                 rows.append((f"{said} {question.prompt}", question.answer))
                 closed.append(question.is_closed)
-        batch = self.writer.batch(rows, image=False)
+        device = device_of(self.module)
+        batch = self.writer.batch(rows, device, image=False)
         if drill:
-            letters = torch.isin(batch["labels"], self.letters)
+            letters = torch.isin(batch["labels"], self.letters.to(device))
             batch["labels"][~letters] = IGNORE
             batch["weights"] = letters.float() / letters.sum(dim=1, keepdim=True)
-        with half_precision():
+        with half_precision(device):
             embedded = self.module.get_input_embeddings()(batch["input_ids"])  # type: ignore[operator]
             loss, right = answer_loss(self.module, embedded, batch)
         if drill:
             return loss, {"drill": float(right.mean()), "right": math.nan, "closed": math.nan}
-        share = float(right[torch.tensor(closed)].mean())
+        share = float(right.cpu()[torch.tensor(closed)].mean())
         return loss, {"drill": math.nan, "right": float(right.mean()), "closed": share}
 
 
@@ -262,13 +269,15 @@ def encode_pool(
     """
     parts: tuple[list[Tensor], list[Tensor]] = ([], [])
     model.eval()
-    with torch.inference_mode(), half_precision():
+    device = device_of(model)
+    with torch.inference_mode(), half_precision(device):
         for start in range(0, len(pool), 4):
             part = pool[start : start + 4]
-            grids = torch.from_numpy(np.stack([e.grid for e in part])).float()[:, None] / 255
-            for kept, features in zip(parts, model.vision_features(grids), strict=True):
+            grids = torch.from_numpy(np.stack([e.grid for e in part])).to(device)
+            found = model.vision_features(grids.float()[:, None] / 255)
+            for kept, features in zip(parts, found, strict=True):
                 if features is not None:
-                    kept.append(features.to(torch.bfloat16))
+                    kept.append(features.to("cpu", torch.bfloat16))
     three, two = (torch.cat(kept).clone() if kept else None for kept in parts)
     return three, two
 
@@ -322,10 +331,12 @@ class TuneStage:
                 topic = draw_topic(self.mix, rng)
                 facts = self.pool[int(k)].facts
                 rows.append((position, draw_question(facts, topic, closed=closed, rng=rng)))
-        batch = self.writer.batch([(q.prompt, q.answer) for _, q in rows], image=True)
-        index = torch.tensor([position for position, _ in rows])
-        with half_precision():
-            features = self.model.connect_features(*self.features.take(chosen))
+        device = device_of(self.module)
+        batch = self.writer.batch([(q.prompt, q.answer) for _, q in rows], device, image=True)
+        index = torch.tensor([position for position, _ in rows], device=device)
+        with half_precision(device):
+            three, two = self.features.take(chosen)
+            features = self.model.connect_features(three.to(device), two.to(device))
             embedded, _, logits = self.model.prepare_embeddings(
                 batch["input_ids"],
                 features,
@@ -336,7 +347,7 @@ class TuneStage:
                 self.model.language_model, embedded, batch, self._opening(batch, features, index)
             )
         held = torch.stack([self._held(int(chosen[position]), q) for position, q in rows])
-        points, mass = pointing_loss(logits, held)
+        points, mass = pointing_loss(logits, held.to(device))
         closed_rows = torch.tensor([q.is_closed for _, q in rows])
         numbers = {
             "answers": float(answers.detach()),
@@ -344,7 +355,7 @@ class TuneStage:
             "mass": float(mass),
             "drill": math.nan,
             "right": float(right.mean()),
-            "closed": float(right[closed_rows].mean()),
+            "closed": float(right.cpu()[closed_rows].mean()),
         }
         return answers + self.pointing * points, numbers
 
@@ -368,7 +379,7 @@ def pointing_loss(logits: Tensor | None, held: Tensor) -> tuple[Tensor, Tensor]:
     Rows that hold nothing do not count. Also the mean mass itself.
     """
     if logits is None or not bool(held.any()):
-        return torch.zeros(()), torch.zeros(())
+        return torch.zeros((), device=held.device), torch.zeros(())
     rows = held.any(dim=1)
     log_scores = logits[rows].float().log_softmax(dim=-1)
     log_mass = log_scores.masked_fill(~held[rows], -torch.inf).logsumexp(dim=-1)
