@@ -6,7 +6,7 @@ Knows the order of frames along their normal; nothing of series and how they are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -46,10 +46,23 @@ def distinct_stacks(
 ) -> tuple[list[Distinct], list[Frame]]:
     """Stacks with one image a position from `frames`, sorted by their place `along` the normal.
 
-    Copies (same SOP Instance UID, or the same pixels) go, and are returned beside the stacks. What
-    is left at one position, or lies between each other, is told apart by acquisition, time, cardiac
-    phase and the like; if none of them does, `reason` says so.
+    Copies (of one moment, with the same SOP Instance UID or the same pixels) go, and are returned
+    beside the stacks. What is left at one position, or lies between each other, is told apart by
+    acquisition, time, cardiac phase and the like. Where none of them does, the same image of
+    another moment counts as a copy too, and if that is not enough, `reason` says so.
     """
+    stacks, copies = _distinct(frames, along, grouping, _is_copy_of_one_moment)
+    if any(stack.reason for stack in stacks):
+        stacks, copies = _distinct(frames, along, grouping, _is_copy)
+    return stacks, copies
+
+
+def _distinct(
+    frames: Sequence[Frame],
+    along: Float,
+    grouping: Grouping,
+    is_copy: Callable[[Frame, Frame], bool],
+) -> tuple[list[Distinct], list[Frame]]:
     kept: list[Frame] = []
     spots: list[int] = []
     rivals: list[Frame] = []
@@ -58,7 +71,7 @@ def distinct_stacks(
     for frame, place in zip(frames, along, strict=True):
         if place - last > SAME_POSITION_MM:
             spot, last, rivals = spot + 1, float(place), []
-        if any(_is_copy(frame, rival) for rival in rivals):
+        if any(is_copy(frame, rival) for rival in rivals):
             copies.append(frame)
             continue
         rivals.append(frame)
@@ -78,6 +91,11 @@ def _copies_note(names: Sequence[str]) -> str:
         f"{counted(len(names), 'image')} stored twice; the copies were left out "
         f"({some_names(list(names))})."
     )
+
+
+def _is_copy_of_one_moment(one: Frame, other: Frame) -> bool:
+    """Air above the patient has the same pixels in two phases, and is in neither a copy."""
+    return one.moment == other.moment and _is_copy(one, other)
 
 
 def _is_copy(one: Frame, other: Frame) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from med2e3.errors import ImageReadError, SeriesChoiceError
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import Watch, list_series, load_volume, open_place
 from med2e3.volume import SeriesInfo, Volume
+from tests.med2e3.io import mixed
 
 Write = Callable[..., Path]
 
@@ -211,6 +213,54 @@ class TestDoubledSlices:
         np.testing.assert_array_equal(loaded.voxels, volume.voxels)
         (warning,) = loaded.warnings
         assert warning.startswith("1 image stored twice; the copies were left out (")
+
+    @pytest.mark.parametrize(
+        "changes", [{"ContentTime": "235959"}, {"AcquisitionNumber": 99, "SOPInstanceUID": "1.2.9"}]
+    )
+    def test_one_image_sent_again_with_another_time_is_still_a_copy(
+        self, series: Write, volume: Volume, changes: dict[str, object]
+    ) -> None:
+        """One image is no acquisition, so nothing tells it apart but its place."""
+        folder = series()
+        self.double(folder, **changes)
+        loaded = load_volume(folder)
+        np.testing.assert_array_equal(loaded.voxels, volume.voxels)
+        assert "1 image stored twice" in loaded.warnings[0]
+
+    @pytest.mark.parametrize("uids", ["kept", "all alike"])
+    @pytest.mark.parametrize(
+        ("keyword", "values"),
+        [
+            ("AcquisitionNumber", (1, 2)),
+            ("AcquisitionTime", ("101500", "101600")),
+            ("TemporalPositionIdentifier", (1, 2)),
+            ("NominalPercentageOfCardiacPhase", (40, 75)),
+        ],
+    )
+    def test_the_same_air_in_two_phases_is_a_slice_of_each(
+        self, tmp_path: Path, keyword: str, values: tuple[object, object], uids: str
+    ) -> None:
+        """Above the patient all is -1024, in both: no file is a copy of the other phase's."""
+        folder = tmp_path / "phases"
+        folder.mkdir()
+        for phase, brightness in enumerate((80, 120)):
+            voxels = mixed.body(10, brightness).voxels.copy()
+            voxels[:3] = -1024
+
+            def edit(dataset: pydicom.Dataset, _k: int, value: object = values[phase]) -> None:
+                setattr(dataset, keyword, value)
+                if uids == "all alike":  # as some tools leave them that take names out
+                    dataset.SOPInstanceUID = "1.2.3.4"
+
+            mixed.add(folder, f"phase{phase}", replace(mixed.body(10), voxels=voxels), edit)
+        place = open_place(folder)
+        assert [(s.count, s.is_volume) for s in place.series] == [(10, True)] * 2
+        assert place.left_out == ()
+        one, two = (place.load(s, Watch()) for s in place.series)
+        assert (one.voxels[-3:] == -1024).all()
+        assert (two.voxels[-3:] == -1024).all()
+        assert (one.voxels.max(), two.voxels.max()) == (80, 120)
+        assert (one.warnings, two.warnings) == ((), ())
 
     def test_another_image_at_the_same_place_is_refused(self, series: Write) -> None:
         folder = series()
