@@ -9,7 +9,7 @@ from pathlib import Path
 
 from med2e3.errors import GapError, GeometryError, ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io.dicom_headers import Header, read_header
+from med2e3.io.dicom_headers import Frame, Header, read_header
 from med2e3.io.dicom_left_out import foreign, kind_of_object
 from med2e3.io.dicom_pixels import read_voxels, values_of
 from med2e3.io.dicom_positions import Places, acquired_grid, check_even, places
@@ -181,18 +181,20 @@ def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
     fill = AIR_HU if stack.summary.info.modality == "CT" else lowest
     notes = (*_value_notes(stack, lowest), *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
-    return _volume(stack, voxels, plan.geometry, plan.keeps_slices).with_warnings(*notes)
+    frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
+    return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)
 
 
 def _volume(
-    stack: Stack, voxels: Voxels, geometry: Geometry, slices_are_acquired: bool = True
+    stack: Stack, voxels: Voxels, geometry: Geometry, frames: Sequence[Frame] | None = None
 ) -> Volume:
-    uids = tuple(f.uid for f in stack.frames)
+    """`frames` are those that the slices are, none where they were interpolated; or all."""
+    uids = tuple(f.uid for f in (stack.frames if frames is None else frames))
     return Volume(
         voxels=voxels,
         geometry=geometry,
         info=stack.summary.info,
-        slice_uids=uids if slices_are_acquired and all(uids) else (),
+        slice_uids=uids if all(uids) else (),
         warnings=stack.notes,
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import TILT_DEGREES, Float, Geometry
 from med2e3.io.dicom_positions import GAP_FACTOR, ROUNDING_MM, Places, tolerance_mm
-from med2e3.io.series import counted
+from med2e3.io.series import counted, some_names
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def keeps_slices(self) -> bool:
-        """Whether every slice of the grid is one acquired slice."""
+        """Whether every slice of the grid is one acquired slice, `below`; others may be unused."""
         return bool((self.weight == 0).all())
 
 
@@ -79,6 +79,8 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
     notes = [_shift_note(tilt, new_shape)] if beside else []
     if weight.any():
         notes.append(_gap_note(geometry, weight))
+    if len(unused := _unused(below, weight, len(place.along))):
+        notes.append(_unused_note(geometry, (place.along[unused] - place.along[0]) / step))
     return Plan(geometry, below, weight, shift, tuple(notes))
 
 
@@ -141,6 +143,11 @@ def _neighbours(along: Float, targets: Float) -> tuple[NDArray[np.intp], Float]:
     return np.where(close, nearest, below), np.where(close, 0.0, weight)
 
 
+def _unused(below: NDArray[np.intp], weight: Float, count: int) -> NDArray[np.intp]:
+    """The acquired slices that no slice of the grid is made of."""
+    return np.setdiff1d(np.arange(count), np.concatenate([below, below[weight > 0] + 1]))
+
+
 def _tilt_degrees(place: Places) -> float:
     step = place.positions[-1] - place.positions[0]
     cosine = float(step @ place.normal) / float(np.linalg.norm(step))
@@ -172,4 +179,15 @@ def _gap_note(geometry: Geometry, weight: Float) -> str:
     return (
         f"{counted(len(made), 'slice')} interpolated between acquired ones to even out the "
         f"spacing: {'; '.join(spans)}{more}. What they show was not measured."
+    )
+
+
+def _unused_note(geometry: Geometry, index: Float) -> str:
+    """Which acquired slices are not shown; `index` is where they lie among those of the grid."""
+    axis = geometry.patient_axes[0]
+    middle = [(n - 1) / 2 for n in geometry.shape[1:]]
+    places = [f"{geometry.to_patient_mm((float(k), *middle))[axis]:.1f} mm" for k in index]
+    return (
+        f"{counted(len(places), 'acquired slice')} between those of the even grid not shown "
+        f"(at {some_names(places)})."
     )

@@ -182,6 +182,33 @@ class TestMissingSlices:
         with pytest.raises(GeometryError, match="most of the volume would be invented"):
             load_volume(series(stray), resample_gaps=True)
 
+    def test_a_stray_image_between_two_others_is_left_out_with_a_word(self, series: Write) -> None:
+        """The even grid is the usual one; every other slice stays the instance that it is."""
+        heights = (0.0, 2.0, 4.0, 4.4, 6.0, 8.0)
+
+        def stray(dataset: pydicom.Dataset, k: int) -> None:
+            dataset.ImagePositionPatient = [-31, 47.5, heights[k]]
+            dataset.SOPInstanceUID = f"1.2.{k}"
+
+        loaded = load_volume(series(stray), resample_gaps=True)
+        np.testing.assert_array_equal(loaded.voxels[:, 0, 0], [-60, -40, -20, 20, 40])
+        assert loaded.slice_uids == ("1.2.0", "1.2.1", "1.2.2", "1.2.4", "1.2.5")
+        assert loaded.geometry.spacing_mm == pytest.approx((2, 0.8, 0.9))
+        (warning,) = loaded.warnings
+        assert "1 acquired slice between those of the even grid not shown (at 4.4 mm)" in warning
+
+    def test_a_stray_image_beside_a_gap_is_left_out_with_a_word_too(self, series: Write) -> None:
+        heights = (0.0, 2.0, 2.5, 4.0, 6.0, 10.0)
+
+        def stray(dataset: pydicom.Dataset, k: int) -> None:
+            dataset.ImagePositionPatient = [-31, 47.5, heights[k]]
+
+        loaded = load_volume(series(stray), resample_gaps=True)
+        np.testing.assert_array_equal(loaded.voxels[:, 0, 0], [-60, -40, 0, 20, 30, 40])
+        assert loaded.slice_uids == ()
+        assert "1 slice interpolated" in loaded.warnings[0]
+        assert "not shown (at 2.5 mm)" in loaded.warnings[1]
+
     def test_slices_beside_each_other_are_put_where_they_belong(self, series: Write) -> None:
         """The table moved sideways by one pixel under two slices, and back."""
 
