@@ -58,8 +58,12 @@ def find_metaimage(path: Path) -> Findings:
         content = _voxel_bytes(path, header, start, count * dtype.itemsize)
         return np.frombuffer(content, dtype=dtype, count=count)
 
-    return Plain(path, Geometry(shape, affine), read).findings
+    return Plain(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).findings
 
+
+#: The names that each fact has had in the format, the newest first.
+SPACING = ("ElementSpacing", "ElementSize")
+DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 
 #: Both spellings of "most significant byte first" are in use.
 MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
@@ -111,12 +115,26 @@ def _numbers(header: Header, *keys: str, default: str) -> list[float]:
     return [float(x) for x in text.split()[:9]]
 
 
+def _assumed(path: Path, header: Header) -> tuple[str, ...]:
+    """What the header does not say and was assumed."""
+    warnings = []
+    if not any(key in header for key in SPACING):
+        warnings.append(
+            f"{path.name} states no spacing of voxels (no {' or '.join(SPACING)}): 1 mm is "
+            "assumed. Lengths, areas and volumes may be wrong."
+        )
+    if not any(key in header for key in DIRECTIONS):
+        warnings.append(
+            f"{path.name} says nothing about orientation (no {' or '.join(DIRECTIONS)}): axes "
+            "along the patient are assumed. Left and right may be swapped."
+        )
+    return tuple(warnings)
+
+
 def _affine(header: Header) -> NDArray[np.float64]:
     """(slice, row, column) → LPS; the file lists one direction after the other, column first."""
-    matrix = _numbers(
-        header, "TransformMatrix", "Rotation", "Orientation", default="1 0 0 0 1 0 0 0 1"
-    )
-    spacing = _numbers(header, "ElementSpacing", "ElementSize", default="1 1 1")
+    matrix = _numbers(header, *DIRECTIONS, default="1 0 0 0 1 0 0 0 1")
+    spacing = _numbers(header, *SPACING, default="1 1 1")
     affine = np.eye(4)
     affine[:3, :3] = (np.reshape(matrix, (3, 3)) * np.reshape(spacing, (3, 1))).T[:, ::-1]
     affine[:3, 3] = _numbers(header, "Offset", "Origin", "Position", default="0 0 0")

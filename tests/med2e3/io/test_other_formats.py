@@ -149,6 +149,36 @@ class TestMetaImageHeaders:
         np.testing.assert_allclose(loaded.geometry.to_patient_mm((0, 0, 1)), (10, 21, 30))
         np.testing.assert_allclose(loaded.geometry.to_patient_mm((0, 1, 0)), (8, 20, 30))
 
+    def write(self, path: Path, *lines: str) -> Path:
+        header = ["NDims = 3", "DimSize = 5 6 7", "ElementType = MET_SHORT", *lines,
+                  "ElementDataFile = LOCAL", ""]  # fmt: skip
+        path.write_bytes("\n".join(header).encode() + VALUES.astype("<i2").tobytes())
+        return path
+
+    @pytest.mark.parametrize("key", ["ElementSpacing", "ElementSize"])
+    @pytest.mark.parametrize("directions", ["TransformMatrix", "Rotation", "Orientation"])
+    def test_a_header_that_says_all_opens_without_a_word(
+        self, tmp_path: Path, key: str, directions: str
+    ) -> None:
+        lines = (f"{key} = 1 2 3", f"{directions} = 1 0 0 0 1 0 0 0 1")
+        loaded = load_volume(self.write(tmp_path / "a.mha", *lines))
+        assert loaded.geometry.spacing_mm == pytest.approx((3, 2, 1))
+        assert loaded.warnings == ()
+
+    def test_a_spacing_that_is_nowhere_is_said_to_be_assumed(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path / "a.mha", "TransformMatrix = 1 0 0 0 1 0 0 0 1")
+        loaded = load_volume(path)
+        assert loaded.geometry.spacing_mm == pytest.approx((1, 1, 1))
+        (warning,) = loaded.warnings
+        assert "a.mha states no spacing of voxels (no ElementSpacing or ElementSize)" in warning
+        assert "1 mm is assumed" in warning
+
+    def test_an_orientation_that_is_nowhere_is_said_to_be_assumed(self, tmp_path: Path) -> None:
+        loaded = load_volume(self.write(tmp_path / "a.mha", "ElementSpacing = 1 2 3"))
+        (warning,) = loaded.warnings
+        assert warning.startswith("a.mha says nothing about orientation (no TransformMatrix")
+        assert "Left and right may be swapped" in warning
+
     def test_voxels_over_several_files_are_refused(self, tmp_path: Path) -> None:
         header = (
             "NDims = 3\nDimSize = 5 6 7\nElementType = MET_SHORT\nElementDataFile = LIST\nslice1\n"
