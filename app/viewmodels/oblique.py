@@ -72,6 +72,14 @@ class ObliquePlane(PlaneState):
         """The true angles between this plane and the anatomical one of its name."""
         return describe(self.plane, self._grid.directions[:, 0])
 
+    @property
+    def slab_mm(self) -> float:
+        """How thick, in mm, the slab is at its thickest: of the layers that meet the volume."""
+        here = self._grid.to_patient_mm((self.slice_index, 0.0, 0.0))
+        normal = self._grid.directions[:, 0]
+        met = layers_met(self._source[0].geometry, here, normal, self._depths(self.layers) @ normal)
+        return met * self._grid.spacing_mm[0]
+
     def place(self, patient_mm: Float) -> None:
         """Let the crosshair be at `patient_mm` (LPS), on a slice of the grid."""
         self._crosshair_mm = np.array(patient_mm, dtype=np.float64)
@@ -169,8 +177,7 @@ def grid_through(geometry: Geometry, frame: Float, point_mm: Float) -> Geometry:
 
     Even in the plane at the volume's finest spacing; along the normal in steps of about one voxel.
     """
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in geometry.shape])).reshape(3, -1).T
-    along = (geometry.to_patient_mm(corners) - point_mm) @ frame  # (8, 3) mm
+    along = (_corners_mm(geometry) - point_mm) @ frame  # (8, 3) mm
     low, high = along.min(axis=0), along.max(axis=0)
     finest = min(geometry.spacing_mm)
     even = max(finest, float((high - low)[1:].max()) / LARGEST_SIDE)
@@ -183,6 +190,19 @@ def grid_through(geometry: Geometry, frame: Float, point_mm: Float) -> Geometry:
     affine[:3, 3] = point_mm - affine[:3, :3] @ before
     slices, rows, columns = (max(int(n), 1) for n in shape)
     return Geometry((slices, rows, columns), affine)
+
+
+def layers_met(geometry: Geometry, point_mm: Float, normal: Float, depths_mm: Float) -> int:
+    """How many layers, so many mm (n,) from a point along `normal`, meet the volume anywhere."""
+    along = (_corners_mm(geometry) - point_mm) @ normal
+    inside = (depths_mm >= along.min() - 1e-6) & (depths_mm <= along.max() + 1e-6)
+    return int(np.count_nonzero(inside))
+
+
+def _corners_mm(geometry: Geometry) -> Float:
+    """(8, 3) outer corners of the volume in LPS mm."""
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in geometry.shape])).reshape(3, -1).T
+    return geometry.to_patient_mm(corners)
 
 
 def kept_inside(shown: Mapping[Plane, PlaneState], patient_mm: Float) -> Float:

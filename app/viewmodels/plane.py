@@ -77,7 +77,13 @@ class PlaneState:
     @property
     def slab_text(self) -> str:
         """What the slab is and how thick in truth, e.g. "MIP 20.0 mm"; empty for a plane."""
-        return self.slab.describe(self.layers * self.geometry.spacing_mm[0])
+        return self.slab.describe(self.slab_mm)
+
+    @property
+    def slab_mm(self) -> float:
+        """How thick, in mm, what is shown is: without what would lie beyond the volume's edge."""
+        shown = self._span()
+        return (shown.stop - shown.start) * self.geometry.spacing_mm[0]
 
     @property
     def picture(self) -> tuple[object, ...]:

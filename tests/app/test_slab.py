@@ -85,6 +85,45 @@ def test_thickness_is_what_the_layers_cover_in_truth() -> None:
     assert viewer.shown[Plane.AXIAL].slab_text == "MIP 10.0 mm"
 
 
+def test_a_slab_cut_off_at_the_edge_says_what_is_left_of_it() -> None:
+    viewer = Viewer()
+    viewer.show(noise())
+    viewer.set_slab(Slab(20.0))
+    said = []
+    for k in (0, 3, 15, 29):  # slices of 2 mm: five before, this one and four behind
+        viewer.go_to_slice(Plane.AXIAL, k)
+        said.append(viewer.shown[Plane.AXIAL].slab_text)
+    assert said == ["MIP 10.0 mm", "MIP 16.0 mm", "MIP 20.0 mm", "MIP 12.0 mm"]
+    viewer.set_slab(Slab(80.0))  # thicker than all 36 rows of 0.5 mm
+    viewer.go_to_slice(Plane.CORONAL, 18)
+    assert viewer.shown[Plane.CORONAL].slab_text == "MIP 18.0 mm"
+
+
+def test_a_turned_slab_at_the_edge_says_what_is_left_of_it() -> None:
+    shape = (21, 33, 33)
+    volume = Volume(np.zeros(shape, np.int16), Geometry.from_spacing(shape, (1, 1, 1)))
+    viewer = Viewer()
+    viewer.show(volume)
+    viewer.turn(Plane.AXIAL, np.pi / 2)  # the coronal view now goes along the 33 columns
+    viewer.set_slab(Slab(9.0, Mode.MEAN))
+    said = []
+    for k in (0, 2, 16, 32):
+        viewer.go_to_shown(Plane.CORONAL, k)
+        said.append(viewer.shown[Plane.CORONAL].slab_text)
+    assert said == ["average 5.0 mm", "average 7.0 mm", "average 9.0 mm", "average 5.0 mm"]
+
+
+def test_the_corner_says_how_thick_the_slab_is_at_the_last_slice(open_gui: Any) -> None:
+    view = open_gui.view(Plane.AXIAL)
+    corner = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+    open_gui.do(lambda: open_gui.viewer.set_slab(Slab(20.0)))
+    assert "MIP 20.0 mm" in view.corner_texts(view.state)[corner]
+    open_gui.do(lambda: QTest.keyClick(view, Qt.Key.Key_End))
+    # Two slices of 5 mm before the last one, and the last one; none behind it.
+    assert view.state.slice_index == view.state.count - 1
+    assert "MIP 15.0 mm" in view.corner_texts(view.state)[corner]
+
+
 def test_keys_make_slabs_and_the_corner_says_so(open_gui: Any) -> None:
     view, viewer = open_gui.view(Plane.CORONAL), open_gui.viewer
     corner = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
