@@ -5,7 +5,6 @@ Guesses are called guesses. Knows nothing of grouping or of pixels.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +20,7 @@ from pydicom.uid import (
 
 from med2e3.io.dicom_attributes import Attributes, text, transfer_syntax
 from med2e3.io.dicom_headers import Frame
+from med2e3.io.dicom_phase import phase_in, phase_of_agent
 from med2e3.io.series import SeriesFacts
 
 #: Patient axes (x, y, z) and the plane whose normal each is.
@@ -39,20 +39,6 @@ LOSSY_SYNTAXES: dict[UID, str] = {
 
 #: Transfer syntaxes that may or may not: the file's own word decides.
 MAYBE_LOSSY: dict[UID, str] = {JPEG2000: "JPEG 2000", JPEG2000MC: "JPEG 2000", HTJ2K: "HTJ2K"}
-
-#: Words of series descriptions in the languages met most, and the phase that they mean. Looked
-#: through in this order: "portal venous" is also "venous".
-PHASES: tuple[tuple[str, str], ...] = (
-    (
-        r"nativ|non[ -]?con|without|un-?enhanced|\bplain\b|\bw/?o\b|\bnc\b|ohne",
-        "non-contrast",
-    ),
-    (r"nephrogra", "nephrographic"),
-    (r"arteri|\bart\b|\bcta\b|angio", "arterial"),
-    (r"portal|venous|venös|veneux|\bpv\b|\bven\b|\bpvp\b", "portal venous"),
-    (r"delay|late\b|excret|urogra|equilib|spät|tardi", "delayed"),
-    (r"perfusion|\bctp\b|dynamic", "perfusion"),
-)
 
 
 def facts_of(frames: Sequence[Frame], along: Sequence[float] = ()) -> SeriesFacts:
@@ -96,13 +82,13 @@ def lossy_word(header: Attributes) -> str:
 
 def _phase(header: Attributes) -> tuple[str, str]:
     """The contrast phase as the descriptions suggest it, and the words that do."""
-    for keyword in ("SeriesDescription", "ProtocolName", "ContrastBolusAgent"):
+    for keyword in ("SeriesDescription", "ProtocolName"):
         words = text(header, keyword)
-        for pattern, phase in PHASES:
-            if re.search(pattern, words, re.IGNORECASE):
-                return phase, words
+        if phase := phase_in(words):
+            return phase, words
     agent = text(header, "ContrastBolusAgent")
-    return ("contrast given", agent) if agent else ("", "")
+    phase = phase_of_agent(agent)
+    return phase, agent if phase else ""
 
 
 def _number(value: str) -> float | None:
