@@ -33,6 +33,9 @@ ANSWER_TOKENS, REPORT_TOKENS = 24, 180
 REWORDED_TOPICS = tuple(topic for topic in ALL_TOPICS if topic != "report")
 REWORDED_EACH = 2
 
+#: Keep these draws apart from the phantom's own and from one another, at the phantom's seed.
+_REWORDING_STREAM, _POINTING_STREAM = 2, 3
+
 
 def phantom_seeds(count: int, seed: int) -> list[int]:
     """The phantoms of an evaluation; never seen in training, another set for each seed.
@@ -145,7 +148,7 @@ def confidence(
 
 def _to_reword(questions: Sequence[Question], seed: int) -> list[Question]:
     """Which questions of this phantom are asked again: topics and forms in turn."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, _REWORDING_STREAM])
     topics = rng.permutation(len(REWORDED_TOPICS))[:REWORDED_EACH]
     chosen = []
     for topic in topics:
@@ -159,7 +162,7 @@ def _point(
     session: Session, phantom: Phantom, held: dict[str, np.ndarray]
 ) -> Iterator[Pointed]:  # fmt: skip
     """Where the scores lie for "Where is the …?", for every finding; nothing is answered."""
-    rng = np.random.default_rng(phantom.seed)
+    rng = np.random.default_rng([phantom.seed, _POINTING_STREAM])
     for finding in phantom.findings:
         prompt = location(phantom.facts, finding.name, False, rng).prompt
         scores = session.ask(prompt).scores

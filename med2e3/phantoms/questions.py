@@ -25,6 +25,9 @@ TOPICS = ("plane", "phase", "organ", "abnormality", "location")
 ALL_TOPICS = (*TOPICS, "presence", "report")
 LETTERS = "ABCD"
 
+#: Keeps what is drawn for questions apart from what was drawn for the phantom of the same seed.
+WORDING_STREAM = 1
+
 NOT_SEEN, NONE = "not seen", "no abnormality"
 
 
@@ -165,8 +168,12 @@ def draw_question(facts: Facts, topic: str, *, closed: bool, rng: Rng) -> Questi
 
 
 def all_questions(facts: Facts, seed: int) -> list[Question]:
-    """One open and one closed question of each topic, presence (yes and no), and the report."""
-    rng = np.random.default_rng(seed)
+    """One open and one closed question of each topic, presence (yes and no), and the report.
+
+    The seed is that of the phantom, whose plane, phase and region were the first draws from it: the
+    wording comes from another stream, or each plane would be asked for in a third of the wordings.
+    """
+    rng = np.random.default_rng([seed, WORDING_STREAM])
     made = [draw_question(facts, t, closed=c, rng=rng) for t in TOPICS for c in (False, True)]
     absent = [k for k in KINDS if facts.region in KINDS[k].places and k not in facts.names]
     made.append(presence(facts, _pick(rng, absent), rng))

@@ -8,7 +8,14 @@ import pytest
 from med2e3.geometry import Plane
 from med2e3.phantoms import KINDS, ORGANS, PHASES, Phantom, Phase, Region, Wish, make_phantom
 from med2e3.phantoms.facts import draw_facts, findings_in, report
-from med2e3.phantoms.questions import ALL_TOPICS, NOT_SEEN, TOPICS, draw_question, presence
+from med2e3.phantoms.questions import (
+    ALL_TOPICS,
+    NOT_SEEN,
+    TOPICS,
+    WORDINGS,
+    draw_question,
+    presence,
+)
 
 LABEL = {name: number for number, name in enumerate(ORGANS)}
 
@@ -221,3 +228,12 @@ def test_every_topic_has_several_wordings() -> None:
             draw_question(draw_facts(rng), topic, closed=False, rng=rng).text for _ in range(80)
         }
         assert len(texts) >= 5, topic
+
+
+def test_wording_does_not_follow_from_what_the_seed_drew_for_the_phantom() -> None:
+    """It did: each plane was asked for in a third of the wordings."""
+    said: dict[Plane, set[str]] = {plane: set() for plane in Plane}
+    for seed in range(20_100_000, 20_100_150):
+        phantom = make_phantom(seed, Wish(shape=(8, 32, 32)))
+        said[phantom.plane] |= {q.text for q in phantom.questions() if q.topic == "plane"}
+    assert all(texts == set(WORDINGS["plane"]) for texts in said.values())
