@@ -110,9 +110,25 @@ def _ask(session: Session, question: str) -> Asked:
     return Asked(before + waited, (len(answer.token_ids) - 1) / rest if rest > 0 else 0.0)
 
 
+#: A piece of the work by name.
+Piece = tuple[str, Callable[[], Any]]
+
+
 @torch.inference_mode()
 def measure_parts(model: Model, session: Session) -> list[Part]:
-    """Each piece of the work by itself: seconds and floating-point operations."""
+    """Each piece of the work by itself: seconds and floating-point operations.
+
+    Counted first, which also warms up; then timed, for the counter stands in the way of every call,
+    and on a GPU took several times as long as the work.
+    """
+    gflop = [_count(work) for _, work in _pieces(model, session)]
+    seconds = [timed(work)[1] for _, work in _pieces(model, session)]
+    names = [name for name, _ in _pieces(model, session)]
+    return [Part(*said) for said in zip(names, seconds, gflop, strict=True)]
+
+
+def _pieces(model: Model, session: Session) -> list[Piece]:
+    """What is measured, to be called once and in this order: a question's rows follow a prefix."""
     backend = model.backend
     network = backend.model
     pixels = session.input.grid.unsqueeze(0).to(device_of(network), network.dtype)
@@ -122,7 +138,7 @@ def measure_parts(model: Model, session: Session) -> list[Part]:
     cache = DynamicCache(config=network.config.get_text_config())
     token = suffix.rows[:, -1:]
     prefix = backend.prefix(kept.features)
-    pieces: list[tuple[str, Callable[[], Any]]] = [
+    pieces: list[Piece] = [
         ("both encoders and connectors", lambda: network.encode_images(pixels)),
         ("question, scores, mixing", lambda: backend.suffix(kept.features, asked, None, 0)),
         ("prefix into the language model", lambda: advance(network, prefix, cache)),
@@ -134,14 +150,14 @@ def measure_parts(model: Model, session: Session) -> list[Part]:
         pieces.insert(0, ("2D encoder alone", lambda: network.vision2d(images)))
     if network.vision3d is not None:
         pieces.insert(0, ("3D encoder alone", lambda: network.vision3d(pixels)))
-    return [_part(name, work) for name, work in pieces]
+    return pieces
 
 
-def _part(name: str, work: Callable[[], Any]) -> Part:
-    counter = FlopCounterMode(display=False)
-    with counter:
-        _, took = timed(work)
-    return Part(name, took, counter.get_total_flops() / 1e9)
+def _count(work: Callable[[], Any]) -> float:
+    """10⁹ floating-point operations."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops()) / 1e9
 
 
 def decode_bytes(network: Any) -> int:

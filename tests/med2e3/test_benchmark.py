@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from med2e3.benchmark import measure, random_model, released_config
+from med2e3.benchmark import measure, measuring, random_model, released_config
+from med2e3.benchmark.measuring import Asked
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,26 @@ def test_operations_are_counted_for_every_part(result: Any) -> None:
     assert gflop["rest of the prompt"] > gflop["one more token"] > 0
 
 
-def test_recomputing_includes_reading_the_volume(result: Any) -> None:
-    assert result.recomputed_seconds > result.second_question_seconds
+def test_recomputing_includes_reading_the_volume(
+    tiny_config: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that moves on with every read alone: a second a read."""
+    config = tiny_config(text_config={"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 0})
+    model = random_model(config)
+    clock, read = [0.0], type(model).read
+
+    def slow_read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        clock[0] += 1.0
+        return read(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(model), "read", slow_read)
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(measuring, "read_bandwidth", lambda device: 1.0)
+    monkeypatch.setattr(measuring, "_ask", lambda session, question: Asked(0.25, 1.0))
+    found = measure(model, repeats=1)
+    assert found.recomputed_seconds == pytest.approx(1.25)
+    assert found.second_question_seconds == pytest.approx(0.25)
+    assert found.speed_up == pytest.approx(5)
 
 
 def test_the_released_shape_has_the_published_sizes() -> None:
