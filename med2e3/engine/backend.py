@@ -34,18 +34,25 @@ class Features(Protocol):
 class Asked:
     """A checked question: its turns, the whole prompt's token ids, and the rows that it takes.
 
-    `question_tokens` are those of the last question alone.
+    `question_tokens` are those of the last question alone. `scored_by` is the text that the slice
+    scores follow where it is not the last question.
     """
 
     turns: tuple[Turn, ...]
     ids: tuple[int, ...]
     rows: int
     question_tokens: int
+    scored_by: str = ""
 
     @property
     def question(self) -> str:
         """The last question."""
         return self.turns[-1][0]
+
+    @property
+    def guide(self) -> str:
+        """What the slice scores follow."""
+        return self.scored_by or self.question
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,7 +79,7 @@ class Med2E3Backend:
         scores = None
         if features.tokens2d is not None:
             mask = None if keep is None else keep.unsqueeze(0)
-            text = self._text(asked.question)
+            text = self._text(asked.guide)
             with torch.random.fork_rng(devices=[]):  # "random" aggregation draws on the CPU
                 torch.manual_seed(seed)
                 scores, _ = self.model.weigh_slices(features, text, 1, mask)

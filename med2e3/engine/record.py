@@ -35,6 +35,7 @@ def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[s
         },
         "input": _input(session),
         "question": answer.asked.question,
+        "scored_by": answer.asked.guide,
         "history": [list(turn) for turn in answer.asked.turns[:-1]],
         "prompt_ids": list(answer.asked.ids),
         "left_out": left_out,

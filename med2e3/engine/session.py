@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,14 +44,17 @@ class Session:
         top_p: float = 1.0,
         seed: int | None = None,
         leave_out: Sequence[int] = (),
+        scored_by: str = "",
     ) -> Answer:
         """Ask; the slice scores are known when this returns, the text comes by iterating.
 
         `history` are earlier (question, answer) turns. `leave_out` are model slices whose 2D
-        features get no weight; the 3D tokens still hold them. Raises `QuestionError`.
+        features get no weight; the 3D tokens still hold them. `scored_by` is what the slice scores
+        follow in place of the question: conversations of the published form state it apart. Raises
+        `QuestionError`.
         """
         decoding = Decoding(max_new_tokens, temperature, top_p, seed).seeded()
-        asked = self._checked(question, history)
+        asked = self._checked(question, history, scored_by)
         keep = self._keep(leave_out)
         kept = self.model.kept(self)
         with self.model.lock, torch.inference_mode():
@@ -73,14 +77,21 @@ class Session:
         )
 
     def ask_many(
-        self, questions: Sequence[str], *, max_new_tokens: int | None = None
+        self,
+        questions: Sequence[str],
+        *,
+        max_new_tokens: int | None = None,
+        scored_by: Sequence[str] | None = None,
     ) -> list[Reply]:
         """The answers that `ask` gives greedily, all in one batch and without streaming.
 
-        For measuring. No boxes or masks are looked for. Raises `QuestionError`.
+        For measuring. `scored_by` has a text for each question. No boxes or masks are looked for.
+        Raises `QuestionError`.
         """
         Decoding(max_new_tokens)
-        asked = [self._checked(question, ()) for question in questions]
+        guides = scored_by or [""] * len(questions)
+        pairs = zip(questions, guides, strict=True)
+        asked = [self._checked(question, (), guide) for question, guide in pairs]
         kept = self.model.kept(self)
         with self.model.lock:
             return answer_all(self.model, kept, asked, max_new_tokens)
@@ -106,7 +117,9 @@ class Session:
         room = self.model.backend.context_length - asked.rows
         return Start(shared_copy(kept.cache), rows, min(room, max_new_tokens or room))
 
-    def _checked(self, question: str, history: Sequence[tuple[str, str]]) -> Asked:
+    def _checked(
+        self, question: str, history: Sequence[tuple[str, str]], scored_by: str
+    ) -> Asked:  # fmt: skip
         """The tokenised question; raises `QuestionError` when it is empty or does not fit."""
         check_question(question)
         turns: list[Turn] = [(_bare(q), answer) for q, answer in history]
@@ -119,13 +132,22 @@ class Session:
                 f"in all, of which volume, prompt and earlier turns take {rest}: "
                 f"{max(0, limit - rest - 1)} are left. Ask in fewer words."
             )
-        encoder = getattr(self.model.backend.model.config, "text_encoder_config", None)
-        if encoder is not None and asked.question_tokens > encoder.max_position_embeddings:
-            raise QuestionError(
-                f"The question takes {asked.question_tokens} tokens of the text encoder, which "
-                f"reads at most {encoder.max_position_embeddings}. Ask in fewer words."
-            )
+        asked = dataclasses.replace(asked, scored_by=_bare(scored_by))
+        self._check_guide(asked)
         return asked
+
+    def _check_guide(self, asked: Asked) -> None:
+        """Raises `QuestionError` where the text encoder of the scores cannot read their text."""
+        backend = self.model.backend
+        encoder = getattr(backend.model.config, "text_encoder_config", None)
+        if encoder is None:
+            return
+        tokens = backend.ask([(asked.guide, None)]).question_tokens
+        if tokens > encoder.max_position_embeddings:
+            raise QuestionError(
+                f"The question takes {tokens} tokens of the text encoder, which reads at most "
+                f"{encoder.max_position_embeddings}. Ask in fewer words."
+            )
 
     def _keep(self, leave_out: Sequence[int]) -> torch.Tensor | None:
         """(S,) False for slices to leave out; None where all stay."""

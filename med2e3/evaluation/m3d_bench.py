@@ -120,7 +120,11 @@ def _ask(
         part = [i for i in items if (i.topic == "report") is reports]
         tokens = task.max_new_tokens or (REPORT_TOKENS if reports else ANSWER_TOKENS)
         plain = [i for i in part if not i.history]
-        replies = session.ask_many([i.prompt for i in plain], max_new_tokens=tokens)
+        replies = session.ask_many(
+            [i.prompt for i in plain],
+            max_new_tokens=tokens,
+            scored_by=[i.scored_by for i in plain],
+        )
         found = {id(i): r for i, r in zip(plain, replies, strict=True)}
         for item in part:
             if item.history:
@@ -138,7 +142,9 @@ def _ask(
 
 def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Asked, dict[str, Any]]:
     """One question after earlier turns: those with their right answers, as published."""
-    answer = session.ask(item.prompt, history=item.history, max_new_tokens=tokens)
+    answer = session.ask(
+        item.prompt, history=item.history, max_new_tokens=tokens, scored_by=item.scored_by
+    )
     text = answer.complete()
     decode: Callable[[Sequence[int]], str] = session.model.backend.processor.decode
     sure = confidence(answer.token_ids, answer.token_probabilities, decode, whole=not item.letter)
@@ -156,7 +162,8 @@ def _record(
     )  # fmt: skip
     line = {
         "row": item.row, "id": item.id, "history": [list(turn) for turn in item.history],
-        "topic": asked.topic, "prompt": asked.prompt, "truth": asked.truth,
+        "topic": asked.topic, "prompt": asked.prompt, "scored_by": item.scored_by,
+        "truth": asked.truth,
         "letter": asked.letter, "answer": asked.answer, "confidence": asked.confidence,
         "probabilities": list(asked.probabilities), "scores": list(asked.scores),
     }  # fmt: skip

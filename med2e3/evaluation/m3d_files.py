@@ -43,7 +43,8 @@ class Item:
     """One question about one volume, with its right answer.
 
     `row` tells where it stands in its file (1 is the first data row). `letter` is the right choice
-    of a closed question among `choices`. `history` are earlier (question, answer) turns.
+    of a closed question among `choices`. `history` are earlier (question, answer) turns, and
+    `scored_by` is what the slice scores follow where the file states it apart from the prompt.
     """
 
     row: int
@@ -55,6 +56,7 @@ class Item:
     choices: int = 0
     history: tuple[tuple[str, str], ...] = ()
     id: str = ""
+    scored_by: str = ""
 
 
 def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Item]:
@@ -134,7 +136,7 @@ def read_conversations(file: Path, images: Path, answers: Path | None = None) ->
         image = _image(str(volumes[0]), images, where)
         base = Item(
             row, image, _topic(entry.get("question_type", ""), where, optional=True), "", "",
-            id=str(entry.get("id", "")),
+            id=str(entry.get("id", "")), scored_by=_bare(_guide(entry, where)),
         )  # fmt: skip
         items += _turns(entry, base, None if wanted is None else wanted[row - 1], where)
     return items
@@ -275,6 +277,14 @@ def _topic(said: Any, where: str, *, optional: bool = False) -> str:
         raise InputError(
             f"{where}: the question type is {said!r}; it must be 1 to {len(TYPES)}."
         ) from error
+
+
+def _guide(entry: dict[str, Any], where: str) -> str:
+    """The entry's own text for the slice scores (published: one for all turns); "" without one."""
+    said = entry.get("question") or ""
+    if not isinstance(said, str):
+        raise InputError(f"{where}: “question” is {said!r}, which is no text.")
+    return said
 
 
 def _bare(value: str) -> str:

@@ -44,6 +44,26 @@ def test_a_batch_of_any_lengths_is_answered_token_for_token_as_singly(
     assert_as_asked_singly(session, QUESTIONS[::-1], 12)
 
 
+def test_scores_follow_the_text_that_is_stated_for_them_and_the_words_the_question(
+    tiny: med2e3.Model, ct: Volume
+) -> None:
+    session = tiny.read(ct)
+    asked, guide = QUESTIONS[0], QUESTIONS[3]
+    plain, led = session.ask(guide), session.ask(asked, scored_by=f"<image3d>\n{guide}")
+    assert plain.scores is not None
+    assert led.scores is not None
+    np.testing.assert_array_equal(led.scores.values, plain.scores.values)
+    own = session.ask(asked)
+    assert own.scores is not None
+    assert not np.array_equal(own.scores.values, led.scores.values)
+    led.complete()
+    assert led.record["prompt_ids"] == own.record["prompt_ids"]
+    assert (led.record["question"], led.record["scored_by"]) == (asked, guide)
+    together = session.ask_many([asked, asked], max_new_tokens=3, scored_by=["", guide])
+    np.testing.assert_array_equal(together[0].scores, own.scores.values)
+    np.testing.assert_array_equal(together[1].scores, led.scores.values)
+
+
 def test_questions_that_do_not_fit_into_memory_together_go_in_parts(
     tiny: med2e3.Model, ct: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,17 +143,23 @@ def test_conversations_are_asked_with_the_right_answers_before(
         {"from": "human", "value": "<image3d>\nWhich plane?"}, {"from": "gpt", "value": "axial"},
         {"from": "human", "value": "Is there a nodule?"}, {"from": "gpt", "value": "yes"},
     ]  # fmt: skip
-    talk = files.json("c.json", [{"id": "x", "conversations": turns, "vision3d": ["a/1.npy"]}])
+    entry = {"id": "x", "conversations": turns, "vision3d": ["a/1.npy"]}
+    talk = files.json("c.json", [{**entry, "question": "Which plane and nodule?"}])
     said = files.root / "said.jsonl"
     code, _, _ = evaluate("--conversations", talk, "--predictions", said)
     assert code == 0
     _, second = lines_of(said)
     assert (second["id"], second["history"]) == ("x", [["Which plane?", "axial"]])
     model = med2e3.load(tiny_folder(score_norm="layer_norm"), device="cpu")
-    answer = model.read(np.load(files.root / "a/1.npy")).ask(
-        "Is there a nodule?", history=[("Which plane?", "axial")], max_new_tokens=6
-    )
+    session = model.read(np.load(files.root / "a/1.npy"))
+    answer = session.ask(
+        "Is there a nodule?", history=[("Which plane?", "axial")], max_new_tokens=6,
+        scored_by="Which plane and nodule?",
+    )  # fmt: skip
     assert answer.complete() == second["answer"]
+    assert answer.scores is not None
+    np.testing.assert_allclose(second["scores"], answer.scores.values, atol=1e-6)
+    assert second["scored_by"] == "Which plane and nodule?"
 
 
 def test_what_is_wrong_is_said_before_the_model_is_loaded(evaluate: Evaluate, files: Files) -> None:

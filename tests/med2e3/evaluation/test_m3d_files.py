@@ -96,7 +96,13 @@ def test_a_conversation_is_asked_turn_by_turn_with_the_right_answers_before(file
     assert (first.prompt, first.truth, first.history) == ("What?", "This.", ())
     assert (second.prompt, second.truth) == ("Where?", "There.")
     assert second.history == (("What?", "This."),)
-    assert first.id == "7"
+    assert (first.id, first.scored_by) == ("7", "")
+
+
+def test_the_text_that_a_conversation_states_for_the_scores_is_kept(files: Files) -> None:
+    said = talk("<image3d>\nWhat?", "This.", "Where?", "There.", question="<image3d>\nWhat, where?")
+    items = read_conversations(files.json("c.json", [said]), files.root)
+    assert [item.scored_by for item in items] == ["What, where?", "What, where?"]
 
 
 def test_answers_are_matched_by_place_and_id(files: Files) -> None:
@@ -129,6 +135,7 @@ def test_answers_are_matched_by_place_and_id(files: Files) -> None:
         (talk("What?", "This.", vision2d=["x.png"]), "exactly one volume"),
         (talk("What?", "This.", vision3d=["a/5.npy"]), r"5\.npy does not exist"),
         (talk("What?", "This.", question_type=9), "question type is 9"),
+        (talk("What?", "This.", question=7), "“question” is 7"),
         (talk(), "“conversations” is empty"),
         ({"id": "1", "vision3d": ["a/1.npy"], "conversations": [{"from": "human"}]}, "“value”"),
         (
