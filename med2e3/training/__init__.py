@@ -59,18 +59,21 @@ def train(
     code on a handful of samples. `report(step, steps, numbers)` is told of every step; without it
     a progress bar shows them. `processes` more than one starts that many on this machine, of which
     the first shows the bar; under `accelerate launch` leave it at one. Raises `InputError` for an
-    unknown recipe, a folder in use, or options that do not fit.
+    unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
+    from med2e3.training.recipe import Recipe, keep_to_recipe
     from med2e3.training.team import is_launched, leads_launch
 
     wishes, folder = options or Options(), Path(out)
-    open_recipe(recipe, wishes, smoke=smoke)
+    chosen = open_recipe(recipe, wishes, smoke=smoke)
     if wishes.tensorboard:
         check_tensorboard()
     if leads_launch():
         _claim(folder, resume)
+        if isinstance(chosen, Recipe):
+            keep_to_recipe(chosen, folder)
     if processes > 1 and not is_launched():
         in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, wishes))
         return folder / "model"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from med2e3.training.optimizers import OPTIMIZERS
 from med2e3.volume import Window
 
 FOLDER = Path(__file__).parent / "recipes"
+
+#: What a run's folder keeps of the recipe that began it.
+RECIPE_FILE = "recipe.json"
 
 #: What every stage has; the rest of its table is its own.
 OWN_FIELDS = ("steps", "learning_rate", "parts", "optimizer")
@@ -112,6 +116,43 @@ def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
         return tomllib.loads(path.read_text(encoding="utf-8")), path
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}. Correct it there.") from error
+
+
+def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes into a run's folder what it is made by, or compares with what was written.
+
+    Raises `InputError` where the folder was begun by another recipe: its phantoms and checkpoints
+    would be taken for this one's.
+    """
+    path = folder / RECIPE_FILE
+    own = json.loads(json.dumps(asdict(recipe)))
+    if not path.is_file():
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(own, indent=1), encoding="utf-8")
+        unfinished.replace(path)
+        return
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}). Name another folder.") from error
+    if found := _difference(kept, own):
+        where, before, now = found
+        raise InputError(
+            f"{folder} was begun by another recipe: {where} was {before}, and is {now} now. "
+            f"Resume with the recipe that {RECIPE_FILE} in it states, or name another folder."
+        )
+
+
+def _difference(kept: Any, own: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """Where two recipes differ first, and what each of them says there."""
+    if isinstance(kept, dict) and isinstance(own, dict):
+        names = [*kept, *(name for name in own if name not in kept)]
+        steps = (
+            _difference(kept.get(n, "not stated"), own.get(n, "not stated"), f"{where}.{n}")
+            for n in names
+        )
+        return next((step for step in steps if step), None)
+    return None if kept == own else (where.lstrip("."), kept, own)
 
 
 def _parse(said: dict[str, Any]) -> Recipe:

@@ -17,7 +17,13 @@ from med2e3.training import Options, train
 from med2e3.training.encoders import Encoder2DStage
 from med2e3.training.loop import Run, rate, run_stage
 from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
-from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
+from med2e3.training.recipe import (
+    RECIPE_FILE,
+    Recipe,
+    StageRecipe,
+    keep_to_recipe,
+    load_recipe,
+)
 from med2e3.training.running import (
     ENCODERS,
     TUNING,
@@ -293,3 +299,18 @@ def test_a_stage_learns_after_another_one_failed_within_a_step(
     run_stage(text_stage, stage_recipe("text", 2), Run(tmp_path, seed=1))
     after = text_stage.module.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_folder_that_another_recipe_began_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its phantoms and finished stages would be taken for this recipe's."""
+    demo = load_recipe("demo")
+    keep_to_recipe(demo, tmp_path)
+    keep_to_recipe(load_recipe("demo"), tmp_path)
+    longer = replace(demo.stages["tune"], steps=9)
+    with pytest.raises(InputError, match=r"stages\.tune\.steps was \d+, and is 9 now"):
+        keep_to_recipe(replace(demo, stages={**demo.stages, "tune": longer}), tmp_path)
+    with pytest.raises(InputError, match="name was demo, and is smoke now"):
+        train("demo", tmp_path, resume=True, smoke=True)
+    (tmp_path / RECIPE_FILE).write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"recipe\.json is damaged"):
+        train("demo", tmp_path, resume=True)
