@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -45,7 +46,8 @@ def in_processes(count: int, function: Callable[..., Any], arguments: tuple[Any,
         start_method="spawn",
     )
     try:
-        results = elastic_launch(config, _work)(count, function, arguments)
+        with _told(count):
+            results = elastic_launch(config, _work)(count, function, arguments)
     except ChildFailedError as failure:
         # One that fails takes the connections of the others with it: what ours say comes first.
         said = [_last_words(each) for each in failure.failures.values()]
@@ -57,9 +59,33 @@ def in_processes(count: int, function: Callable[..., Any], arguments: tuple[Any,
     return results[0]
 
 
+@contextmanager
+def _told(count: int) -> Iterator[None]:
+    """What new processes are told, unless the user did: how many threads, which accelerate would
+    warn that it chose itself; and to say errors alone, for torch warns at each start that a stage
+    whose parameters may sit out a step had none that did.
+    """
+    own = {
+        "OMP_NUM_THREADS": str(_threads(count)),
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+    }
+    missing = {name: value for name, value in own.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
+
+
+def _threads(count: int) -> int:
+    """A process's share of the cores."""
+    return max(1, (os.cpu_count() or 1) // count)
+
+
 def _work(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """In each new process: its share of the cores, and connections that stay on this machine."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    torch.set_num_threads(_threads(count))
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     result = function(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,11 @@ vision2d = "google/siglip-large-patch16-256"
 m3d_clip = "GoodBaiBai88/M3D-CLIP\""""
 
 
-def test_a_parameter_may_sit_out_a_part(work: Any, tmp_path: Path) -> None:
-    """As in the demo's steps on text alone: processes must not drift apart over it."""
+def test_a_parameter_may_sit_out_a_part(
+    work: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As in the demo's steps on text alone: processes must not drift apart over it, nor warn."""
+    environment = dict(os.environ)
     alone, weights = work.train_sometimes(tmp_path / "one")
     together, same = in_processes(2, work.train_sometimes, (tmp_path / "two",))
     assert together == pytest.approx(alone, rel=1e-5)
@@ -78,6 +82,8 @@ def test_a_parameter_may_sit_out_a_part(work: Any, tmp_path: Path) -> None:
     assert rows == (tmp_path / "one" / "sometimes.csv").read_text(encoding="utf-8").split()
     seconds = {row.rsplit(",", 1)[1] for row in rows[1:]}
     assert seconds <= {"1.0", "nan"}
+    assert "arning" not in capfd.readouterr().err
+    assert dict(os.environ) == environment
 
 
 def test_an_error_in_one_process_ends_all_and_comes_back_as_itself(work: Any) -> None:
