@@ -1,11 +1,9 @@
-"""A key image as a picture: the slice with its annotations, letters, scale bar and facts burned in.
+"""A key image as a picture: its slice or slab with annotations, letters, scale bar and facts.
 
 No name of a patient is written into it. Knows no widgets and no files.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRectF, Qt
 from PySide6.QtGui import QFont, QImage, QPainter
@@ -16,9 +14,10 @@ from app.rendering.annotations import Item
 from app.rendering.grey import GreyMap, as_picture
 from app.viewmodels.annotation import exports, places
 from app.viewmodels.annotation.frame import FULL, Frame
-from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from app.viewmodels.annotation.model import Document, KeyImage
 from app.viewmodels.annotation.slices import slice_of
-from app.viewmodels.annotation.values import Reading
+from app.viewmodels.annotation.values import lines_over
+from app.viewmodels.slab import Slab
 from app.viewmodels.viewport import Viewport
 from med2e3.volume import Volume
 
@@ -30,8 +29,8 @@ TEXT = 18
 
 
 def picture(key_image: KeyImage, document: Document, volume: Volume, read: exports.Read) -> QImage:
-    """The slice as it was marked, with everything that is drawn on it now."""
-    shown = slice_of(volume, key_image.plane)
+    """The slice or slab as it was marked, with everything that is drawn on it now."""
+    shown = slice_of(volume, key_image.plane, key_image.slab)
     _, rows, columns = shown.geometry.shape
     _, row_mm, column_mm = shown.geometry.spacing_mm
     height_mm, width_mm = rows * row_mm, columns * column_mm
@@ -55,7 +54,7 @@ def picture(key_image: KeyImage, document: Document, volume: Volume, read: expor
     overlay.draw_letters(painter, size, shown.geometry.edge_letters(), bar)
     overlay.draw_corners(painter, size, _corners(key_image, volume))
     frame = Frame(shown.geometry, shown.slice_index, viewport)
-    forms.draw(painter, size, frame, _items(frame, document.annotations, read))
+    forms.draw(painter, size, frame, _items(frame, document, key_image.slab, read))
     painter.end()
     return image
 
@@ -69,23 +68,20 @@ def as_png(image: QImage) -> bytes:
     return bytes(data.data())
 
 
-def _items(frame: Frame, drawn: Sequence[Annotation], read: exports.Read) -> list[Item]:
+def _items(frame: Frame, document: Document, slab: Slab, read: exports.Read) -> list[Item]:
     """What lies on the slice itself: neighbours' faint lines have no place in a picture."""
     return [
-        Item(annotation, _lines(annotation, read(annotation)))
-        for annotation in drawn
+        Item(annotation, lines_over(annotation, read(annotation), slab))
+        for annotation in document.annotations
         if frame.strength(annotation) == FULL
     ]
-
-
-def _lines(annotation: Annotation, reading: Reading) -> tuple[str, ...]:
-    return ((annotation.name,) if annotation.name else ()) + reading.lines
 
 
 def _corners(key_image: KeyImage, volume: Volume) -> dict[Qt.AlignmentFlag, str]:
     align = Qt.AlignmentFlag
     where = places.where(volume, key_image.plane).text
-    title = "\n".join(part for part in (volume.name, key_image.note) if part)
+    lines = (volume.name, key_image.note, exports.slab_text(key_image, volume))
+    title = "\n".join(line for line in lines if line)
     return {
         align.AlignLeft | align.AlignTop: title,
         align.AlignLeft | align.AlignBottom: where,

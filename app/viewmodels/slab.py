@@ -17,7 +17,7 @@ Image = NDArray[np.int16] | NDArray[np.float32]
 
 
 class Mode(StrEnum):
-    """How the layers of a slab are combined; the values are not kept in the preferences."""
+    """How the layers of a slab are combined; the values are kept in files of key images."""
 
     MAXIMUM = "maximum"
     MINIMUM = "minimum"

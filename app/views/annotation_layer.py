@@ -15,18 +15,15 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from app.rendering import annotations as forms
 from app.rendering import overlay
 from app.rendering.annotations import Item
+from app.viewmodels.annotation import values
 from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.drawing import Cursor, Drawing
 from app.viewmodels.annotation.frame import HIDDEN, Frame
-from app.viewmodels.annotation.model import Annotation, Kind
+from app.viewmodels.annotation.model import Annotation
 from app.views.slice_view import SliceView
 
 #: Said over a marked slice.
 MARKED = "★ key image"
-
-
-#: What reads voxels: of the slice that it is drawn on, whatever is laid over one another there.
-COUNTING = (Kind.ELLIPSE, Kind.RECTANGLE, Kind.FREEHAND, Kind.PROBE)
 
 
 class AnnotationLayer(QWidget):
@@ -85,11 +82,8 @@ class AnnotationLayer(QWidget):
         painter.end()
 
     def _lines(self, annotation: Annotation) -> tuple[str, ...]:
-        name = (annotation.name,) if annotation.name else ()
-        lines = (*name, *self._book.reading(annotation).lines)
-        if self._book.viewer.slab.thickness_mm > 0 and annotation.kind in COUNTING:
-            return (*lines, "of one slice, not of the slab")
-        return lines
+        reading = self._book.reading(annotation)
+        return values.lines_over(annotation, reading, self._book.viewer.slab)
 
     # --- mouse -----------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from app.viewmodels.workspace import Workspace
 from app.views.histogram import Histogram
 from app.views.icons import dress
 from app.views.saving import Saver
+from med2e3.volume import Volume
 
 EMPTY = "Nothing is measured on this series. Choose a tool (L: length), or mark a key image (K)."
 
@@ -192,7 +193,7 @@ class MeasurementsPanel(QWidget):
         for key_image in document.key_images:
             name = f"{STAR} {key_image.note or 'Key image'}"
             where = places.where(volume, key_image.plane).text
-            rows.append((key_image.uid, (name, exports.window_text(key_image), where)))
+            rows.append((key_image.uid, (name, exports.look_text(key_image, volume), where)))
         return rows
 
     def _add(self, uid: str) -> QTreeWidgetItem:
@@ -219,8 +220,8 @@ class MeasurementsPanel(QWidget):
         if selected is not None and volume is not None:
             self.detail.setText(self._about(selected))
             found = values.region_values(selected, volume)
-        elif key_image is not None:
-            self.detail.setText(self._about_key_image(key_image))
+        elif key_image is not None and volume is not None:
+            self.detail.setText(self._about_key_image(key_image, volume))
         # A list that needs its rows would else press the lines of a label that breaks together.
         high = self.detail.heightForWidth(self.width() - 2 * MARGIN)
         self.detail.setMinimumHeight(max(high, 0))
@@ -231,9 +232,9 @@ class MeasurementsPanel(QWidget):
         parts = [*lines, f"around {exports.centre_text(annotation)}"]
         return numbers.unbroken(" · ".join(parts))
 
-    def _about_key_image(self, key_image: KeyImage) -> str:
+    def _about_key_image(self, key_image: KeyImage, volume: Volume) -> str:
         drawn = len(self._book.document.annotations)
-        return f"Key image, {exports.window_text(key_image)}" + (
+        return f"Key image, {exports.look_text(key_image, volume)}" + (
             "; its picture shows what is drawn on its slice" if drawn else ""
         )
 

@@ -17,6 +17,7 @@ from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
 from app.viewmodels.annotation.history import History
 from app.viewmodels.annotation.identity import series_key
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Kind
+from app.viewmodels.slab import Mode, Slab
 from app.viewmodels.study import Target
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_dicom_series
@@ -28,7 +29,7 @@ from tests.app.conftest import Gui
 
 PLANE = SlicePlane((1.5, -2.25, 1 / 3), (1, 0, 0), (0, 1, 0), 2.5)
 LENGTH = Annotation(Kind.LENGTH, PLANE, ((0.1, 0.2, 1 / 3), (9, 8, 1 / 3)), name="Läsion “A”")
-KEY = KeyImage(PLANE, Window(-600, 1500), inverted=True, note="größte")
+KEY = KeyImage(PLANE, Window(-600, 1500), True, Slab(12.5, Mode.MINIMUM), note="größte")
 
 
 @pytest.fixture
@@ -79,6 +80,28 @@ def test_what_was_drawn_is_there_again_in_the_next_run(start: Any, dicom: Path) 
     assert pen.drawn == (drawn,)
     assert len(pen.book.document.key_images) == 1
     assert pen.book.undo_name == ""
+
+
+def test_key_images_that_were_saved_without_a_slab_open_as_slices(
+    start: Any, dicom: Path, folder: Path
+) -> None:
+    first = start()
+    first.open(dicom)
+    Pen(first)
+    first.do(lambda: first.viewer.set_slab(Slab(20.0)))
+    first.key(Qt.Key.Key_K)
+    marked = first.workspace.annotations.document.key_images
+    again = start()
+    (path,) = folder.iterdir()
+    content = json.loads(path.read_text("utf-8"))
+    assert content["key_images"][0].pop("slab") == {"thickness_mm": 20.0, "mode": "maximum"}
+    path.write_text(json.dumps(content), "utf-8")
+    again.open(dicom)
+    book = Pen(again).book
+    assert again.workspace.notices.message is None
+    assert book.document.key_images == tuple(replace(k, slab=Slab()) for k in marked)
+    again.do(lambda: book.go_to(marked[0].uid))
+    assert again.viewer.slab == Slab()
 
 
 def test_each_step_is_in_the_file_and_undo_is_too(start: Any, dicom: Path, folder: Path) -> None:
@@ -224,6 +247,9 @@ class TestCodec:
             ('"name"', '"nom"'),
             ("-600", "NaN"),
             ("1500", "0"),
+            ('"thickness_mm": 12.5', '"thickness_mm": -12.5'),
+            ('"minimum"', '"sum"'),
+            ('"mode"', '"way"'),
         ],
     )
     def test_what_is_not_a_document_is_refused_whole(self, old: str, new: str) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,16 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
+from app.rendering import key_image as pictures
 from app.rendering.key_image import SIDE
 from app.viewmodels.annotation import exports
+from app.viewmodels.annotation.slices import slab_text, slice_of
+from app.viewmodels.slab import Mode, Slab
+from app.viewmodels.viewer import Viewer
 from app.views.annotation_layer import AnnotationLayer
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
+from med2e3.measures import SlicePlane
 from med2e3.volume import Volume
 from tests.app.annotating import Pen
 from tests.app.bodies import phantom
@@ -200,6 +206,90 @@ class TestKeyImages:
         assert rows(pen)[0][0] == "★ Largest diameter"
         pen.gui.do(pen.book.undo)
         assert rows(pen)[0][0] == "★ Key image"
+
+    def test_a_slab_is_kept_said_and_shown_again(self, pen: Pen) -> None:
+        gui, viewer = pen.gui, pen.gui.viewer
+        gui.do(lambda: viewer.go_to_slice(Plane.AXIAL, 7))
+        gui.key(Qt.Key.Key_S)
+        gui.do(lambda: viewer.set_slab(viewer.slab.with_mode(Mode.MINIMUM).thicker(1)))
+        gui.key(Qt.Key.Key_K)
+        assert rows(pen) == [("★ Key image", "W 400 L 40, MinIP 20.0 mm", "axial 8/24")]
+        gui.key(Qt.Key.Key_S)
+        gui.wheel(pen.view, -3)
+        gui.key(Qt.Key.Key_K)
+        assert rows(pen)[1] == ("★ Key image", "W 400 L 40", "axial 11/24")
+        click_row(pen, 0)
+        assert viewer.slab == Slab(20.0, Mode.MINIMUM)
+        assert pen.view.state.slab_text == "MinIP 20.0 mm"
+        assert pen.view.state.slice_index == 7
+        detail = gui.window.measurements.detail.text()
+        assert "MinIP 20.0 mm" in detail
+        click_row(pen, 1)
+        assert viewer.slab.thickness_mm == 0
+
+    def test_a_slab_at_the_edge_is_listed_as_thick_as_it_is(self, pen: Pen) -> None:
+        gui, viewer = pen.gui, pen.gui.viewer
+        gui.do(lambda: viewer.set_slab(Slab(20.0)))
+        gui.key(Qt.Key.Key_End)
+        gui.key(Qt.Key.Key_K)
+        assert rows(pen) == [("★ Key image", "W 400 L 40, MIP 15.0 mm", "axial 24/24")]
+        table = exports.table(pen.book.document, pen.book.volume, pen.book.reading, "HU")
+        (row,) = csv.DictReader(io.StringIO(table))
+        assert row["text"] == "MIP 15.0 mm"
+        shown = viewer.planes[Plane.AXIAL].volume.slice_uids[21:24]
+        assert sorted(row["sop_instance_uids"].split()) == sorted(shown)
+
+    def test_the_picture_shows_the_slab_that_was_seen(self, pen: Pen, tmp_path: Path) -> None:
+        """The bright box ends at slice 6: the slab around slice 8 reaches it, slice 8 does not."""
+        gui, viewer = pen.gui, pen.gui.viewer
+        gui.do(lambda: viewer.go_to_slice(Plane.AXIAL, 7))
+        scale = SIDE / 80  # 40 rows of 2 mm; the box has rows 6 to 13, columns 6 to 15 of 1 mm
+        place = (round(12.5 * 2 * scale), round(13 * scale))
+        greys = []
+        for thickness_mm in (0.0, 20.0):
+            gui.do(lambda mm=thickness_mm: viewer.set_slab(Slab(mm)))
+            gui.key(Qt.Key.Key_K)
+            greys.append(int(self.saved(pen, tmp_path / f"{thickness_mm}")[place][0]))
+            gui.key(Qt.Key.Key_K)
+        assert greys == [127, 255]  # 40 HU in W 400 L 40, and 900
+
+    def test_a_region_in_the_picture_of_a_slab_says_that_it_counts_one_slice(
+        self, pen: Pen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gui, viewer, written = pen.gui, pen.gui.viewer, []
+        pen.tool("rectangle")
+        pen.drag((10.4, 10.4), (20.6, 20.6))
+        forms = SimpleNamespace(draw=lambda *given: written.append(given[-1]))
+        monkeypatch.setattr(pictures, "forms", forms)
+        for thickness_mm in (0.0, 20.0):
+            gui.do(lambda mm=thickness_mm: viewer.set_slab(Slab(mm)))
+            gui.key(Qt.Key.Key_K)
+            self.saved(pen, tmp_path / f"{thickness_mm}")
+            gui.key(Qt.Key.Key_K)
+        lines = pen.book.reading(pen.drawn[0]).lines
+        slice_, slab = (items[0].lines for items in written)
+        assert slice_ == lines
+        assert slab == (*lines, "of one slice, not of the slab")
+
+    def test_the_picture_of_a_turned_slab_is_the_slab(self) -> None:
+        """Values that rise evenly: the largest of layers is that of the outermost one."""
+        shape, rise = (30, 30, 30), np.array([1.0, 2.0, 3.0])
+        geometry = Geometry.from_spacing(shape, (2.0, 1.0, 1.5))
+        index = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3)
+        values_ = (geometry.to_patient_mm(index) @ rise).reshape(shape).astype(np.float32)
+        viewer = Viewer()
+        viewer.show(Volume(values_, geometry))
+        viewer.turn(Plane.AXIAL, np.radians(25))
+        viewer.set_slab(Slab(8.0))
+        state = viewer.shown[Plane.CORONAL]
+        plane = SlicePlane.of_slice(state.geometry, state.slice_index)
+        made = slice_of(viewer.volume, plane, viewer.slab)
+        rows_, columns = made.pixels.shape
+        at = made.geometry.to_patient_mm((0, rows_ // 2, columns // 2))
+        outermost = (state.layers - 1) / 2 * plane.thickness_mm
+        expected = at @ rise + abs(plane.normal @ rise) * outermost
+        assert made.pixels[rows_ // 2, columns // 2] == pytest.approx(expected, abs=0.01)
+        assert slab_text(viewer.volume, plane, viewer.slab) == state.slab_text != ""
 
     @pytest.mark.parametrize("plane", list(Plane))
     def test_the_picture_shows_the_slice_true_to_scale_with_what_is_drawn(

@@ -181,12 +181,13 @@ class Annotations:
             self.remove(self.selected)
 
     def toggle_key_image(self, plane: SlicePlane) -> None:
-        """Mark a slice as a key image as it is looked at now, or unmark it."""
+        """Mark a slice, or the slab around it, as it is looked at now; or unmark it."""
         marked = self.key_image_at(plane)
         if marked is not None:
             self.remove(marked.uid)
         elif self._sheet is not None:
-            key_image = KeyImage(plane, self.viewer.window, self.viewer.inverted)
+            viewer = self.viewer
+            key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab)
             self._commit("mark key image", self.document.with_key_image(key_image))
 
     def undo(self) -> None:
@@ -229,6 +230,7 @@ class Annotations:
             self._show(annotation.plane, shapes.centre_mm(annotation))
         elif key_image is not None:
             self._show(key_image.plane, None)
+            self.viewer.set_slab(key_image.slab)
             self.viewer.set_window(key_image.window)
         self.select(uid)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.viewmodels.annotation.model import POINTS, Annotation, Document, KeyImage, Kind
+from app.viewmodels.slab import Mode, Slab
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window
@@ -88,6 +89,10 @@ def key_image_fields(key_image: KeyImage) -> dict[str, Any]:
         "plane": _plane_fields(key_image.plane),
         "window": [key_image.window.centre, key_image.window.width],
         "inverted": key_image.inverted,
+        "slab": {
+            "thickness_mm": key_image.slab.thickness_mm,
+            "mode": key_image.slab.mode.value,
+        },
     }
 
 
@@ -109,7 +114,16 @@ def _key_image(fields: Any) -> KeyImage:
         raise ValueError(f"a window of width {width}")
     note, uid = _text(fields["note"]), _text(fields["uid"])
     inverted = fields["inverted"] is True
-    return KeyImage(_plane(fields["plane"]), Window(centre, width), inverted, note, uid)
+    # Files of before slabs were kept have none: their pictures were of one slice.
+    slab = _slab(fields["slab"]) if "slab" in fields else Slab()
+    return KeyImage(_plane(fields["plane"]), Window(centre, width), inverted, slab, note, uid)
+
+
+def _slab(fields: Any) -> Slab:
+    thickness_mm, mode = _number(fields["thickness_mm"]), Mode(fields["mode"])
+    if thickness_mm < 0:
+        raise ValueError(f"a slab of {thickness_mm} mm")
+    return Slab(thickness_mm, mode)
 
 
 def _plane(fields: Any) -> SlicePlane:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.viewmodels import numbers, windows
-from app.viewmodels.annotation import places, shapes
+from app.viewmodels.annotation import places, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
 from app.viewmodels.annotation.model import TEXTS, TITLES, Annotation, Document, KeyImage
 from app.viewmodels.annotation.values import Reading
@@ -61,6 +61,7 @@ def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
             {
                 "type": "key image",
                 "name": _plain(key_image.note),
+                "text": slab_text(key_image, volume),
                 "slice": places.where(volume, plane).text,
                 "series_uid": volume.info.series_uid,
                 "sop_instance_uids": " ".join(slice_instances(key_image, volume)),
@@ -102,9 +103,10 @@ def sentence(annotation: Annotation, volume: Volume, read: Read) -> str:
 
 
 def slice_instances(key_image: KeyImage, volume: Volume) -> tuple[str, ...]:
-    """The SOP Instance UID of a marked slice, where it is a stored one; else none."""
-    stored = places.where(volume, key_image.plane).plane == volume.geometry.plane
-    return places.instances(volume, (key_image.plane.origin_mm,)) if stored else ()
+    """The SOP Instance UIDs of what a key image shows, where that is stored slices; else none."""
+    plane, slab = key_image.plane, key_image.slab
+    stored = places.where(volume, plane).plane == volume.geometry.plane
+    return places.instances(volume, slices.ends_mm(volume, plane, slab)) if stored else ()
 
 
 def centre_text(annotation: Annotation) -> str:
@@ -112,8 +114,19 @@ def centre_text(annotation: Annotation) -> str:
     return numbers.millimetres(shapes.centre_mm(annotation))
 
 
+def look_text(key_image: KeyImage, volume: Volume) -> str:
+    """How a key image was looked at, e.g. "W 400 L 40, MIP 20.0 mm"."""
+    parts = (window_text(key_image), slab_text(key_image, volume))
+    return ", ".join(part for part in parts if part)
+
+
+def slab_text(key_image: KeyImage, volume: Volume) -> str:
+    """The slab of a key image as its view said it; empty for one slice."""
+    return slices.slab_text(volume, key_image.plane, key_image.slab)
+
+
 def window_text(key_image: KeyImage) -> str:
-    """How a key image was looked at."""
+    """The window of a key image."""
     return windows.describe(key_image.window) + (" inverted" if key_image.inverted else "")
 
 

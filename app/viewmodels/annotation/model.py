@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from app.viewmodels.slab import Slab
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window
 
@@ -91,11 +92,12 @@ class Annotation:
 
 @dataclass(frozen=True)
 class KeyImage:
-    """A marked slice: its plane, and how it was looked at. `note` is the reader's."""
+    """A marked slice or slab: its plane, and how it was looked at. `note` is the reader's."""
 
     plane: SlicePlane
     window: Window
     inverted: bool = False
+    slab: Slab = field(default_factory=Slab)
     note: str = ""
     uid: str = field(default_factory=new_uid)
 

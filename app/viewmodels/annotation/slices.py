@@ -1,4 +1,4 @@
-"""The pixels of any slice of a volume, with their grid: for pictures made without a view."""
+"""The pixels of any slice or slab of a volume, with their grid: for pictures without a view."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.viewmodels import oblique
 from app.viewmodels.annotation import places
+from app.viewmodels.reslice import Cut, Sampler
+from app.viewmodels.slab import Slab, combined, span
 from med2e3.geometry import Float, Geometry
-from med2e3.measures import SlicePlane
-from med2e3.regions import interpolate
-from med2e3.volume import AIR_HU, Volume
+from med2e3.measures import Point, SlicePlane, point
+from med2e3.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,25 +25,55 @@ class Slice:
     slice_index: int
 
 
-def slice_of(volume: Volume, plane: SlicePlane) -> Slice:
-    """The display slice nearest to `plane`; an oblique one is interpolated linearly.
+def slice_of(volume: Volume, plane: SlicePlane, slab: Slab) -> Slice:
+    """The display slice nearest to `plane`, or the slab around it, as a view shows it.
 
-    An oblique slice covers the volume in squares of its smallest spacing; beside the volume it
-    holds air, or the smallest value where that is higher.
+    An oblique one covers the volume in squares of its smallest spacing, linear between voxels.
     """
     where = places.where(volume, plane)
     if where.plane is not None:
         seen = volume.in_plane(where.plane)
-        return Slice(seen.voxels[where.slice_index], seen.geometry, where.slice_index)
+        layers = seen.voxels[_stored(seen.geometry, where, slab)]
+        return Slice(combined(layers, slab.mode), seen.geometry, where.slice_index)
     grid = _covering(volume, plane)
-    _, rows, columns = grid.shape
-    pixel = np.moveaxis(np.indices((1, rows, columns)), 0, -1).reshape(-1, 3).astype(np.float64)
-    index = volume.geometry.to_index(grid.to_patient_mm(pixel))
-    last = np.asarray(volume.shape) - 0.5
-    inside = ((index >= -0.5) & (index <= last)).all(axis=1)
-    pixels = np.full(rows * columns, max(AIR_HU, float(volume.voxels.min())), np.float32)
-    pixels[inside] = interpolate(volume, index[inside])
-    return Slice(pixels.reshape(rows, columns), grid, 0)
+    origin, step = grid.to_patient_mm((0.0, 0.0, 0.0)), grid.affine_lps[:3, :3]
+    depths = np.outer(_depths_mm(plane, slab), plane.normal)
+    cut = Cut(origin, step[:, 1], step[:, 2], grid.shape[1:], depths)
+    return Slice(Sampler(volume).image(cut, slab.mode), grid, 0)
+
+
+def slab_text(volume: Volume, plane: SlicePlane, slab: Slab) -> str:
+    """What the slab is and how thick in truth (mm), as its view says it; empty for a plane."""
+    where = places.where(volume, plane)
+    if where.plane is not None:
+        grid = volume.geometry.oriented(where.plane)
+        shown = _stored(grid, where, slab)
+        return slab.describe((shown.stop - shown.start) * grid.spacing_mm[0])
+    depths = _depths_mm(plane, slab)
+    origin = np.asarray(plane.origin_mm)
+    met = oblique.layers_met(volume.geometry, origin, plane.normal, depths)
+    return slab.describe(met * plane.thickness_mm)
+
+
+def ends_mm(volume: Volume, plane: SlicePlane, slab: Slab) -> tuple[Point, ...]:
+    """LPS mm of a point of the first and of the last layer; none for an oblique plane."""
+    where = places.where(volume, plane)
+    if where.plane is None:
+        return ()
+    grid = volume.geometry.oriented(where.plane)
+    shown = _stored(grid, where, slab)
+    return tuple(point(grid.to_patient_mm((k, 0, 0))) for k in (shown.start, shown.stop - 1))
+
+
+def _stored(grid: Geometry, where: places.Where, slab: Slab) -> slice:
+    """The slices of the grid turned to `where.plane` that are shown together."""
+    return span(where.slice_index, slab.layers(grid.spacing_mm[0]), where.count)
+
+
+def _depths_mm(plane: SlicePlane, slab: Slab) -> Float:
+    """(n,) mm along the normal from an oblique plane to each layer."""
+    layers = slab.layers(plane.thickness_mm)
+    return np.asarray((np.arange(layers) - (layers - 1) / 2) * plane.thickness_mm)
 
 
 def _covering(volume: Volume, plane: SlicePlane) -> Geometry:

@@ -13,6 +13,7 @@ import numpy as np
 from app.viewmodels import numbers, windows
 from app.viewmodels.annotation import shapes
 from app.viewmodels.annotation.model import REGIONS, TEXTS, Annotation, Kind
+from app.viewmodels.slab import Slab
 from med2e3.geometry import Float
 from med2e3.measures import angle_degrees, cobb_degrees, length_mm
 from med2e3.regions import Statistics, samples, statistics
@@ -20,6 +21,13 @@ from med2e3.volume import Volume
 
 #: Above this, a Cobb angle may be meant as its supplement, which is then named beside it.
 AMBIGUOUS_COBB = 60.0
+
+
+#: What reads voxels: of the slice that it is drawn on, whatever is laid over one another there.
+COUNTING = (*REGIONS, Kind.PROBE)
+
+#: Said of it over a slab.
+OF_ONE_SLICE = "of one slice, not of the slab"
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,13 @@ class Reading:
     def text(self) -> str:
         """In one line."""
         return ", ".join(self.lines)
+
+
+def lines_over(annotation: Annotation, reading: Reading, slab: Slab) -> tuple[str, ...]:
+    """What stands at an annotation over a slice, or over a slab of which it counts one slice."""
+    name = (annotation.name,) if annotation.name else ()
+    counts_less = slab.thickness_mm > 0 and annotation.kind in COUNTING
+    return (*name, *reading.lines, *((OF_ONE_SLICE,) if counts_less else ()))
 
 
 def read(annotation: Annotation, volume: Volume, unit: str | None = None) -> Reading:
