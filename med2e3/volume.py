@@ -50,7 +50,10 @@ WINDOWS: dict[str, Window] = {
 
 @dataclass(frozen=True)
 class SeriesInfo:
-    """What the source says about a series; empty strings where it says nothing."""
+    """What the source says about a series; empty strings where it says nothing.
+
+    `unit` is its own word for what the values are in: the Rescale Type of DICOM, e.g. "HU", "mgml".
+    """
 
     patient_name: str = ""
     patient_id: str = ""
@@ -68,12 +71,13 @@ class SeriesInfo:
     kernel: str = ""
     manufacturer: str = ""
     frame_of_reference_uid: str = ""
+    unit: str = ""
     windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels (slice, row, column) in HU (CT) with their place in the patient.
+    """Voxels (slice, row, column), in HU for most CT (`info.unit`), with their place in a patient.
 
     `voxels` is int16 where every value is a whole number that fits, else float32. `slice_uids` has
     one SOP Instance UID a slice along axis 0, or is empty. `warnings` are sentences for the user.

@@ -82,8 +82,8 @@ class PlaneState:
     @property
     def slab_mm(self) -> float:
         """How thick, in mm, what is shown is: without what would lie beyond the volume's edge."""
-        shown = self._span()
-        return (shown.stop - shown.start) * self.geometry.spacing_mm[0]
+        first, end, _ = self._span().indices(self.count)
+        return (end - first) * self.geometry.spacing_mm[0]
 
     @property
     def picture(self) -> tuple[object, ...]:

@@ -22,6 +22,16 @@ CT_AIR_BELOW = -200.0
 DRAG_PIXELS = 300.0
 
 
+#: Said where the unit of the values is not known.
+NO_UNIT = "value"
+
+#: Rescale types of CT (PS3.3 C.11.1.1.2): left out means HU; US, unspecified, does not say HU.
+HOUNSFIELD, UNSPECIFIED = ("", "HU"), "US"
+
+#: With these, values lie where Hounsfield units do, so that air is air and CT windows fit.
+LIKE_HOUNSFIELD = (*HOUNSFIELD, "HU_MOD", UNSPECIFIED)
+
+
 def preset(name: str, volume: Volume) -> Window:
     """The window of that name (one of `PRESETS`) for a volume."""
     return full_range(volume) if name == FULL_RANGE else WINDOWS[name]
@@ -34,15 +44,25 @@ def full_range(volume: Volume) -> Window:
 
 
 def is_ct(volume: Volume) -> bool:
-    """Whether values are Hounsfield units: the file says CT, or names nothing and has air."""
+    """Whether values lie as those of CT do: the file says CT, or names nothing and has air."""
+    if volume.info.unit not in LIKE_HOUNSFIELD:
+        return False
     if volume.info.modality:
         return volume.info.modality == "CT"
     return float(_sample(volume).min()) < CT_AIR_BELOW
 
 
 def unit_of(volume: Volume) -> str:
-    """HU for CT, "value" for anything else."""
-    return "HU" if is_ct(volume) else "value"
+    """The file's own word; HU for CT that says nothing else; "value" where nobody knows."""
+    own = volume.info.unit
+    if own in HOUNSFIELD:
+        return "HU" if is_ct(volume) else NO_UNIT
+    return NO_UNIT if own == UNSPECIFIED else own
+
+
+def with_unit(number: str, unit: str) -> str:
+    """E.g. "40 HU"; the number alone without a unit."""
+    return number if unit in ("", NO_UNIT) else f"{number} {unit}"
 
 
 def initial(volume: Volume) -> Window:

@@ -7,7 +7,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.viewmodels import numbers
+from app.viewmodels import numbers, windows
 from app.views import theme
 from med2e3.geometry import Float
 from med2e3.regions import histogram
@@ -60,6 +60,6 @@ class Histogram(QWidget):
         painter.setPen(QColor(colours.dim))
         line = QRectF(0, BARS + 2, self.width(), NUMBERS - 2)
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft, numbers.value(self._ends[0]))
-        unit = f" {self._unit}" if self._unit == "HU" else ""
-        painter.drawText(line, Qt.AlignmentFlag.AlignRight, numbers.value(self._ends[1]) + unit)
+        highest = windows.with_unit(numbers.value(self._ends[1]), self._unit)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, highest)
         painter.end()

@@ -11,6 +11,7 @@ from med2e3.errors import GapError, GeometryError, ImageReadError
 from med2e3.geometry import Geometry
 from med2e3.io.dicom_headers import Frame, Header, read_header
 from med2e3.io.dicom_left_out import foreign, kind_of_object
+from med2e3.io.dicom_notes import notes_of
 from med2e3.io.dicom_pixels import read_voxels, values_of
 from med2e3.io.dicom_positions import Places, acquired_grid, check_even, places
 from med2e3.io.dicom_stacks import SCOUT, Stack, find_stacks
@@ -38,12 +39,6 @@ TELLING_SHARE = 10
 
 #: Share of the loading that reads pixels, where resampling follows.
 READING_SHARE = 0.8
-
-#: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
-UNITS_OF_CT = {"HU", "US", ""}
-
-#: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
-DARKEST_PLAUSIBLE_HU = -1500
 
 
 def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
@@ -162,7 +157,7 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
     buffer = read_voxels(stack.frames, watch, first_look)
     volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
-    return volume.with_warnings(*_value_notes(stack, buffer.value_range[0]))
+    return volume.with_warnings(*notes_of(stack, buffer.value_range))
 
 
 def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
@@ -177,9 +172,8 @@ def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
 
 def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
     buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
-    lowest = buffer.value_range[0]
-    fill = AIR_HU if stack.summary.info.modality == "CT" else lowest
-    notes = (*_value_notes(stack, lowest), *plan.notes)
+    fill = AIR_HU if stack.summary.info.modality == "CT" else buffer.value_range[0]
+    notes = (*notes_of(stack, buffer.value_range), *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
     return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)
@@ -197,39 +191,3 @@ def _volume(
         slice_uids=uids if all(uids) else (),
         warnings=stack.notes,
     )
-
-
-def _value_notes(stack: Stack, lowest: float) -> list[str]:
-    """What a reader must know about the numbers."""
-    header, modality = stack.frames[0].header, stack.summary.info.modality
-    notes = []
-    if lossy := stack.summary.facts.lossy:
-        notes.append(
-            f"The images were compressed with loss ({lossy}): fine detail and values are not those "
-            "that were measured."
-        )
-    if modality != "CT":
-        notes.append(
-            f"The modality is {modality or 'not given'}, not CT: values are not Hounsfield units, "
-            "and CT windows will not fit."
-        )
-        return notes
-    if any(f.rescale is None for f in stack.frames):
-        notes.append(
-            "The files give no rescale slope and intercept: stored numbers are shown as they are, "
-            "and may not be Hounsfield units."
-        )
-    units = {f.unit for f in stack.frames} - UNITS_OF_CT
-    if units:
-        notes.append(f"The values are {', '.join(sorted(units))}, not Hounsfield units.")
-    if header.get("PhotometricInterpretation") == "MONOCHROME1":
-        notes.append(
-            "The files ask to be shown inverted (MONOCHROME1); the values are kept, and shown with "
-            "high ones bright."
-        )
-    if lowest < DARKEST_PLAUSIBLE_HU:
-        notes.append(
-            f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "
-            "the files do not declare. It is kept."
-        )
-    return notes

@@ -121,7 +121,10 @@ def windows(dataset: Attributes) -> tuple[Window, ...]:
     find = Lookup(dataset, first_item(dataset, "PerFrameFunctionalGroupsSequence"))
     pairs = []
     for keyword in ("WindowCenter", "WindowWidth"):
-        value = find("FrameVOILUTSequence", keyword)
-        pairs.append(numbers(value) or (() if value in (None, "") else (float(value),)))
+        try:
+            value = find("FrameVOILUTSequence", keyword)
+            pairs.append(numbers(value) or (() if value in (None, "") else (float(value),)))
+        except ValueError:  # no number, as "40,5"
+            return ()
     found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
     return tuple(dict.fromkeys(found))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from med2e3.errors import ImageReadError
 from med2e3.geometry import Float
 from med2e3.io.dicom_headers import MOMENT_NAMES, Frame
 from med2e3.io.dicom_pixels import stored_bytes
@@ -103,7 +104,10 @@ def _is_copy(one: Frame, other: Frame) -> bool:
         return True
     if one.rescale != other.rescale or one.position != other.position:
         return False
-    return stored_bytes(one) == stored_bytes(other)
+    try:
+        return stored_bytes(one) == stored_bytes(other)
+    except ImageReadError:  # one is cut short; who loads it says so
+        return False
 
 
 def _told_apart(

@@ -77,7 +77,8 @@ def lossy_word(header: Attributes) -> str:
     method = LOSSY_SYNTAXES.get(syntax) or MAYBE_LOSSY.get(syntax) or "before it was stored"
     ratio = header.get("LossyImageCompressionRatio")
     last = ratio[-1] if isinstance(ratio, Sequence) and not isinstance(ratio, str) else ratio
-    return method if last in (None, "") else f"{method} {float(last):.3g}:1"
+    factor = None if last in (None, "") else _number(str(last))
+    return method if factor is None else f"{method} {factor:.3g}:1"
 
 
 def _phase(header: Attributes) -> tuple[str, str]:

@@ -6,6 +6,7 @@ nothing of series and how their frames fit together.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -95,8 +96,9 @@ class Pixels:
 class Frame:
     """One image: where it lies in the patient and how its stored numbers become values.
 
-    `rescale` is (slope, intercept), None if the file gives none; `unit` is what they lead to.
-    `moment` tells it apart from other images of the same place; see `MOMENT_NAMES`.
+    `rescale` is (slope, intercept), None if the file gives none that can be used, and
+    `is_rescale_stated` says whether it gives both; `unit` is what they lead to. `moment` tells it
+    apart from other images of the same place; see `MOMENT_NAMES`.
     """
 
     path: Path
@@ -110,6 +112,7 @@ class Frame:
     rescale: tuple[float, float] | None
     unit: str
     moment: tuple[str, ...]
+    is_rescale_stated: bool = True
 
     @property
     def image_type(self) -> str:
@@ -285,10 +288,19 @@ def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Fra
             position=numbers(find("PlanePositionSequence", "ImagePositionPatient")),
             orientation=numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
             spacing=numbers(find("PixelMeasuresSequence", "PixelSpacing")),
-            rescale=None if slope is None else (float(slope), float(intercept or 0)),
+            rescale=_rescale(slope, intercept),
             unit=str(unit or ""),
             moment=_moment(dataset, find),
+            is_rescale_stated=None not in (slope, intercept, _rescale(slope, intercept)),
         )
+
+
+def _rescale(slope: Any, intercept: Any) -> tuple[float, float] | None:
+    """1 or 0 for one that is missing; None for both, or where they would make all values one."""
+    if slope is None and intercept is None:
+        return None
+    pair = float(1 if slope is None else slope), float(intercept or 0)
+    return pair if pair[0] and all(map(math.isfinite, pair)) else None
 
 
 def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:

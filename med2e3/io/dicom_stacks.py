@@ -28,6 +28,9 @@ SAME_DIRECTION = 1e-3
 #: Relative difference of pixel spacing, for the same reason.
 SAME_SPACING = 1e-3
 
+#: Rescale Type "unspecified" (PS3.3 C.11.1.1.2), for frames whose values are not in one unit.
+MIXED_UNITS = "US"
+
 #: Why a stack of scouts is no volume.
 SCOUT = "a scout (localizer)"
 
@@ -188,7 +191,7 @@ def _why_no_volume(frames: Sequence[Frame]) -> str:
 def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Stack:
     first = draft.frames[0]
     summary = SeriesSummary(
-        info=series_info(first.header),
+        info=replace(series_info(first.header), unit=_unit(draft.frames)),
         count=len(draft.frames),
         shape=(len(draft.frames), first.pixels.rows, first.pixels.columns),
         is_volume=not draft.reason,
@@ -208,6 +211,12 @@ def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Sta
         )
         summary = replace(summary, facts=facts)
     return Stack(draft.frames, summary, draft.notes, draft.copies)
+
+
+def _unit(frames: Sequence[Frame]) -> str:
+    """The Rescale Type that all of them that give one agree on, else unspecified."""
+    units = {f.unit for f in frames} - {""}
+    return MIXED_UNITS if len(units) > 1 else "".join(units)
 
 
 def _trouble(draft: _Draft, place: Places, label: str) -> str:

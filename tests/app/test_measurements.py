@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,6 +162,29 @@ def test_the_record_can_be_read_by_a_program(pen: Pen) -> None:
     assert key_image["slice"] == "axial 11/24"
     assert len(key_image["sop_instance_uids"]) == 1
     np.testing.assert_allclose(content["affine_lps"], pen.book.volume.geometry.affine_lps)
+
+
+@pytest.mark.parametrize(("own", "number"), [("mgml", "40 mgml"), ("US", "40"), ("HU", "40 HU")])
+def test_values_are_in_the_files_own_unit_wherever_they_stand(
+    gui: Any, own: str, number: str
+) -> None:
+    body = phantom()
+    gui.do(lambda: gui.viewer.show(replace(body, info=replace(body.info, unit=own))))
+    pen = Pen(gui)
+    pen.tool("rectangle")
+    pen.drag((10.4, 20.4), (20.6, 30.6))
+    mean = number.replace("40", "40.0")
+    assert rows(pen)[0][1] == f"mean {mean}, SD 0.0"
+    pen.tool("probe")
+    pen.click((30, 30))
+    assert rows(pen)[1][1] == number
+    pen.hover((30, 30))
+    status = gui.window.statusBar().voxel.text()
+    assert status.startswith(f"{number[3:] or 'value'} 40 at ")
+    table = exports.table(pen.book.document, pen.book.volume, pen.book.reading, gui.viewer.unit)
+    assert {row["value_unit"] for row in csv.DictReader(io.StringIO(table))} == {
+        number[3:] or "value"
+    }
 
 
 def test_no_spreadsheet_takes_a_name_for_a_formula(pen: Pen) -> None:

@@ -100,6 +100,37 @@ def test_a_volume_opens_with_the_window_of_its_file_else_soft_tissue_else_its_ow
     assert (window.low, window.high) == pytest.approx((0.01, 0.99), abs=0.005)
 
 
+@pytest.mark.parametrize(
+    ("modality", "own", "said"),
+    [
+        ("CT", "", "HU"),
+        ("CT", "HU", "HU"),
+        ("CT", "US", "value"),  # unspecified (DICOM PS3.3 C.11.1.1.2)
+        ("CT", "mgml", "mgml"),
+        ("CT", "Z_EFF", "Z_EFF"),
+        ("CT", "HU_MOD", "HU_MOD"),
+        ("MR", "", "value"),
+        ("MR", "US", "value"),
+        ("MR", "HU", "value"),
+        ("", "", "HU"),  # it has air
+    ],
+)
+def test_the_unit_is_the_files_own_word_or_none(modality: str, own: str, said: str) -> None:
+    body = phantom()
+    info = replace(body.info, modality=modality, unit=own)
+    assert windows.unit_of(replace(body, info=info)) == said
+
+
+def test_ct_windows_are_for_values_that_lie_as_hounsfield_units_do() -> None:
+    body = phantom()
+    for unit in ("HU", "US", "HU_MOD"):
+        shown = replace(body, info=replace(body.info, unit=unit))
+        assert windows.initial(shown) == WINDOWS["soft tissue"]
+    iodine = np.linspace(0, 10, body.voxels.size, dtype=np.float32).reshape(body.shape)
+    window = windows.initial(Volume(iodine, body.geometry, replace(body.info, unit="mgml")))
+    assert (window.low, window.high) == pytest.approx((0.1, 9.9), abs=0.05)
+
+
 def test_a_preview_that_fails_gives_back_exactly_what_was_shown() -> None:
     viewer, body = Viewer(), phantom()
     viewer.show(body)

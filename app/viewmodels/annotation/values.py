@@ -118,7 +118,9 @@ def _probe(annotation: Annotation, volume: Volume, unit: str) -> Reading:
         return Reading((), ("outside the volume",))
     s, r, c = np.clip(np.rint(at).astype(int), 0, np.asarray(volume.shape) - 1)
     value = float(volume.voxels[s, r, c])
-    return Reading((Quantity("value", value, unit),), (_with_unit(numbers.value(value), unit),))
+    return Reading(
+        (Quantity("value", value, unit),), (windows.with_unit(numbers.value(value), unit),)
+    )
 
 
 def _region(annotation: Annotation, volume: Volume, unit: str) -> Reading:
@@ -134,7 +136,7 @@ def _region(annotation: Annotation, volume: Volume, unit: str) -> Reading:
         Quantity("pixels", float(found.count), ""),
     )
     about = "≈ " if found.area_is_counted else ""
-    mean = _with_unit(numbers.signed(found.mean), unit)
+    mean = windows.with_unit(numbers.signed(found.mean), unit)
     low, high = numbers.value(found.minimum), numbers.value(found.maximum)
     return Reading(
         quantities,
@@ -145,7 +147,3 @@ def _region(annotation: Annotation, volume: Volume, unit: str) -> Reading:
             + (", interpolated" if found.interpolated else ""),
         ),
     )
-
-
-def _with_unit(number: str, unit: str) -> str:
-    return f"{number} HU" if unit == "HU" else number

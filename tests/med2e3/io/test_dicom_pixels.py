@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     MPEG2MPML,
@@ -26,6 +28,7 @@ from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
 from med2e3.io import load_volume
 from med2e3.volume import SeriesInfo, Volume
+from tests.med2e3.io.conftest import ramp
 
 Write = Callable[..., Path]
 
@@ -52,6 +55,12 @@ def rewrite(folder: Path, syntax: UID) -> None:
         pydicom.dcmwrite(
             path, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian
         )
+
+
+def raised(by: int) -> Volume:
+    """The ramp, all of it brighter."""
+    plain = ramp()
+    return replace(plain, voxels=(plain.voxels + by).astype(np.int16))
 
 
 def textured() -> Volume:
@@ -229,9 +238,65 @@ class TestWhatTheNumbersMean:
         np.testing.assert_array_equal(loaded.voxels, volume.voxels)
         assert any("MONOCHROME1" in w for w in loaded.warnings)
 
-    def test_missing_rescale_is_said(self, series: Write) -> None:
-        warnings = self.edited(series, "RescaleSlope", None).warnings
-        assert any("no rescale slope" in w for w in warnings)
+    @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+    def test_missing_rescale_is_said(self, series: Write, keyword: str) -> None:
+        (warning,) = self.edited(series, keyword, None).warnings
+        assert "The files give no usable rescale slope and intercept, or only one" in warning
+
+    def test_an_intercept_counts_without_its_slope(self, series: Write) -> None:
+        def edit(dataset: pydicom.Dataset, _k: int) -> None:
+            del dataset.RescaleSlope
+            dataset.RescaleIntercept = -1024
+
+        assert load_volume(series(edit)).value_range == (-1084, -965)
+
+    @pytest.mark.parametrize("slope", ["0", "nan", "inf"])
+    def test_a_slope_that_makes_all_values_one_is_not_used(
+        self, series: Write, volume: Volume, slope: str
+    ) -> None:
+        def edit(dataset: pydicom.Dataset, _k: int) -> None:
+            raw = slope.ljust(4).encode()
+            tag = pydicom.tag.Tag("RescaleSlope")
+            dataset[tag] = RawDataElement(tag, "DS", 4, raw, 0, False, True)
+
+        loaded = load_volume(series(edit))
+        np.testing.assert_array_equal(loaded.voxels, volume.voxels)
+        assert "no usable rescale slope" in loaded.warnings[0]
+
+    def test_images_of_a_series_that_lack_what_the_others_have_are_named(
+        self, series: Write
+    ) -> None:
+        def edit(dataset: pydicom.Dataset, k: int) -> None:
+            if k == 2:
+                del dataset.RescaleSlope, dataset.RescaleIntercept
+
+        (warning,) = load_volume(series(edit)).warnings
+        assert warning.startswith("1 of 6 images (slice_0003.dcm) with no usable rescale slope")
+
+    def test_a_ct_without_anything_below_water_has_lost_its_intercept(self, series: Write) -> None:
+        """Air at 0 and tissue at 1000 and more: stored numbers, with an intercept of 0."""
+        (warning,) = load_volume(series(of=raised(1100))).warnings
+        assert "from 1040 to 1159" in warning
+        assert "rescale intercept was probably lost" in warning
+
+    def test_bright_values_beside_air_need_no_word(self, series: Write) -> None:
+        bright = raised(1100)
+        bright.voxels[0, 0, 0] = -1000
+        assert load_volume(series(of=bright)).warnings == ()
+
+    @pytest.mark.parametrize(
+        ("units", "said"), [(("HU",), "HU"), (("mgml",), "mgml"), (("HU", "mgml"), "US"), ((), "")]
+    )
+    def test_the_unit_is_what_the_files_agree_on(
+        self, series: Write, units: Sequence[str], said: str
+    ) -> None:
+        def edit(dataset: pydicom.Dataset, k: int) -> None:
+            if units:
+                dataset.RescaleType = units[k % len(units)]
+            elif "RescaleType" in dataset:
+                del dataset.RescaleType
+
+        assert load_volume(series(edit)).info.unit == said
 
     def test_values_that_are_no_hounsfield_units_are_named(self, series: Write) -> None:
         assert "Z_EFF" in " ".join(self.edited(series, "RescaleType", "Z_EFF").warnings)
