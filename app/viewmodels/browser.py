@@ -36,7 +36,9 @@ class SeriesRow:
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One study; `mark` says "prior" or "later" where another study of the patient is open."""
+    """One study; `mark` says "prior" or "later" where another study of the patient is open, and
+    "same day" where the times that would tell are not given.
+    """
 
     title: str
     mark: str
@@ -67,7 +69,8 @@ def browse(
     for one in series:
         if all(word in _searched(one) for word in wanted):
             patients[patient_key(one.info)].append(one)
-    return tuple(_patient(own, chosen, kinds or {}) for own in patients.values())
+    moments = _moments(series)
+    return tuple(_patient(own, chosen, kinds or {}, moments) for own in patients.values())
 
 
 def patient_key(info: SeriesInfo) -> tuple[str, ...]:
@@ -105,38 +108,58 @@ def _searched(one: SeriesSummary) -> str:
     return " ".join(words).lower()
 
 
+#: Date and time of each study, by its UID.
+Moments = Mapping[str, tuple[str, str]]
+
+
+def _moments(series: Sequence[SeriesSummary]) -> Moments:
+    """By all series of a study, for a report, whose header is hardly read, gives no time."""
+    found: dict[str, tuple[str, str]] = {}
+    for one in series:
+        uid = one.info.study_uid
+        moment = one.info.study_date, one.facts.study_time
+        found[uid] = max(found.get(uid, moment), moment)
+    return found
+
+
 def _patient(
-    own: Sequence[SeriesSummary], chosen: SeriesSummary | None, kinds: Mapping[Path, str]
+    own: Sequence[SeriesSummary],
+    chosen: SeriesSummary | None,
+    kinds: Mapping[Path, str],
+    moments: Moments,
 ) -> PatientRow:
     studies: dict[str, list[SeriesSummary]] = defaultdict(list)
     for one in own:
         studies[one.info.study_uid].append(one)
-    ordered = sorted(studies.values(), key=lambda members: _when(members[0]), reverse=True)
+    uids = sorted(studies, key=lambda uid: moments[uid], reverse=True)
     is_mine = chosen is not None and patient_key(chosen.info) == patient_key(own[0].info)
-    reference = chosen if is_mine and chosen is not None else ordered[0][0]
+    reference = chosen.info.study_uid if is_mine and chosen is not None else uids[0]
     info = own[0].info
     return PatientRow(
         patient_name(info),
         details(info),
-        tuple(_study(members, reference, chosen, kinds) for members in ordered),
+        tuple(_study(studies[uid], _order(uid, reference, moments), chosen, kinds) for uid in uids),
     )
 
 
-def _when(one: SeriesSummary) -> tuple[str, str]:
-    return one.info.study_date, one.facts.study_time
+def _order(uid: str, reference: str, moments: Moments) -> str:
+    """When a study was made beside the reference: "prior", "later", "same day" or "" for itself."""
+    if uid == reference:
+        return ""
+    (day, time), (other_day, other_time) = moments[uid], moments[reference]
+    if day == other_day and (time == other_time or not (time and other_time)):
+        return "same day" if day else ""
+    return "later" if (day, time) > (other_day, other_time) else "prior"
 
 
 def _study(
     members: Sequence[SeriesSummary],
-    reference: SeriesSummary,
+    mark: str,
     chosen: SeriesSummary | None,
     kinds: Mapping[Path, str],
 ) -> StudyRow:
     info = members[0].info
     title = "  ".join(filter(None, (date(info.study_date), info.study_description))) or "Study"
-    mark = ""
-    if info.study_uid != reference.info.study_uid:
-        mark = "later" if _when(members[0]) > _when(reference) else "prior"
     return StudyRow(title, mark, tuple(_series(one, one is chosen, kinds) for one in members))
 
 

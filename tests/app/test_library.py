@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 
+from app.viewmodels.browser import browse
 from app.viewmodels.study import Target
 from app.views.study_browser import PICTURE, ROW
 from med2e3.geometry import Plane
 from med2e3.io import budget, write_nifti
+from med2e3.io.series import SeriesFacts, SeriesSummary
+from med2e3.volume import SeriesInfo
 from tests.app.bodies import SHAPE, phantom
 from tests.med2e3.io.mixed import add, body, mixed, two_kernels
 
@@ -168,6 +172,40 @@ def test_priors_of_the_patient_are_marked_and_newest_comes_first(gui: Any, tmp_p
     )
     studies = [tree.topLevelItem(k).data(0, ROW) for k in range(3)]
     assert [s.mark for s in studies] == ["", "prior", "prior"]
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "mark"),
+    [
+        ("20260301", "080000", "prior"),
+        ("20260301", "170000.5", "later"),
+        ("20260301", "120000", "same day"),
+        ("20260301", "", "same day"),
+        ("20260302", "", "later"),
+        ("20260228", "", "prior"),
+        ("", "", "prior"),
+    ],
+)
+def test_a_study_is_prior_or_later_by_what_any_of_its_series_says(
+    gui: Any, day: str, time: str, mark: str
+) -> None:
+    """A report comes first, as where its number is 1, and gives no time."""
+
+    def made(uid: str, day: str, time: str, words: str) -> SeriesSummary:
+        info = SeriesInfo(patient_id="A", study_uid=uid, study_date=day, series_description=words)
+        return SeriesSummary(info, 5, (5, 4, 4), facts=SeriesFacts(study_time=time))
+
+    chosen = made("1.1", "20260301", "120000", "Open")
+    others = [replace(made("1.2", day, "", "Report"), is_volume=False)]
+    others.append(made("1.2", day, time, "Other"))
+    for words, first in (("", "Report"), ("report", "Report"), ("other", "Other")):
+        (patient,) = browse([*others, chosen], chosen, words)
+        study = next(s for s in patient.studies if s.series[0].title.endswith(first))
+        assert study.mark == mark
+    gui.do(lambda: gui.window.series.tree.show_rows(browse([*others, chosen], chosen)))
+    tree = gui.window.series.tree
+    marks = {tree.topLevelItem(k).data(0, ROW).mark for k in range(tree.topLevelItemCount())}
+    assert marks == {"", mark}
 
 
 def test_a_series_can_be_chosen_while_the_rest_is_scanned(
