@@ -35,6 +35,9 @@ AT_ONCE_SAMPLES = 100_000
 #: a turn moves two planes at once, and both are painted in one turn of the loop.
 MOVING_PLANE_SAMPLES, MOVING_SLAB_SAMPLES = 80_000, 500_000
 
+#: A point this near to a slice, in slices, lies on it: what is left of whole steps is rounding.
+ON_SLICE = 1e-6
+
 #: Angles below this are rounding, not obliquity.
 STRAIGHT_DEGREES = 0.05
 
@@ -47,7 +50,7 @@ class ObliquePlane(PlaneState):
     """
 
     def __init__(self, plane: Plane, source: tuple[Volume, Sampler], grid: Geometry) -> None:
-        self._grid = grid
+        self._laid = self._grid = grid
         super().__init__(plane, source[0])
         self._source = source
         self._crosshair_mm = np.zeros(3)
@@ -56,6 +59,11 @@ class ObliquePlane(PlaneState):
     def geometry(self) -> Geometry:
         """The oblique grid: even in the plane, its slices along the normal."""
         return self._grid
+
+    @property
+    def reach(self) -> Geometry:
+        """The grid as it was laid over the volume: what the crosshair shifts is not in it."""
+        return self._laid
 
     @property
     def position_mm(self) -> float:
@@ -84,12 +92,16 @@ class ObliquePlane(PlaneState):
         """Let the crosshair be at `patient_mm` (LPS), on a slice of the grid."""
         self._crosshair_mm = np.array(patient_mm, dtype=np.float64)
         off = float(self._grid.to_index(self._crosshair_mm)[0])
-        shift = off - round(off)
-        if abs(shift) > 1e-9:
-            affine = self._grid.affine_lps.copy()
-            affine[:3, 3] += shift * affine[:3, 0]
-            self._grid = Geometry(self._grid.shape, affine)
+        if abs(off - round(off)) > ON_SLICE:
+            self._grid = self._shifted_to(self._crosshair_mm)
         self._crosshair = self._grid.to_index(self._crosshair_mm)
+
+    def _shifted_to(self, patient_mm: Float) -> Geometry:
+        """The grid as it was laid, moved by half a slice at most: moves never add up."""
+        off = float(self._laid.to_index(patient_mm)[0])
+        affine = self._laid.affine_lps.copy()
+        affine[:3, 3] += (off - round(off)) * affine[:3, 0]
+        return Geometry(self._laid.shape, affine)
 
     def work(self) -> Work:
         """What computes `pixels` of what is shown now, on any thread."""
@@ -209,9 +221,9 @@ def kept_inside(shown: Mapping[Plane, PlaneState], patient_mm: Float) -> Float:
     """The nearest point whose planes all still meet the volume."""
     point = np.array(patient_mm, dtype=np.float64)
     for state in shown.values():
-        off = float(state.geometry.to_index(point)[0])
+        off = float(state.reach.to_index(point)[0])
         inside = min(max(off, 0.0), state.count - 1.0)
-        step = state.geometry.affine_lps[:3, 0]
+        step = state.reach.affine_lps[:3, 0]
         point = point + (inside - off) * step
     return point
 

@@ -49,6 +49,11 @@ class PlaneState:
         return self.volume.geometry
 
     @property
+    def reach(self) -> Geometry:
+        """The grid whose first and last slices the crosshair does not leave."""
+        return self.geometry
+
+    @property
     def count(self) -> int:
         """Number of slices."""
         return self.geometry.shape[0]

@@ -207,6 +207,36 @@ def test_scrolling_a_turned_plane_moves_along_its_normal_and_stops_at_the_ends()
     assert state.slice_index == 0
 
 
+def test_small_moves_across_a_turned_plane_add_up_to_its_slices() -> None:
+    """Each move of a drag is a part of a slice: number and ends must not go along with them."""
+    viewer = viewer_of(ball("oblique")[0], *DOUBLE)
+    state = viewer.shown[Plane.AXIAL]
+    step, first = state.geometry.affine_lps[:3, 0], state.slice_index
+    reached = []
+    for moves in (0, 20):
+        for _ in range(moves):
+            viewer.move_crosshair(viewer.crosshair_mm + 0.4 * step)
+        assert state.slice_index == pytest.approx(first + 0.4 * moves, abs=0.5)
+        assert state.geometry.to_index(viewer.crosshair_mm)[0] == pytest.approx(state.slice_index)
+        for end in (0, state.count - 1):
+            viewer.go_to_shown(Plane.AXIAL, end)
+            assert state.slice_index == end
+            reached.append(state.mm_at(0, 0) @ step)
+        viewer.go_to_shown(Plane.AXIAL, first)
+    assert reached[2:] == pytest.approx(reached[:2])
+
+
+def test_whole_steps_from_between_two_slices_count_by_one() -> None:
+    viewer = viewer_of(ball("oblique")[0], *DOUBLE)
+    state = viewer.shown[Plane.AXIAL]
+    viewer.move_crosshair(viewer.crosshair_mm + 0.5 * state.geometry.affine_lps[:3, 0])
+    numbers = [state.slice_index]
+    for _ in range(6):
+        viewer.scroll(Plane.AXIAL, 1)
+        numbers.append(state.slice_index)
+    assert np.diff(numbers).tolist() == [1] * 6
+
+
 def test_a_picture_is_coarse_while_it_moves_and_exact_at_rest() -> None:
     rng = np.random.default_rng(0)
     shape = (60, 420, 420)
