@@ -55,6 +55,8 @@ class Cine:
     def choose_bounce(self, bounces: bool) -> None:
         """To and fro, or from the start again after the end."""
         self.bounces = bounces
+        if not bounces:
+            self._direction = 1  # what was on its way back would stay at the first slice
         self.changed.emit()
 
     def step(self) -> None:

@@ -47,6 +47,20 @@ def test_to_and_fro_turns_at_the_ends(playing: tuple[Viewer, Cine]) -> None:
     assert seen == [SHAPE[0] - 1, SHAPE[0] - 2, SHAPE[0] - 3]
 
 
+def test_a_loop_chosen_on_the_way_back_goes_on_forwards(playing: tuple[Viewer, Cine]) -> None:
+    viewer, cine = playing
+    cine.choose_bounce(True)
+    for _ in range(3):
+        cine.step()
+    assert index(viewer) == SHAPE[0] - 3
+    cine.choose_bounce(False)
+    seen = []
+    for _ in range(4):
+        cine.step()
+        seen.append(index(viewer))
+    assert seen == [SHAPE[0] - 2, SHAPE[0] - 1, 0, 1]
+
+
 def test_another_volume_ends_it(playing: tuple[Viewer, Cine]) -> None:
     viewer, cine = playing
     viewer.show(phantom("Another"))
