@@ -144,10 +144,15 @@ class Compare:
     # --- following -------------------------------------------------------------------------
 
     def _follow(self, leader: Viewer, follower: Viewer) -> None:
+        at = leader.crosshair_mm
+
         def moved() -> None:
-            self._guarded(
-                lambda: follower.move_crosshair(self._mapped(leader, leader.crosshair_mm))
-            )
+            nonlocal at
+            # The same place with other pixels, as an exact picture, leads nobody: where one series
+            # ends, the other would be drawn back to its end.
+            before, at = at, leader.crosshair_mm
+            if not np.array_equal(before, at):
+                self._guarded(lambda: follower.move_crosshair(self._mapped(leader, at)))
             if self.active:
                 self.note_changed.emit()
 

@@ -72,6 +72,16 @@ def test_where_one_series_ends_the_note_says_how_far_apart_they_are(linked: Comp
     assert not linked.doubtful
 
 
+def test_where_one_series_ends_its_new_pixels_do_not_draw_the_other_back(linked: Compare) -> None:
+    low = linked.viewer.volume.geometry.to_patient_mm((23, 20, 28))
+    linked.viewer.move_crosshair(low)
+    end = linked.other.crosshair_mm
+    linked.other.settle()  # as when an exact picture arrives
+    assert linked.viewer.crosshair_mm == pytest.approx(low)
+    linked.other.scroll(Plane.AXIAL, -1)
+    assert linked.viewer.crosshair_mm == pytest.approx(end + np.array([0.0, 0.0, 4.0]))
+
+
 def test_zoom_pan_and_window_are_shared_in_mm(linked: Compare) -> None:
     viewer, other, size = linked.viewer, linked.other, (400.0, 300.0)
     viewport = viewer.planes[Plane.AXIAL].viewport(*size).zoomed(2.5, 120, 90).panned(20, -13)
