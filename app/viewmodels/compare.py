@@ -159,9 +159,12 @@ class Compare:
         leader.slices_changed.connect(moved)
         leader.window_changed.connect(lambda: self._guarded(lambda: _window(leader, follower)))
         leader.look_changed.connect(lambda: self._guarded(lambda: self._look(leader, follower)))
+        leader.look_changed.connect(
+            lambda: self._guarded(lambda: _hand_over(leader, follower), linked=False)
+        )
 
-    def _guarded(self, act: object) -> None:
-        if self._busy or self.link is Link.NONE or not self.active:
+    def _guarded(self, act: object, *, linked: bool = True) -> None:
+        if self._busy or not self.active or (linked and self.link is Link.NONE):
             return
         self._busy = True
         try:
@@ -175,6 +178,7 @@ class Compare:
         )
         self._guarded(lambda: _window(self.viewer, self.other))
         self._guarded(lambda: self._look(self.viewer, self.other))
+        self._guarded(lambda: _hand_over(self.viewer, self.other), linked=False)
 
     def _mapped(self, leader: Viewer, patient_mm: Float) -> Float:
         """A point of one volume in the coordinates of the other."""
@@ -191,11 +195,6 @@ class Compare:
             middle = state.centre or ((rows - 1) / 2, (columns - 1) / 2)
             there = other.geometry.to_index(self._mapped(leader, state.mm_at(*middle)))
             other.centre = (float(there[1]), float(there[2]))
-        follower.tool, follower.space_held = leader.tool, leader.space_held
-        follower.crosshair_visible = leader.crosshair_visible
-        follower.reference_lines = leader.reference_lines
-        follower.corner_text = leader.corner_text
-        follower.display = leader.display
         follower.set_slab(leader.slab)
 
     def _by_share(self) -> Float:
@@ -215,8 +214,17 @@ def whole_mm(state: PlaneState) -> tuple[float, float]:
     return height, width
 
 
+def _hand_over(leader: Viewer, follower: Viewer) -> None:
+    """The hand has one tool, and the reader one taste, whether the two are linked or not."""
+    follower.tool, follower.space_held = leader.tool, leader.space_held
+    follower.crosshair_visible = leader.crosshair_visible
+    follower.reference_lines = leader.reference_lines
+    follower.corner_text = leader.corner_text
+    follower.display = leader.display
+    follower.look_changed.emit()
+
+
 def _window(leader: Viewer, follower: Viewer) -> None:
-    """The same window, where both count in the same unit."""
+    """The same window and colours, where both count in the same unit."""
     if leader.unit == follower.unit:
-        follower.inverted = leader.inverted
-        follower.set_window(leader.window)
+        follower.show_greys(leader.greys)

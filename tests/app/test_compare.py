@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.compare import NOTES, Compare, Link
-from app.viewmodels.viewer import Viewer
+from app.viewmodels.slab import Slab
+from app.viewmodels.viewer import Tool, Viewer
 from med2e3.geometry import Geometry, Plane
 from med2e3.volume import Volume, Window
 from tests.app.bodies import phantom
@@ -95,6 +97,8 @@ def test_zoom_pan_and_window_are_shared_in_mm(linked: Compare) -> None:
     assert other.window == Window(-500, 1400)
     other.invert()
     assert viewer.inverted
+    viewer.use_colours(ColourMap.VIRIDIS)
+    assert other.colours_shown is ColourMap.VIRIDIS
 
 
 @pytest.mark.parametrize(("mine", "others"), [("", ""), ("1.2.3", ""), ("1.2.3", "1.2.4")])
@@ -126,6 +130,22 @@ def test_unlinking_aligning_by_hand_and_linking_keeps_the_alignment() -> None:
     compare.relink()
     viewer.scroll(Plane.AXIAL, 2)
     assert compare.other.crosshair_mm - viewer.crosshair_mm == pytest.approx(apart)
+
+
+def test_the_tool_in_the_hand_is_one_for_both_even_while_they_are_not_linked(
+    linked: Compare,
+) -> None:
+    viewer, other = linked.viewer, linked.other
+    linked.unlink()
+    viewer.choose_tool(Tool.PAN)
+    viewer.toggle_crosshair()
+    viewer.set_slab(Slab(20.0))
+    assert other.tool is Tool.PAN
+    assert other.crosshair_visible is viewer.crosshair_visible
+    assert not other.slab.thickness_mm
+    assert other.planes[Plane.AXIAL].zoom == 1.0
+    viewer.hold_space(True)
+    assert other.space_held
 
 
 def test_another_study_ends_the_comparison(linked: Compare) -> None:
