@@ -49,7 +49,10 @@ class CheckpointError(Med2E3Error):
 
 
 class ResourceError(Med2E3Error):
-    """Not enough memory or disk for what was asked; names the need and what was free."""
+    """Not enough memory or disk for what was asked, or no such device, package or precision.
+
+    Names the need and what was free, or what can be chosen.
+    """
 
 
 class DownloadError(Med2E3Error):

@@ -264,7 +264,8 @@ class Geometry:
 def direction_letters(direction: Float | Sequence[float]) -> str:
     """The patient side a vector points to: "L", or "LP", "LPS" when oblique; strongest first.
 
-    Components below sin(`OBLIQUE_DEGREES`) are left out (DICOM PS3.3 C.7.6.1.1.1 names sides so).
+    Components below sin(`OBLIQUE_DEGREES`) are left out. Sides are named as in DICOM PS3.3
+    C.7.6.1.1.1, but S and I (superior, inferior) stand for its H and F (head, foot).
     """
     vector = np.asarray(direction, dtype=np.float64)
     vector = vector / np.linalg.norm(vector)

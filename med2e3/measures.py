@@ -1,4 +1,4 @@
-"""Lengths, angles and areas in patient space, and the planes they lie in.
+"""Lengths, angles and areas in patient space, the planes they lie in, and the volume of a mask.
 
 Points are LPS mm, so spacing, tilt and flips are in them already: nothing here is in pixels. Knows
 nothing of screens, intensities or files.

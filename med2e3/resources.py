@@ -1,4 +1,4 @@
-"""Finds the files that ship with the product: the demo model, the demo study, icons, presets.
+"""Finds the files that ship with the product: the demo model, the demo study, icons.
 
 They lie in `resources/` at the top of the source tree, in the package `med2e3/_resources` of an
 installed wheel, and beside the program in a bundle. Knows nothing of what is in them.

@@ -64,7 +64,7 @@ def evaluate(model: str, as_json: bool, card: Path | None, **options: Any) -> No
     With --ablation: tables 3, 4 and 5 of the paper, each variant of the demo model trained from the
     same start for the same --steps; a run that was stopped goes on where it was.
 
-    Every figure comes with its 95 % interval, and with what chance gives.
+    Figures come with their 95 % intervals, and with what chance gives where that can be said.
     """
     given = [name for name in TASKS if options[name] is not None]
     if "ablation" in given and "phantoms" in given:

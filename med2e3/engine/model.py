@@ -78,8 +78,10 @@ class Model:
     ) -> Session:
         """Bring a volume onto the model's grid and encode it once.
 
-        An array is taken as prepared for the model: values 0..1 (8-bit ones are divided by 255),
-        cropped and resized where it is not on the grid. Raises `PreprocessingError`, `Cancelled`.
+        `plane` and `window` None are the model's own; volumes that are not called CT and hold 0..1
+        or 8-bit values are scaled by these instead. `crop` cuts to the box of what is brighter than
+        black. An array must hold 0..1 (8-bit ones are divided by 255); it is cropped and resized
+        like a volume, but one of zeros alone stays whole. Raises `PreprocessingError`, `Cancelled`.
         """
         from med2e3.engine.session import Session
 

@@ -81,8 +81,8 @@ def open_place(
 ) -> Place:
     """Look at all headers at `path` (and `others`) and read no pixels.
 
-    `so_far` is given what was found, now and then while the look goes on. Raises `ImageReadError`
-    or `Cancelled`.
+    `so_far` is given what was found, now and then while the look goes on. Raises `ImageReadError`,
+    `Cancelled`, or `ResourceError` where a ZIP needs more disk than is free.
     """
     paths = tuple(Path(p) for p in (path, *others))
 
@@ -106,7 +106,8 @@ def load_volume(
     Of several series the largest CT volume opens and a warning names the others; `series` picks by
     SeriesInstanceUID, series number, 1-based place in `list_series` ("#2" is always a place), or a
     summary. `resample_gaps` opens a series with missing slices by interpolating.
-    Raises `ImageReadError`, `GeometryError`, `SeriesChoiceError` or `Cancelled`.
+    Raises `ImageReadError`, `GeometryError`, `SeriesChoiceError`, `Cancelled`, or `ResourceError`
+    where a ZIP needs more disk than is free.
     """
     watch = Watch(progress, cancelled)
     place = Place(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
@@ -124,5 +125,8 @@ def list_series(
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> tuple[SeriesSummary, ...]:
-    """Every series at `path`, also those that are no volume, in the order that `series=` counts."""
+    """Every series at `path`, also those that are no volume, in the order that `series=` counts.
+
+    Raises what `open_place` does.
+    """
     return open_place(path, progress=progress, cancelled=cancelled).series

@@ -46,7 +46,9 @@ def write_dicom_series(
 
     int16 voxels are stored as they are; float32 ones in 65 536 steps between their extremes. The
     images are marked as derived, and as a phantom if `synthetic`. The series and its instances get
-    new UIDs, always the same ones if `seed` is given; study and frame of reference keep theirs.
+    new UIDs, always the same ones if `seed` is given; study and frame of reference keep theirs, and
+    get new ones where they have none. Raises `GeometryError` for rows and columns that are not
+    perpendicular.
     """
     rows, columns = volume.geometry.directions[:, 1], volume.geometry.directions[:, 2]
     if abs(float(rows @ columns)) > PERPENDICULAR:

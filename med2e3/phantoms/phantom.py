@@ -185,7 +185,7 @@ def _to_display(plane: Plane):  # type: ignore[no-untyped-def]
 
 
 def _add_noise(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Noise of 8–22 HU in tissue and a fifth of that in air, where photons abound."""
+    """Noise of 8–22 HU in tissue and about a seventh of that in air, where photons abound."""
     sigma = rng.uniform(8, 22)
     weight = np.clip((canvas.hu + 1000) / 900, 0, 1) * 0.85 + 0.15
     canvas.hu += weight * np.float32(sigma) * grain(canvas.hu.shape, rng)
