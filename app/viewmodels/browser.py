@@ -69,7 +69,8 @@ def browse(
     for one in series:
         if all(word in _searched(one) for word in wanted):
             patients[patient_key(one.info)].append(one)
-    moments = _moments(series)
+    # Another place is listed before any of it is open: what is open may not be of it.
+    moments = _moments(series if chosen is None else (*series, chosen))
     return tuple(_patient(own, chosen, kinds or {}, moments) for own in patients.values())
 
 

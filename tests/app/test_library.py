@@ -174,6 +174,23 @@ def test_priors_of_the_patient_are_marked_and_newest_comes_first(gui: Any, tmp_p
     assert [s.mark for s in studies] == ["", "prior", "prior"]
 
 
+def test_a_prior_in_another_folder_is_one_beside_the_study_that_is_still_open(
+    gui: Any, tmp_path: Path
+) -> None:
+    for date in ("20260301", "20240105"):
+        made = body(5, study_date=date, study_uid=f"1.2.{date}", patient_id="A")
+        add(tmp_path / date, date, made, uid=f"1.3.{date}")
+    assert gui.open(tmp_path / "20260301")
+    now, seen = gui.study.chosen, []
+    tree = gui.window.series.tree
+    gui.study.changed.connect(
+        lambda: seen.append(gui.study.chosen is now and tree.topLevelItem(0).data(0, ROW).mark)
+    )
+    assert gui.open(tmp_path / "20240105")
+    assert "prior" in seen
+    assert not gui.window.errors.isVisible()
+
+
 @pytest.mark.parametrize(
     ("day", "time", "mark"),
     [
