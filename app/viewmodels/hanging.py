@@ -121,23 +121,51 @@ def hang(volume: Volume) -> Hanging:
 
 
 class Hangings:
-    """Applies the rules to each series that is opened, once."""
+    """Applies the rules to each series that is opened, once: at the first look at it.
+
+    A series that did not open after all, although it was seen, leaves what was open as it was.
+    """
 
     def __init__(self, viewer: Viewer, layouts: Layouts) -> None:
         self._viewer = viewer
         self._layouts = layouts
-        self._series: tuple[object, ...] = ()
-        viewer.volume_changed.connect(self._opened)
+        self._volume: Volume | None = None
+        self._seen: Volume | None = None
+        self._before = layouts.arrangement
+        viewer.volume_changed.connect(self._changed)
+
+    def _changed(self) -> None:
+        if self._viewer.previewing:
+            self._preview()
+        else:
+            self._opened()
+
+    def _preview(self) -> None:
+        if self._seen is None:
+            self._before = self._layouts.arrangement
+        self._seen = self._viewer.volume
+        self._hang()
 
     def _opened(self) -> None:
+        volume, (seen, self._seen) = self._viewer.volume, (self._seen, None)
+        was, self._volume = self._volume, volume
+        if volume is was:
+            if seen is not None:
+                self._layouts.arrange_as(self._before)
+        elif seen is None or volume is None or _series(volume) != _series(seen):
+            self._hang()
+
+    def _hang(self) -> None:
         volume = self._viewer.volume
         if volume is None or not self._layouts.hangs:
             return
-        series = (volume.info.series_uid, volume.source, volume.shape)
-        if series == self._series:
-            return
-        self._series = series
         decided = hang(volume)
-        self._layouts.hang(series, decided.main.value, decided.kind, decided.why)
+        self._layouts.hang(_series(volume), decided.main.value, decided.kind, decided.why)
         if decided.window is not None:
             self._viewer.open_with(decided.window)
+
+
+def _series(volume: Volume) -> tuple[object, ...]:
+    """The same for a volume and for the first look at it."""
+    geometry = volume.geometry
+    return volume.info.series_uid, geometry.shape, geometry.affine_lps.tobytes()

@@ -110,6 +110,16 @@ def custom_from(text: str) -> Custom:
     return Custom(int(rows), int(columns), cells)
 
 
+@dataclass(frozen=True)
+class Arrangement:
+    """What a series was hung as: its main cell, the kind that it asked for, and why."""
+
+    series: tuple[object, ...]
+    main: str
+    hung: Kind | None
+    why: str
+
+
 class Layouts:
     """The layout in use."""
 
@@ -156,6 +166,17 @@ class Layouts:
         # A plane that is large anyway, or alone, needs no other layout.
         fits = kind is Kind.SIDE and self.kind is Kind.SINGLE
         self._hung = None if fits else kind
+        self.changed.emit()
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """How the open series is arranged."""
+        return Arrangement(self._series, self.main, self._hung, self.why)
+
+    def arrange_as(self, before: Arrangement) -> None:
+        """Arranged again as it was, where nothing was decided meanwhile that is kept."""
+        self._series, self.main = before.series, before.main
+        self._hung, self.why = before.hung, before.why
         self.changed.emit()
 
     def describe(self) -> str:

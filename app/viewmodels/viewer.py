@@ -75,11 +75,12 @@ class _Shown:
 
     volume: Volume | None
     planes: dict[Plane, PlaneState]
+    turned: dict[Plane, PlaneState]
+    sampler: Sampler | None
     crosshair_mm: Float
-    window: Window
-    inverted: bool
+    greys: Greys
     opened_with: Window
-    colours: ColourMap
+    full_range: Window | None
     unit: str
     slab: Slab
 
@@ -98,6 +99,7 @@ class Viewer:
         self.crosshair_mm: Float = np.zeros(3)
         self.window = Window(40, 400)
         self._opened_with = self.window
+        self._told_window = False
         self._full_range: Window | None = None
         self.unit = "HU"
         self.inverted = False
@@ -137,8 +139,8 @@ class Viewer:
         """Show a volume that is still filling; `drop_preview` brings back what was shown."""
         if self._before is None:
             self._before = _Shown(
-                self.volume, dict(self.planes), self.crosshair_mm, self.window, self.inverted,
-                self._opened_with, self.colours, self.unit, self.slab,
+                self.volume, self.planes, self._turned, self._sampler, self.crosshair_mm,
+                self.greys, self._opened_with, self._full_range, self.unit, self.slab,
             )  # fmt: skip
         self._start(volume)
 
@@ -153,11 +155,12 @@ class Viewer:
         before, self._before = self._before, None
         if before is not None:
             self.volume, self.planes = before.volume, before.planes
-            self._turned, self._sampler = {}, None
-            self.crosshair_mm = before.crosshair_mm
-            self.window, self.inverted = before.window, before.inverted
-            self._opened_with, self.colours = before.opened_with, before.colours
-            self.unit, self.slab, self._full_range = before.unit, before.slab, None
+            self._turned, self._sampler = before.turned, before.sampler
+            self.crosshair_mm, self.readout = before.crosshair_mm, None
+            self.window, self.inverted = before.greys.window, before.greys.inverted
+            self._opened_with, self.colours = before.opened_with, before.greys.colours
+            self._full_range = before.full_range
+            self.unit, self.slab = before.unit, before.slab
             self._place()
             self.volume_changed.emit()
 
@@ -168,6 +171,7 @@ class Viewer:
         self.readout = None
         if volume is not None:
             self.window = self._opened_with = windows.initial(volume)
+            self._told_window = False
             self.inverted, self.colours = False, ColourMap.GREY
             self.unit = windows.unit_of(volume)
             self.crosshair_mm = volume.geometry.centre_mm
@@ -184,7 +188,7 @@ class Viewer:
         self._turned, self._sampler = {}, None
         self._give_slab()
         self._move(moving=True)
-        if untouched:
+        if untouched and not self._told_window:
             self.window = self._opened_with = windows.initial(volume)
         self.unit = windows.unit_of(volume)  # a preview is filled with air
         self._place()
@@ -269,7 +273,7 @@ class Viewer:
 
     def open_with(self, window: Window) -> None:
         """Show a series that has just opened with this window, and go back to it at a reset."""
-        self._opened_with = window
+        self._opened_with, self._told_window = window, True
         self.set_window(window)
 
     def use_preset(self, name: str) -> None:

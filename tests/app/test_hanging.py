@@ -104,3 +104,37 @@ def test_nothing_is_arranged_where_the_user_does_not_want_it(gui: Any, tmp_path:
     opened(gui, tmp_path / "coronal", series(Plane.CORONAL, body_part="HEAD"))
     assert gui.workspace.layouts.shown_kind is Kind.GRID
     assert gui.viewer.preset != "brain"
+
+
+def test_a_series_that_does_not_open_after_all_leaves_everything_as_it_was(
+    gui: Any, tmp_path: Path
+) -> None:
+    opened(gui, tmp_path / "head", series(body_part="HEAD"))
+    viewer, layouts = gui.viewer, gui.workspace.layouts
+    gui.do(lambda: viewer.use_preset("full range"))
+    gui.do(lambda: viewer.turn(Plane.AXIAL, 0.3))
+    gui.do(lambda: layouts.choose(Kind.SINGLE))
+    gui.do(lambda: layouts.choose_main("coronal"))
+    before = [view.letters for view in viewer.shown.values()]
+    gui.do(lambda: viewer.preview(series(Plane.SAGITTAL, body_part="CHEST", kernel="LUNG")))
+    assert (viewer.preset, layouts.main) == ("lung", "sagittal")
+    gui.do(viewer.drop_preview)
+    assert viewer.preset == "full range"
+    assert viewer.is_turned
+    assert [view.letters for view in viewer.shown.values()] == before
+    assert (layouts.main, layouts.shown_kind) == ("coronal", Kind.SINGLE)
+    gui.do(viewer.reset)
+    assert viewer.preset == "brain"
+
+
+def test_what_the_user_does_while_a_series_fills_stays_when_it_is_there(gui: Any) -> None:
+    viewer, layouts = gui.viewer, gui.workspace.layouts
+    filling, whole = (series(Plane.CORONAL, body_part="HEAD") for _ in range(2))
+    gui.do(lambda: viewer.preview(filling))
+    assert (viewer.preset, layouts.shown_kind) == ("brain", Kind.SIDE)
+    gui.do(lambda: viewer.use_preset("bone"))
+    gui.do(lambda: layouts.choose(Kind.GRID))
+    gui.do(lambda: viewer.show(replace(whole, source="series")))
+    assert (viewer.preset, layouts.shown_kind) == ("bone", Kind.GRID)
+    gui.do(viewer.reset)
+    assert viewer.preset == "brain"
