@@ -11,7 +11,8 @@ from typing import Any
 class Part:
     """One piece of the work: seconds, and 10⁹ floating-point operations (a multiply-add is 2).
 
-    Products with quantised weights are not among them.
+    Products with quantised weights are not among them, nor on a CPU those of queries with keys and
+    of weights with values inside torch's fused attention: its counter does not know that kernel.
     """
 
     name: str
