@@ -30,8 +30,9 @@ class FusionLayer(QWidget):
         super().__init__(view)
         self._view = view
         self._fusion = fusion
-        self._painted: dict[tuple[object, ...], QImage] = {}
-        self._ids: dict[tuple[object, ...], NDArray[np.intp]] = {}
+        # By the layers themselves: a number of one that is gone may be that of a newer one.
+        self._painted: dict[Layer, QImage] = {}
+        self._ids: dict[Layer, NDArray[np.intp]] = {}
         self._plane_key: tuple[object, ...] = ()
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
@@ -45,6 +46,9 @@ class FusionLayer(QWidget):
 
     def refresh(self) -> None:
         """Take over the overlays; without any the sheet is away and costs nothing."""
+        for kept in (self._painted, self._ids):
+            for gone in kept.keys() - set(self._fusion.layers):
+                del kept[gone]
         self.setGeometry(self._view.rect())
         self.setVisible(not self._fusion.empty)
         self.update()
@@ -83,37 +87,31 @@ class FusionLayer(QWidget):
         painter.end()
 
     def _keep_for(self, plane: PixelPlane) -> None:
-        """What was resampled is kept as long as the slice and the layers are the same."""
+        """What was resampled is kept as long as the slice is the same."""
         steps = (plane.origin_mm, plane.row_mm, plane.column_mm)
         key = (plane.shape, *(tuple(np.round(v, 6)) for v in steps))
         if key != self._plane_key:
             self._plane_key = key
             self._painted.clear()
             self._ids.clear()
-        known = {id(layer) for layer in self._fusion.layers}
-        for kept in (self._painted, self._ids):
-            for gone in [k for k in kept if k[0] not in known]:
-                del kept[gone]
 
     def _paint_values(
         self, painter: QPainter, layer: Layer, plane: PixelPlane, viewport: Viewport
     ) -> None:
-        key = (id(layer),)
-        if key not in self._painted:
-            self._painted[key] = _image(pixels.value_pixels(layer, plane))
+        if layer not in self._painted:
+            self._painted[layer] = _image(pixels.value_pixels(layer, plane))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
-        painter.drawImage(QRectF(*viewport.image_rect()), self._painted[key])
+        painter.drawImage(QRectF(*viewport.image_rect()), self._painted[layer])
 
     def _paint_labels(
         self, painter: QPainter, layer: Layer, plane: PixelPlane, viewport: Viewport
     ) -> None:
-        key = (id(layer),)
-        if key not in self._painted:
-            self._ids[key] = pixels.label_ids(layer, plane)
-            self._painted[key] = _image(pixels.label_pixels(layer, self._ids[key]))
+        if layer not in self._painted:
+            self._ids[layer] = pixels.label_ids(layer, plane)
+            self._painted[layer] = _image(pixels.label_pixels(layer, self._ids[layer]))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-        painter.drawImage(QRectF(*viewport.image_rect()), self._painted[key])
-        ids = self._ids[key]
+        painter.drawImage(QRectF(*viewport.image_rect()), self._painted[layer])
+        ids = self._ids[layer]
         for number in np.unique(ids[ids > 0]):
             painter.setPen(QPen(QColor(layer.labels[int(number) - 1].colour), LINE))
             painter.drawLines(_lines(pixels.outline(ids == number), viewport))

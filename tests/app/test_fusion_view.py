@@ -162,6 +162,24 @@ def test_a_second_volume_on_another_grid_has_map_threshold_and_opacity(
     assert not coloured(bare, Plane.AXIAL).any()
 
 
+def test_opacity_dragged_faster_than_it_is_painted_is_the_last_one(
+    bare: Any, tmp_path: Path
+) -> None:
+    """Layers replaced between two pictures: the newest may lie in memory where an older one lay."""
+    assert lay_over(bare, mark_labels(), tmp_path)
+    fusion, sheet = bare.workspace.fusion, bare.view(Plane.AXIAL).findChild(FusionLayer)
+    wrong = []
+    for percent in range(10, 90, 4):
+        for step in (0, 1, 2, 3):
+            fusion.change(fusion.layers[0], opacity=(percent + step) / 100)
+        bare.pixels(bare.view(Plane.AXIAL))
+        (image,) = sheet._painted.values()
+        alphas = {image.pixelColor(x, 10).alpha() for x in range(image.width())} - {0}
+        if alphas and alphas != {round(255 * (percent + 3) / 100)}:
+            wrong.append((percent + 3, alphas))
+    assert not wrong
+
+
 def test_another_frame_of_reference_is_refused_until_the_user_insists(
     gui: Any, dicom: Path, tmp_path: Path
 ) -> None:
