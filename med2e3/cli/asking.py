@@ -48,7 +48,9 @@ def info(path: str, series: str | None, resample_gaps: bool, as_json: bool) -> N
     click.echo(f"{volume.name}  ({volume.info.modality or 'modality not given'})")
     click.echo(f"  {slices} {facts['plane']} slices of {rows} × {columns}")
     click.echo(f"  spacing {ds:.3f} mm between slices, {dr:.3f} × {dc:.3f} mm in the slice")
-    click.echo(f"  values {facts['hu_min']:g} to {facts['hu_max']:g}")
+    click.echo(
+        f"  values {facts['value_min']:g} to {facts['value_max']:g} {facts['unit']}".rstrip()
+    )
     click.echo(f"  centre at ({_position(volume.geometry.centre_mm)}) mm, LPS")
     warn(volume.warnings)
 
@@ -67,8 +69,9 @@ def describe(volume: Volume) -> dict[str, Any]:
         "plane": str(volume.geometry.plane),
         "oblique": volume.geometry.is_oblique,
         "affine_lps": volume.geometry.affine_lps.tolist(),
-        "hu_min": float(volume.voxels.min()),
-        "hu_max": float(volume.voxels.max()),
+        "value_min": float(volume.voxels.min()),
+        "value_max": float(volume.voxels.max()),
+        "unit": volume.info.unit or ("HU" if volume.info.modality == "CT" else ""),
         "warnings": list(volume.warnings),
     }
 

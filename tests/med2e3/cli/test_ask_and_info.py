@@ -10,7 +10,17 @@ import pytest
 
 from med2e3.resources import resource_path
 
-KEYS = {"series", "shape", "spacing_mm", "plane", "affine_lps", "hu_min", "hu_max", "warnings"}
+KEYS = {
+    "series",
+    "shape",
+    "spacing_mm",
+    "plane",
+    "affine_lps",
+    "value_min",
+    "value_max",
+    "unit",
+    "warnings",
+}
 
 
 def test_info_says_what_was_read(run: Callable, series_folder: Path) -> None:
@@ -19,8 +29,10 @@ def test_info_says_what_was_read(run: Callable, series_folder: Path) -> None:
     assert facts["shape"] == [12, 24, 20]
     assert facts["spacing_mm"] == [3.0, 1.5, 1.25]
     assert facts["plane"] == "axial"
-    assert (facts["hu_min"], facts["hu_max"]) == (-1000, 110)
+    assert (facts["value_min"], facts["value_max"]) == (-1000, 110)
+    assert facts["unit"] == "HU"
     assert facts["series"]["series_description"] == "Body"
+    assert "values -1000 to 110 HU\n" in run("info", series_folder).out
 
 
 def test_info_gives_the_affine_from_index_to_lps(run: Callable, nifti_file: Path) -> None:

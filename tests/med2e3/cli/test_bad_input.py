@@ -122,7 +122,7 @@ def test_nan_voxels_become_air_with_a_warning(run: Callable, tmp_path: Path) -> 
     values[0, 0, :3] = np.nan
     ran = run("info", save_nifti(tmp_path / "nan.nii", values), "--json")
     assert ran.code == 0
-    assert ran.json["hu_min"] == -1024
+    assert ran.json["value_min"] == -1024
     assert any("3" in w and "NaN" in w for w in ran.json["warnings"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -67,6 +68,18 @@ class TestDicom:
                 volume.geometry.to_patient_mm((k, j, i)),
                 atol=1e-4,
             )
+
+    @pytest.mark.parametrize(
+        ("modality", "unit", "written"),
+        [("CT", "mgml", "mgml"), ("CT", "", "HU"), ("", "", "HU"), ("MR", "", "US")],
+    )
+    def test_values_are_written_in_their_own_unit(
+        self, tmp_path: Path, modality: str, unit: str, written: str
+    ) -> None:
+        volume = oblique()
+        named = replace(volume, info=replace(volume.info, modality=modality, unit=unit))
+        write_dicom_series(named, tmp_path)
+        assert load_volume(tmp_path).info.unit == written
 
     def test_it_comes_back_as_it_was(self, tmp_path: Path) -> None:
         volume = oblique()
