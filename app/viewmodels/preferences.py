@@ -26,13 +26,12 @@ class PreferenceEditor:
 
     def begin(self) -> None:
         """From here on `cancel` takes changes back."""
-        values = self._settings.values
-        values.crosshair = self._viewer.crosshair_visible  # keys may have changed them meanwhile
-        values.corner_text = self._viewer.corner_text
+        self._catch_up()
         self._before = {name: self.value(name) for name in declared()}
 
     def set(self, name: str, value: Any) -> None:
         """Change a preference and show what it does."""
+        self._catch_up()
         if self.value(name) != value:
             setattr(self._settings.values, name, value)
             self.apply()
@@ -57,6 +56,12 @@ class PreferenceEditor:
         self._viewer.dress(
             Display.of(values), crosshair=values.crosshair, corner_text=values.corner_text
         )
+
+    def _catch_up(self) -> None:
+        """Keys may have changed what preferences are about, too."""
+        values = self._settings.values
+        values.crosshair = self._viewer.crosshair_visible
+        values.corner_text = self._viewer.corner_text
 
     def _take(self, values: dict[str, Any]) -> None:
         for name, value in values.items():

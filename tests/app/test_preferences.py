@@ -273,3 +273,15 @@ def test_the_theme_changes_by_its_key_and_is_kept(open_gui: Any) -> None:
     assert application.property("theme") == "light"
     open_gui.do(open_gui.window.commands["theme"])
     assert application.property("theme") == "dark"
+
+
+def test_another_theme_leaves_what_the_keys_have_hidden(open_gui: Any) -> None:
+    viewer = open_gui.viewer
+    for key in (Qt.Key.Key_X, Qt.Key.Key_T):
+        open_gui.key(key)
+    assert (viewer.crosshair_visible, viewer.corner_text) == (False, False)
+    open_gui.do(open_gui.window.commands["theme"])
+    try:
+        assert (viewer.crosshair_visible, viewer.corner_text) == (False, False)
+    finally:
+        open_gui.do(open_gui.window.commands["theme"])
