@@ -111,6 +111,7 @@ class Application:
         compare, planes = Compare(viewer), Planes(self.jobs)
         fusion = Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain)
         self.hangings = Hangings(viewer, layouts)
+        layouts.chosen.connect(lambda: viewer.maximise(None))
         self.workspace = Workspace(
             viewer,
             assistant,

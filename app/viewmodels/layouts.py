@@ -140,6 +140,8 @@ class Layouts:
         self._hung: Kind | None = None
         self._series: tuple[object, ...] = ()
         self.changed: Signal[[]] = Signal()
+        #: A layout was asked for: a plane that fills the centre would hide it.
+        self.chosen: Signal[[]] = Signal()
 
     @property
     def shown_kind(self) -> Kind:
@@ -167,6 +169,8 @@ class Layouts:
         fits = kind is Kind.SIDE and self.kind is Kind.SINGLE
         self._hung = None if fits else kind
         self.changed.emit()
+        if kind is not None:
+            self.chosen.emit()
 
     @property
     def arrangement(self) -> Arrangement:
@@ -189,11 +193,13 @@ class Layouts:
         self.kind, self.alone = kind, None
         self._hung, self.why = None, ""
         self._remember()
+        self.chosen.emit()
 
     def choose_main(self, name: str) -> None:
         """The cell that is large, or alone."""
         self.main = name
         self.changed.emit()
+        self.chosen.emit()
 
     def choose_main_after(self, name: str) -> None:
         """The cell after this one becomes large, or alone."""

@@ -82,6 +82,19 @@ def test_maximising_and_back_keeps_the_layout(open_gui: Any) -> None:
     assert shown(open_gui) == before
 
 
+@pytest.mark.parametrize("kind", [Kind.GRID, Kind.SIDE, Kind.CUSTOM])
+def test_a_layout_that_is_chosen_shows_although_a_plane_fills_the_centre(
+    open_gui: Any, kind: Kind
+) -> None:
+    open_gui.do(lambda: open_gui.viewer.maximise(Plane.SAGITTAL))
+    assert list(shown(open_gui)) == ["sagittal"]
+    open_gui.do(open_gui.window.commands[f"layout:{kind}"])
+    assert len(shown(open_gui)) >= 3
+    open_gui.do(lambda: open_gui.viewer.maximise(Plane.SAGITTAL))
+    open_gui.do(open_gui.window.commands["toggle_scene"])
+    assert "3d" in shown(open_gui)
+
+
 def test_a_cell_put_elsewhere_changes_places_with_what_was_there() -> None:
     swapped = STANDARD_CUSTOM.with_cell(0, "sagittal")
     assert swapped.cells == ("sagittal", "coronal", "axial")
