@@ -42,6 +42,11 @@ class AxisHandles:
         usable = viewer.tool is Tool.CROSSHAIR and not viewer.space_held
         return usable and viewer.crosshair_visible and viewer.can_turn
 
+    @property
+    def held(self) -> bool:
+        """Whether a line is being dragged."""
+        return self._held is not None
+
     def lines(self) -> dict[Plane, QLineF]:
         """The line of each other plane on the screen."""
         at, state = self._at(), self._view.state

@@ -79,6 +79,7 @@ class SliceView(QWidget):
         self._still = Still(self._paint_still)
         self.axes = AxisHandles(self)
         self._dragging: Tool | None = None
+        self._pointer: QPointF | None = None
         self._last = QPointF()
         self._pressed = QPointF()
         self._wheel = 0
@@ -115,6 +116,7 @@ class SliceView(QWidget):
         """Paint from the voxels again, not from the last picture."""
         self._still.forget()
         self.update()
+        self._read()
 
     def show_cursor(self, shape: Qt.CursorShape | None = None) -> None:
         """The cursor of the chosen tool, or another one."""
@@ -124,6 +126,7 @@ class SliceView(QWidget):
     def _look_changed(self) -> None:
         self.show_cursor()
         self.update()
+        self._read()
 
     # --- painting --------------------------------------------------------------------------
 
@@ -228,6 +231,7 @@ class SliceView(QWidget):
         All of the view is painted again, from the kept picture where only lines moved: Qt takes
         longer to fill through a clip of many thin rectangles than to copy the whole.
         """
+        self._read()
         viewer = self.viewer
         over = viewer.crosshair_visible or viewer.reference_lines or viewer.corner_text
         if over or self.state is None or not self._still.shows(self, self._key()):
@@ -259,6 +263,7 @@ class SliceView(QWidget):
         viewport = self.viewport()
         if viewport is None:
             return
+        self._pointer = self._last
         self.viewer.hover(self.plane, *viewport.to_index(self._last.x(), self._last.y()))
         if self.axes.drag(self._last - moved, self._last):
             return
@@ -279,6 +284,7 @@ class SliceView(QWidget):
         self._dragging = None
         self.viewer.end_drag()
         self.axes.release()
+        self._read()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Fill the centre with this plane, or show all again."""
@@ -315,7 +321,20 @@ class SliceView(QWidget):
 
     def leaveEvent(self, event: object) -> None:
         """No voxel is under the mouse any more."""
+        self._pointer = None
         self.viewer.leave()
+
+    def _read(self) -> None:
+        """What lies under a mouse that rests: wheel and keys bring another slice there.
+
+        While it is dragged, each of its movements reads.
+        """
+        viewport = self.viewport()
+        if self._pointer is None or viewport is None or self._dragging or self.axes.held:
+            return
+        if self.isVisible():
+            at = viewport.to_index(self._pointer.x(), self._pointer.y())
+            self.viewer.hover(self.plane, *at)
 
     def _tool_for(self, event: QMouseEvent) -> Tool | None:
         button = _BUTTONS.get(event.button())

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from app.rendering import overlay
 from app.viewmodels.viewer import Tool
@@ -117,6 +118,27 @@ def test_the_readout_is_the_voxel_under_the_mouse(open_gui: Any) -> None:
         )
     text = open_gui.window.statusBar().voxel.text()
     assert text == "HU −1000 at (35.0, 48.0, 150.0) mm"
+
+
+def test_the_readout_follows_wheel_and_keys_under_a_mouse_that_rests(open_gui: Any) -> None:
+    expected, viewer, view = phantom(), open_gui.viewer, open_gui.view(Plane.AXIAL)
+    open_gui.do(lambda: viewer.go_to_slice(Plane.AXIAL, 9))
+    x, y = view.viewport().to_screen(20, 30)
+    open_gui.drag(view, (x, y), (x, y), Qt.MouseButton.NoButton)
+    assert viewer.readout.value == 40
+    open_gui.wheel(view, -1, at=(x, y))
+    assert viewer.readout.value == 123
+    assert viewer.readout.patient_mm[2] == expected.geometry.to_patient_mm((10, 20, 30))[2]
+    assert open_gui.window.statusBar().voxel.text().startswith("HU 123 at ")
+    open_gui.key(Qt.Key.Key_Home)
+    assert viewer.readout.value == expected.voxels[0, 20, 30] == -1000
+    open_gui.key(Qt.Key.Key_End)
+    open_gui.do(lambda: viewer.show(phantom("Other", value=500)))
+    assert viewer.readout.value == 40  # the new volume is shown from its middle
+    open_gui.do(lambda: QApplication.sendEvent(view, QEvent(QEvent.Type.Leave)))
+    open_gui.wheel(view, -1)
+    assert viewer.readout is None
+    assert not open_gui.window.statusBar().voxel.text()
 
 
 def test_a_click_brings_the_other_planes_to_that_point(open_gui: Any) -> None:
