@@ -44,7 +44,8 @@ def picture(key_image: KeyImage, document: Document, volume: Volume, read: expor
     font.setPixelSize(TEXT)
     painter.setFont(font)
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-    grey = GreyMap(key_image.window, inverted=key_image.inverted)
+    colours = key_image.colours
+    grey = GreyMap(key_image.window, inverted=key_image.inverted, colours=colours)
     pixels = as_picture(grey.pixels(shown.pixels))
     painter.drawImage(QRectF(*viewport.image_rect()), pixels.image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)

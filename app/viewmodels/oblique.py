@@ -20,6 +20,7 @@ from app.viewmodels.plane import PlaneState
 from app.viewmodels.reslice import Cut, Sampler
 from app.viewmodels.viewport import Viewport
 from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
+from med2e3.measures import PARALLEL_DEGREES, SlicePlane
 from med2e3.volume import Volume
 
 Float = NDArray[np.float64]
@@ -162,6 +163,39 @@ def turned(
         )
         made[plane] = _carried(state, ObliquePlane(plane, source, grid), crosshair_mm)
     return made
+
+
+def turned_onto(
+    planes: Mapping[Plane, PlaneState], source: tuple[Volume, Sampler], target: SlicePlane
+) -> tuple[Plane, dict[Plane, PlaneState]]:
+    """The stored planes turned so that one of them shows `target` as it was seen; which one.
+
+    The one that turns least; one that only turns within itself stays as it is.
+    """
+    frames = {plane: frame_of(state) for plane, state in planes.items()}
+    turns = {plane: _turn_onto(frame, target) for plane, frame in frames.items()}
+    nearest = max(turns, key=lambda plane: float(np.trace(turns[plane])))
+    point_mm, made = np.asarray(target.origin_mm), dict(planes)
+    for plane, frame in frames.items():
+        turned_frame = nearest_rotation(turns[nearest] @ frame)
+        if not _are_parallel(turned_frame[:, 0], frame[:, 0]):
+            grid = grid_through(source[0].geometry, turned_frame, point_mm)
+            made[plane] = ObliquePlane(plane, source, grid)
+            made[plane].slab = planes[plane].slab
+    return nearest, made
+
+
+def _turn_onto(frame: Float, target: SlicePlane) -> Float:
+    """(3, 3) that turns a frame so that its rows run down and its columns right in `target`."""
+    wanted = np.column_stack([target.normal, target.down, target.right])
+    if np.linalg.det(wanted) * np.linalg.det(frame) < 0:
+        wanted[:, 0] *= -1
+    return np.asarray(wanted @ frame.T)
+
+
+def _are_parallel(a: Float, b: Float) -> bool:
+    across = float(np.linalg.norm(np.cross(a, b)))
+    return across < math.sin(math.radians(PARALLEL_DEGREES))
 
 
 def frame_of(state: PlaneState) -> Float:

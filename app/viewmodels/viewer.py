@@ -22,6 +22,7 @@ from app.viewmodels.signal import Signal
 from app.viewmodels.slab import Slab
 from app.viewmodels.viewport import Viewport
 from med2e3.geometry import Plane
+from med2e3.measures import SlicePlane
 from med2e3.volume import Volume, Window
 
 Float = NDArray[np.float64]
@@ -398,15 +399,32 @@ class Viewer:
 
     def turn(self, keep: Plane, radians: float) -> None:
         """Turn the other two planes about the normal of `keep`, from its columns to its rows."""
-        if self.volume is None:
+        source = self._source()
+        if source is None:
             return
-        if self._sampler is None:
-            self._sampler = Sampler(self.volume)
-        source = (self.volume, self._sampler)
         self._turned = oblique.turned(self.shown, source, self.crosshair_mm, keep, radians)
         self._move(moving=True)
         self.slices_changed.emit()
         self.look_changed.emit()
+
+    def turn_onto(self, target: SlicePlane, patient_mm: Float) -> Plane | None:
+        """Turn the planes so that one shows `target` at a point of it; which one does.
+
+        None where planes cannot be turned now: they only go to the point.
+        """
+        source, name = self._source(), None
+        if source is not None and self.can_turn:
+            name, self._turned = oblique.turned_onto(self.planes, source, target)
+        self.move_crosshair(patient_mm)
+        self.look_changed.emit()
+        return name
+
+    def _source(self) -> tuple[Volume, Sampler] | None:
+        if self.volume is None:
+            return None
+        if self._sampler is None:
+            self._sampler = Sampler(self.volume)
+        return self.volume, self._sampler
 
     def straighten(self) -> None:
         """Back to the stored planes; zoom and pan start anew where a plane was turned."""

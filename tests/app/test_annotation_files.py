@@ -82,7 +82,7 @@ def test_what_was_drawn_is_there_again_in_the_next_run(start: Any, dicom: Path) 
     assert pen.book.undo_name == ""
 
 
-def test_key_images_that_were_saved_without_a_slab_open_as_slices(
+def test_key_images_that_were_saved_without_slab_and_colours_open_as_grey_slices(
     start: Any, dicom: Path, folder: Path
 ) -> None:
     first = start()
@@ -95,6 +95,7 @@ def test_key_images_that_were_saved_without_a_slab_open_as_slices(
     (path,) = folder.iterdir()
     content = json.loads(path.read_text("utf-8"))
     assert content["key_images"][0].pop("slab") == {"thickness_mm": 20.0, "mode": "maximum"}
+    assert content["key_images"][0].pop("colours") == "grey"
     path.write_text(json.dumps(content), "utf-8")
     again.open(dicom)
     book = Pen(again).book

@@ -17,9 +17,13 @@ from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
 from app.rendering import key_image as pictures
+from app.rendering.colour_maps import table
 from app.rendering.key_image import SIDE
 from app.viewmodels.annotation import exports
+from app.viewmodels.annotation.codec import decode, encode
+from app.viewmodels.annotation.frame import FULL
 from app.viewmodels.annotation.slices import slab_text, slice_of
+from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.slab import Mode, Slab
 from app.viewmodels.viewer import Viewer
 from app.views.annotation_layer import AnnotationLayer
@@ -222,6 +226,30 @@ class TestKeyImages:
         assert viewer.planes[Plane.AXIAL].slice_index == 7
         assert viewer.preset == "lung"
 
+    def test_it_is_listed_shown_again_and_exported_in_its_own_colours(
+        self, pen: Pen, tmp_path: Path
+    ) -> None:
+        gui, viewer = pen.gui, pen.gui.viewer
+        gui.key(Qt.Key.Key_I)
+        gui.key(Qt.Key.Key_K)
+        gui.key(Qt.Key.Key_Home)
+        gui.do(lambda: viewer.use_colours(ColourMap.VIRIDIS))
+        gui.key(Qt.Key.Key_K)
+        gui.do(lambda: viewer.use_colours(ColourMap.GREY))
+        assert [row[1] for row in rows(pen)] == ["W 400 L 40 inverted", "W 400 L 40 viridis"]
+        click_row(pen, 1)
+        assert (viewer.inverted, viewer.colours) == (False, ColourMap.VIRIDIS)
+        click_row(pen, 0)
+        assert (viewer.inverted, viewer.colours) == (True, ColourMap.GREY)
+        click_row(pen, 1)
+        document = pen.book.document
+        marked = document.key_images[1]
+        image = pictures.picture(marked, document, pen.book.volume, pen.book.reading)
+        middle = image.pixelColor(image.width() // 2, image.height() // 2)
+        lowest = int(table(ColourMap.VIRIDIS)[0])  # the first slice is of air
+        assert middle.rgb() & 0xFFFFFF == lowest & 0xFFFFFF
+        assert decode(encode(document, "key", {}), "key") == document
+
     def test_its_note_can_be_written_and_taken_back(self, pen: Pen) -> None:
         pen.gui.key(Qt.Key.Key_K)
         listed = pen.gui.window.measurements.list
@@ -361,6 +389,37 @@ def test_a_turned_volume_lists_its_slices_all_the_same(gui: Any, tmp_path: Path)
     pen.tool("length")
     pen.drag((2, 4), (2, 40))
     assert rows(pen)[0][2] == f"coronal {pen.view.state.slice_index + 1}/40"
+
+
+@pytest.mark.parametrize("plane", list(Plane))
+def test_a_click_turns_the_planes_to_what_is_on_an_oblique_one(pen: Pen, plane: Plane) -> None:
+    gui, viewer = pen.gui, pen.gui.viewer
+    others = [p for p in Plane if p is not plane]
+    gui.do(lambda: viewer.turn(others[0], np.radians(25)))
+    gui.do(lambda: viewer.turn(others[1], np.radians(-15)))
+    gui.do(lambda: viewer.scroll(plane, 3))
+    pen = Pen(gui, plane)
+    pen.tool("length")
+    middle = pen.view.state.crosshair
+    pen.drag((middle[0] - 5, middle[1] - 4), (middle[0] + 5, middle[1] + 6))
+    gui.do(lambda: viewer.activate(plane))
+    gui.key(Qt.Key.Key_K)
+    letters, notes = pen.view.state.letters, pen.view.state.notes
+    layer = pen.view.findChild(AnnotationLayer)
+    for row in (0, 1):
+        gui.do(viewer.straighten)
+        gui.do(lambda: viewer.go_to_slice(Plane.AXIAL, 20))
+        gui.do(lambda: viewer.activate(others[0]))
+        click_row(pen, row)
+        assert viewer.active is plane
+        assert (pen.view.state.letters, pen.view.state.notes) == (letters, notes)
+        assert [item.strength for item in layer.items(layer.frame())] == [FULL]
+        assert pen.book.key_image_at(layer.frame().plane) is not None
+        assert viewer.volume.geometry.contains(viewer.volume.geometry.to_index(viewer.crosshair_mm))
+    gui.do(lambda: viewer.scroll(plane, 2))
+    turned = viewer.shown[plane]
+    click_row(pen, 0)
+    assert viewer.shown[plane] is turned  # it is shown without turning anything
 
 
 def test_on_an_oblique_plane_measures_are_true_and_stay_there(gui: Any, nifti: Path) -> None:

@@ -22,8 +22,9 @@ from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyIma
 from app.viewmodels.notices import Notices
 from app.viewmodels.signal import Signal
 from app.viewmodels.tasks import Tasks
-from app.viewmodels.viewer import Viewer
+from app.viewmodels.viewer import Greys, Viewer
 from app.viewmodels.work import Done, Failed, Job, Message
+from med2e3.geometry import Plane
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Volume
 
@@ -187,7 +188,7 @@ class Annotations:
             self.remove(marked.uid)
         elif self._sheet is not None:
             viewer = self.viewer
-            key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab)
+            key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab, viewer.colours)
             self._commit("mark key image", self.document.with_key_image(key_image))
 
     def undo(self) -> None:
@@ -231,24 +232,41 @@ class Annotations:
         elif key_image is not None:
             self._show(key_image.plane, None)
             self.viewer.set_slab(key_image.slab)
-            self.viewer.set_window(key_image.window)
+            self.viewer.show_greys(Greys(key_image.window, key_image.inverted, key_image.colours))
         self.select(uid)
 
     def _show(self, plane: SlicePlane, patient_mm: Point | None) -> None:
         assert self._volume is not None
         where = places.where(self._volume, plane)
-        if where.plane is not None and self.viewer.is_turned:
-            self.viewer.straighten()  # a stored slice: turned planes would not show it
+        if where.plane is None:
+            shown = self._show_oblique(plane, patient_mm)
+        else:
+            shown = self._show_stored(where.plane, where.slice_index, patient_mm)
+        if shown is not None:
+            self.viewer.activate(shown)
+            if self.viewer.maximised not in (None, shown):
+                self.viewer.maximise(shown)
+
+    def _show_stored(self, plane: Plane, slice_index: int, patient_mm: Point | None) -> Plane:
+        """A stored slice: turned planes would not show it."""
+        self.viewer.straighten()
         if patient_mm is not None:
             self.viewer.move_crosshair(np.asarray(patient_mm))
-        elif where.plane is not None:
-            self.viewer.go_to_slice(where.plane, where.slice_index)
         else:
-            self.viewer.move_crosshair(np.asarray(plane.origin_mm))
-        if where.plane is not None:
-            self.viewer.activate(where.plane)
-            if self.viewer.maximised not in (None, where.plane):
-                self.viewer.maximise(where.plane)
+            self.viewer.go_to_slice(plane, slice_index)
+        return plane
+
+    def _show_oblique(self, plane: SlicePlane, patient_mm: Point | None) -> Plane | None:
+        """A plane between stored ones: it is shown where it is shown already, else turned to."""
+        assert self._volume is not None
+        middle = self._volume.geometry.centre_mm
+        on_plane = middle - float(plane.distance_mm(middle)) * plane.normal
+        at = on_plane if patient_mm is None else np.asarray(patient_mm)
+        for name, state in self.viewer.shown.items():
+            if SlicePlane.of_slice(state.geometry, state.slice_index).is_parallel(plane):
+                self.viewer.move_crosshair(at)
+                return name
+        return self.viewer.turn_onto(plane, at)
 
     # --- keeping ---------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.viewmodels.annotation.model import POINTS, Annotation, Document, KeyImage, Kind
+from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.slab import Mode, Slab
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
@@ -89,6 +90,7 @@ def key_image_fields(key_image: KeyImage) -> dict[str, Any]:
         "plane": _plane_fields(key_image.plane),
         "window": [key_image.window.centre, key_image.window.width],
         "inverted": key_image.inverted,
+        "colours": key_image.colours.value,
         "slab": {
             "thickness_mm": key_image.slab.thickness_mm,
             "mode": key_image.slab.mode.value,
@@ -114,9 +116,11 @@ def _key_image(fields: Any) -> KeyImage:
         raise ValueError(f"a window of width {width}")
     note, uid = _text(fields["note"]), _text(fields["uid"])
     inverted = fields["inverted"] is True
-    # Files of before slabs were kept have none: their pictures were of one slice.
+    # Files of before slabs and colours were kept: their pictures were of one slice, in grey.
     slab = _slab(fields["slab"]) if "slab" in fields else Slab()
-    return KeyImage(_plane(fields["plane"]), Window(centre, width), inverted, slab, note, uid)
+    colours = ColourMap(fields.get("colours", ColourMap.GREY.value))
+    window = Window(centre, width)
+    return KeyImage(_plane(fields["plane"]), window, inverted, slab, colours, note, uid)
 
 
 def _slab(fields: Any) -> Slab:

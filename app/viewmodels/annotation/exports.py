@@ -13,6 +13,7 @@ from app.viewmodels.annotation import places, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
 from app.viewmodels.annotation.model import TEXTS, TITLES, Annotation, Document, KeyImage
 from app.viewmodels.annotation.values import Reading
+from app.viewmodels.colour_names import ColourMap
 from med2e3.volume import Volume
 
 Read = Callable[[Annotation], Reading]
@@ -126,8 +127,10 @@ def slab_text(key_image: KeyImage, volume: Volume) -> str:
 
 
 def window_text(key_image: KeyImage) -> str:
-    """The window of a key image."""
-    return windows.describe(key_image.window) + (" inverted" if key_image.inverted else "")
+    """The window of a key image, and its colours where they are not grey."""
+    colours = "" if key_image.colours is ColourMap.GREY else key_image.colours.value
+    turned = "inverted" if key_image.inverted else ""
+    return " ".join(filter(None, (windows.describe(key_image.window), turned, colours)))
 
 
 def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[str, str]:

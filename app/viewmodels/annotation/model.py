@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.slab import Slab
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window
@@ -98,6 +99,7 @@ class KeyImage:
     window: Window
     inverted: bool = False
     slab: Slab = field(default_factory=Slab)
+    colours: ColourMap = ColourMap.GREY
     note: str = ""
     uid: str = field(default_factory=new_uid)
 
