@@ -45,6 +45,8 @@ class Compare:
         self.other = Viewer()
         self.plane = Plane.AXIAL
         self.link = Link.NONE
+        #: Whether the mouse is over the second volume.
+        self.pointed = False
         self.changed: Signal[[]] = Signal()
         self.note_changed: Signal[[]] = Signal()
         self._offset_mm: Float = np.zeros(3)
@@ -57,6 +59,15 @@ class Compare:
     def active(self) -> bool:
         """Whether a second volume is shown."""
         return self.other.volume is not None
+
+    @property
+    def hand(self) -> Viewer:
+        """What the keys act on: the volume under the mouse."""
+        return self.other if self.active and self.pointed else self.viewer
+
+    def reset(self) -> None:
+        """Fit the slices again, in the window of before; linked ones as the first volume asks."""
+        (self.hand if self.link is Link.NONE else self.viewer).reset()
 
     @property
     def same_frame(self) -> bool:
@@ -113,7 +124,7 @@ class Compare:
         """Show the open volume alone again."""
         if not self.active:
             return
-        self.link = Link.NONE
+        self.link, self.pointed = Link.NONE, False
         self.other.show(None)
         self.viewer.can_turn = True
         self.changed.emit()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.viewmodels.compare import Compare
 from app.viewmodels.study import Target
 from app.viewmodels.viewer import Tool
 from app.viewmodels.windows import PRESETS
+from app.viewmodels.work import Message
 from app.viewmodels.workspace import Workspace
 from app.views import view_actions
 from med2e3.measures import SlicePlane
@@ -20,12 +23,17 @@ FILE_TYPES = "Images (*.dcm *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.npy *.zip
 #: Slices that PgUp and PgDn go.
 PAGE = 10
 
+#: Said where something is to be marked on the series that is shown beside the open one.
+NOT_BESIDE = Message(
+    "The series beside the open one is looked at only: open it itself to mark its key images."
+)
+
 Actions = Mapping[str, Callable[[], object]]
 
 
 def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object]]:
     """Every command of a plain kind; the window adds the ones about itself."""
-    viewer = workspace.viewer
+    viewer, compare = workspace.viewer, workspace.compare
     return {
         "open_files": lambda: _open_dialog(workspace, window, folder=False),
         "open_folder": lambda: _open_dialog(workspace, window, folder=True),
@@ -37,24 +45,36 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "redo": workspace.steps.redo,
         "delete": workspace.annotations.remove_selected,
         **{f"preset:{name}": _preset(workspace, name) for name in PRESETS},
-        "invert": viewer.invert,
-        "reset": viewer.reset,
+        "invert": lambda: compare.hand.invert(),
+        "reset": compare.reset,
         "toggle_crosshair": viewer.toggle_crosshair,
         "toggle_text": viewer.toggle_corner_text,
         "maximise": lambda: viewer.maximise(viewer.maximised or viewer.active),
         "toggle_scene": workspace.layouts.toggle_scene,
-        "previous_slice": lambda: viewer.scroll(viewer.active, -1),
-        "next_slice": lambda: viewer.scroll(viewer.active, 1),
-        "back_ten": lambda: viewer.scroll(viewer.active, -PAGE),
-        "forward_ten": lambda: viewer.scroll(viewer.active, PAGE),
-        "first_slice": lambda: viewer.go_to_shown(viewer.active, 0),
-        "last_slice": lambda: viewer.go_to_shown(viewer.active, float("inf")),
+        "previous_slice": _scroll(compare, -1),
+        "next_slice": _scroll(compare, 1),
+        "back_ten": _scroll(compare, -PAGE),
+        "forward_ten": _scroll(compare, PAGE),
+        "first_slice": _scroll(compare, -math.inf),
+        "last_slice": _scroll(compare, math.inf),
         **view_actions.bind(workspace),
     }
 
 
 def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
-    return lambda: workspace.viewer.use_preset(name)
+    return lambda: workspace.compare.hand.use_preset(name)
+
+
+def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
+    """So many slices of the plane under the mouse; to an end where there are not so many."""
+
+    def act() -> None:
+        viewer = compare.hand
+        state = viewer.shown.get(viewer.active)
+        if state is not None:
+            viewer.go_to_shown(viewer.active, state.slice_index + steps)
+
+    return act
 
 
 def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
@@ -63,6 +83,9 @@ def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
 
 def _mark(workspace: Workspace) -> None:
     """Mark the slice that the active plane shows."""
+    if workspace.compare.hand is not workspace.viewer:
+        workspace.notices.show(NOT_BESIDE)
+        return
     state = workspace.viewer.shown.get(workspace.viewer.active)
     if state is not None:
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)

@@ -38,6 +38,7 @@ class AnnotationLayer(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setGeometry(view.rect())
         view.installEventFilter(self)
+        view.takes_drawing = True
         for signal in (book.changed, book.live_changed, book.selection_changed):
             signal.connect(self.update)
         drawing.hover_changed.connect(self._hovered)

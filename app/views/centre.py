@@ -23,19 +23,23 @@ from app.views.model_sheet import ModelSheet
 from app.views.plane_cell import PlaneCell
 from app.views.rest import Rest
 from app.views.scene_cell import SceneCell
+from app.views.slice_view import SliceView
 from med2e3.geometry import Plane
 
 
 def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
-    return lambda workspace: _drawn_on(
-        workspace, PlaneCell(workspace.viewer, workspace.assistant, plane)
-    )
+    def made(workspace: Workspace) -> QWidget:
+        cell = PlaneCell(workspace.viewer, workspace.assistant, plane)
+        _draw_on(cell.view, workspace)
+        return cell
+
+    return made
 
 
-def _drawn_on(workspace: Workspace, cell: PlaneCell) -> PlaneCell:
-    FusionLayer(cell.view, workspace.fusion)
-    AnnotationLayer(cell.view, workspace.annotations, workspace.drawing)
-    return cell
+def _draw_on(view: SliceView, workspace: Workspace) -> None:
+    """Let a view of the open volume show, and take, what lies over it and is drawn on it."""
+    FusionLayer(view, workspace.fusion)
+    AnnotationLayer(view, workspace.annotations, workspace.drawing)
 
 
 #: Every cell by its name: what makes its widget from the workspace.
@@ -76,6 +80,7 @@ class Centre(QWidget):
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
         self.compare = ComparePane(workspace.compare, workspace.exact_beside)
+        _draw_on(self.compare.first, workspace)
         self._stack.addWidget(self.compare)
         self.rest = Rest(workspace.exact, self)
         self.cine_timer = CineTimer(workspace.cine, self)

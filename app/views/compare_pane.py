@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.viewmodels.compare import Compare, Link
@@ -41,7 +42,16 @@ class ComparePane(QWidget):
         compare.changed.connect(self.refresh)
         compare.note_changed.connect(self._show_note)
         compare.other.readout_changed.connect(self._share_readout)
+        self.second.installEventFilter(self)
         self.refresh()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The keys are for the view under the mouse."""
+        if event.type() == QEvent.Type.Enter:
+            self._compare.pointed = True
+        elif event.type() == QEvent.Type.Leave:
+            self._compare.pointed = False
+        return False
 
     def refresh(self) -> None:
         """Take over plane, link and names."""

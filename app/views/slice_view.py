@@ -78,6 +78,8 @@ class SliceView(QWidget):
         self.plane = plane
         self._still = Still(self._paint_still)
         self.axes = AxisHandles(self)
+        #: Whether measurements can be drawn here.
+        self.takes_drawing = False
         self._dragging: Tool | None = None
         self._pointer: QPointF | None = None
         self._last = QPointF()
@@ -120,8 +122,13 @@ class SliceView(QWidget):
 
     def show_cursor(self, shape: Qt.CursorShape | None = None) -> None:
         """The cursor of the chosen tool, or another one."""
-        of_tool = _CURSORS.get(self.viewer.tool, Qt.CursorShape.CrossCursor)
+        of_tool = _CURSORS.get(self.viewer.tool, self._drawing_cursor)
         self.setCursor(of_tool if shape is None else shape)
+
+    @property
+    def _drawing_cursor(self) -> Qt.CursorShape:
+        shape = Qt.CursorShape
+        return shape.CrossCursor if self.takes_drawing else shape.ForbiddenCursor
 
     def _look_changed(self) -> None:
         self.show_cursor()

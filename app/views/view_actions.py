@@ -10,17 +10,17 @@ from app.viewmodels.workspace import Workspace
 
 def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
     """By the names of `app.viewmodels.commands`."""
-    viewer, layouts = workspace.viewer, workspace.layouts
+    viewer, layouts, compare = workspace.viewer, workspace.layouts, workspace.compare
     return {
         **{f"layout:{kind}": _layout(workspace, kind) for kind in Kind},
         "next_main": lambda: layouts.choose_main_after(layouts.main),
         "second_window": lambda: layouts.detach(layouts.second or viewer.active.value),
         "straighten": viewer.straighten,
         "reference_lines": viewer.toggle_reference_lines,
-        "slab": lambda: viewer.set_slab(viewer.slab.toggled()),
-        "slab_mode": lambda: viewer.set_slab(viewer.slab.with_next_mode()),
-        "slab_thicker": lambda: viewer.set_slab(viewer.slab.thicker(1)),
-        "slab_thinner": lambda: viewer.set_slab(viewer.slab.thicker(-1)),
+        "slab": lambda: compare.hand.set_slab(compare.hand.slab.toggled()),
+        "slab_mode": lambda: compare.hand.set_slab(compare.hand.slab.with_next_mode()),
+        "slab_thicker": lambda: compare.hand.set_slab(compare.hand.slab.thicker(1)),
+        "slab_thinner": lambda: compare.hand.set_slab(compare.hand.slab.thicker(-1)),
         "cine": workspace.cine.toggle,
         "close_compare": workspace.compare.close,
     }

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QEnterEvent
+from PySide6.QtWidgets import QApplication, QWidget
 
 from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.compare import NOTES, Compare, Link
 from app.viewmodels.slab import Slab
 from app.viewmodels.viewer import Tool, Viewer
 from med2e3.geometry import Geometry, Plane
-from med2e3.volume import Volume, Window
+from med2e3.volume import WINDOWS, Volume, Window
 from tests.app.bodies import phantom
 
 
@@ -240,3 +242,51 @@ def test_the_note_over_the_images_follows_the_crosshair(beside: Any) -> None:
 
 def test_planes_are_not_turned_while_two_volumes_are_compared(beside: Any) -> None:
     assert beside.window.centre.compare.first.axes.handles() == []
+
+
+def enter(gui: Any, widget: QWidget) -> None:
+    """The mouse comes over a widget."""
+    at = QPointF(5, 5)
+    gui.do(lambda: QApplication.sendEvent(widget, QEnterEvent(at, at, at)))
+
+
+def test_keys_act_on_the_volume_under_the_mouse(beside: Any) -> None:
+    pane, compare = beside.window.centre.compare, beside.workspace.compare
+    first, second = (viewer.planes[Plane.AXIAL] for viewer in (compare.viewer, compare.other))
+    beside.do(compare.unlink)
+    enter(beside, pane.second)
+    before = first.slice_index, compare.viewer.window
+    for key in (Qt.Key.Key_Home, Qt.Key.Key_Down, Qt.Key.Key_2, Qt.Key.Key_S, Qt.Key.Key_I):
+        beside.key(key, pane.second)
+    assert second.slice_index == 1
+    assert compare.other.window == WINDOWS["lung"]
+    assert compare.other.inverted
+    assert compare.other.slab.thickness_mm
+    assert (first.slice_index, compare.viewer.window) == before
+    beside.key(Qt.Key.Key_R, pane.second)
+    assert not compare.other.inverted
+    assert compare.other.window != WINDOWS["lung"]
+    beside.key(Qt.Key.Key_K, pane.second)
+    assert not beside.workspace.annotations.document.key_images
+    assert "beside the open one" in beside.window.errors.sentence.text()
+    beside.do(lambda: QApplication.sendEvent(pane.second, QEvent(QEvent.Type.Leave)))
+    beside.key(Qt.Key.Key_End, pane.first)
+    assert (first.slice_index, second.slice_index) == (first.count - 1, 1)
+
+
+def test_what_is_measured_stands_at_the_open_volume_and_not_at_the_one_beside(
+    beside: Any,
+) -> None:
+    pane, book = beside.window.centre.compare, beside.workspace.annotations
+    beside.until(lambda: book.volume is not None)
+    plain = [beside.pixels(view) for view in (pane.first, pane.second)]
+    beside.key(Qt.Key.Key_L, pane.first)
+    assert pane.second.cursor().shape() is Qt.CursorShape.ForbiddenCursor
+    at = [pane.first.viewport().to_screen(row, 28) for row in (10, 30)]
+    beside.drag(pane.first, *at)
+    (drawn,) = book.document.annotations
+    assert book.reading(drawn).quantities[0].value == pytest.approx(40.0, abs=1)
+    assert (beside.pixels(pane.first) != plain[0]).any()
+    beside.drag(pane.second, (80, 80), (120, 120))
+    assert len(book.document.annotations) == 1
+    assert not (beside.pixels(pane.second) != plain[1]).any()
