@@ -140,6 +140,33 @@ def test_another_series_shows_nothing_and_the_first_keeps_its_undo(
     assert pen.book.undo_name == "draw length"
 
 
+def test_what_is_drawn_on_part_of_a_series_is_kept_with_the_whole_of_it(
+    start: Any, dicom: Path, tmp_path: Path
+) -> None:
+    """As where the rest of its files is found later; a part of other images gets none of it."""
+    gui, aside = start(), tmp_path / "aside"
+    aside.mkdir()
+    files = sorted(dicom.iterdir())
+    gui.open(dicom)
+    before = draw(gui)
+    gui = start()
+    for file in files[:6]:
+        file.rename(aside / file.name)
+    gui.open(dicom)
+    drawn = draw(gui)
+    for file in files[:6]:
+        (aside / file.name).rename(file)
+    gui.open(dicom)
+    assert Pen(gui).drawn == (before, drawn)
+    again = start()
+    again.open(dicom)
+    assert Pen(again).drawn == (before, drawn)
+    for file in files[6:]:
+        file.rename(aside / file.name)
+    again.open(dicom)
+    assert Pen(again).drawn == ()
+
+
 @pytest.mark.parametrize(
     "damage", ["", "{", '{"format": 1}', "[]", "\x00\x01", '{"format": 99, "key": "x"}']
 )

@@ -14,12 +14,14 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 
+from app.viewmodels.annotation.model import Annotation, Kind
 from app.viewmodels.browser import browse
 from app.viewmodels.study import Target
 from app.views.study_browser import PICTURE, ROW
 from med2e3.geometry import Plane
 from med2e3.io import budget, write_nifti
 from med2e3.io.series import SeriesFacts, SeriesSummary
+from med2e3.measures import SlicePlane
 from med2e3.volume import SeriesInfo
 from tests.app.bodies import SHAPE, phantom
 from tests.med2e3.io.mixed import add, body, mixed, two_kernels
@@ -255,12 +257,20 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
             await asyncio.sleep(0.002)
         assert gui.viewer.volume.shape[0] == 5
         assert gui.study.scanning
+        while book.volume is None:
+            await asyncio.sleep(0.002)
+        plane = SlicePlane.of_slice(gui.viewer.planes[Plane.AXIAL].geometry, 1)
+        book.add(Annotation(Kind.PROBE, plane, (plane.origin_mm,)))
         opened.append(True)
         await opening
 
+    book = gui.workspace.annotations
     gui.run(choose())
     gui.until(lambda: gui.viewer.volume.shape[0] == 6)
     assert not gui.study.scanning
+    gui.until(lambda: book.volume is gui.viewer.volume)
+    (drawn,) = book.document.annotations  # on one of the images that were there before
+    assert book.reading(drawn).quantities
 
 
 def test_too_large_a_series_is_refused_with_numbers_before_it_is_read(

@@ -1,7 +1,8 @@
 """Annotations and key images of the open volume: selection, undo, saving. Knows no screens.
 
 Each series has a document of its own, with its own undo; opening another series puts it away. It
-is loaded when the series opens and saved after each step. Nothing can be drawn while a volume is
+is loaded when the series opens and saved after each step; what was drawn on part of a series goes
+along when the rest of it is found. Nothing can be drawn while a volume is
 still filling, nor before its saved document was read: it could not be told what to keep.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -63,6 +64,20 @@ class _Sheet:
     history: History[Document]
 
 
+@dataclass(frozen=True)
+class _Left:
+    """The stack of images that was drawn on before the open one, and what was drawn."""
+
+    series_uid: str = ""
+    instances: frozenset[str] = frozenset()
+    document: Document = field(default_factory=Document)
+
+    def grown_into(self, volume: Volume) -> bool:
+        """Whether all of its images are in a larger stack of the same series."""
+        same = bool(self.series_uid) and self.series_uid == volume.info.series_uid
+        return same and bool(self.instances) and self.instances < set(volume.slice_uids)
+
+
 class Annotations:
     """What is drawn on the open volume."""
 
@@ -83,6 +98,7 @@ class Annotations:
         self._keys: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
         self._sheet: _Sheet | None = None
         self._volume: Volume | None = None
+        self._left = _Left()
         self._unsaved: list[Job[Path]] = []
         self._readings: OrderedDict[Annotation, values.Reading] = OrderedDict()
         self.live: Annotation | None = None
@@ -288,6 +304,9 @@ class Annotations:
             self.selected = None
             self.selection_changed.emit()
         self.changed.emit()
+        self._save()
+
+    def _save(self) -> None:
         assert self._sheet is not None
         assert self._volume is not None
         job = self._store.save(self._volume, self._sheet.key, self.document)
@@ -314,6 +333,9 @@ class Annotations:
         volume = None if self.viewer.previewing else self.viewer.volume
         if volume is not None and volume is self._volume:
             return
+        if self._volume is not None and self._sheet is not None:
+            instances = frozenset(self._volume.slice_uids)
+            self._left = _Left(self._volume.info.series_uid, instances, self.document)
         self._volume, self._sheet, self.live, self.selected = volume, None, None, None
         self._readings.clear()
         if volume is not None:
@@ -342,9 +364,14 @@ class Annotations:
 
     def _take(self, volume: Volume, stored: Stored) -> None:
         self._keys[volume] = stored.key
-        self._sheet = self._sheets.setdefault(
-            stored.key, _Sheet(stored.key, History(stored.document))
-        )
+        document = stored.document
+        # A series that is opened while its folder is still scanned is another stack when it has
+        # grown.
+        if stored.key not in self._sheets and self._left.grown_into(volume):
+            document = document.with_all_of(self._left.document)
+        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, History(document)))
+        if document != stored.document:
+            self._save()
         if stored.kept_aside is not None:
             self._notices.show(
                 Message(

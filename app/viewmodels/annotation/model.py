@@ -133,6 +133,17 @@ class Document:
         changed = (key_image if k.uid == key_image.uid else k for k in self.key_images)
         return replace(self, key_images=tuple(changed))
 
+    def with_all_of(self, other: Document) -> Document:
+        """With everything of another document whose identifier is not in this one."""
+        both = self
+        for annotation in other.annotations:
+            if self.annotation(annotation.uid) is None:
+                both = both.with_annotation(annotation)
+        for key_image in other.key_images:
+            if self.key_image(key_image.uid) is None:
+                both = both.with_key_image(key_image)
+        return both
+
     def without(self, uid: str) -> Document:
         """The document without the annotation or key image of that identifier."""
         return Document(
