@@ -391,6 +391,25 @@ def test_a_turned_volume_lists_its_slices_all_the_same(gui: Any, tmp_path: Path)
     assert rows(pen)[0][2] == f"coronal {pen.view.state.slice_index + 1}/40"
 
 
+def test_a_point_on_an_oblique_plane_has_the_value_that_is_shown_there(gui: Any) -> None:
+    """Values that rise evenly by 100 a mm: the nearest voxel may be hundreds away."""
+    shape = (20, 30, 30)
+    geometry = Geometry.from_spacing(shape, (5.0, 1.0, 1.0))
+    z = geometry.to_patient_mm(np.moveaxis(np.indices(shape), 0, -1))[..., 2]
+    gui.do(lambda: gui.viewer.show(Volume((100 * z).astype(np.float32), geometry)))
+    gui.do(lambda: gui.viewer.turn(Plane.AXIAL, np.radians(30)))
+    gui.do(lambda: gui.viewer.turn(Plane.SAGITTAL, np.radians(20)))
+    pen = Pen(gui, Plane.CORONAL)
+    middle = pen.view.state.crosshair
+    pen.tool("probe")
+    for row in range(-12, 13, 4):
+        at = (round(middle[0]) + row, round(middle[1]) + 3)
+        pen.click(at)
+        assert pen.numbers()["value"] == pytest.approx(gui.viewer.readout.value, abs=1)
+        assert pen.numbers()["value"] == pytest.approx(100 * pen.last.points_mm[0][2], abs=1)
+        assert pen.lines()[0].endswith(", interpolated")
+
+
 @pytest.mark.parametrize("plane", list(Plane))
 def test_a_click_turns_the_planes_to_what_is_on_an_oblique_one(pen: Pen, plane: Plane) -> None:
     gui, viewer = pen.gui, pen.gui.viewer

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.viewmodels import numbers, windows
-from app.viewmodels.annotation import shapes
+from app.viewmodels.annotation import places, shapes
 from app.viewmodels.annotation.model import REGIONS, TEXTS, Annotation, Kind
 from app.viewmodels.slab import Slab
 from med2e3.geometry import Float
 from med2e3.measures import angle_degrees, cobb_degrees, length_mm
-from med2e3.regions import Statistics, samples, statistics
+from med2e3.regions import Statistics, interpolate, samples, statistics
 from med2e3.volume import Volume
 
 #: Above this, a Cobb angle may be meant as its supplement, which is then named beside it.
@@ -116,11 +116,13 @@ def _probe(annotation: Annotation, volume: Volume, unit: str) -> Reading:
     at = volume.geometry.to_index(annotation.points_mm[0])
     if not volume.geometry.contains(at):
         return Reading((), ("outside the volume",))
-    s, r, c = np.clip(np.rint(at).astype(int), 0, np.asarray(volume.shape) - 1)
-    value = float(volume.voxels[s, r, c])
-    return Reading(
-        (Quantity("value", value, unit),), (windows.with_unit(numbers.value(value), unit),)
-    )
+    if places.where(volume, annotation.plane).plane is not None:
+        s, r, c = np.clip(np.rint(at).astype(int), 0, np.asarray(volume.shape) - 1)
+        value, how = float(volume.voxels[s, r, c]), ""
+    else:  # between stored slices, as its view shows it
+        value, how = float(interpolate(volume, at[None])[0]), ", interpolated"
+    said = windows.with_unit(numbers.value(value), unit) + how
+    return Reading((Quantity("value", value, unit),), (said,))
 
 
 def _region(annotation: Annotation, volume: Volume, unit: str) -> Reading:
