@@ -178,6 +178,8 @@ class MainWindow(QMainWindow):
             if is_typed(event):
                 event.accept()
                 return True
+        elif event.type() == QEvent.Type.WindowDeactivate:
+            self.workspace.viewer.hold_space(False)  # another window hears it being let go
         return super().event(event)
 
     def showEvent(self, event: QShowEvent) -> None:

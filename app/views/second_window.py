@@ -108,6 +108,8 @@ class SecondWindow(QWidget):
         if typed and isinstance(event, QKeyEvent) and is_typed(event):
             event.accept()
             return True
+        if event.type() == QEvent.Type.WindowDeactivate:
+            self._main.workspace.viewer.hold_space(False)
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

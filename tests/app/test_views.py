@@ -194,6 +194,15 @@ def test_middle_drag_and_space_drag_pan_by_the_mouse_movement(open_gui: Any) -> 
     assert not open_gui.viewer.space_held
 
 
+def test_space_is_let_go_when_another_window_comes_to_the_front(open_gui: Any) -> None:
+    view, viewer = open_gui.view(Plane.AXIAL), open_gui.viewer
+    open_gui.do(lambda: QTest.keyPress(view, Qt.Key.Key_Space))
+    assert viewer.space_held
+    away = QEvent(QEvent.Type.WindowDeactivate)
+    open_gui.do(lambda: QApplication.sendEvent(open_gui.window, away))
+    assert not viewer.space_held
+
+
 def test_right_drag_up_zooms_in_and_reset_fits_again(open_gui: Any) -> None:
     view, state = open_gui.view(Plane.AXIAL), open_gui.viewer.planes[Plane.AXIAL]
     open_gui.drag(view, (100, 150), (100, 50), Qt.MouseButton.RightButton)
