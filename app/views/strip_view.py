@@ -24,6 +24,7 @@ from app.rendering import colours
 from app.rendering.still import Still
 from app.viewmodels import numbers
 from app.viewmodels.assistant import Assistant
+from app.viewmodels.mouse import wheel_sign
 from app.viewmodels.strip import BandCell, Strip, strip_of
 from app.viewmodels.viewer import Viewer
 from app.views import theme
@@ -59,6 +60,7 @@ class StripView(QWidget):
         assistant.turns_changed.connect(self.refresh)
         assistant.model_changed.connect(self.refresh)
         self._painted_marker: float | None = None
+        self._wheel = 0
         self._still = Still(self._paint_still)
         viewer.slices_changed.connect(self._moved)
         self.refresh()
@@ -229,8 +231,12 @@ class StripView(QWidget):
             self._go(self.fraction_at(event.position().y()))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scroll the view, as over the view itself."""
-        self._viewer.scroll(self.plane, -round(event.angleDelta().y() / NOTCH))
+        """Scroll the view, as over the view itself; a touchpad's small steps add up."""
+        self._wheel += event.angleDelta().y() * wheel_sign(self._viewer)
+        notches = int(self._wheel / NOTCH)
+        self._wheel -= notches * NOTCH
+        if notches:
+            self._viewer.scroll(self.plane, -notches)
 
     def event(self, event: QEvent) -> bool:
         """The tooltip of the band under the mouse."""

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QGuiApplication, QWheelEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from app.rendering import colours
 from app.viewmodels import exports
@@ -213,6 +214,25 @@ def test_the_strip_stands_beside_the_plane_that_the_model_was_given(open_gui: An
     assert not strip(open_gui).isVisible()
     click(open_gui, strip(open_gui, Plane.CORONAL), 30, strip(open_gui, Plane.CORONAL).y_of(0.8))
     assert open_gui.viewer.planes[Plane.CORONAL].slice_index > 20
+
+
+def test_the_wheel_over_the_strip_scrolls_as_over_the_view_itself(open_gui: Any) -> None:
+    viewer, state = open_gui.viewer, open_gui.viewer.planes[Plane.AXIAL]
+    widgets = (open_gui.view(Plane.AXIAL), strip(open_gui))
+
+    def turn(widget: Any, delta: int) -> int:
+        before, at = state.slice_index, QPointF(5, 50)
+        none, phase = Qt.MouseButton.NoButton, Qt.ScrollPhase.NoScrollPhase
+        plain, steps = Qt.KeyboardModifier.NoModifier, QPoint(0, delta)
+        event = QWheelEvent(at, at, QPoint(), steps, none, plain, phase, False)
+        open_gui.do(lambda: QApplication.sendEvent(widget, event))
+        return state.slice_index - before
+
+    assert [[turn(w, -40) for _ in range(3)] for w in widgets] == [[0, 0, 1]] * 2  # a touchpad
+    assert [turn(w, 240) for w in widgets] == [-2, -2]
+    other = replace(viewer.display, wheel_reversed=True)
+    open_gui.do(lambda: viewer.dress(other, crosshair=True, corner_text=True))
+    assert [turn(w, 240) for w in widgets] == [2, 2]
 
 
 def test_the_model_is_given_the_window_that_was_chosen(open_gui: Any) -> None:
