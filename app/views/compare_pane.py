@@ -42,16 +42,17 @@ class ComparePane(QWidget):
         compare.changed.connect(self.refresh)
         compare.note_changed.connect(self._show_note)
         compare.other.readout_changed.connect(self._share_readout)
-        self.second.installEventFilter(self)
+        for view in (self.first, self.second):
+            view.installEventFilter(self)
         self.refresh()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The keys are for the view under the mouse."""
+        """The keys are for the view under the mouse; neither of the two fills the centre alone."""
         if event.type() == QEvent.Type.Enter:
-            self._compare.pointed = True
+            self._compare.pointed = watched is self.second
         elif event.type() == QEvent.Type.Leave:
             self._compare.pointed = False
-        return False
+        return event.type() == QEvent.Type.MouseButtonDblClick
 
     def refresh(self) -> None:
         """Take over plane, link and names."""

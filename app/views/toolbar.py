@@ -89,7 +89,9 @@ class ToolBar(QToolBar):
         self.more = self._add_more()
         for name in ("theme", "help"):
             self._add(name)
-        self._viewer.window_changed.connect(self.refresh)
+        # A key for the volume beside checks its button here, too, which is about the open one.
+        for viewer in (self._viewer, workspace.compare.other):
+            viewer.window_changed.connect(self.refresh)
         self._viewer.look_changed.connect(self.refresh)
         self._viewer.volume_changed.connect(self.refresh)
         self.refresh()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QEnterEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.viewmodels.colour_names import ColourMap
@@ -256,11 +257,13 @@ def test_keys_act_on_the_volume_under_the_mouse(beside: Any) -> None:
     beside.do(compare.unlink)
     enter(beside, pane.second)
     before = first.slice_index, compare.viewer.window
-    for key in (Qt.Key.Key_Home, Qt.Key.Key_Down, Qt.Key.Key_2, Qt.Key.Key_S, Qt.Key.Key_I):
+    for key in (Qt.Key.Key_Home, Qt.Key.Key_Down, Qt.Key.Key_2, Qt.Key.Key_S):
         beside.key(key, pane.second)
+    beside.do(beside.window.actions_by_name["invert"].trigger)
     assert second.slice_index == 1
     assert compare.other.window == WINDOWS["lung"]
     assert compare.other.inverted
+    assert not beside.window.actions_by_name["invert"].isChecked()
     assert compare.other.slab.thickness_mm
     assert (first.slice_index, compare.viewer.window) == before
     beside.key(Qt.Key.Key_R, pane.second)
@@ -290,3 +293,15 @@ def test_what_is_measured_stands_at_the_open_volume_and_not_at_the_one_beside(
     beside.drag(pane.second, (80, 80), (120, 120))
     assert len(book.document.annotations) == 1
     assert not (beside.pixels(pane.second) != plain[1]).any()
+
+
+def test_neither_of_the_two_fills_the_centre_alone(beside: Any) -> None:
+    pane = beside.window.centre.compare
+    for view in (pane.first, pane.second):
+        middle = view.rect().center()
+        beside.do(
+            lambda view=view, at=middle: QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=at)
+        )
+        beside.key(Qt.Key.Key_F, view)
+    beside.do(pane.end.click)
+    assert all(beside.view(plane).isVisible() for plane in Plane)
