@@ -18,6 +18,10 @@ from med2e3.volume import WINDOWS, Volume, Window
 SCOUT = {"scout", "localizer", "localiser", "topogram", "surview", "scanogram", "topo"}
 HEAD = {"head", "brain", "skull", "neuro", "cranium", "kopf", "schaedel", "hirn"}
 CHEST = {"chest", "thorax", "lung", "lungs", "lunge", "hrct"}
+ELSEWHERE = {
+    "neck", "hals", "spine", "hws", "bws", "lws", "abdomen", "abd", "pelvis", "becken", "liver",
+    "leber", "polytrauma", "body",
+}  # fmt: skip
 LUNG = {"lung", "lungs", "lunge", "hrct", "yc", "fc51", "fc52", "fc55", "fc56"}
 BONE = {"bone", "bones", "knochen", "boneplus", "fc30", "fc35"}
 
@@ -55,6 +59,20 @@ def words(volume: Volume) -> set[str]:
     return set(re.split(r"[^a-z0-9]+", text.lower())) - {""}
 
 
+def is_of(volume: Volume, region: set[str]) -> bool:
+    """Whether the series is of a region by what it is called itself.
+
+    Only where it names none, the study's name counts, and only if that names no other one: a study
+    of head, chest and abdomen has series of each.
+    """
+    info = volume.info
+    own = words_of(f"{info.series_description} {info.body_part} {info.kernel}")
+    if own & (HEAD | CHEST | ELSEWHERE):
+        return bool(own & region)
+    of_study = words_of(info.study_description) & (HEAD | CHEST | ELSEWHERE)
+    return bool(of_study) and of_study <= region
+
+
 def is_scout(volume: Volume) -> bool:
     """A single image, or one that is called a scout."""
     said = set(re.split(r"[^a-z]+", volume.info.series_description.lower()))
@@ -87,19 +105,19 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "head, bone kernel",
         "a head with a bone kernel opens in the bone window",
-        lambda v: bool(words(v) & HEAD) and kernel(v) == "bone",
+        lambda v: is_of(v, HEAD) and kernel(v) == "bone",
         window="bone",
     ),
     Rule(
         "head",
         "a head opens in the brain window",
-        lambda v: bool(words(v) & HEAD),
+        lambda v: is_of(v, HEAD),
         window="brain",
     ),
     Rule(
         "chest, lung kernel",
         "a chest with a lung kernel opens in the lung window",
-        lambda v: bool(words(v) & CHEST) and kernel(v) == "lung",
+        lambda v: is_of(v, CHEST) and kernel(v) == "lung",
         window="lung",
     ),
 )
