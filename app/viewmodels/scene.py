@@ -172,6 +172,8 @@ class Scene:
         self._explain = explain
         self._job: Job[Frame] | None = None
         self._asked: FrameRequest | None = None
+        self._about: Volume | None = None
+        self._before: tuple[Look, bool] | None = None
         self._shrink = FIRST_SHRINK
         self.shown = False
         self.look = Look(Camera.facing("A"), Preset.BONE)
@@ -287,13 +289,26 @@ class Scene:
         self.frame = self.message = None
         volume = None if self._viewer.previewing else self._viewer.volume
         self.extent = None if volume is None else extent_of(volume)
-        self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
-        self.clipping = False
+        self._face_front()
         if volume is None:
             self._renderer.release()
         self.changed.emit()
         self.frame_changed.emit()
         self._next()
+
+    def _face_front(self) -> None:
+        """Another volume is seen from the front, whole; what did not open leaves all as it was."""
+        if self._viewer.previewing:
+            self._before = self._before or (self.look, self.clipping)
+            self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
+            self.clipping = False
+            return
+        before, self._before = self._before, None
+        if before is None or self._viewer.volume is not self._about:
+            before = replace(self.look, clip=WHOLE, camera=Camera.facing("A")), False
+        self.look = replace(self.look, clip=before[0].clip, camera=before[0].camera)
+        self.clipping = before[1]
+        self._about = self._viewer.volume
 
     def _stop(self) -> None:
         if self._job is not None:

@@ -180,6 +180,20 @@ def bright(gui: Any) -> np.ndarray:
     return pixels.sum(axis=2) > 90
 
 
+async def test_a_volume_that_does_not_open_after_all_leaves_camera_and_box(scene: Any) -> None:
+    scene.toggle_clipping()
+    scene.clip_to(0, 0, 0.3)
+    scene.turn(40, 10)
+    before = scene.look
+    scene.viewer.preview(phantom("On its way"))
+    assert scene.look.clip == WHOLE
+    scene.viewer.drop_preview()
+    assert (scene.look, scene.clipping) == (before, True)
+    scene.viewer.show(phantom("Other"))
+    assert (scene.look.clip, scene.clipping) == (WHOLE, False)
+    assert scene.look.camera == Camera.facing("A")
+
+
 def test_v_shows_3d_and_the_mark_of_the_patients_right_is_on_the_left(shown: Any) -> None:
     assert shown.cell.isVisible()
     rows, columns = np.nonzero(bright(shown))
