@@ -11,6 +11,9 @@ from app.viewmodels.workspace import Workspace
 WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.NOTHING: lambda workspace: "",
     Need.VOLUME: lambda workspace: _no_volume(workspace),
+    Need.ONE_VOLUME: lambda workspace: _no_volume(workspace) or _two_volumes(workspace),
+    Need.COMPARISON: lambda workspace: "" if workspace.compare.active else "nothing is compared",
+    Need.TURNED: lambda workspace: "" if workspace.viewer.is_turned else "no plane is turned",
     Need.QUESTION: lambda workspace: _no_question(workspace),
     Need.UNDO: lambda workspace: "" if workspace.steps.undo_name else "nothing to undo",
     Need.REDO: lambda workspace: "" if workspace.steps.redo_name else "nothing to redo",
@@ -37,6 +40,10 @@ def what_now(command: Command, workspace: Workspace) -> str:
 
 def _no_volume(workspace: Workspace) -> str:
     return "" if workspace.viewer.volume is not None else "no study is open"
+
+
+def _two_volumes(workspace: Workspace) -> str:
+    return "two volumes are compared" if workspace.compare.active else ""
 
 
 def _no_question(workspace: Workspace) -> str:

@@ -17,6 +17,9 @@ class Need(StrEnum):
 
     NOTHING = "nothing"
     VOLUME = "volume"
+    ONE_VOLUME = "one volume"
+    COMPARISON = "comparison"
+    TURNED = "turned planes"
     QUESTION = "question"
     UNDO = "undo"
     REDO = "redo"
@@ -72,16 +75,20 @@ COMMANDS: tuple[Command, ...] = (
     Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
     Command("toggle_text", "Show or hide corner text", ("T",), "View"),
     Command(
-        "maximise", "Fill the centre with this plane, or show all", ("F",), "View", Need.VOLUME
+        "maximise", "Fill the centre with this plane, or show all", ("F",), "View", Need.ONE_VOLUME
     ),
     Command(
-        "toggle_scene", "3D in the fourth cell, or what the model saw", ("V",), "View", Need.VOLUME
+        "toggle_scene",
+        "3D in the fourth cell, or what the model saw",
+        ("V",),
+        "View",
+        Need.ONE_VOLUME,
     ),
-    Command("layout:single", "Layout: one view", ("Alt+1",), "Layout", Need.VOLUME),
-    Command("layout:grid", "Layout: two by two", ("Alt+2",), "Layout", Need.VOLUME),
-    Command("layout:side", "Layout: one large, three small", ("Alt+3",), "Layout", Need.VOLUME),
-    Command("layout:custom", "Layout: your own", ("Alt+4",), "Layout", Need.VOLUME),
-    Command("next_main", "Next cell large, or alone", ("Alt+0",), "Layout", Need.VOLUME),
+    Command("layout:single", "Layout: one view", ("Alt+1",), "Layout", Need.ONE_VOLUME),
+    Command("layout:grid", "Layout: two by two", ("Alt+2",), "Layout", Need.ONE_VOLUME),
+    Command("layout:side", "Layout: one large, three small", ("Alt+3",), "Layout", Need.ONE_VOLUME),
+    Command("layout:custom", "Layout: your own", ("Alt+4",), "Layout", Need.ONE_VOLUME),
+    Command("next_main", "Next cell large, or alone", ("Alt+0",), "Layout", Need.ONE_VOLUME),
     Command(
         "second_window",
         "This view in a second window, or back",
@@ -89,8 +96,8 @@ COMMANDS: tuple[Command, ...] = (
         "Layout",
         Need.VOLUME,
     ),
-    Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.VOLUME),
-    Command("straighten", "Straighten the planes", ("O",), "Planes", Need.VOLUME),
+    Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.COMPARISON),
+    Command("straighten", "Straighten the planes", ("O",), "Planes", Need.TURNED),
     Command("reference_lines", "Show or hide reference lines", ("Shift+X",), "Planes"),
     Command("slab", "Slab or plane", ("S",), "Planes", Need.VOLUME),
     Command("slab_mode", "Slab: maximum, minimum, mean", ("Shift+S",), "Planes", Need.VOLUME),

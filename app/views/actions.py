@@ -49,7 +49,7 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "reset": compare.reset,
         "toggle_crosshair": viewer.toggle_crosshair,
         "toggle_text": viewer.toggle_corner_text,
-        "maximise": lambda: _maximise(workspace),
+        "maximise": lambda: viewer.maximise(viewer.maximised or viewer.active),
         "toggle_scene": workspace.layouts.toggle_scene,
         "previous_slice": _scroll(compare, -1),
         "next_slice": _scroll(compare, 1),
@@ -79,13 +79,6 @@ def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
 
 def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
     return lambda: workspace.viewer.choose_tool(tool)
-
-
-def _maximise(workspace: Workspace) -> None:
-    """Fill the centre with a plane, or show all again; two volumes fill it already."""
-    viewer = workspace.viewer
-    if not workspace.compare.active:
-        viewer.maximise(viewer.maximised or viewer.active)
 
 
 def _mark(workspace: Workspace) -> None:

@@ -55,8 +55,10 @@ class Keys:
         for signal in (workspace.annotations.changed, workspace.annotations.selection_changed):
             signal.connect(self.enable)
         workspace.assistant.turns_changed.connect(self.enable)
-        self._named = ("", "")
-        workspace.steps.changed.connect(self._stepped)
+        self._before: tuple[object, ...] = ()
+        looked = (workspace.viewer.look_changed, workspace.compare.changed)
+        for signal in (workspace.steps.changed, *looked):
+            signal.connect(self._stepped)
 
     def refresh(self) -> None:
         """Take over the shortcuts."""
@@ -76,7 +78,7 @@ class Keys:
     def enable(self) -> None:
         """Let commands that cannot be run now look like it, and say why."""
         shortcuts = self._workspace.shortcuts
-        self._named = self._step_names()
+        self._before = self._state()
         for name, action in self._actions.items():
             reason = why_not(BY_NAME[name], self._workspace)
             detail = reason or what_now(BY_NAME[name], self._workspace)
@@ -84,12 +86,14 @@ class Keys:
             action.setToolTip(shortcuts.tip(name) + (f": {detail}" if detail else ""))
 
     def _stepped(self) -> None:
-        """Another step may be of the same name, as in a drag of the window."""
-        if self._step_names() != self._named:
+        """Another step may be of the same name, as in a drag of the window or a turn."""
+        if self._state() != self._before:
             self.enable()
 
-    def _step_names(self) -> tuple[str, str]:
-        return self._workspace.steps.undo_name, self._workspace.steps.redo_name
+    def _state(self) -> tuple[object, ...]:
+        workspace = self._workspace
+        named = workspace.steps.undo_name, workspace.steps.redo_name
+        return *named, workspace.viewer.is_turned, workspace.compare.active
 
     def navigate(self, event: QKeyEvent, commands: dict[str, Callable[[], object]]) -> bool:
         """Run the command of a key that no text or list took; whether there was one."""

@@ -305,3 +305,20 @@ def test_neither_of_the_two_fills_the_centre_alone(beside: Any) -> None:
         beside.key(Qt.Key.Key_F, view)
     beside.do(pane.end.click)
     assert all(beside.view(plane).isVisible() for plane in Plane)
+
+
+def test_commands_that_would_change_nothing_to_be_seen_cannot_be_run(beside: Any) -> None:
+    actions, compare = beside.window.actions_by_name, beside.workspace.compare
+    hidden = ("maximise", "layout:single", "next_main", "toggle_scene", "straighten")
+    assert actions["close_compare"].isEnabled()
+    assert not any(actions[name].isEnabled() for name in hidden)
+    assert actions["maximise"].toolTip().endswith(": two volumes are compared")
+    beside.do(compare.close)
+    assert not actions["close_compare"].isEnabled()
+    assert all(actions[name].isEnabled() for name in hidden[:-1])
+    assert actions["straighten"].toolTip().endswith(": no plane is turned")
+    beside.do(lambda: beside.viewer.turn(Plane.AXIAL, 0.2))
+    assert actions["straighten"].isEnabled()
+    beside.key(Qt.Key.Key_O)
+    assert not beside.viewer.is_turned
+    assert not actions["straighten"].isEnabled()
