@@ -108,7 +108,8 @@ class Application:
             viewer, AnnotationStore(self.jobs, annotations_at), tasks, notices, explain
         )
         layouts = Layouts(settings)
-        compare, planes = Compare(viewer), Planes(self.jobs)
+        compare, planes, cine = Compare(viewer), Planes(self.jobs), Cine(viewer)
+        compare.changed.connect(cine.stop)  # what it plays may be seen no more
         fusion = Fusion((viewer, assistant), Overlays(self.jobs), notices, tasks, explain)
         self.hangings = Hangings(viewer, layouts)
         layouts.chosen.connect(lambda: viewer.maximise(None))
@@ -128,7 +129,7 @@ class Application:
             Drawing(annotations),
             Scene(viewer, Frames(self.jobs, _make_scene), tasks, explain),
             fusion,
-            Cine(viewer),
+            cine,
             compare,
             Tags(study, viewer, tasks, explain),
             Exact(viewer, planes, tasks, notices, explain),

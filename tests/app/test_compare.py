@@ -322,3 +322,14 @@ def test_commands_that_would_change_nothing_to_be_seen_cannot_be_run(beside: Any
     beside.key(Qt.Key.Key_O)
     assert not beside.viewer.is_turned
     assert not actions["straighten"].isEnabled()
+
+
+def test_slices_are_not_played_on_in_a_plane_that_is_no_longer_seen(beside: Any) -> None:
+    pane, cine = beside.window.centre.compare, beside.workspace.cine
+    beside.do(cine.toggle)
+    assert (cine.playing, cine.plane) == (True, Plane.AXIAL)
+    beside.do(lambda: pane.planes.activated.emit(pane.planes.findData(Plane.CORONAL)))
+    assert not cine.playing
+    beside.do(cine.toggle)
+    assert cine.plane is Plane.CORONAL
+    beside.do(cine.toggle)
