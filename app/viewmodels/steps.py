@@ -56,33 +56,39 @@ class Steps:
 
     @property
     def undo_name(self) -> str:
-        """What `undo` would take back; empty: nothing."""
+        """What `undo` would take back; empty: nothing, as while another series opens."""
+        if self._viewer.previewing:
+            return ""
         return self._past[-1].name if self._past else self._book.undo_name
 
     @property
     def redo_name(self) -> str:
-        """What `redo` would do again; empty: nothing."""
+        """What `redo` would do again; empty: nothing, as while another series opens."""
+        if self._viewer.previewing:
+            return ""
         if self._future:
             return self._future[-1].name
         return "" if self._past else self._book.redo_name
 
     def undo(self) -> None:
         """Take the last step back; before those of today, what was drawn on the series earlier."""
-        if not self._past and self._book.undo_name:
+        if not self.undo_name:
+            return
+        if not self._past:
             self._past.append(self._drawn(self._book.undo_name))
-        if self._past:
-            step = self._past.pop()
-            self._future.append(step)
-            self._quietly(step.undo)
+        step = self._past.pop()
+        self._future.append(step)
+        self._quietly(step.undo)
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        if not self._past and not self._future and self._book.redo_name:
+        if not self.redo_name:
+            return
+        if not self._future:
             self._future.append(self._drawn(self._book.redo_name))
-        if self._future:
-            step = self._future.pop()
-            self._past.append(step)
-            self._quietly(step.redo)
+        step = self._future.pop()
+        self._past.append(step)
+        self._quietly(step.redo)
 
     # --- what is done ------------------------------------------------------------------------
 

@@ -161,3 +161,28 @@ def test_another_series_begins_without_steps_and_what_was_drawn_keeps_its_own(
     assert not book.document.annotations
     redo(reading)
     assert len(book.document.annotations) == 1
+
+
+def test_nothing_of_a_series_is_undone_on_the_one_that_opens_after_it(reading: Any) -> None:
+    viewer, steps = reading.viewer, reading.workspace.steps
+    view, book = reading.view(Plane.AXIAL), reading.workspace.annotations
+    first = viewer.window
+    reading.key(Qt.Key.Key_2)
+    reading.key(Qt.Key.Key_L)
+    reading.drag(view, (100, 100), (160, 120))
+    reading.do(lambda: viewer.preview(phantom("On its way")))
+    opened_with = viewer.window
+    assert not reading.window.actions_by_name["undo"].isEnabled()
+    for _ in range(2):
+        reading.do(steps.undo)
+    assert viewer.window == opened_with
+    reading.do(viewer.drop_preview)
+    reading.until(lambda: book.volume is not None)
+    assert len(book.document.annotations) == 1
+    undo(reading)
+    assert not book.document.annotations
+    undo(reading)
+    assert viewer.window == first
+    for _ in range(2):
+        redo(reading)
+    assert (len(book.document.annotations), viewer.window) == (1, WINDOWS["lung"])
