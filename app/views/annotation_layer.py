@@ -41,6 +41,7 @@ class AnnotationLayer(QWidget):
         view.takes_drawing = True
         for signal in (book.changed, book.live_changed, book.selection_changed):
             signal.connect(self.update)
+        book.changed.connect(self._end_editing)
         drawing.hover_changed.connect(self._hovered)
         book.viewer.look_changed.connect(self._hovered)
 
@@ -147,6 +148,11 @@ class AnnotationLayer(QWidget):
             editor.deleteLater()
             self._drawing.write(text)
             self._view.setFocus()
+
+    def _end_editing(self) -> None:
+        """Nothing waits for a text any more: another series is open."""
+        if self.editor is not None and self._drawing.awaiting_text is None:
+            self._typed(None)
 
 
 class TextEditor(QLineEdit):

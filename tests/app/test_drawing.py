@@ -16,7 +16,7 @@ from app.rendering import overlay
 from app.viewmodels.annotation.model import Kind
 from app.viewmodels.slab import Mode, Slab
 from app.viewmodels.viewer import Tool
-from app.views.annotation_layer import AnnotationLayer
+from app.views.annotation_layer import AnnotationLayer, TextEditor
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_nifti
 from med2e3.volume import Volume
@@ -165,6 +165,18 @@ def test_a_note_without_text_is_nothing_and_esc_leaves_it(pen: Pen) -> None:
     pen.click((10, 10))
     pen.type("Cyst?", Qt.Key.Key_Return)
     assert pen.lines() == ("Cyst?",)
+
+
+def test_a_text_being_typed_does_not_stay_over_another_series(pen: Pen, tmp_path: Path) -> None:
+    layer = pen.view.findChild(AnnotationLayer)
+    pen.tool("note")
+    pen.click((10, 20))
+    assert layer.editor is not None
+    assert pen.gui.open(write_nifti(phantom("Other"), tmp_path / "other.nii"))
+    pen = Pen(pen.gui)
+    assert layer.editor is None
+    assert not pen.view.findChildren(TextEditor)
+    assert not pen.drawn
 
 
 def test_a_double_click_on_a_note_changes_its_text(pen: Pen) -> None:
