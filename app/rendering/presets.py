@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from app.viewmodels.scene import Preset
+from app.viewmodels.scene import RANGE_HU, Preset
 
 Colour = tuple[float, float, float]
 
@@ -32,9 +32,6 @@ class Transfer:
         colour = tuple(((v + shift) * scale + origin, c) for v, c in self.colour)
         return replace(self, opacity=opacity, colour=colour)
 
-
-#: The range of HU over which the curves are defined; what other units are stretched from.
-RANGE_HU = (-1000.0, 1500.0)
 
 _BLOOD, _DARK_BLOOD = (0.86, 0.24, 0.17), (0.50, 0.10, 0.09)
 _IVORY, _WHITE = (0.93, 0.86, 0.72), (1.0, 0.98, 0.94)

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.viewmodels import windows
 from app.viewmodels.camera import Camera, Projection
 from app.viewmodels.signal import Signal
 from app.viewmodels.tasks import Tasks
@@ -35,6 +36,9 @@ class Preset(StrEnum):
     SOFT_TISSUE = "soft tissue"
     MIP = "MIP"
 
+
+#: The range of HU over which the curves are defined; what other units are stretched from.
+RANGE_HU = (-1000.0, 1500.0)
 
 #: How far the curves of a preset can be shifted, in HU: from fat to contrast.
 SHIFT_HU = 300
@@ -253,9 +257,18 @@ class Scene:
     # --- what follows ----------------------------------------------------------------------
 
     @property
-    def unit(self) -> str:
-        """The unit of the volume's values."""
-        return self._viewer.unit
+    def shift_text(self) -> str:
+        """How far the curves are shifted: in the unit of CT, else as a share of the values' range,
+        over which they are stretched then; empty where they are not shifted.
+        """
+        shift, volume = self.look.shift_hu, self._viewer.volume
+        if not shift or volume is None:
+            return ""
+        if windows.is_ct(volume):
+            text = windows.with_unit(f"{shift:+.0f}", self._viewer.unit)
+        else:
+            text = f"{100 * shift / (RANGE_HU[1] - RANGE_HU[0]):+.1f} %"
+        return text.replace("-", "−")
 
     def projection(self, width: float, height: float) -> Projection | None:
         """How the patient lies on a view of that size; None without a volume."""

@@ -124,9 +124,7 @@ class SceneView(QWidget):
     def corner_texts(self) -> dict[Qt.AlignmentFlag, str]:
         """Preset with its shift; what is not shown in full."""
         align, look = Qt.AlignmentFlag, self.scene.look
-        title = f"3D\n{look.preset}"
-        if look.shift_hu:
-            title += f" {look.shift_hu:+.0f} {self.scene.unit}".replace("-", "−")
+        title = f"3D\n{look.preset} {self.scene.shift_text}".rstrip()
         fusion = self._fusion
         shown = any(x.visible for x in fusion.layers) or any(x.visible for x in fusion.boxes)
         notes = (FLAT_ONLY if shown else "", self.scene.note.replace(": ", ":\n"))

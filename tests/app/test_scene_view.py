@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from app.viewmodels.viewer import Viewer
 from app.viewmodels.work import Done, Failed, Message, Outcome, Stopped
 from app.views.scene_cell import SceneCell
 from med2e3.geometry import Plane
+from med2e3.volume import SeriesInfo
 from tests.app.bodies import phantom
 
 
@@ -178,6 +180,24 @@ def bright(gui: Any) -> np.ndarray:
     pixels[:34] = pixels[-70:] = 0
     pixels[:, :26] = pixels[:, -26:] = 0
     return pixels.sum(axis=2) > 90
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"modality": "CT"}, "−30 HU"),
+        ({"modality": "CT", "unit": "US"}, "−30"),
+        ({"modality": "PT", "unit": "mgml"}, "−1.2 %"),  # of 2500 HU, stretched over the values
+    ],
+)
+async def test_a_shift_is_said_in_the_unit_that_it_is_in(
+    scene: Any, info: dict[str, str], said: str
+) -> None:
+    body = phantom()
+    scene.viewer.show(replace(body, info=SeriesInfo(**info)))
+    assert scene.shift_text == ""
+    scene.shift(-30)
+    assert scene.shift_text == said
 
 
 async def test_a_volume_that_does_not_open_after_all_leaves_camera_and_box(scene: Any) -> None:
