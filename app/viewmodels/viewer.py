@@ -84,6 +84,7 @@ class _Shown:
     full_range: Window | None
     unit: str
     slab: Slab
+    maximised: Plane | None
 
 
 class Viewer:
@@ -142,6 +143,7 @@ class Viewer:
             self._before = _Shown(
                 self.volume, self.planes, self._turned, self._sampler, self.crosshair_mm,
                 self.greys, self._opened_with, self._full_range, self.unit, self.slab,
+                self.maximised,
             )  # fmt: skip
         self._start(volume)
 
@@ -161,7 +163,7 @@ class Viewer:
             self.window, self.inverted = before.greys.window, before.greys.inverted
             self._opened_with, self.colours = before.opened_with, before.greys.colours
             self._full_range = before.full_range
-            self.unit, self.slab = before.unit, before.slab
+            self.unit, self.slab, self.maximised = before.unit, before.slab, before.maximised
             self._place()
             self.volume_changed.emit()
 

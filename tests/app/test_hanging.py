@@ -121,14 +121,17 @@ def test_a_series_that_does_not_open_after_all_leaves_everything_as_it_was(
     gui.do(lambda: viewer.turn(Plane.AXIAL, 0.3))
     gui.do(lambda: layouts.choose(Kind.SINGLE))
     gui.do(lambda: layouts.choose_main("coronal"))
+    gui.do(lambda: viewer.maximise(Plane.AXIAL))
     before = [view.letters for view in viewer.shown.values()]
     gui.do(lambda: viewer.preview(series(Plane.SAGITTAL, body_part="CHEST", kernel="LUNG")))
     assert (viewer.preset, layouts.main) == ("lung", "sagittal")
+    assert visible(gui) == {Plane.SAGITTAL}
     gui.do(viewer.drop_preview)
     assert viewer.preset == "full range"
     assert viewer.is_turned
     assert [view.letters for view in viewer.shown.values()] == before
     assert (layouts.main, layouts.shown_kind) == ("coronal", Kind.SINGLE)
+    assert visible(gui) == {Plane.AXIAL}
     gui.do(viewer.reset)
     assert viewer.preset == "brain"
 
