@@ -347,6 +347,8 @@ class Study:
         self._tasks.start(self._regroup(series, grouping))
 
     async def _regroup(self, series: SeriesSummary, grouping: Grouping) -> None:
+        if self._load_job is not None:
+            await self._load_job  # what is being opened is of the list as it was
         if self.found is None or self.scanning:
             return
         groupings = {**self._groupings, series.key: grouping}

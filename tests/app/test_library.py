@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 
+from app.services import studies
 from app.viewmodels.annotation.model import Annotation, Kind
 from app.viewmodels.browser import browse
 from app.viewmodels.study import Target
@@ -136,6 +138,33 @@ def test_a_split_is_joined_and_split_again_in_the_window(gui: Any, tmp_path: Pat
     gui.do(button.click)
     gui.until(lambda: gui.viewer.volume.shape[0] == 6)
     assert len(rows(gui)) == 2
+
+
+def test_what_is_joined_while_another_series_opens_stays_joined(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, go_on, load = tmp_path / "t", threading.Event(), studies._load
+    add(folder, "s", body(), lambda d, k: setattr(d, "SliceThickness", 3 if k < 6 else 5))
+    for name, count in (("Other", 15), ("Open", 20)):
+        add(folder, name, body(count, series_description=name), uid=f"1.2.{count}")
+    assert gui.open(folder)
+    assert gui.study.chosen.key == ("1.2.20",)
+    split = next(s for s in gui.study.series if s.ways)
+    assert len(rows(gui)) == 4
+
+    def slow(*given: Any) -> Any:
+        go_on.wait(10)
+        return load(*given)
+
+    monkeypatch.setattr(studies, "_load", slow)
+    click(gui, "Other")
+    gui.until(lambda: gui.study.loading is not None)
+    gui.do(lambda: gui.study.regroup(split, split.ways[0]))
+    go_on.set()
+    gui.until(lambda: gui.study.chosen is not None and gui.study.chosen.key == ("1.2.15",))
+    gui.until(lambda: len(rows(gui)) == 3)
+    assert [r.is_open for r in rows(gui)].count(True) == 1
+    assert gui.viewer.volume.shape[0] == 15
 
 
 def test_kernels_at_the_same_places_stay_apart_and_it_is_said(gui: Any, tmp_path: Path) -> None:
