@@ -48,8 +48,7 @@ REPORT_ROW = 2.0
 DRILL = 0.4
 
 #: Topics of letter drills, all alike whatever the mix: which letter stands before a word has to be
-#: learned for every topic's words. With a tenth of the drills on planes, one run in two named every
-#: plane rightly in words and with the wrong letter.
+#: learned for every topic's words.
 DRILLED: dict[str, float] = dict.fromkeys(TOPICS, 1.0)
 
 #: How often the report in a text question leaves out what is normal: half the length to read.
