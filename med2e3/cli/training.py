@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,16 @@ def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: i
 def _say(model: Path, folder: Path) -> None:
     """The result, once, however many processes a launcher started."""
     from med2e3.training.published import DAMAGED_FILE
+    from med2e3.training.running import LETTERS_FILE
     from med2e3.training.team import leads_launch
 
     if not leads_launch():
         return
+    letters = folder / LETTERS_FILE
+    if letters.is_file():
+        shares = json.loads(letters.read_text(encoding="utf-8"))
+        said = ", ".join(f"{topic} {100 * share:.0f} %" for topic, share in shares.items())
+        click.echo(f"Right letters after the text stage: {said}.", err=True)
     damaged = folder / DAMAGED_FILE
     if damaged.is_file():
         count = len(damaged.read_text(encoding="utf-8").splitlines())

@@ -7,6 +7,7 @@ Everything is under one folder, so that a run resumes where it stopped. Knows no
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -34,7 +35,11 @@ from med2e3.training.tuning import (
     TuneStage,
     Writer,
     encode_pool,
+    letters_right,
 )
+
+#: Beside the text stage's checkpoint: the share of right letters of each topic.
+LETTERS_FILE = "text-letters.json"
 
 #: Stages that need the pool; the longer one first.
 ENCODERS = ("encoder3d", "encoder2d")
@@ -246,7 +251,11 @@ def train_stage(
     stage = build_stage(shop, name)
     team = Team(given.compute)
     run = Run(shop.folder, shop.recipe.seed, resume, report, team, given.tensorboard)
-    return run_stage(stage, shop.recipe.stages[name], run)
+    losses = run_stage(stage, shop.recipe.stages[name], run)
+    if isinstance(stage, TextStage) and team.leads and not team.sharded:
+        shares = letters_right(stage.module, stage.writer)
+        (shop.folder / LETTERS_FILE).write_text(json.dumps(shares), encoding="utf-8")
+    return losses
 
 
 def export(shop: Workshop, folder: Path | None = None) -> Path:

@@ -245,6 +245,43 @@ class TextStage:
         return loss, {"drill": math.nan, "right": float(right.mean()), "closed": share}
 
 
+@torch.inference_mode()
+def letters_right(
+    language_model: nn.Module, writer: Writer, questions: int = 64
+) -> dict[str, float]:
+    """Of each topic, the share of closed questions about a report in words (always the same ones)
+    whose letter is the most likely first word of the answer.
+
+    What is at chance here stays there: tuning repairs no letters, however well the scan is seen.
+    """
+    device = device_of(language_model)
+    model: Any = language_model
+    was_training = model.training
+    model.eval()
+    shares = {}
+    for topic in TOPICS:
+        rng = np.random.default_rng(0)
+        rows: list[tuple[str, str]] = []
+        while len(rows) < questions:
+            facts = draw_facts(rng)
+            question = draw_question(facts, topic, closed=True, rng=rng)
+            if question.is_closed:
+                rows.append((f"{report(facts, brief=True)} {question.prompt}", question.answer))
+        batch = writer.batch(rows, device, image=False)
+        answer = batch["labels"][:, 1:] != IGNORE
+        first = answer & ~F.pad(answer, (1, 0))[:, :-1]
+        with half_precision(device):
+            hidden = model.model(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                use_cache=False,
+            ).last_hidden_state
+            said = model.lm_head(hidden[:, :-1][first]).argmax(-1)
+        shares[topic] = round(float((said == batch["labels"][:, 1:][first]).float().mean()), 3)
+    model.train(was_training)
+    return shares
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """What frozen encoders made of a pool: 3D (N, D3) and 2D (S, P, D2) of each volume, bfloat16.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 import torch
 
 from med2e3.errors import InputError
+from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.phantoms import Wish, make_phantom
+from med2e3.phantoms.questions import TOPICS
+from med2e3.resources import resource_path
 from med2e3.training import Options, train
 from med2e3.training.encoders import Encoder2DStage
 from med2e3.training.loop import Run, rate, run_stage
@@ -26,6 +30,7 @@ from med2e3.training.recipe import (
 )
 from med2e3.training.running import (
     ENCODERS,
+    LETTERS_FILE,
     TUNING,
     Workshop,
     build_stage,
@@ -37,7 +42,13 @@ from med2e3.training.running import (
 )
 from med2e3.training.team import Team
 from med2e3.training.tokens import train_tokenizer
-from med2e3.training.tuning import TextStage, TuneStage, Writer, pointing_loss
+from med2e3.training.tuning import (
+    TextStage,
+    TuneStage,
+    Writer,
+    letters_right,
+    pointing_loss,
+)
 
 SMALL_STEM = [
     {"windows": [[0.0, 1.0], [0.6, 0.9]]},
@@ -109,6 +120,18 @@ def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) ->
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
 
 
+def test_right_letters_are_told_by_topic(shop: Workshop) -> None:
+    folder = resource_path("demo-model")
+    demo = Med2E3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    writer = Writer(Med2E3Processor.from_pretrained(folder))
+    shares = letters_right(demo.language_model, writer, questions=24)
+    assert list(shares) == ["plane", "phase", "organ", "abnormality", "location"]
+    assert shares["phase"] > 0.9
+    assert demo.language_model.training is False
+    untaught = letters_right(shop.model().language_model, Writer(shop.processor()), questions=24)
+    assert max(untaught.values()) < 0.7
+
+
 def test_a_report_is_weighed_by_what_its_sections_say(shop: Workshop) -> None:
     writer = Writer(shop.processor())
     said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion, 30 mm."
@@ -159,6 +182,7 @@ def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: Workshop) -> Non
     assert answer.scores is not None
     assert float(answer.scores.values.sum()) == pytest.approx(1, abs=1e-5)
     assert model.info.default_window == shop.recipe.window
+    assert set(json.loads((shop.folder / LETTERS_FILE).read_text())) == set(TOPICS)
 
 
 def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: Path) -> None:
