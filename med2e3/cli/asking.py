@@ -78,7 +78,7 @@ def describe(volume: Volume) -> dict[str, Any]:
 
 @click.command()
 @click.argument("path")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, one object a series.")
 def series(path: str, as_json: bool) -> None:
     """List the series that PATH holds, and say which of them can be opened as a volume."""
     found = list_series(path)
