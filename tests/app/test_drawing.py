@@ -327,6 +327,17 @@ def test_a_box_makes_the_window_of_what_it_holds(pen: Pen) -> None:
     assert pen.book.undo_name == ""
 
 
+def test_a_box_on_a_slab_makes_the_window_of_the_slab(pen: Pen) -> None:
+    viewer = pen.gui.viewer
+    pen.gui.do(lambda: (viewer.go_to_slice(Plane.AXIAL, 8), viewer.set_slab(Slab(30.0))))
+    pen.tool("auto_window")
+    pen.drag((0.6, 0.6), (20.4, 30.4))
+    seen = viewer.volume.in_plane(Plane.AXIAL).voxels[5:11, 1:21, 1:31].max(axis=0)
+    low, high = np.percentile(seen, (1, 99))
+    assert high == 900  # the bright box, which the middle slice does not hold
+    assert (viewer.window.low, viewer.window.high) == pytest.approx((low, high))
+
+
 class TestWhereItIsShown:
     def layer(self, pen: Pen) -> AnnotationLayer:
         found = pen.view.findChild(AnnotationLayer)

@@ -441,6 +441,21 @@ def test_a_click_turns_the_planes_to_what_is_on_an_oblique_one(pen: Pen, plane: 
     assert viewer.shown[plane] is turned  # it is shown without turning anything
 
 
+def test_a_slice_and_a_slab_around_it_are_marked_apart(gui: Any, nifti: Path) -> None:
+    gui.open(nifti)
+    pen, viewer = Pen(gui), gui.viewer
+    gui.do(lambda: (viewer.activate(Plane.AXIAL), viewer.set_slab(Slab(20.0))))
+    gui.key(Qt.Key.Key_K)
+    marked = [k.slab for k in pen.book.document.key_images]
+    gui.do(lambda: viewer.set_slab(Slab()))
+    plane = pen.view.findChild(AnnotationLayer).frame().plane
+    assert pen.book.key_image_at(plane) is None  # what is seen now is not marked
+    gui.key(Qt.Key.Key_K)
+    assert [k.slab for k in pen.book.document.key_images] == [*marked, Slab()]
+    gui.key(Qt.Key.Key_K)
+    assert [k.slab for k in pen.book.document.key_images] == marked == [Slab(20.0)]
+
+
 def test_on_an_oblique_plane_measures_are_true_and_stay_there(gui: Any, nifti: Path) -> None:
     gui.open(nifti)
     viewer = gui.viewer

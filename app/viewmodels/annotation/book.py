@@ -22,6 +22,7 @@ from app.viewmodels.annotation.history import History
 from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage
 from app.viewmodels.notices import Notices
 from app.viewmodels.signal import Signal
+from app.viewmodels.slab import Slab
 from app.viewmodels.tasks import Tasks
 from app.viewmodels.viewer import Greys, Viewer
 from app.viewmodels.work import Done, Failed, Job, Message
@@ -146,12 +147,19 @@ class Annotations:
         return known
 
     def key_image_at(self, plane: SlicePlane) -> KeyImage | None:
-        """The key image of a slice."""
+        """The key image of a slice, as thick as slices are shown now: another slab around it is
+        another picture.
+        """
         for key_image in self.document.key_images:
             away = abs(float(plane.distance_mm(key_image.plane.origin_mm)))
-            if plane.is_parallel(key_image.plane) and away <= SAME_SLICE * plane.thickness_mm:
+            near = away <= SAME_SLICE * plane.thickness_mm
+            if near and plane.is_parallel(key_image.plane) and self._as_thick(key_image.slab):
                 return key_image
         return None
+
+    def _as_thick(self, slab: Slab) -> bool:
+        shown = self.viewer.slab
+        return slab == shown or slab.thickness_mm == shown.thickness_mm == 0
 
     # --- steps that can be undone ----------------------------------------------------------
 
@@ -198,7 +206,7 @@ class Annotations:
             self.remove(self.selected)
 
     def toggle_key_image(self, plane: SlicePlane) -> None:
-        """Mark a slice, or the slab around it, as it is looked at now; or unmark it."""
+        """Mark a slice, or the slab around it, as it is looked at now; or unmark just this."""
         marked = self.key_image_at(plane)
         if marked is not None:
             self.remove(marked.uid)

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from app.viewmodels.annotation import shapes
+from app.viewmodels.annotation import shapes, slices
 from app.viewmodels.annotation.book import Annotations
 from app.viewmodels.annotation.frame import FULL, Frame
 from app.viewmodels.annotation.hitting import Hit, hit
@@ -275,7 +275,10 @@ class Drawing:
         self._book.show_live(None)
         assert self._book.volume is not None
         region = Region(box.plane, Shape.RECTANGLE, box.points_mm)
-        values = samples(self._book.volume, region).values
+        shown, slab = self._book.volume, self._viewer.slab
+        if slab.thickness_mm > 0:  # what is bright in a slab may lie beside its middle slice
+            shown = slices.volume_of(shown, box.plane, slab)
+        values = samples(shown, region).values
         if values.size:
             self._viewer.set_window(window_of(values))
 

@@ -42,6 +42,14 @@ def slice_of(volume: Volume, plane: SlicePlane, slab: Slab) -> Slice:
     return Slice(Sampler(volume).image(cut, slab.mode), grid, 0)
 
 
+def volume_of(volume: Volume, plane: SlicePlane, slab: Slab) -> Volume:
+    """What `slice_of` shows, as a volume of this one slice: for sampling what a reader sees."""
+    seen = slice_of(volume, plane, slab)
+    affine = seen.geometry.affine_lps.copy()
+    affine[:3, 3] = seen.geometry.to_patient_mm((seen.slice_index, 0.0, 0.0))
+    return Volume(seen.pixels[None], Geometry((1, *seen.pixels.shape), affine))
+
+
 def slab_text(volume: Volume, plane: SlicePlane, slab: Slab) -> str:
     """What the slab is and how thick in truth (mm), as its view says it; empty for a plane."""
     where = places.where(volume, plane)
