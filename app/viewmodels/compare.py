@@ -52,6 +52,7 @@ class Compare:
         self._offset_mm: Float = np.zeros(3)
         self._busy = False
         viewer.volume_changed.connect(self._first_changed)
+        viewer.look_changed.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
             self._follow(a, b)
 
@@ -213,6 +214,11 @@ class Compare:
         a, b = (self.viewer.planes[Plane.AXIAL], self.other.planes[Plane.AXIAL])
         share = (a.geometry.to_index(self.viewer.crosshair_mm) + 0.5) / np.asarray(a.geometry.shape)
         return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
+
+    def _follow_plane(self) -> None:
+        """A measurement or key image that is gone to may lie in another plane."""
+        if self.active and self.viewer.active != self.plane:
+            self.choose_plane(self.viewer.active)
 
     def _first_changed(self) -> None:
         if self.active:

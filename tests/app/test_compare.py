@@ -295,6 +295,21 @@ def test_what_is_measured_stands_at_the_open_volume_and_not_at_the_one_beside(
     assert not (beside.pixels(pane.second) != plain[1]).any()
 
 
+def test_a_measurement_of_another_plane_is_gone_to_in_that_plane(beside: Any) -> None:
+    pane, book = beside.window.centre.compare, beside.workspace.annotations
+    beside.until(lambda: book.volume is not None)
+    beside.key(Qt.Key.Key_L, pane.first)
+    beside.drag(pane.first, *[pane.first.viewport().to_screen(row, 28) for row in (10, 30)])
+    compare = beside.workspace.compare
+    beside.do(lambda: compare.choose_plane(Plane.SAGITTAL))
+    listed = beside.window.measurements.list
+    spot = listed.visualItemRect(listed.topLevelItem(0)).center()
+    beside.do(lambda: QTest.mouseClick(listed.viewport(), Qt.MouseButton.LeftButton, pos=spot))
+    assert compare.plane is Plane.AXIAL
+    assert pane.first.state.plane is pane.second.state.plane is Plane.AXIAL
+    assert pane.planes.currentText() == "Axial"
+
+
 def test_neither_of_the_two_fills_the_centre_alone(beside: Any) -> None:
     pane = beside.window.centre.compare
     for view in (pane.first, pane.second):
