@@ -8,6 +8,7 @@ Knows no widgets.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.signal import Signal
-from app.viewmodels.viewer import Viewer
+from app.viewmodels.slab import Slab
+from app.viewmodels.viewer import Greys, Viewer
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 
@@ -37,6 +39,21 @@ NOTES = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A comparison that a preview in the first view put away, and how it was looked at."""
+
+    first: Volume
+    second: Volume
+    plane: Plane
+    link: Link
+    offset_mm: Float
+    crosshair_mm: Float
+    greys: Greys
+    slab: Slab
+    looks: dict[Plane, tuple[float, tuple[float, float] | None]]
+
+
 class Compare:
     """The second volume, and what links it to the first. `other` shows no volume while unused."""
 
@@ -51,6 +68,8 @@ class Compare:
         self.note_changed: Signal[[]] = Signal()
         self._offset_mm: Float = np.zeros(3)
         self._busy = False
+        self._first: Volume | None = None
+        self._kept: _Kept | None = None
         viewer.volume_changed.connect(self._first_changed)
         viewer.look_changed.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
@@ -109,6 +128,7 @@ class Compare:
         if first is None:
             return
         self.viewer.straighten()
+        self._first = first
         self._busy = True
         self.other.show(volume)
         self._busy = False
@@ -221,8 +241,36 @@ class Compare:
             self.choose_plane(self.viewer.active)
 
     def _first_changed(self) -> None:
-        if self.active:
-            self.close()
+        """Another volume ends the comparison; if it does not open after all, only for a while."""
+        kept = self._put_away() if self.active else self._kept
+        self.close()
+        self._kept = kept if self.viewer.previewing else None
+        if kept is not None and kept.first is self.viewer.volume:
+            self._take_up(kept)
+
+    def _put_away(self) -> _Kept:
+        assert self._first is not None
+        assert self.other.volume is not None
+        looks = {plane: (state.zoom, state.centre) for plane, state in self.other.planes.items()}
+        return _Kept(
+            self._first, self.other.volume, self.plane, self.link, self._offset_mm,
+            self.other.crosshair_mm, self.other.greys, self.other.slab, looks,
+        )  # fmt: skip
+
+    def _take_up(self, kept: _Kept) -> None:
+        self._first, self.plane = kept.first, kept.plane
+        self._busy = True
+        self.other.show(kept.second)
+        self.other.set_slab(kept.slab)
+        for plane, (zoom, centre) in kept.looks.items():
+            self.other.planes[plane].zoom, self.other.planes[plane].centre = zoom, centre
+        self.other.move_crosshair(kept.crosshair_mm)
+        self.other.show_greys(kept.greys)
+        self._busy = False
+        self.viewer.can_turn = self.other.can_turn = False
+        self.link, self._offset_mm = kept.link, kept.offset_mm
+        self._align()
+        self.changed.emit()
 
 
 def whole_mm(state: PlaneState) -> tuple[float, float]:

@@ -157,6 +157,32 @@ def test_another_study_ends_the_comparison(linked: Compare) -> None:
     assert linked.viewer.can_turn
 
 
+@pytest.mark.parametrize("unlinked", [False, True])
+def test_a_study_that_does_not_open_after_all_leaves_the_comparison(
+    linked: Compare, unlinked: bool
+) -> None:
+    viewer, second = linked.viewer, linked.other.volume
+    linked.choose_plane(Plane.CORONAL)
+    if unlinked:
+        linked.unlink()
+        linked.other.scroll(Plane.CORONAL, 5)
+        linked.other.set_window(Window(-600, 1500))
+    before = (linked.link, linked.other.crosshair_mm, linked.other.window)
+    viewer.preview(prior())
+    assert not linked.active
+    viewer.preview(phantom("Another one"))
+    viewer.drop_preview()
+    assert linked.other.volume is second
+    assert linked.plane is Plane.CORONAL
+    assert (linked.link, linked.other.window) == (before[0], before[2])
+    assert linked.other.crosshair_mm == pytest.approx(before[1])
+    assert not viewer.can_turn
+    viewer.preview(prior())
+    viewer.show(prior())
+    assert not linked.active
+    assert viewer.can_turn
+
+
 def test_nothing_is_compared_with_no_study() -> None:
     compare = Compare(Viewer())
     compare.open(prior())
