@@ -1,14 +1,15 @@
 """The draft report of the open volume: text from the model, corrected by the reader. No widgets.
 
 A report belongs to one series: opening another one puts it away, opening the first again brings it
-back. Text that the reader has changed is never replaced without being asked.
+back. Text that the reader has changed is never replaced without being asked, and stays with a
+series that has grown since, as one does whose folder was still being scanned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.viewmodels.annotation.identity import series_key
+from app.viewmodels.annotation.identity import Stack, series_key
 from app.viewmodels.answers import Turn, TurnState
 from app.viewmodels.signal import Signal
 from med2e3.volume import Volume
@@ -31,6 +32,7 @@ class Report:
         self._drafts: dict[str, _Draft] = {}
         self._draft = _Draft()
         self._volume: Volume | None = None
+        self._left: tuple[Stack, _Draft] = (Stack(), self._draft)
         self.offered: Turn | None = None
         self.changed: Signal[[]] = Signal()
 
@@ -56,8 +58,14 @@ class Report:
 
     def enter(self, volume: Volume | None) -> None:
         """Put the report away and take up the one of another volume."""
+        if self._volume is not None:
+            self._left = (Stack.of(self._volume), self._draft)
         self._volume, self.offered = volume, None
         key = "" if volume is None else _key(volume)
+        stack, draft = self._left
+        grown = volume is not None and stack.grown_into(volume)
+        if grown and draft.edited and key not in self._drafts:
+            self._drafts[key] = replace(draft)
         self._draft = self._drafts.setdefault(key, _Draft())
         self.changed.emit()
 

@@ -20,8 +20,8 @@ from app.viewmodels.answers import TurnState
 from app.viewmodels.assistant import ModelState
 from app.viewmodels.report import Report
 from med2e3.errors import CheckpointError, QuestionError
-from med2e3.geometry import Plane
-from med2e3.io import write_nifti
+from med2e3.geometry import Geometry, Plane
+from med2e3.io import load_volume, write_nifti
 from med2e3.volume import Window
 from tests.app.bodies import SHAPE, phantom
 
@@ -323,6 +323,28 @@ def test_two_files_of_one_folder_have_a_report_each() -> None:
     report.enter(other)
     assert report.text == ""
     report.enter(replace(one))
+    assert report.text == "Large pneumothorax."
+
+
+def test_what_is_typed_stays_with_a_series_that_grows_and_comes_to_no_other(dicom: Path) -> None:
+    """As where the rest of its files is found later."""
+    whole = load_volume(dicom)
+    part = replace(
+        whole, voxels=whole.voxels[:9], slice_uids=whole.slice_uids[:9],
+        geometry=Geometry((9, *whole.shape[1:]), whole.geometry.affine_lps),
+    )  # fmt: skip
+    other = replace(whole, info=replace(whole.info, series_uid="1.2.3"))
+    report = Report()
+    report.enter(part)
+    report.edit("Large pneumothorax.")
+    report.enter(None)
+    report.enter(other)
+    assert report.text == ""
+    report.enter(part)
+    report.enter(whole)
+    assert report.text == "Large pneumothorax."
+    report.edit("None.")
+    report.enter(part)
     assert report.text == "Large pneumothorax."
 
 

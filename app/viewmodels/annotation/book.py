@@ -19,6 +19,7 @@ import numpy as np
 
 from app.viewmodels.annotation import places, shapes, values
 from app.viewmodels.annotation.history import History
+from app.viewmodels.annotation.identity import Stack
 from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage
 from app.viewmodels.notices import Notices
 from app.viewmodels.signal import Signal
@@ -69,14 +70,8 @@ class _Sheet:
 class _Left:
     """The stack of images that was drawn on before the open one, and what was drawn."""
 
-    series_uid: str = ""
-    instances: frozenset[str] = frozenset()
+    stack: Stack = field(default_factory=Stack)
     document: Document = field(default_factory=Document)
-
-    def grown_into(self, volume: Volume) -> bool:
-        """Whether all of its images are in a larger stack of the same series."""
-        same = bool(self.series_uid) and self.series_uid == volume.info.series_uid
-        return same and bool(self.instances) and self.instances < set(volume.slice_uids)
 
 
 class Annotations:
@@ -342,8 +337,7 @@ class Annotations:
         if volume is not None and volume is self._volume:
             return
         if self._volume is not None and self._sheet is not None:
-            instances = frozenset(self._volume.slice_uids)
-            self._left = _Left(self._volume.info.series_uid, instances, self.document)
+            self._left = _Left(Stack.of(self._volume), self.document)
         self._volume, self._sheet, self.live, self.selected = volume, None, None, None
         self._readings.clear()
         if volume is not None:
@@ -373,9 +367,7 @@ class Annotations:
     def _take(self, volume: Volume, stored: Stored) -> None:
         self._keys[volume] = stored.key
         document = stored.document
-        # A series that is opened while its folder is still scanned is another stack when it has
-        # grown.
-        if stored.key not in self._sheets and self._left.grown_into(volume):
+        if stored.key not in self._sheets and self._left.stack.grown_into(volume):
             document = document.with_all_of(self._left.document)
         self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, History(document)))
         if document != stored.document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,26 @@ from med2e3.volume import Volume
 #: Voxels along each axis that tell apart volumes without UIDs: 32³ values of CT noise are shared
 #: by no two scans, and are read in a millisecond.
 SAMPLED = 32
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The images of a volume by name, without their pixels; none of a file that names none."""
+
+    series_uid: str = ""
+    instances: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, volume: Volume) -> Stack:
+        """The images that a volume was made of."""
+        return cls(volume.info.series_uid, frozenset(volume.slice_uids))
+
+    def grown_into(self, volume: Volume) -> bool:
+        """Whether all of these images are in a larger stack of the same series: a series that is
+        opened while its folder is still scanned is another stack when it has grown.
+        """
+        same = bool(self.series_uid) and self.series_uid == volume.info.series_uid
+        return same and bool(self.instances) and self.instances < set(volume.slice_uids)
 
 
 def series_key(volume: Volume) -> str:
