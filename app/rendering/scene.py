@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from app.rendering.presets import Transfer, transfer_of
 from app.rendering.scene_grid import SceneGrid, grid_of, smoothed
-from app.rendering.unlocked import Unlocked, address_of
+from app.rendering.unlocked import Unlocked, address_of, preload
 from app.viewmodels import windows
 from app.viewmodels.camera import Projection
 from app.viewmodels.scene import Extent, Frame, FrameRequest, Look, extent_of
@@ -36,6 +36,9 @@ LIGHT, SHININESS = (0.25, 0.95, 0.2), 14.0
 #: Where the lamp stands, in (right, up, back): over the viewer's left shoulder.
 LAMP = (-0.35, 0.55, 1.0)
 
+#: Modules of VTK that need all others which `vtk_parts` imports.
+LIBRARIES = ("vtkRenderingVolumeOpenGL2", "vtkRenderingVolume", "vtkRenderingOpenGL2")
+
 #: Bits of a colour in the ray caster's fixed-point picture, beyond the eight of a pixel.
 EXTRA_BITS = 7
 
@@ -51,6 +54,7 @@ class VolumeScene:
     def __init__(self, volume: Volume, watch: Any) -> None:
         """`watch`: a job's context. Raises `ResourceError` (no VTK) and `Cancelled`."""
         try:
+            preload("vtkmodules", LIBRARIES)
             from app.rendering.vtk_parts import make_parts
         except ImportError as error:
             raise ResourceError(_MISSING.format(error=error)) from error

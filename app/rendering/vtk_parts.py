@@ -26,6 +26,7 @@ from vtkmodules.vtkRenderingOpenGL2 import vtkGenericOpenGLRenderWindow
 
 from app.rendering.presets import Transfer
 from app.rendering.scene_grid import SceneGrid
+from app.rendering.unlocked import make
 
 #: VTK's name for keeping only what lies inside the six cropping planes.
 INSIDE = 0x0002000
@@ -90,7 +91,8 @@ class Parts:
 def make_parts(grid: SceneGrid) -> Parts:
     """A scene of one volume in parallel projection under one lamp."""
     image, voxels = _image(grid)
-    mapper = vtkRenderingVolume.vtkFixedPointVolumeRayCastMapper()
+    library = str(vtkRenderingVolume.__file__)
+    mapper = make(vtkRenderingVolume.vtkFixedPointVolumeRayCastMapper, library)
     mapper.SetInputData(image)
     mapper.IntermixIntersectingGeometryOff()  # there is nothing else, and no depth to read
     mapper.AutoAdjustSampleDistancesOff()
@@ -108,7 +110,6 @@ def make_parts(grid: SceneGrid) -> Parts:
     lamp.SetLightTypeToSceneLight()
     renderer.AddLight(lamp)
     renderer.GetActiveCamera().ParallelProjectionOn()
-    library = str(vtkRenderingVolume.__file__)
     return Parts(mapper, look, volume, window, renderer, lamp, image, voxels, library)
 
 
