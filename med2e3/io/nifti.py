@@ -40,18 +40,8 @@ def find_nifti(path: Path) -> Findings:
     except (ImageFileError, HeaderDataError, *DAMAGE) as error:
         raise unreadable(path, "NIfTI", error) from error
     header = image.header
-    warnings = []
-    if not (int(header["qform_code"]) or int(header["sform_code"])):
-        warnings.append(
-            "The file says nothing about orientation (qform and sform codes are 0); left and right "
-            "may be swapped."
-        )
-
-    elif _disagree(header):
-        warnings.append(
-            "The file states two orientations that differ (sform and qform); the sform is used. "
-            "Lengths and sides may be wrong."
-        )
+    unit, unit_warning = _unit(header)
+    warnings = [*unit_warning, *_orientation_warning(header)]
 
     def read(watch: Watch) -> NDArray[Any]:
         stored = image.dataobj.get_unscaled() if path.suffix != ".gz" else _unzipped(image, watch)
@@ -60,7 +50,7 @@ def find_nifti(path: Path) -> Findings:
 
     return Plain(
         path=path,
-        geometry=_geometry(image.affine, shape, header.get_xyzt_units()[0]),
+        geometry=_geometry(image.affine, shape, unit),
         read=read,
         slope=float(image.dataobj.slope),
         intercept=float(image.dataobj.inter),
@@ -90,9 +80,34 @@ def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geomet
     return Geometry((shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
 
 
-def _disagree(header: Any) -> bool:
-    """Whether both affines are said to be valid, and one turns, flips or scales otherwise."""
-    if not (int(header["qform_code"]) and int(header["sform_code"])):
-        return False
-    one, other = (m[:3, :3] for m in (header.get_sform(), header.get_qform()))
-    return not np.allclose(one, other, rtol=0, atol=0.02 * float(np.abs(other).max()))
+def _unit(header: Any) -> tuple[str, list[str]]:
+    """What positions are counted in, and a warning where the header names nothing that exists."""
+    try:
+        return str(header.get_xyzt_units()[0]), []
+    except KeyError:
+        stated = int(header["xyzt_units"])
+        return "mm", [f"The file states no unit of length that exists ({stated}): mm is assumed."]
+
+
+def _orientation_warning(header: Any) -> list[str]:
+    """Whether no affine is said to be valid, or both and one turns, flips or scales otherwise."""
+    from nibabel.spatialimages import HeaderDataError
+
+    codes = [int(header[name]) for name in ("qform_code", "sform_code")]
+    if not any(codes):
+        return [
+            "The file says nothing about orientation (qform and sform codes are 0); left and right "
+            "may be swapped."
+        ]
+    if not all(codes):
+        return []
+    try:
+        one, other = (m[:3, :3] for m in (header.get_sform(), header.get_qform()))
+    except (ValueError, HeaderDataError) as error:  # a quaternion a little longer than 1
+        return [f"The file's qform is no rotation ({error}); its sform is used."]
+    if np.allclose(one, other, rtol=0, atol=0.02 * float(np.abs(other).max())):
+        return []
+    return [
+        "The file states two orientations that differ (sform and qform); the sform is used. "
+        "Lengths and sides may be wrong."
+    ]

@@ -215,3 +215,22 @@ def test_two_orientations_that_differ_are_said(
     nibabel.save(image, tmp_path / "a.nii")
     warnings = load_volume(tmp_path / "a.nii").warnings
     assert any("two orientations that differ" in said for said in warnings) is differs
+
+
+def test_a_qform_that_is_no_rotation_leaves_the_sform(tmp_path: Path) -> None:
+    """Quaternions written in single precision may be a little longer than 1."""
+    path = save(tmp_path / "a.nii")
+    expected = load_volume(path).geometry
+    with_header(path, qform_code=1, sform_code=1, quatern_b=0.8, quatern_c=0.6001, quatern_d=0.01)
+    loaded = load_volume(path)
+    np.testing.assert_allclose(loaded.geometry.affine_lps, expected.affine_lps)
+    assert any("qform is no rotation" in said for said in loaded.warnings)
+
+
+def test_a_unit_that_does_not_exist_is_said_to_be_taken_as_mm(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii")
+    expected = load_volume(path).geometry
+    with_header(path, xyzt_units=4)
+    loaded = load_volume(path)
+    np.testing.assert_allclose(loaded.geometry.affine_lps, expected.affine_lps)
+    assert any("mm is assumed" in said for said in loaded.warnings)
