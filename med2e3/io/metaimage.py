@@ -47,6 +47,8 @@ def find_metaimage(path: Path) -> Findings:
         sizes = three_sizes(path, tuple(int(n) for n in header["DimSize"].split()))
         if int(header.get("ElementNumberOfChannels", "1")) != 1:
             raise ValueError("it holds several numbers a voxel")
+        if header.get("BinaryData", "True").lower() == "false":
+            raise ValueError("its voxels are written as text, which is not supported")
         dtype = np.dtype(("<>"[_is_true(header, *MSB)]) + TYPES[header["ElementType"]])
         affine = _affine(header)
     except DAMAGE as error:

@@ -115,6 +115,31 @@ class TestNrrdSpaces:
         np.testing.assert_allclose(one.geometry.affine_lps, other.geometry.affine_lps)
         np.testing.assert_allclose(one.geometry.to_patient_mm((1, 1, 1)), (11, 22, 33))
 
+    @pytest.mark.parametrize(("unit", "scale"), [("cm", 10.0), ("um", 0.001), ("mm", 1.0)])
+    def test_lengths_in_other_units_become_millimetres(
+        self, tmp_path: Path, unit: str, scale: float
+    ) -> None:
+        loaded = load_volume(self.write(
+            tmp_path / "a.nrrd", "space: left-posterior-superior",
+            "space directions: (1,0,0) (0,2,0) (0,0,3)", "space origin: (10,20,30)",
+            f'space units: "{unit}" "{unit}" "{unit}"',
+        ))  # fmt: skip
+        corner = np.array([11, 22, 33]) * scale
+        np.testing.assert_allclose(loaded.geometry.to_patient_mm((1, 1, 1)), corner)
+        plain = load_volume(
+            self.write(tmp_path / "b.nrrd", "spacings: 1 2 3", f'units: "{unit}" "{unit}" "{unit}"')
+        )
+        assert plain.geometry.spacing_mm == pytest.approx([3 * scale, 2 * scale, scale])
+        assert not any("unknown" in said for said in (*loaded.warnings, *plain.warnings))
+
+    def test_an_unknown_unit_is_said_to_be_taken_as_mm(self, tmp_path: Path) -> None:
+        loaded = load_volume(self.write(
+            tmp_path / "a.nrrd", "space: left-posterior-superior",
+            "space directions: (1,0,0) (0,2,0) (0,0,3)", "space origin: (0,0,0)",
+            'space units: "ell" "ell" "ell"',
+        ))  # fmt: skip
+        assert any("“ell”, which is unknown: mm is assumed" in said for said in loaded.warnings)
+
     def test_a_file_without_space_opens_with_a_warning(self, tmp_path: Path) -> None:
         loaded = load_volume(self.write(tmp_path / "a.nrrd", "spacings: 1 2 3"))
         assert loaded.geometry.spacing_mm == pytest.approx((3, 2, 1))
@@ -178,6 +203,15 @@ class TestMetaImageHeaders:
         (warning,) = loaded.warnings
         assert warning.startswith("a.mha says nothing about orientation (no TransformMatrix")
         assert "Left and right may be swapped" in warning
+
+    def test_voxels_written_as_text_are_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mha"
+        path.write_text(
+            "NDims = 3\nDimSize = 2 2 2\nElementType = MET_SHORT\nBinaryData = False\n"
+            "ElementSpacing = 1 1 1\nElementDataFile = LOCAL\n-1000 -999 -998 -997 1 2 3 4\n"
+        )
+        with pytest.raises(ImageReadError, match="voxels are written as text"):
+            load_volume(path)
 
     def test_voxels_over_several_files_are_refused(self, tmp_path: Path) -> None:
         header = (
