@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tempfile
 import weakref
 import zipfile
+import zlib
 from pathlib import Path
 
 from med2e3.errors import ImageReadError, ResourceError
@@ -43,10 +45,13 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
                     f"{size_text(free)} are free in {folder.parent}. Make room, or unpack it "
                     "elsewhere and open the folder."
                 )
+            taken: set[str] = set()
             for k, member in enumerate(members):
                 watch.step(k / len(members), "Unpacking")
-                archive.extract(member, folder)  # leaves out "..", drives and leading slashes
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+                _extract(archive, member, folder, taken)
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
+    ) as error:  # fmt: skip
         raise ImageReadError(
             f"{path} cannot be unpacked: {error}. Copy or download the archive again, or unpack it "
             "with another program and open the folder."
@@ -56,3 +61,16 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
             f"{path} is protected by a password. Unpack it with another program, then open the "
             "folder."
         ) from error
+
+
+def _extract(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, taken: set[str]
+) -> None:
+    """Write one file; of several that would lie at one place, the later ones elsewhere.
+
+    `zipfile` leaves out "..", drives and leading slashes, so that two names may lead to one place.
+    """
+    parts = [p for p in member.filename.replace("\\", "/").split("/") if p not in ("", ".", "..")]
+    name = "/".join(parts).casefold()  # as systems compare that know no case
+    archive.extract(member, tempfile.mkdtemp(dir=folder) if name in taken else folder)
+    taken.add(name)
