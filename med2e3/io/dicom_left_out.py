@@ -34,6 +34,9 @@ ENDINGS: dict[str, str] = {
     ".exe": "program", ".dll": "program", ".inf": "text file", ".zip": "archive",
 }  # fmt: skip
 
+#: What a file without content is called.
+EMPTY = "empty file"
+
 #: Bytes looked at to tell a text from other things.
 LOOK = 512
 
@@ -61,7 +64,7 @@ def _by_content(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(LOOK)
     if not start:
-        return "empty file"
+        return EMPTY
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -11,8 +11,9 @@ import pydicom
 
 from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive, metaimage, nifti, npy, nrrd
-from med2e3.io.dicom import find_dicom
+from med2e3.io.dicom import DAMAGED, find_dicom
 from med2e3.io.dicom_headers import is_dicom, read_header
+from med2e3.io.dicom_left_out import EMPTY
 from med2e3.io.series import Findings, Found, Groupings, LeftOut, counted, some_names
 from med2e3.io.watch import SoFar, Watch
 
@@ -170,14 +171,34 @@ def _find_volumes(paths: list[Path]) -> Findings:
 
 def _find_series_of(path: Path, watch: Watch) -> Findings:
     """The series that the DICOM file at `path` is of, from all files in its folder."""
-    read_header(path)  # says what is wrong with this very file, before its neighbours are read
+    header = read_header(path)  # says what is wrong with this very file, before its neighbours
     siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and _reader(p) is None)
-    findings = find_dicom(siblings, watch)
+    uid = "" if header is None else str(header.dataset.get("SeriesInstanceUID") or "")
+    return _only(path, uid, find_dicom(siblings, watch))
+
+
+def _only(path: Path, series_uid: str, findings: Findings) -> Findings:
+    """The series of one file, and what was left out of it or may belong to it."""
     own = {f.summary.key for f in findings.series if path in f.summary.files}
+    if not own:  # a copy of an image that is there already
+        own = {f.summary.key for f in findings.series if f.summary.info.series_uid == series_uid}
     mine = tuple(f for f in findings.series if f.summary.key in own)
     count = sum(len(f.summary.files) for f in mine)
-    notes = (f"All {count} files of the series of {path.name} in its folder were opened.",)
-    return Findings(mine, notes if count > 1 else (), regroup=findings.regroup)
+    notes = [f"All {count} files of the series of {path.name} in its folder were opened."]
+    lost = [one for one in findings.left_out if one.kind in (DAMAGED, EMPTY)]
+    if lost:
+        names = some_names([one.path.name for one in lost])
+        may = f"{counted(len(lost), 'damaged or empty file')} in the folder may belong to it"
+        notes.append(f"{may}: {names}.")
+    files = {file for f in mine for file in f.summary.files} | {path}
+    left = tuple(one for one in findings.left_out if one in lost or one.path in files)
+    again = findings.regroup
+    return Findings(
+        mine,
+        tuple(notes) if count > 1 or lost else (),
+        left_out=left,
+        regroup=None if again is None else lambda wanted: _only(path, series_uid, again(wanted)),
+    )
 
 
 def _find_on_medium(directory: Path, watch: Watch) -> Findings:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +135,27 @@ class TestSingleFiles:
         )
         assert load_volume(folder / "other_slice_0001.dcm").shape[0] == 4
 
+    def test_what_may_be_missing_of_its_series_is_named(self, series: Write) -> None:
+        """At an end of the stack no gap would show that slices are missing."""
+        folder = series()
+        (folder / "slice_0001.dcm").write_bytes(b"")
+        cut = folder / "slice_0002.dcm"
+        cut.write_bytes(cut.read_bytes()[:300])
+        place = open_place(folder / "slice_0004.dcm")
+        assert {one.path.name for one in place.left_out} == {"slice_0001.dcm", "slice_0002.dcm"}
+        (warning,) = load_volume(folder / "slice_0004.dcm").warnings[1:]
+        assert warning == (
+            "2 damaged or empty files in the folder may belong to it: slice_0001.dcm, "
+            "slice_0002.dcm."
+        )
+
+    def test_a_copy_opens_the_series_that_it_is_a_copy_of(self, series: Write) -> None:
+        folder = series()
+        for name in ("slice_0003 (1).dcm", "a copy.dcm"):
+            shutil.copy(folder / "slice_0003.dcm", folder / name)
+            for path in (folder / name, folder / "slice_0003.dcm"):
+                assert load_volume(path).shape[0] == 6
+
     def test_a_file_that_is_alone_is_one_image(self, series: Write) -> None:
         folder = series(lambda _d, k: k == 2)
         with pytest.raises(ImageReadError, match="one image only"):
@@ -243,6 +266,30 @@ class TestArchives:
         np.testing.assert_array_equal(loaded.voxels, volume.voxels)
         assert loaded.source == str(path)
         assert list(temporary.iterdir()) == []
+
+    @pytest.mark.parametrize("twin", ["IM3", "../IM3", "./im3"])
+    def test_files_that_would_lie_at_one_place_are_all_kept(
+        self, series: Write, tmp_path: Path, volume: Volume, twin: str
+    ) -> None:
+        path = tmp_path / "study.zip"
+        with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+            warnings.simplefilter("ignore")  # zipfile warns of a name that is there already
+            for k, file in enumerate(sorted(series().iterdir())):
+                archive.write(file, twin if k == 5 else f"IM{k}")
+        np.testing.assert_array_equal(load_volume(path).voxels, volume.voxels)
+
+    def test_an_archive_that_is_damaged_within_a_file_is_named(
+        self, series: Write, tmp_path: Path
+    ) -> None:
+        path = self.zipped(series(), tmp_path / "study.zip")
+        with zipfile.ZipFile(path) as archive:
+            first = archive.infolist()[0]
+        content = bytearray(path.read_bytes())
+        begin = first.header_offset + 30 + len(first.filename) + 20
+        content[begin : begin + 60] = bytes(range(160, 220))
+        path.write_bytes(bytes(content))
+        with pytest.raises(ImageReadError, match="Copy or download the archive again"):
+            load_volume(path)
 
     def test_a_zipped_nifti_opens(self, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
