@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
         elif not header.is_directory:
             headers.append(header)
             teller.tell(headers, left)
-    return _findings(headers, left)
+    return _findings(headers, left, look=partial(watch.step, 1.0, "Comparing images"))
 
 
 class _Teller:
@@ -75,15 +75,18 @@ class _Teller:
         began = time.monotonic()
         if self._watch.found is None or began < self._next:
             return
-        self._watch.found(_findings(headers, left))
+        self._watch.found(_findings(headers, left, look=self._watch.check))
         now = time.monotonic()
         self._next = now + max(FIRST_WORD_AFTER, TELLING_SHARE * (now - began))
 
 
 def _findings(
-    headers: Sequence[Header], left: Sequence[LeftOut], groupings: Groupings | None = None
+    headers: Sequence[Header],
+    left: Sequence[LeftOut],
+    groupings: Groupings | None = None,
+    look: Callable[[], object] = lambda: None,
 ) -> Findings:
-    stacks = find_stacks(headers, groupings)
+    stacks = find_stacks(headers, groupings, look)
     damaged = tuple(one.path.name for one in left if one.kind == DAMAGED)
     other = [one.path.name for one in left if one.kind != DAMAGED]
     notes = []

@@ -44,7 +44,8 @@ KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
     "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
     "PatientBirthDate PatientSex BodyPartExamined ConvolutionKernel "
-    "NominalPercentageOfCardiacPhase EchoNumbers StudyInstanceUID SeriesInstanceUID SeriesNumber "
+    "NominalPercentageOfCardiacPhase TriggerTime ScanOptions EchoNumbers StudyInstanceUID "
+    "SeriesInstanceUID SeriesNumber "
     "AcquisitionNumber ImagePositionPatient ImageOrientationPatient "
     "FrameOfReferenceUID TemporalPositionIdentifier SamplesPerPixel PhotometricInterpretation "
     "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
@@ -69,6 +70,8 @@ MOMENT_NAMES = (
     "image type",
     "kernel",
     "slice thickness",
+    "trigger time",
+    "scan options",
     "acquired at",
     "made at",
 )
@@ -315,6 +318,9 @@ def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
         find("CTImageFrameTypeSequence", "FrameType") or dataset.get("ImageType"),
         find("CTReconstructionSequence", "ConvolutionKernel"),
         find("PixelMeasuresSequence", "SliceThickness"),
+        find("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime")
+        or dataset.get("TriggerTime"),
+        dataset.get("ScanOptions"),  # some scanners write the cardiac phase here alone
         dataset.get("AcquisitionTime"),
         dataset.get("ContentTime"),
     )

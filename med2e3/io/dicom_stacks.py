@@ -8,7 +8,7 @@ or between each other. Knows nothing of which stack opens.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,16 +56,24 @@ class _Draft:
     along: tuple[float, ...] = ()
 
 
-def find_stacks(headers: Sequence[Header], groupings: Groupings | None = None) -> list[Stack]:
-    """All series among `headers`, each as one stack or several."""
+def find_stacks(
+    headers: Sequence[Header],
+    groupings: Groupings | None = None,
+    look: Callable[[], object] = lambda: None,
+) -> list[Stack]:
+    """All series among `headers`, each as one stack or several.
+
+    Images at one place are compared by their pixels, which may take long where they are many and
+    compressed: `look` is called before each, and may raise `Cancelled`.
+    """
     groups: dict[tuple[str, ...], list[Header]] = defaultdict(list)
     for header in headers:
         groups[_series_key(header)].append(header)
     found: list[Stack] = []
-    for key, members in groups.items():
+    for key, members in _by_study(groups):
         grouping = (groupings or {}).get(key, Grouping.APART)
         frames = [f for h in members for f in h.frames]
-        found.extend(_stacks_of(frames, key, grouping))
+        found.extend(_stacks_of(frames, key, grouping, look))
         found.extend(_without_image([h for h in members if not h.frames], key))
     return sorted(found, key=_order)
 
@@ -83,12 +91,32 @@ def _series_key(header: Header) -> tuple[str, ...]:
     return (uid,) if uid else (uid, *rest, str(header.dataset.get("SeriesDescription") or ""))
 
 
+def _by_study(
+    groups: dict[tuple[str, ...], list[Header]],
+) -> Iterator[tuple[tuple[str, ...], list[Header]]]:
+    """Series apart by study, too, where one UID was given to series of several days: their scans
+    would lie between each other. Where each image has a study of its own, the study says nothing.
+    """
+    for key, members in groups.items():
+        studies: dict[tuple[str, ...], list[Header]] = defaultdict(list)
+        for header in members:
+            words = ("StudyInstanceUID", "StudyDate")
+            studies[tuple(str(header.dataset.get(word) or "") for word in words)].append(header)
+        several = len({uid for uid, _ in studies}) > 1 < len({date for _, date in studies})
+        if several and min(map(len, studies.values())) > 1:
+            yield from (((*key, *study), those) for study, those in studies.items())
+        else:
+            yield key, members
+
+
 # --- which frames --------------------------------------------------------------------------------
 
 
-def _stacks_of(frames: Sequence[Frame], key: tuple[str, ...], grouping: Grouping) -> list[Stack]:
+def _stacks_of(
+    frames: Sequence[Frame], key: tuple[str, ...], grouping: Grouping, look: Callable[[], object]
+) -> list[Stack]:
     """The stacks among the images of one series, named by what they differ in."""
-    drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping)]
+    drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping, look)]
     scouts = [d for d in drafts if d.reason == SCOUT]
     others = [d for d in drafts if d.reason != SCOUT]
     names, split_by = named([d.frames for d in others])
@@ -145,12 +173,14 @@ def is_scout(frame: Frame) -> bool:
     return "LOCALIZER" in frame.image_type.upper()
 
 
-def _drafts(frames: Sequence[Frame], grouping: Grouping) -> list[_Draft]:
+def _drafts(
+    frames: Sequence[Frame], grouping: Grouping, look: Callable[[], object]
+) -> list[_Draft]:
     """The stacks that frames of one grid form."""
     if reason := _why_no_volume(frames):
         return [_Draft(tuple(frames), reason)]
     kinds = [list(frames)] if grouping is Grouping.JOINED else _by_kind(frames)
-    return [draft for kind in kinds for draft in _stacked(kind, grouping)]
+    return [draft for kind in kinds for draft in _stacked(kind, grouping, look)]
 
 
 def _by_kind(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -161,13 +191,15 @@ def _by_kind(frames: Sequence[Frame]) -> list[list[Frame]]:
     return list(groups.values())
 
 
-def _stacked(frames: Sequence[Frame], grouping: Grouping) -> list[_Draft]:
+def _stacked(
+    frames: Sequence[Frame], grouping: Grouping, look: Callable[[], object]
+) -> list[_Draft]:
     try:
         place = places(frames)
     except GeometryError as error:
         return [_Draft(tuple(frames), str(error))]
     ordered = [frames[k] for k in np.argsort(place.along, kind="stable")]
-    stacks, copies = distinct_stacks(ordered, np.sort(place.along), grouping)
+    stacks, copies = distinct_stacks(ordered, np.sort(place.along), grouping, look)
     drafts = []
     for k, stack in enumerate(stacks):
         reason = stack.reason or _why_no_volume(stack.frames)

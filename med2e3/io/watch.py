@@ -38,9 +38,13 @@ class Watch:
         span = self.high - self.low
         return replace(self, low=self.low + low * span, high=self.low + high * span)
 
-    def step(self, fraction: float, doing: str) -> None:
-        """Say how far the stage is; raises `Cancelled` if the caller wants no more."""
+    def check(self, doing: str = "Reading headers") -> None:
+        """Raises `Cancelled` if the caller wants no more."""
         if self.cancelled is not None and self.cancelled():
             raise Cancelled(f"Stopped while {doing[:1].lower()}{doing[1:]}.")
+
+    def step(self, fraction: float, doing: str) -> None:
+        """Say how far the stage is; raises `Cancelled` if the caller wants no more."""
+        self.check(doing)
         if self.progress is not None:
             self.progress(self.low + fraction * (self.high - self.low), doing)

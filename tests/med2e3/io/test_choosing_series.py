@@ -12,9 +12,9 @@ import pydicom
 import pytest
 from pydicom.uid import EncapsulatedPDFStorage, XRayRadiationDoseSRStorage
 
-from med2e3.errors import ImageReadError, SeriesChoiceError
+from med2e3.errors import Cancelled, ImageReadError, SeriesChoiceError
 from med2e3.geometry import Geometry, Plane
-from med2e3.io import Watch, list_series, load_volume, open_place
+from med2e3.io import Watch, dicom_duplicates, list_series, load_volume, open_place
 from med2e3.volume import SeriesInfo, Volume
 from tests.med2e3.io import mixed
 
@@ -268,12 +268,90 @@ class TestDoubledSlices:
         with pytest.raises(ImageReadError, match="different images lie at the same place in 1 pos"):
             load_volume(folder)
 
-    def test_scanners_that_number_every_image_do_not_split_it_off(self, series: Write) -> None:
+    def test_of_a_position_that_was_imaged_again_the_later_image_is_taken(
+        self, series: Write, volume: Volume
+    ) -> None:
+        """Also where the scanner numbers every image: one image is no acquisition."""
         folder = series(lambda d, k: setattr(d, "AcquisitionNumber", k))
         changes = {"SOPInstanceUID": "1.2.3.9", "PixelData": b"\7\0" * 20, "AcquisitionNumber": 99}
         self.double(folder, **changes)
-        with pytest.raises(ImageReadError, match="different images lie at the same place"):
-            load_volume(folder)
+        place = open_place(folder)
+        assert sorted((s.count, s.is_volume) for s in place.series) == [(1, False), (6, True)]
+        loaded = load_volume(folder)
+        expected = volume.voxels.copy()
+        expected[3] = loaded.voxels[3]
+        assert len(np.unique(loaded.voxels[3])) == 1  # the second image is of one value
+        np.testing.assert_array_equal(loaded.voxels, expected)
+        assert (
+            "1 position imaged again: the later image is shown (twice.dcm in place of"
+            in (loaded.warnings[0])
+        )
+        (left,) = place.left_out
+        assert left.reason == "an image of a position that was imaged again"
+
+    def test_a_rotation_that_was_scanned_again_leaves_one_head(self, tmp_path: Path) -> None:
+        """A sequential scan numbers each rotation; the second one moved and was scanned again."""
+        folder = tmp_path / "head"
+        folder.mkdir()
+
+        def rotation(dataset: pydicom.Dataset, k: int) -> None:
+            dataset.AcquisitionNumber = 1 + k // 4
+
+        mixed.add(folder, "a", mixed.body(24), rotation)
+
+        def again(dataset: pydicom.Dataset, k: int) -> None:
+            dataset.AcquisitionNumber = 9
+            dataset.SOPInstanceUID = f"1.2.3.{k}"
+
+        second = mixed.add(folder, "b", mixed.body(24, 120), again)
+        for path in (*second[:4], *second[8:]):
+            path.unlink()
+        place = open_place(folder)
+        assert sorted((s.count, s.is_volume) for s in place.series) == [(4, True), (24, True)]
+        loaded = load_volume(folder)
+        assert any("4 positions imaged again" in said for said in loaded.warnings)
+        tops = loaded.voxels.max(axis=(1, 2))
+        assert np.flatnonzero(tops == 120).tolist() == [16, 17, 18, 19]  # sorted from below
+
+    def test_pixels_are_read_once_however_many_images_lie_at_one_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "phases"
+        folder.mkdir()
+        for phase in range(6):
+            mixed.add(folder, f"p{phase}", mixed.body(3, 80 + phase), lambda _d, _k: None)
+        read: list[object] = []
+        real = dicom_duplicates.stored_bytes
+        monkeypatch.setattr(
+            dicom_duplicates, "stored_bytes", lambda frame: read.append(frame) or real(frame)
+        )
+        place = open_place(folder)
+        assert not any(s.is_volume for s in place.series)
+        assert len(read) == len(set(read)) <= 18
+        asked = 0
+
+        def enough() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked > 18 + 3  # headers are read by then
+
+        with pytest.raises(Cancelled):
+            open_place(folder, cancelled=enough)
+
+    def test_two_days_with_one_series_uid_are_two_series(self, tmp_path: Path) -> None:
+        folder = tmp_path / "days"
+        folder.mkdir()
+        for day in ("1", "2"):
+
+            def edit(dataset: pydicom.Dataset, k: int, day: str = day) -> None:
+                dataset.StudyInstanceUID, dataset.StudyDate = f"1.9.{day}", f"2020010{day}"
+                dataset.SeriesInstanceUID = "1.9.9"
+                dataset.ImagePositionPatient[2] += 0.5 * int(day)
+
+            mixed.add(folder, day, mixed.body(8, 80 + int(day)), edit)
+        found = open_place(folder).series
+        assert [s.count for s in found] == [8, 8]
+        assert {s.info.study_date for s in found} == {"20200101", "20200102"}
 
     @pytest.mark.parametrize(
         ("keyword", "values", "name"),
@@ -281,6 +359,8 @@ class TestDoubledSlices:
             ("AcquisitionNumber", (1, 2), "acquisition 1"),
             ("TemporalPositionIdentifier", (1, 2), "time 1"),
             ("NominalPercentageOfCardiacPhase", (40, 75), "cardiac phase 40"),
+            ("TriggerTime", (310, 650), "trigger time 310"),
+            ("ScanOptions", ("TP0PC", "TP40PC"), "scan options TP0PC"),
             ("ConvolutionKernel", ("Br40", "Br60"), "kernel Br40"),
         ],
     )
