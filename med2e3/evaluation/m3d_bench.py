@@ -26,8 +26,8 @@ from med2e3.evaluation.records import Asked
 from med2e3.evaluation.texts import TextMetrics
 from med2e3.phantoms.questions import WORDINGS
 
-#: Longest answer and longest report, in tokens, as the published evaluation has them.
-ANSWER_TOKENS, REPORT_TOKENS = 256, 512
+#: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
+MAX_NEW_TOKENS = 256
 
 TEXT_NAMES = ("BLEU-1", "ROUGE-1", "METEOR", "BERTScore")
 ROWS = (*TYPES.values(), "all", "report", "macro", "micro")
@@ -116,28 +116,24 @@ def _ask(
         session = model.read(load_image(image))
     except InputError as error:
         raise InputError(f"Row {items[0].row}, {image}: {error}") from error
-    for reports in (False, True):
-        part = [i for i in items if (i.topic == "report") is reports]
-        tokens = task.max_new_tokens or (REPORT_TOKENS if reports else ANSWER_TOKENS)
-        plain = [i for i in part if not i.history]
-        replies = session.ask_many(
-            [i.prompt for i in plain],
-            max_new_tokens=tokens,
-            scored_by=[i.scored_by for i in plain],
-        )
-        found = {id(i): r for i, r in zip(plain, replies, strict=True)}
-        for item in part:
-            if item.history:
-                yield _asked_after(session, item, tokens)
-                continue
-            reply = found[id(item)]
-            sure = confidence(
-                reply.token_ids, reply.token_probabilities,
-                model.backend.processor.decode, whole=not item.letter,
-            )  # fmt: skip
-            yield _record(
-                item, reply.text, sure, reply.token_probabilities, reply.scores
-            )  # fmt: skip
+    tokens = task.max_new_tokens or MAX_NEW_TOKENS
+    plain = [i for i in items if not i.history]
+    replies = session.ask_many(
+        [i.prompt for i in plain],
+        max_new_tokens=tokens,
+        scored_by=[i.scored_by for i in plain],
+    )
+    found = {id(i): r for i, r in zip(plain, replies, strict=True)}
+    for item in items:
+        if item.history:
+            yield _asked_after(session, item, tokens)
+            continue
+        reply = found[id(item)]
+        sure = confidence(
+            reply.token_ids, reply.token_probabilities,
+            model.backend.processor.decode, whole=not item.letter,
+        )  # fmt: skip
+        yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
 
 
 def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Asked, dict[str, Any]]:

@@ -14,12 +14,13 @@ from click.testing import CliRunner
 import med2e3
 from med2e3.cli import main
 from med2e3.cli.evaluating import evaluate as command
+from med2e3.engine import Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.examining import phantom_seeds
-from med2e3.evaluation.m3d_bench import with_prompts
+from med2e3.evaluation.m3d_bench import FileTask, run, with_prompts
 from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.m3d_retrieval import figures_of, ranks_of
-from med2e3.evaluation.texts import bleu1
+from med2e3.evaluation.texts import bleu1, open_metrics
 
 from .conftest import ROWS, Files
 
@@ -127,6 +128,27 @@ def test_reports_are_asked_for_in_our_own_words_and_that_is_said(
     assert {line["prompt"] for line in lines_of(said)} == {"Say it."}
     assert lines_of(said)[0]["truth"] == "A nodule in the left lung of a/1."
     assert set(json.loads(out)["figures"]) >= {"open report, BLEU-1", "open report, ROUGE-1"}
+
+
+def test_answers_and_reports_are_bounded_alike_as_published(
+    files: Files, tiny_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_many, bounds = Session.ask_many, []
+
+    def noted(self: Session, questions: list[str], **options: Any) -> list[Reply]:
+        bounds.append(options["max_new_tokens"])
+        return ask_many(self, questions, **{**options, "max_new_tokens": 2})
+
+    monkeypatch.setattr(Session, "ask_many", noted)
+    model = med2e3.load(tiny_folder(score_norm="layer_norm"), device="cpu")
+    image = files.root / "a/1.npy"
+    items = [
+        Item(1, image, "plane", "Which plane?", "axial"),
+        Item(2, image, "report", "Say.", "x"),
+    ]
+    results = run(model, FileTask("x", items), open_metrics())
+    assert results.settings["questions"] == 2
+    assert set(bounds) == {256}
 
 
 def test_wordings_of_reports_differ_and_repeat_with_the_seed() -> None:
