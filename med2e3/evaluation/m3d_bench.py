@@ -122,6 +122,7 @@ def _ask(
         [i.prompt for i in plain],
         max_new_tokens=tokens,
         scored_by=[i.scored_by for i in plain],
+        spaced=[i.spaced for i in plain],
     )
     found = {id(i): r for i, r in zip(plain, replies, strict=True)}
     for item in items:

@@ -45,6 +45,7 @@ class Item:
     `row` tells where it stands in its file (1 is the first data row). `letter` is the right choice
     of a closed question among `choices`. `history` are earlier (question, answer) turns, and
     `scored_by` is what the slice scores follow where the file states it apart from the prompt.
+    `spaced` says that it is a question of M3D-VQA, which M3D-LaMed learned after a space.
     """
 
     row: int
@@ -57,6 +58,7 @@ class Item:
     history: tuple[tuple[str, str], ...] = ()
     id: str = ""
     scored_by: str = ""
+    spaced: bool = False
 
 
 def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Item]:
@@ -84,10 +86,10 @@ def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Ite
         shown = {a: there.get(a, PUBLISHED_MISSING) for a in LETTERS} if keep_missing else there
         listed = " ".join(f"{a}. {c}" for a, c in shown.items())
         closed = f"{question} Choices: {listed}"
-        items.append(Item(row, image, topic, question, answer))
-        items.append(
-            Item(row, image, topic, closed, f"{letter}. {there[letter]}", letter, len(there))
-        )
+        base = Item(row, image, topic, question, answer, spaced=True)
+        right = f"{letter}. {there[letter]}"
+        items.append(base)
+        items.append(replace(base, prompt=closed, truth=right, letter=letter, choices=len(there)))
     return items
 
 

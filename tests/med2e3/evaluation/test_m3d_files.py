@@ -26,6 +26,7 @@ def test_a_row_is_asked_open_and_closed_as_published(files: Files) -> None:
     assert [i.topic for i in items[::2]] == ["plane", "phase", "location"]
     assert [i.row for i in items[::2]] == [1, 2, 3]
     assert closed.image == files.root / "a/1.npy"
+    assert all(i.spaced for i in items)
 
 
 def test_na_is_missing_but_none_is_a_choice(files: Files) -> None:
