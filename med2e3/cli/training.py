@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,9 @@ def _say(model: Path, folder: Path) -> None:
         click.echo(f"Right letters after the text stage: {said}.", err=True)
     damaged = folder / DAMAGED_FILE
     if damaged.is_file():
-        count = len(damaged.read_text(encoding="utf-8").splitlines())
+        # A row for each time that one was met: once an epoch at least, and again after a resume.
+        with damaged.open(newline="", encoding="utf-8") as rows:
+            count = len({tuple(row) for row in csv.reader(rows)})
         click.echo(f"{count} samples could not be used; they are in {damaged}.", err=True)
     click.echo(str(model))
 

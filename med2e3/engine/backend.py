@@ -91,8 +91,11 @@ class Backend(Protocol):
         """The blocks that reading a volume passes through, in order."""
         ...
 
-    def ask(self, turns: Sequence[Turn]) -> Asked:
-        """Tokenise; nothing is checked here but what tokenising needs."""
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
+        """Tokenise; nothing is checked here but what tokenising needs.
+
+        `spaced` says that it is a question of M3D-VQA (see `M3DLaMedProcessor`).
+        """
         ...
 
     def encode(self, grid: Tensor) -> Features:

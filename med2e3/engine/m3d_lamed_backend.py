@@ -54,7 +54,7 @@ class M3DLaMedBackend:
         blocks: Sequence[nn.Module] = self.model.vision3d.blocks
         return blocks
 
-    def ask(self, turns: Sequence[Turn]) -> Asked:
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
         """The published prompt. Raises `QuestionError` for a conversation: it knows none."""
         if len(turns) > 1:
             raise QuestionError(
@@ -62,7 +62,7 @@ class M3DLaMedBackend:
                 "again without them, with everything it must know in one question."
             )
         question = turns[0][0]
-        ids = self.processor.prompt_ids(question)
+        ids = self.processor.prompt_ids(question, spaced=spaced)
         own = self.processor.tokenizer(question, add_special_tokens=False)["input_ids"]
         return Asked(tuple(turns), tuple(ids), len(ids), len(own))
 

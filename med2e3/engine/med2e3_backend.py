@@ -47,8 +47,8 @@ class Med2E3Backend:
             blocks += self.model.vision2d.siglip.encoder.layers
         return blocks
 
-    def ask(self, turns: Sequence[Turn]) -> Asked:
-        """The prompt by the processor's template."""
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
+        """The prompt by the processor's template, which is the same for all questions."""
         ids = self.processor.prompt_ids(turns)
         question = self.processor.question_ids(turns[-1][0])
         return Asked(tuple(turns), tuple(ids), len(ids), len(question))

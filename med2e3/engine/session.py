@@ -82,16 +82,18 @@ class Session:
         *,
         max_new_tokens: int | None = None,
         scored_by: Sequence[str] | None = None,
+        spaced: Sequence[bool] | None = None,
     ) -> list[Reply]:
         """The answers that `ask` gives greedily, all in one batch and without streaming.
 
-        For measuring. `scored_by` has a text for each question. No boxes or masks are looked for.
-        Raises `QuestionError`.
+        For measuring. `scored_by` has a text for each question, and `spaced` says which are of
+        M3D-VQA: M3D-LaMed learned those after a space. No boxes or masks are looked for. Raises
+        `QuestionError`.
         """
         Decoding(max_new_tokens)
         guides = scored_by or [""] * len(questions)
-        pairs = zip(questions, guides, strict=True)
-        asked = [self._checked(question, (), guide) for question, guide in pairs]
+        rows = zip(questions, guides, spaced or [False] * len(questions), strict=True)
+        asked = [self._checked(question, (), guide, space) for question, guide, space in rows]
         kept = self.model.kept(self)
         with self.model.lock:
             return answer_all(self.model, kept, asked, max_new_tokens)
@@ -118,12 +120,16 @@ class Session:
         return Start(shared_copy(kept.cache), rows, min(room, max_new_tokens or room))
 
     def _checked(
-        self, question: str, history: Sequence[tuple[str, str]], scored_by: str
-    ) -> Asked:  # fmt: skip
+        self,
+        question: str,
+        history: Sequence[tuple[str, str]],
+        scored_by: str,
+        spaced: bool = False,
+    ) -> Asked:
         """The tokenised question; raises `QuestionError` when it is empty or does not fit."""
         check_question(question)
         turns: list[Turn] = [(_bare(q), answer) for q, answer in history]
-        asked = self.model.backend.ask([*turns, (_bare(question), None)])
+        asked = self.model.backend.ask([*turns, (_bare(question), None)], spaced=spaced)
         limit = self.model.backend.context_length
         if asked.rows >= limit:
             rest = asked.rows - asked.question_tokens

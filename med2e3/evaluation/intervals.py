@@ -1,8 +1,8 @@
-"""Figures with their 95 % intervals: bootstrap over clusters, which are volumes.
+"""Figures with their 95 % intervals: bootstrap over clusters, which are cases.
 
-Questions about one volume stand or fall together, so volumes are what is drawn again. Every figure
-here is a function of sums over clusters, so that all resamplings are one matrix product. Knows
-nothing of what was counted.
+Questions about one case, be it a phantom or several series with one text, stand or fall together,
+so cases are what is drawn again. Every figure here is a function of sums over clusters, so that all
+resamplings are one matrix product. Knows nothing of what was counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 
-#: Values by cluster: one inner sequence a volume.
+#: Values by cluster: one inner sequence a case.
 Groups = Sequence[Sequence[float]]
 
 #: How many resamplings an interval rests on, and the seed that makes it repeatable.

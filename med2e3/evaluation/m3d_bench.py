@@ -26,8 +26,8 @@ from med2e3.evaluation.records import Asked
 from med2e3.evaluation.texts import TextMetrics
 from med2e3.phantoms.questions import WORDINGS
 
-#: Longest answer and longest report, in tokens, as the published evaluation has them.
-ANSWER_TOKENS, REPORT_TOKENS = 256, 512
+#: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
+MAX_NEW_TOKENS = 256
 
 TEXT_NAMES = ("BLEU-1", "ROUGE-1", "METEOR", "BERTScore")
 ROWS = (*TYPES.values(), "all", "report", "macro", "micro")
@@ -48,7 +48,11 @@ SECTIONS = (
     ),
 )  # fmt: skip
 
-NOTE = "Intervals: 95 %, bootstrap over volumes (2,000 resamplings)."
+#: How intervals were made; also of retrieval.
+NOTE = (
+    "Intervals: 95 %, bootstrap over cases (2,000 resamplings). The series of a case have one text "
+    "and are drawn together; a volume whose case is not known counts as one."
+)
 PROMPT_NOTE = (
     "Reports were asked for in wordings of our own, drawn by the seed: figures may differ from "
     "those of the published prompts, which are not part of this package. --prompt sets one."
@@ -92,20 +96,20 @@ def run(
     groups: dict[Path, list[Item]] = {}
     for item in chosen:
         groups.setdefault(item.image, []).append(item)
-    asked: list[list[Asked]] = []
+    cases: dict[str, list[Asked]] = {}
     done = 0
     with writing(task.predictions, model.info, task.seed) as writer:
         for image, items in groups.items():
             rows = list(_ask(model, image, items, task))
-            asked.append([a for a, _ in rows])
-            for a, line in rows:
+            for item, (a, line) in zip(items, rows, strict=True):
+                cases.setdefault(item.cluster, []).append(a)
                 if writer:
                     line = {"record": "file", "image": str(image), **line, "correct": _strict(a)}
                     writer.write(line)
             done += len(items)
             if progress:
                 progress(done / len(chosen), f"{image.name}: {done} of {len(chosen)} questions")
-    return count(model, task, asked, metrics)
+    return count(model, task, list(cases.values()), len(groups), metrics)
 
 
 def _ask(
@@ -116,28 +120,25 @@ def _ask(
         session = model.read(load_image(image))
     except InputError as error:
         raise InputError(f"Row {items[0].row}, {image}: {error}") from error
-    for reports in (False, True):
-        part = [i for i in items if (i.topic == "report") is reports]
-        tokens = task.max_new_tokens or (REPORT_TOKENS if reports else ANSWER_TOKENS)
-        plain = [i for i in part if not i.history]
-        replies = session.ask_many(
-            [i.prompt for i in plain],
-            max_new_tokens=tokens,
-            scored_by=[i.scored_by for i in plain],
-        )
-        found = {id(i): r for i, r in zip(plain, replies, strict=True)}
-        for item in part:
-            if item.history:
-                yield _asked_after(session, item, tokens)
-                continue
-            reply = found[id(item)]
-            sure = confidence(
-                reply.token_ids, reply.token_probabilities,
-                model.backend.processor.decode, whole=not item.letter,
-            )  # fmt: skip
-            yield _record(
-                item, reply.text, sure, reply.token_probabilities, reply.scores
-            )  # fmt: skip
+    tokens = task.max_new_tokens or MAX_NEW_TOKENS
+    plain = [i for i in items if not i.history]
+    replies = session.ask_many(
+        [i.prompt for i in plain],
+        max_new_tokens=tokens,
+        scored_by=[i.scored_by for i in plain],
+        spaced=[i.spaced for i in plain],
+    )
+    found = {id(i): r for i, r in zip(plain, replies, strict=True)}
+    for item in items:
+        if item.history:
+            yield _asked_after(session, item, tokens)
+            continue
+        reply = found[id(item)]
+        sure = confidence(
+            reply.token_ids, reply.token_probabilities,
+            model.backend.processor.decode, whole=not item.letter,
+        )  # fmt: skip
+        yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
 
 
 def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Asked, dict[str, Any]]:
@@ -161,7 +162,8 @@ def _record(
         scores=tuple(round(s, 7) for s in scores),
     )  # fmt: skip
     line = {
-        "row": item.row, "id": item.id, "history": [list(turn) for turn in item.history],
+        "row": item.row, "id": item.id, "case": item.case,
+        "history": [list(turn) for turn in item.history],
         "topic": asked.topic, "prompt": asked.prompt, "scored_by": item.scored_by,
         "truth": asked.truth,
         "letter": asked.letter, "answer": asked.answer, "confidence": asked.confidence,
@@ -175,9 +177,13 @@ def _strict(a: Asked) -> bool | None:
 
 
 def count(
-    model: Model, task: FileTask, asked: Sequence[Sequence[Asked]], metrics: TextMetrics
+    model: Model,
+    task: FileTask,
+    asked: Sequence[Sequence[Asked]],
+    volumes: int,
+    metrics: TextMetrics,
 ) -> Results:
-    """Every figure that these answers allow; one inner sequence a volume."""
+    """Every figure that these answers allow; one inner sequence a case."""
     found: dict[str, Estimate | None] = {}
     closed = _by_topic(asked, True)
     chances = {t: [a.chance or 0.0 for g in rows for a in g] for t, rows in closed.items()}
@@ -196,12 +202,12 @@ def count(
     found["mean probability, closed"] = estimate([[p for p, _ in g] for g in said])
     info = model.info
     total = sum(len(g) for g in asked)
-    what = f"{task.what}: {total} questions about {len(asked)} volumes, model {info.name}"
+    about = f"{volumes} volumes of {len(asked)} cases"
     return Results(
         info.name,
-        what,
+        f"{task.what}: {total} questions about {about}, model {info.name}",
         {
-            "questions": total, "volumes": len(asked), "seed": task.seed,
+            "questions": total, "volumes": volumes, "cases": len(asked), "seed": task.seed,
             "weights_sha256": info.weights_sha256, "dtype": info.dtype, "device": info.device,
         },
         {name: figure for name, figure in found.items() if figure is not None},

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class Item:
     `row` tells where it stands in its file (1 is the first data row). `letter` is the right choice
     of a closed question among `choices`. `history` are earlier (question, answer) turns, and
     `scored_by` is what the slice scores follow where the file states it apart from the prompt.
+    `spaced` says that it is a question of M3D-VQA, which M3D-LaMed learned after a space. `case`
+    is the same for all series of one examination, "" where that is not known.
     """
 
     row: int
@@ -57,6 +60,13 @@ class Item:
     history: tuple[tuple[str, str], ...] = ()
     id: str = ""
     scored_by: str = ""
+    spaced: bool = False
+    case: str = ""
+
+    @property
+    def cluster(self) -> str:
+        """What stands or falls together in an interval: the case, or the image alone."""
+        return self.case or str(self.image)
 
 
 def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Item]:
@@ -66,6 +76,7 @@ def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Ite
     `keep_missing` False; the choices to guess among are those that are there. Raises `InputError`.
     """
     items: list[Item] = []
+    case_of = _cases(images)
     for row, said in _csv_rows(file):
         where = f"{file}, row {row}"
         topic = _topic(said["Question Type"], where)
@@ -84,10 +95,11 @@ def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Ite
         shown = {a: there.get(a, PUBLISHED_MISSING) for a in LETTERS} if keep_missing else there
         listed = " ".join(f"{a}. {c}" for a, c in shown.items())
         closed = f"{question} Choices: {listed}"
-        items.append(Item(row, image, topic, question, answer))
-        items.append(
-            Item(row, image, topic, closed, f"{letter}. {there[letter]}", letter, len(there))
-        )
+        case = case_of(image.parent)
+        base = Item(row, image, topic, question, answer, spaced=True, case=case)
+        right = f"{letter}. {there[letter]}"
+        items.append(base)
+        items.append(replace(base, prompt=closed, truth=right, letter=letter, choices=len(there)))
     return items
 
 
@@ -112,7 +124,7 @@ def read_captions(file: Path, images: Path, split: str = "test") -> list[Item]:
             raise InputError(f"{where}: {text} cannot be read as text: {error}.") from error
         if not truth:
             raise InputError(f"{where}: the text {text} is empty.")
-        items.append(Item(row, image, "report", "", truth))
+        items.append(Item(row, image, "report", "", truth, case=str(text)))
     return items
 
 
@@ -123,6 +135,7 @@ def read_conversations(file: Path, images: Path, answers: Path | None = None) ->
     ids must be the same, place by place. Raises `InputError`.
     """
     entries = list(_entries(file, _json(file)))
+    case_of = _cases(images)
     wanted = None if answers is None else _wanted(file, entries, answers)
     items = []
     for row, entry in entries:
@@ -134,9 +147,10 @@ def read_conversations(file: Path, images: Path, answers: Path | None = None) ->
                 "at a time, and no single images."
             )
         image = _image(str(volumes[0]), images, where)
+        case = case_of(image.parent)
         base = Item(
             row, image, _topic(entry.get("question_type", ""), where, optional=True), "", "",
-            id=str(entry.get("id", "")), scored_by=_bare(_guide(entry, where)),
+            id=str(entry.get("id", "")), scored_by=_bare(_guide(entry, where)), case=case,
         )  # fmt: skip
         items += _turns(entry, base, None if wanted is None else wanted[row - 1], where)
     return items
@@ -265,6 +279,22 @@ def _image(name: str, root: Path, where: str, what: str = "image") -> Path:
             "folder with --images."
         )
     return path
+
+
+def _cases(root: Path) -> Callable[[Path], str]:
+    """The case of a folder's images, "" where none is known; every folder is looked at once.
+
+    M3D-Cap keeps a case's series in a folder of their own, with the one text of all beside them.
+    Other folders may hold any number of cases.
+    """
+
+    @cache
+    def case_of(folder: Path) -> str:
+        if folder == root or len(list(folder.glob("*.txt"))) != 1:
+            return ""
+        return str(folder)
+
+    return case_of
 
 
 def _topic(said: Any, where: str, *, optional: bool = False) -> str:

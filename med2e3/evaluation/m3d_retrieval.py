@@ -15,6 +15,7 @@ from med2e3.errors import InputError
 from med2e3.evaluation.examining import Progress
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, Float, estimate
+from med2e3.evaluation.m3d_bench import NOTE
 from med2e3.evaluation.m3d_files import Item, load_image
 from med2e3.evaluation.predictions import writing
 from med2e3.evaluation.retrieval import Retriever
@@ -30,7 +31,6 @@ SECTIONS = (
         "Chance: k among all pairs.",
     ),
 )
-NOTE = "Intervals: 95 %, bootstrap over queries (2,000 resamplings)."
 
 
 def run(
@@ -64,17 +64,22 @@ def run(
             scores = [round(float(s), 6) for s in similarity[k]]
             writer.write({
                 "record": "retrieval", "row": item.row, "image": str(item.image),
-                "ranks": row, "similarities": scores,
+                "case": item.case, "ranks": row, "similarities": scores,
             })  # fmt: skip
     info = retriever.info
+    clusters = [item.cluster for item in items]
+    cases = len(set(clusters))
     return Results(
         info.name,
-        f"{what}: {len(items)} pairs, model {info.name}",
-        {"pairs": len(items), "weights_sha256": info.weights_sha256, "dtype": info.dtype},
-        figures_of(ranks),
+        f"{what}: {len(items)} pairs of {cases} cases, model {info.name}",
+        {
+            "pairs": len(items), "cases": cases,
+            "weights_sha256": info.weights_sha256, "dtype": info.dtype,
+        },
+        figures_of(ranks, clusters),
         SECTIONS,
         notes=(NOTE,),
-    )
+    )  # fmt: skip
 
 
 def ranks_of(similarity: Float) -> np.ndarray:
@@ -86,13 +91,15 @@ def ranks_of(similarity: Float) -> np.ndarray:
     return np.asarray((order == np.arange(len(similarity))[:, None]).argmax(axis=1))
 
 
-def figures_of(ranks: dict[str, np.ndarray]) -> dict[str, Estimate]:
-    """R@k of both directions."""
+def figures_of(ranks: dict[str, np.ndarray], clusters: Sequence[str]) -> dict[str, Estimate]:
+    """R@k of both directions; `clusters` names the case of every query."""
     figures = {}
     for name, rank in ranks.items():
         for depth in DEPTHS:
-            hits = [[float(r < depth)] for r in rank]
-            found = estimate(hits, min(1.0, depth / len(rank)))
+            hits: dict[str, list[float]] = {}
+            for case, place in zip(clusters, rank, strict=True):
+                hits.setdefault(case, []).append(float(place < depth))
+            found = estimate(list(hits.values()), min(1.0, depth / len(rank)))
             if found is not None:
                 figures[f"{name}, R@{depth}"] = found
     return figures

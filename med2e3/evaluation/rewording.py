@@ -5,31 +5,43 @@ Knows nothing of answers.
 
 from __future__ import annotations
 
-import re
 import string
 from functools import cache
 
-from med2e3.phantoms.questions import WORDINGS, Question
+from med2e3.phantoms import KINDS
+from med2e3.phantoms.questions import GROUPS, ORGAN_NAMES, WORDINGS, Question
+
+#: What phantoms put in place of a template's word. Only these: any text at all in its place would
+#: make "Where is the {name}?" of "Where is the lung nodule located?" too.
+VALUES: dict[str, tuple[str, ...]] = {
+    "group": tuple(GROUPS),
+    "organ": ORGAN_NAMES,
+    "name": tuple(KINDS),
+    "a_name": tuple(kind.with_article() for kind in KINDS.values()),
+}
 
 
 def rewordings(question: Question) -> list[str]:
     """The other prompts that ask the same, with the same choices; none for unknown words."""
-    for wordings in WORDINGS.values():
-        for wording in wordings:
-            match = _pattern(wording).fullmatch(question.text)
-            if match:
-                rest = question.prompt[len(question.text) :]
-                others = [w.format(**match.groupdict()) for w in wordings if w != wording]
-                return [text + rest for text in others]
-    return []
+    rest = question.prompt[len(question.text) :]
+    same = _same_question().get(question.text, ())
+    return [text + rest for text in same if text != question.text]
 
 
 @cache
-def _pattern(wording: str) -> re.Pattern[str]:
-    """A pattern of a wording, with its placeholders as named groups."""
-    parts = []
-    for text, name, _, _ in string.Formatter().parse(wording):
-        parts.append(re.escape(text))
+def _same_question() -> dict[str, tuple[str, ...]]:
+    """Every text that phantoms ask, with all texts of the same template and value."""
+    found = {}
+    for wordings in WORDINGS.values():
+        for values in _values(wordings[0]):
+            texts = tuple(wording.format(**values) for wording in wordings)
+            found.update(dict.fromkeys(texts, texts))
+    return found
+
+
+def _values(wording: str) -> list[dict[str, str]]:
+    """What may stand in a wording's place, which is one at most."""
+    for _, name, _, _ in string.Formatter().parse(wording):
         if name:
-            parts.append(f"(?P<{name}>.+)")
-    return re.compile("".join(parts))
+            return [{name: value} for value in VALUES[name]]
+    return [{}]

@@ -23,15 +23,16 @@ SETTINGS_FILE = "processor_config.json"
 IMAGE_PATCH, BOX_START, BOX_END, SEGMENT = "<im_patch>", "<bx_start>", "<bx_end>", "[SEG]"
 
 #: Opens the choices of a closed question in M3D-VQA. Published code puts a space between the image
-#: and such a question, and none in its quick start and before requests for a report.
+#: and every question of that data set, and none in its quick start or before requests for reports.
 CHOICES_MARK = "Choices: A."
 
 
 class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
     """Writes `<im_patch>` × N and the question, with no system text and no chat template.
 
-    `separator` stands between them; None follows the published code (see `CHOICES_MARK`), and a
-    question that itself opens with a space keeps it.
+    `separator` stands between them; None follows the published code (see `CHOICES_MARK`), which
+    open questions do not show: `spaced` says that one is of M3D-VQA. A question that itself opens
+    with a space keeps it.
     """
 
     def __init__(
@@ -59,17 +60,18 @@ class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
             context_length=config.max_context,
         )
 
-    def prompt(self, question: str) -> str:
+    def prompt(self, question: str, *, spaced: bool = False) -> str:
         """The whole text of the prompt."""
         separator = self.separator
         if separator is None:
-            separator = " " if CHOICES_MARK in question and not question[:1].isspace() else ""
+            spaced = spaced or CHOICES_MARK in question
+            separator = " " if spaced and not question[:1].isspace() else ""
         patch = self.tokenizer.convert_ids_to_tokens(self.image_token_id)
         return f"{patch * self.num_visual_tokens}{separator}{question}"
 
-    def prompt_ids(self, question: str) -> list[int]:
+    def prompt_ids(self, question: str, *, spaced: bool = False) -> list[int]:
         """Ids of the prompt; opened by a start token where the tokenizer does so."""
-        return list(self.tokenizer(self.prompt(question))["input_ids"])
+        return list(self.tokenizer(self.prompt(question, spaced=spaced))["input_ids"])
 
     def answered_ids(self, question: str, answer: str) -> tuple[list[int], list[int]]:
         """Ids of question, answer and end token, and labels: the answer's ids, else `IGNORE`.

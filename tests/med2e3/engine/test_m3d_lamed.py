@@ -18,6 +18,9 @@ import med2e3
 from med2e3.checkpoints import convert
 from med2e3.engine import Model
 from med2e3.errors import CheckpointError, QuestionError
+from med2e3.evaluation.m3d_bench import FileTask, run
+from med2e3.evaluation.m3d_files import read_vqa
+from med2e3.evaluation.texts import open_metrics
 from med2e3.geometry import Geometry
 from med2e3.volume import AIR_HU, Volume
 
@@ -293,3 +296,55 @@ def test_half_precision_draws_nearly_the_recorded_mask(
 
 def test_info_is_plain_data(model: Model) -> None:
     json.dumps(dataclasses.asdict(model.info))
+
+
+def test_questions_of_m3d_vqa_follow_a_space_and_others_none(
+    model: Model, golden: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = "Which organ is enlarged?"
+    closed = f"{question} Choices: A. liver B. spleen C. nan D. nan"
+    processor = model.backend.processor
+    plain, spaced = processor.prompt_ids(question), processor.prompt_ids(question, spaced=True)
+    assert spaced != plain
+    text = processor.prompt(question)
+    patches = text.removesuffix(question)
+    assert spaced == list(processor.tokenizer(f"{patches} {question}")["input_ids"])
+    heard: list[tuple[int, ...]] = []
+    ask = model.backend.ask
+
+    def noted(turns: Any, **options: Any) -> Any:
+        asked = ask(turns, **options)
+        heard.append(asked.ids)
+        return asked
+
+    monkeypatch.setattr(model.backend, "ask", noted)
+    session = model.read(_array(golden, 0))
+    session.ask_many([question, question, closed], max_new_tokens=1, spaced=[True, False, True])
+    session.ask(question, max_new_tokens=1)
+    session.ask_many([question], max_new_tokens=1)
+    closed_ids = processor.prompt_ids(closed)
+    assert heard == [tuple(i) for i in (spaced, plain, closed_ids, plain, plain)]
+
+
+def test_open_questions_of_an_m3d_vqa_file_are_asked_after_a_space(
+    model: Model, golden: Any, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "1.npy", _array(golden, 0))
+    table = tmp_path / "vqa.csv"
+    table.write_text(
+        "Image Path,Question Type,Question,Choice A,Choice B,Choice C,Choice D,Answer,"
+        "Answer Choice\n1.npy,3,Which organ is enlarged?,liver,spleen,NA,NA,liver,A\n"
+    )
+    task = FileTask(
+        "x", read_vqa(table, tmp_path), predictions=tmp_path / "said.jsonl", max_new_tokens=8
+    )
+    run(model, task, open_metrics())
+    said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    session = model.read(_array(golden, 0))
+    prompts = [line["prompt"] for line in said]
+    wanted = session.ask_many(prompts, max_new_tokens=8, spaced=[True, True])
+    unlike = session.ask_many(prompts, max_new_tokens=8)
+    shares = [[round(p, 6) for p in r.token_probabilities] for r in wanted]
+    assert [line["probabilities"] for line in said] == shares
+    assert wanted[0].token_probabilities != unlike[0].token_probabilities
+    assert wanted[1].token_probabilities == pytest.approx(unlike[1].token_probabilities, abs=1e-5)

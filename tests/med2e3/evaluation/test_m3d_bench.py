@@ -14,12 +14,14 @@ from click.testing import CliRunner
 import med2e3
 from med2e3.cli import main
 from med2e3.cli.evaluating import evaluate as command
+from med2e3.engine import Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.examining import phantom_seeds
-from med2e3.evaluation.m3d_bench import with_prompts
+from med2e3.evaluation.intervals import estimate
+from med2e3.evaluation.m3d_bench import FileTask, run, with_prompts
 from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.m3d_retrieval import figures_of, ranks_of
-from med2e3.evaluation.texts import bleu1
+from med2e3.evaluation.texts import bleu1, open_metrics
 
 from .conftest import ROWS, Files
 
@@ -129,6 +131,27 @@ def test_reports_are_asked_for_in_our_own_words_and_that_is_said(
     assert set(json.loads(out)["figures"]) >= {"open report, BLEU-1", "open report, ROUGE-1"}
 
 
+def test_answers_and_reports_are_bounded_alike_as_published(
+    files: Files, tiny_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_many, bounds = Session.ask_many, []
+
+    def noted(self: Session, questions: list[str], **options: Any) -> list[Reply]:
+        bounds.append(options["max_new_tokens"])
+        return ask_many(self, questions, **{**options, "max_new_tokens": 2})
+
+    monkeypatch.setattr(Session, "ask_many", noted)
+    model = med2e3.load(tiny_folder(score_norm="layer_norm"), device="cpu")
+    image = files.root / "a/1.npy"
+    items = [
+        Item(1, image, "plane", "Which plane?", "axial"),
+        Item(2, image, "report", "Say.", "x"),
+    ]
+    results = run(model, FileTask("x", items), open_metrics())
+    assert results.settings["questions"] == 2
+    assert set(bounds) == {256}
+
+
 def test_wordings_of_reports_differ_and_repeat_with_the_seed() -> None:
     items = [Item(k, Path("x"), "report", "", "truth") for k in range(30)]
     first, again, other = (with_prompts(items, seed, None) for seed in (1, 1, 2))
@@ -217,10 +240,45 @@ def test_retrieval_finds_texts_and_volumes(
 def test_ranks_and_recalls_by_hand() -> None:
     similarity = np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.3, 0.3, 0.3]])
     np.testing.assert_array_equal(ranks_of(similarity), [0, 1, 2])
-    figures = figures_of({"image to text": ranks_of(similarity)})
+    figures = figures_of({"image to text": ranks_of(similarity)}, ["a", "b", "c"])
     assert figures["image to text, R@1"].value == pytest.approx(1 / 3)
     assert figures["image to text, R@5"].value == 1
     assert figures["image to text, R@5"].chance == 1
+
+
+def test_series_of_one_case_are_drawn_together(evaluate: Evaluate, files: Files) -> None:
+    rng = np.random.default_rng(3)
+    rows = []
+    for case in ("c", "d", "e"):
+        (files.root / case).mkdir()
+        (files.root / case / "text.txt").write_text("A nodule.")
+        for series in ("1", "2", "3"):
+            name = f"{case}/{series}.npy"
+            np.save(files.root / name, rng.random((1, 8, 32, 32), dtype=np.float32))
+            rows.append((name, *ROWS[2][1:]))
+    said = files.root / "said.jsonl"
+    _, out, _ = evaluate("--m3d-vqa", files.csv(*rows), "--json", "--predictions", said)
+    results = json.loads(out)
+    assert (results["questions"], results["volumes"], results["cases"]) == (18, 9, 3)
+    assert "over cases" in results["notes"][0]
+    lines = [line for line in lines_of(said) if line["letter"]]
+    groups: dict[str, list[float]] = {}
+    for line in lines:
+        assert line["case"] == str(Path(line["image"]).parent)
+        groups.setdefault(line["case"], []).append(line["confidence"])
+    found = results["figures"]["mean probability, closed"]
+    wanted = estimate(list(groups.values()))
+    assert wanted is not None
+    assert found == wanted.as_dict()
+
+
+def test_queries_of_one_case_are_drawn_together() -> None:
+    ranks = {"image to text": np.array([0, 0, 0, 0, 20, 20, 20, 20])}
+    apart = figures_of(ranks, list("abcdefgh"))["image to text, R@1"]
+    together = figures_of(ranks, list("aaaabbbb"))["image to text, R@1"]
+    assert apart.value == together.value == 0.5
+    assert (together.low, together.high) == (0, 1)
+    assert 0 < apart.low < apart.high < 1
 
 
 @pytest.mark.parametrize(

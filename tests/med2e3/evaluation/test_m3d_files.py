@@ -26,6 +26,7 @@ def test_a_row_is_asked_open_and_closed_as_published(files: Files) -> None:
     assert [i.topic for i in items[::2]] == ["plane", "phase", "location"]
     assert [i.row for i in items[::2]] == [1, 2, 3]
     assert closed.image == files.root / "a/1.npy"
+    assert all(i.spaced for i in items)
 
 
 def test_na_is_missing_but_none_is_a_choice(files: Files) -> None:
@@ -171,3 +172,22 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
     np.save(path, np.array([{"code": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(ImageReadError, match="cannot be read as a NumPy array"):
         load_image(path)
+
+
+def test_a_case_is_the_folder_with_one_text_and_else_not_known(files: Files) -> None:
+    flat = files.root / "flat.npy"
+    np.save(flat, np.zeros((1, 8, 32, 32), np.float32))
+    (files.root / "about.txt").write_text("Not the text of a case.")
+    rows = [*ROWS, ("b/3.npy", *ROWS[2][1:]), ("flat.npy", *ROWS[2][1:])]
+    cases = {i.image: (i.case, i.cluster) for i in read_vqa(files.csv(*rows), files.root)}
+    first, second = files.root / "a/1.npy", files.root / "b/2.npy"
+    assert cases[first] == (str(first.parent), str(first.parent))
+    assert cases[second] == ("", str(second))  # two texts in its folder
+    assert cases[flat] == ("", str(flat))
+    said = [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "left"}]
+    talk = [{"id": n, "conversations": said, "vision3d": [n]} for n in ("a/1.npy", "b/2.npy")]
+    items = read_conversations(files.json("c.json", talk), files.root)
+    assert [i.case for i in items] == [str(first.parent), ""]
+    pairs = [{"image": n, "text": "a/1.txt"} for n in ("a/1.npy", "b/2.npy")]
+    reports = read_captions(files.json("cap.json", pairs), files.root)
+    assert {i.cluster for i in reports} == {str(files.root / "a/1.txt")}
