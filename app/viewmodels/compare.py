@@ -71,7 +71,7 @@ class Compare:
         self._first: Volume | None = None
         self._kept: _Kept | None = None
         viewer.volume_changed.connect(self._first_changed)
-        viewer.look_changed.connect(self._follow_plane)
+        viewer.sent_to.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
             self._follow(a, b)
 
@@ -84,6 +84,14 @@ class Compare:
     def hand(self) -> Viewer:
         """What the keys act on: the volume under the mouse."""
         return self.other if self.active and self.pointed else self.viewer
+
+    @property
+    def plane_of_keys(self) -> Plane:
+        """What keys scroll and mark: the compared plane, else the one that the mouse came to last.
+
+        The mouse may come from another plane, in the second window, that is not compared.
+        """
+        return self.plane if self.active else self.viewer.active
 
     def reset(self) -> None:
         """Fit the slices again, in the window of before; linked ones as the first volume asks."""
@@ -235,10 +243,10 @@ class Compare:
         share = (a.geometry.to_index(self.viewer.crosshair_mm) + 0.5) / np.asarray(a.geometry.shape)
         return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
 
-    def _follow_plane(self) -> None:
+    def _follow_plane(self, plane: Plane) -> None:
         """A measurement or key image that is gone to may lie in another plane."""
-        if self.active and self.viewer.active != self.plane:
-            self.choose_plane(self.viewer.active)
+        if self.active and plane != self.plane:
+            self.choose_plane(plane)
 
     def _first_changed(self) -> None:
         """Another volume ends the comparison; if it does not open after all, only for a while."""
@@ -266,6 +274,8 @@ class Compare:
             self.other.planes[plane].zoom, self.other.planes[plane].centre = zoom, centre
         self.other.move_crosshair(kept.crosshair_mm)
         self.other.show_greys(kept.greys)
+        for viewer in (self.viewer, self.other):  # the mouse was over other planes meanwhile
+            viewer.activate(kept.plane)
         self._busy = False
         self.viewer.can_turn = self.other.can_turn = False
         self.link, self._offset_mm = kept.link, kept.offset_mm

@@ -262,7 +262,7 @@ class Annotations:
         else:
             shown = self._show_stored(where.plane, where.slice_index, patient_mm)
         if shown is not None:
-            self.viewer.activate(shown)
+            self.viewer.send_to(shown)
             if self.viewer.maximised not in (None, shown):
                 self.viewer.maximise(shown)
 
