@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from app.viewmodels.browser import different_patients
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.signal import Signal
 from app.viewmodels.slab import Slab
@@ -108,15 +109,23 @@ class Compare:
 
     @property
     def note(self) -> str:
-        """How the two are linked, in a sentence."""
+        """How the two are linked, in a sentence; before it, that they are of different patients."""
+        said = NOTES[self.link]
         if apart := self.apart_mm:
-            return f"One series does not reach this place: the two are {apart:.0f} mm apart here"
-        return NOTES[self.link]
+            said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
+        # No place is the same in two patients, whatever a frame of reference says.
+        return f"{different}. {said.split(':')[0]}" if (different := self.different) else said
+
+    @property
+    def different(self) -> str:
+        """How the two say that they are of different patients; empty where they do not."""
+        a, b = self.viewer.volume, self.other.volume
+        return "" if a is None or b is None else different_patients(a.info, b.info)
 
     @property
     def doubtful(self) -> bool:
         """Whether the reader must not take what is shown for one place."""
-        return self.link is Link.POSITION or self.apart_mm > 0
+        return self.link is Link.POSITION or self.apart_mm > 0 or bool(self.different)
 
     @property
     def apart_mm(self) -> float:
