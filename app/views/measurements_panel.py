@@ -220,7 +220,8 @@ class MeasurementsPanel(QWidget):
         found = None
         if selected is not None and volume is not None:
             self.detail.setText(self._about(selected))
-            found = values.region_values(selected, volume)
+            if not self._book.is_traced(selected):
+                found = values.region_values(selected, volume)
         elif key_image is not None and volume is not None:
             self.detail.setText(self._about_key_image(key_image, volume))
         # A list that needs its rows would else press the lines of a label that breaks together.
