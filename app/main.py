@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ from app.viewmodels.study import Study, Target
 from app.viewmodels.tags import Tags
 from app.viewmodels.tasks import Tasks
 from app.viewmodels.viewer import Viewer
-from app.viewmodels.work import Failed
+from app.viewmodels.work import Done, Failed, Message
 from app.viewmodels.workspace import Workspace
 from app.views import theme
 from app.views.main_window import MainWindow
@@ -62,6 +62,10 @@ SWITCH_INTERVAL = 0.0001
 
 #: What Qt's own log says that helps nobody: platforms without a window manager cannot do this.
 QT_NOISE = ("propagateSizeHints",)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what} was" if count == 1 else f"{count} {what}s were"
 
 
 class Exporter:
@@ -80,6 +84,26 @@ class Exporter:
         outcome = await self._files.save(path, content)
         if isinstance(outcome, Failed):
             self._notices.show(explain(outcome.error))
+
+    def start_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
+        """Write files into a folder, replacing none; a notice says how many of `what` are there."""
+        self._tasks.start(self._save_all(folder, files, what))
+
+    async def _save_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
+        jobs = [self._files.save_beside(folder / name, data) for name, data in files.items()]
+        outcomes = [await job for job in jobs]
+        written = [one.value for one in outcomes if isinstance(one, Done)]
+        failed = next((one.error for one in outcomes if isinstance(one, Failed)), None)
+        said = f"{_counted(len(written), what)} written to {folder}."
+        if failed is not None:
+            cause = explain(failed)
+            if written:
+                said = f"Of {len(files)}, only {said} {cause.sentence}"
+            self._notices.show(Message(said, cause.details) if written else cause)
+        elif written:
+            if {path.name for path in written} != set(files):
+                said += " No file there was replaced: where a name was taken, a number was added."
+            self._notices.show(Message(said, "\n".join(path.name for path in written)))
 
 
 class Application:

@@ -138,12 +138,15 @@ def samples(volume: Volume, region: Region) -> Samples:
     return Samples(interpolate(volume, chosen[seen]), area, interpolated=True)
 
 
-def statistics(region: Region, found: Samples) -> Statistics | None:
-    """What the pixels of a region say; None if it holds no pixel's centre."""
+def statistics(region: Region, found: Samples, *, count_area: bool = False) -> Statistics | None:
+    """What the pixels of a region say; None if it holds no pixel's centre.
+
+    `count_area`: the area by its pixels; that of a polygon compares every side with all others.
+    """
     values = found.values
     if not values.size:
         return None
-    area = region.area_mm2
+    area = None if count_area else region.area_mm2
     counted = values.size * found.pixel_area_mm2
     return Statistics(
         int(values.size),

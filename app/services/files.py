@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
@@ -18,10 +19,26 @@ class TextFiles:
         """Write `content` (text as UTF-8), replacing the file whole or not at all."""
         data = content.encode() if isinstance(content, str) else content
 
+        return self._jobs.start(Lane.FILES, lambda _: _write(path, data))
+
+    def save_beside(self, path: Path, content: bytes) -> Job[Path]:
+        """Write `content`, under another name where a file has this one: the path in the end."""
+
         def work(context: Context) -> Path:
-            draft = path.with_name(f".{path.name}.part")
-            draft.write_bytes(data)
-            draft.replace(path)
-            return path
+            # Chosen by the one worker that writes, or two files on their way would get one name.
+            return _write(free_name(path), content)
 
         return self._jobs.start(Lane.FILES, work)
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or the first of name-2, name-3, … that no file has."""
+    numbered = (path.with_name(f"{path.stem}-{k}{path.suffix}") for k in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbered) if not one.exists())
+
+
+def _write(path: Path, data: bytes) -> Path:
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(data)
+    draft.replace(path)
+    return path

@@ -6,7 +6,7 @@ Knows no widgets and no files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,10 @@ from med2e3.volume import SeriesInfo
 
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary
+
+
+#: ID, name and birth date, each empty where it is not given.
+PatientKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -65,20 +69,58 @@ def browse(
     `kinds` says what a file is that no volume shows ("dose report (SR)").
     """
     wanted = words.lower().split()
-    patients: dict[tuple[str, ...], list[SeriesSummary]] = defaultdict(list)
+    # Another place is listed before any of it is open: what is open may not be of it.
+    known = series if chosen is None else (*series, chosen)
+    moments, meant = _moments(known), _meant({patient_key(one.info) for one in known})
+    patients: dict[PatientKey, list[SeriesSummary]] = defaultdict(list)
     for one in series:
         if all(word in _searched(one) for word in wanted):
-            patients[patient_key(one.info)].append(one)
-    # Another place is listed before any of it is open: what is open may not be of it.
-    moments = _moments(series if chosen is None else (*series, chosen))
-    return tuple(_patient(own, chosen, kinds or {}, moments) for own in patients.values())
+            patients[meant[patient_key(one.info)]].append(one)
+    mine = None if chosen is None else meant[patient_key(chosen.info)]
+    return tuple(
+        _patient(own, chosen if key == mine else None, kinds or {}, moments)
+        for key, own in patients.items()
+    )
 
 
-def patient_key(info: SeriesInfo) -> tuple[str, ...]:
-    """Equal for series of one patient: by ID where there is one, else by name and birth date."""
-    if info.patient_id:
-        return (info.patient_id,)
-    return "", info.patient_name, info.patient_birth_date
+def patient_key(info: SeriesInfo) -> PatientKey:
+    """Equal for series of one patient: an ID alone tells only within the place that gave it."""
+    # Beside the name in letters, a file may or may not have it in other scripts.
+    letters = info.patient_name.split("=")[0] or info.patient_name
+    name = " ".join(letters.replace("^", " ").split()).casefold()
+    return info.patient_id, name, info.patient_birth_date
+
+
+def different_patients(one: SeriesInfo, other: SeriesInfo) -> str:
+    """In words, how two series say that they are not of one patient; empty where they do not."""
+    pairs = zip(patient_key(one), patient_key(other), strict=True)
+    id_differs, *others_differ = (bool(a and b and a != b) for a, b in pairs)
+    if any(others_differ):
+        return f"Different patients: {_who(one)} and {_who(other)}"
+    return f"Different patient IDs: {one.patient_id} and {other.patient_id}" if id_differs else ""
+
+
+def _who(info: SeriesInfo) -> str:
+    about = details(info)
+    return f"{patient_name(info)} ({about})" if info.patient_name and about else patient_name(info)
+
+
+def _meant(keys: Collection[PatientKey]) -> dict[PatientKey, PatientKey]:
+    """The patient of each key: an ID with less beside it is that of the only one it can be."""
+    by_id: dict[str, list[PatientKey]] = defaultdict(list)
+    for key in keys:
+        by_id[key[0]].append(key)
+    found = {}
+    for key in keys:
+        same = by_id[key[0]] if key[0] else [key]
+        whole = [k for k in same if not any(k != more and _is_part(k, more) for more in same)]
+        fits = [k for k in whole if _is_part(key, k)]
+        found[key] = fits[0] if len(fits) == 1 else key
+    return found
+
+
+def _is_part(key: PatientKey, more: PatientKey) -> bool:
+    return all(a in ("", b) for a, b in zip(key, more, strict=True))
 
 
 def patient_name(info: SeriesInfo) -> str:
@@ -133,9 +175,8 @@ def _patient(
     for one in own:
         studies[one.info.study_uid].append(one)
     uids = sorted(studies, key=lambda uid: moments[uid], reverse=True)
-    is_mine = chosen is not None and patient_key(chosen.info) == patient_key(own[0].info)
-    reference = chosen.info.study_uid if is_mine and chosen is not None else uids[0]
-    info = own[0].info
+    reference = chosen.info.study_uid if chosen is not None else uids[0]
+    info = max((one.info for one in own), key=lambda info: sum(map(bool, patient_key(info))))
     return PatientRow(
         patient_name(info),
         details(info),

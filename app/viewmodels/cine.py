@@ -12,7 +12,7 @@ STANDARD_RATE = 10
 
 
 class Cine:
-    """Plays the active plane, in a loop or to and fro, until somebody scrolls."""
+    """Plays one plane, in a loop or to and fro, until somebody scrolls."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -32,12 +32,12 @@ class Cine:
         """Between two slices."""
         return round(1000 / self.rate)
 
-    def toggle(self) -> None:
-        """Play the active plane, or stop."""
+    def toggle(self, plane: Plane | None = None) -> None:
+        """Play a plane, the active one if none is named, or stop."""
         if self.playing:
             self.stop()
         elif self._viewer.volume is not None:
-            self.plane, self.playing, self._direction = self._viewer.active, True, 1
+            self.plane, self.playing, self._direction = plane or self._viewer.active, True, 1
             self._at = self._index
             self.changed.emit()
 

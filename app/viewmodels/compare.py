@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from app.viewmodels.browser import different_patients
 from app.viewmodels.plane import PlaneState
 from app.viewmodels.signal import Signal
 from app.viewmodels.slab import Slab
@@ -71,7 +72,7 @@ class Compare:
         self._first: Volume | None = None
         self._kept: _Kept | None = None
         viewer.volume_changed.connect(self._first_changed)
-        viewer.look_changed.connect(self._follow_plane)
+        viewer.sent_to.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
             self._follow(a, b)
 
@@ -84,6 +85,14 @@ class Compare:
     def hand(self) -> Viewer:
         """What the keys act on: the volume under the mouse."""
         return self.other if self.active and self.pointed else self.viewer
+
+    @property
+    def plane_of_keys(self) -> Plane:
+        """What keys scroll and mark: the compared plane, else the one that the mouse came to last.
+
+        The mouse may come from another plane, in the second window, that is not compared.
+        """
+        return self.plane if self.active else self.viewer.active
 
     def reset(self) -> None:
         """Fit the slices again, in the window of before; linked ones as the first volume asks."""
@@ -100,15 +109,23 @@ class Compare:
 
     @property
     def note(self) -> str:
-        """How the two are linked, in a sentence."""
+        """How the two are linked, in a sentence; before it, that they are of different patients."""
+        said = NOTES[self.link]
         if apart := self.apart_mm:
-            return f"One series does not reach this place: the two are {apart:.0f} mm apart here"
-        return NOTES[self.link]
+            said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
+        # No place is the same in two patients, whatever a frame of reference says.
+        return f"{different}. {said.split(':')[0]}" if (different := self.different) else said
+
+    @property
+    def different(self) -> str:
+        """How the two say that they are of different patients; empty where they do not."""
+        a, b = self.viewer.volume, self.other.volume
+        return "" if a is None or b is None else different_patients(a.info, b.info)
 
     @property
     def doubtful(self) -> bool:
         """Whether the reader must not take what is shown for one place."""
-        return self.link is Link.POSITION or self.apart_mm > 0
+        return self.link is Link.POSITION or self.apart_mm > 0 or bool(self.different)
 
     @property
     def apart_mm(self) -> float:
@@ -235,10 +252,10 @@ class Compare:
         share = (a.geometry.to_index(self.viewer.crosshair_mm) + 0.5) / np.asarray(a.geometry.shape)
         return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
 
-    def _follow_plane(self) -> None:
+    def _follow_plane(self, plane: Plane) -> None:
         """A measurement or key image that is gone to may lie in another plane."""
-        if self.active and self.viewer.active != self.plane:
-            self.choose_plane(self.viewer.active)
+        if self.active and plane != self.plane:
+            self.choose_plane(plane)
 
     def _first_changed(self) -> None:
         """Another volume ends the comparison; if it does not open after all, only for a while."""
@@ -266,6 +283,8 @@ class Compare:
             self.other.planes[plane].zoom, self.other.planes[plane].centre = zoom, centre
         self.other.move_crosshair(kept.crosshair_mm)
         self.other.show_greys(kept.greys)
+        for viewer in (self.viewer, self.other):  # the mouse was over other planes meanwhile
+            viewer.activate(kept.plane)
         self._busy = False
         self.viewer.can_turn = self.other.can_turn = False
         self.link, self._offset_mm = kept.link, kept.offset_mm

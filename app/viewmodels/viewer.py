@@ -120,6 +120,8 @@ class Viewer:
         self.slices_changed: Signal[[]] = Signal()
         self.window_changed: Signal[[]] = Signal()
         self.look_changed: Signal[[]] = Signal()
+        #: The reader was brought to a place in this plane; the mouse only makes planes active.
+        self.sent_to: Signal[[Plane]] = Signal()
         self.readout_changed: Signal[[]] = Signal()
         self.voxels_filled: Signal[[]] = Signal()
         self._before: _Shown | None = None
@@ -338,6 +340,11 @@ class Viewer:
         if plane != self.active:
             self.active = plane
             self.look_changed.emit()
+
+    def send_to(self, plane: Plane) -> None:
+        """Let the keys act on this plane, and whoever shows only one plane show this one."""
+        self.activate(plane)
+        self.sent_to.emit(plane)
 
     def hold_space(self, held: bool) -> None:
         """While Space is held, the left button pans."""

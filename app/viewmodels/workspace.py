@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,10 @@ class Exporter(Protocol):
 
     def start(self, path: Path, content: str | bytes) -> None:
         """Write a file; a failure shows as a notice."""
+        ...
+
+    def start_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
+        """Write files into a folder, replacing none; a notice says how many of `what` are there."""
         ...
 
 

@@ -66,13 +66,14 @@ def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
 
 
 def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
-    """So many slices of the plane under the mouse; to an end where there are not so many."""
+    """So many slices of what is looked at; to an end where there are not so many."""
 
     def act() -> None:
         viewer = compare.hand
-        state = viewer.shown.get(viewer.active)
+        plane = compare.plane_of_keys
+        state = viewer.shown.get(plane)
         if state is not None:
-            viewer.go_to_shown(viewer.active, state.slice_index + steps)
+            viewer.go_to_shown(plane, state.slice_index + steps)
 
     return act
 
@@ -82,11 +83,11 @@ def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
 
 
 def _mark(workspace: Workspace) -> None:
-    """Mark the slice that the active plane shows."""
+    """Mark the slice that is looked at."""
     if workspace.compare.hand is not workspace.viewer:
         workspace.notices.show(NOT_BESIDE)
         return
-    state = workspace.viewer.shown.get(workspace.viewer.active)
+    state = workspace.viewer.shown.get(workspace.compare.plane_of_keys)
     if state is not None:
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)
         workspace.annotations.toggle_key_image(plane)

@@ -145,9 +145,12 @@ class AnnotationLayer(QWidget):
     def _typed(self, text: str | None) -> None:
         editor, self.editor = self.editor, None
         if editor is not None:
+            # A click elsewhere has given the keyboard to what was clicked on: it must stay there.
+            had_keys = editor.window().focusWidget() is editor
             editor.deleteLater()
             self._drawing.write(text)
-            self._view.setFocus()
+            if had_keys:
+                self._view.setFocus()
 
     def _end_editing(self) -> None:
         """Nothing waits for a text any more: another series is open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from app.viewmodels.browser import patient_name
 from app.viewmodels.compare import Compare, Link
 from app.viewmodels.exact import Exact
 from app.views.elided import ChoiceBox, ElidedLabel
@@ -63,7 +64,7 @@ class ComparePane(QWidget):
         self._show_note()
         self.link.setText("Link" if compare.link is Link.NONE else "Unlink")
         for label, viewer in zip(self.titles, (compare.viewer, compare.other), strict=True):
-            label.setText(_title(viewer.volume))
+            label.setText(_title(viewer.volume, named=bool(compare.different)))
 
     def _show_note(self) -> None:
         self.note.setText(self._compare.note)
@@ -105,9 +106,10 @@ class ComparePane(QWidget):
         whole.addLayout(views, 1)
 
 
-def _title(volume: Volume | None) -> str:
+def _title(volume: Volume | None, *, named: bool) -> str:
     if volume is None:
         return ""
     date = volume.info.study_date
     day = f"{date[:4]}-{date[4:6]}-{date[6:8]}  " if len(date) == 8 else ""
-    return f"{day}{volume.name}"
+    patient = f"{patient_name(volume.info)}  " if named else ""
+    return f"{patient}{day}{volume.name}"

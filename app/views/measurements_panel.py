@@ -167,15 +167,16 @@ class MeasurementsPanel(QWidget):
         dialog.open()
 
     def save_pictures(self, folder: Path) -> None:
-        """Write every key image into a folder, as PNG."""
+        """Write every key image into a folder, as PNG, beside those of other series."""
         volume, document = self._book.volume, self._book.document
         if volume is None:
             return
+        files = {}
         for k, key_image in enumerate(document.key_images, start=1):
             image = pictures.picture(key_image, document, volume, self._book.reading)
             where = places.where(volume, key_image.plane).text.split("/")[0].replace(" ", "-")
-            path = folder / f"key-image-{k}-{where}.png"
-            self._workspace.exporter.start(path, pictures.as_png(image))
+            files[f"key-image-{k}-{where}.png"] = pictures.as_png(image)
+        self._workspace.exporter.start_all(folder, files, "key image")
 
     # --- showing ---------------------------------------------------------------------------
 
@@ -219,7 +220,8 @@ class MeasurementsPanel(QWidget):
         found = None
         if selected is not None and volume is not None:
             self.detail.setText(self._about(selected))
-            found = values.region_values(selected, volume)
+            if not self._book.is_traced(selected):
+                found = values.region_values(selected, volume)
         elif key_image is not None and volume is not None:
             self.detail.setText(self._about_key_image(key_image, volume))
         # A list that needs its rows would else press the lines of a label that breaks together.

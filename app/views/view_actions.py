@@ -21,7 +21,7 @@ def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
         "slab_mode": lambda: compare.hand.set_slab(compare.hand.slab.with_next_mode()),
         "slab_thicker": lambda: compare.hand.set_slab(compare.hand.slab.thicker(1)),
         "slab_thinner": lambda: compare.hand.set_slab(compare.hand.slab.thicker(-1)),
-        "cine": workspace.cine.toggle,
+        "cine": lambda: workspace.cine.toggle(compare.plane_of_keys),
         "close_compare": workspace.compare.close,
     }
 

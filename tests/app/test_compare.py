@@ -12,6 +12,7 @@ from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
+from app.viewmodels.annotation.places import where
 from app.viewmodels.colour_names import ColourMap
 from app.viewmodels.compare import NOTES, Compare, Link
 from app.viewmodels.slab import Slab
@@ -183,6 +184,16 @@ def test_a_study_that_does_not_open_after_all_leaves_the_comparison(
     assert viewer.can_turn
 
 
+def test_a_comparison_that_comes_back_has_the_keys_in_its_plane(linked: Compare) -> None:
+    viewer = linked.viewer
+    linked.choose_plane(Plane.CORONAL)
+    viewer.preview(phantom("Another"))
+    viewer.activate(Plane.SAGITTAL)  # the mouse, over the three planes of the preview
+    viewer.drop_preview()
+    assert linked.plane is Plane.CORONAL
+    assert viewer.active is linked.other.active is Plane.CORONAL
+
+
 def test_nothing_is_compared_with_no_study() -> None:
     compare = Compare(Viewer())
     compare.open(prior())
@@ -334,6 +345,30 @@ def test_a_measurement_of_another_plane_is_gone_to_in_that_plane(beside: Any) ->
     assert compare.plane is Plane.AXIAL
     assert pane.first.state.plane is pane.second.state.plane is Plane.AXIAL
     assert pane.planes.currentText() == "Axial"
+
+
+def test_a_mouse_that_crosses_a_plane_in_the_second_window_changes_nothing(beside: Any) -> None:
+    pane, cine = beside.window.centre.compare, beside.workspace.cine
+    compare, book = beside.workspace.compare, beside.workspace.annotations
+    beside.until(lambda: book.volume is not None)
+    beside.do(lambda: beside.workspace.layouts.detach(Plane.CORONAL.value))
+    beside.do(cine.toggle)
+    enter(beside, beside.view(Plane.CORONAL))
+    assert beside.viewer.active is Plane.CORONAL
+    assert compare.plane is pane.first.state.plane is Plane.AXIAL
+    assert (cine.playing, cine.plane) == (True, Plane.AXIAL)
+    beside.do(cine.toggle)
+    beside.do(beside.window.actions_by_name["cine"].trigger)
+    assert (cine.playing, cine.plane) == (True, Plane.AXIAL)
+    # And the keys are for what is compared.
+    coronal = beside.viewer.planes[Plane.CORONAL].slice_index
+    beside.key(Qt.Key.Key_Home, pane.first)
+    beside.key(Qt.Key.Key_K, pane.first)
+    assert not cine.playing
+    assert beside.viewer.planes[Plane.AXIAL].slice_index == 0
+    assert beside.viewer.planes[Plane.CORONAL].slice_index == coronal
+    (marked,) = book.document.key_images
+    assert where(book.volume, marked.plane).plane is Plane.AXIAL
 
 
 def test_neither_of_the_two_fills_the_centre_alone(beside: Any) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from app.viewmodels.annotation import places, shapes, values
 from app.viewmodels.annotation.history import History
 from app.viewmodels.annotation.identity import Stack
-from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage
+from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage, Kind
 from app.viewmodels.notices import Notices
 from app.viewmodels.signal import Signal
 from app.viewmodels.slab import Slab
@@ -96,7 +96,7 @@ class Annotations:
         self._volume: Volume | None = None
         self._left = _Left()
         self._unsaved: list[Job[Path]] = []
-        self._readings: OrderedDict[Annotation, values.Reading] = OrderedDict()
+        self._readings: OrderedDict[tuple[Annotation, bool], values.Reading] = OrderedDict()
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
@@ -131,15 +131,23 @@ class Annotations:
 
     def reading(self, annotation: Annotation) -> values.Reading:
         """What an annotation measures on the open volume."""
-        known = self._readings.get(annotation)
+        # Its end may leave an outline as it was traced, and is measured in full all the same.
+        wanted = annotation, self.is_traced(annotation)
+        known = self._readings.get(wanted)
         if known is None:
             if self._volume is None:
                 return values.Reading((), ())
-            known = values.read(annotation, self._volume, self.viewer.unit)
-            self._readings[annotation] = known
+            known = values.read(annotation, self._volume, self.viewer.unit, traced=wanted[1])
+            self._readings[wanted] = known
             if len(self._readings) > REMEMBERED:
                 self._readings.popitem(last=False)
         return known
+
+    def is_traced(self, annotation: Annotation | None) -> bool:
+        """Whether it is an outline that the mouse is drawing now: what takes long must wait."""
+        if annotation is None or annotation.kind is not Kind.FREEHAND:
+            return False
+        return annotation is self.live and self.document.annotation(annotation.uid) is None
 
     def key_image_at(self, plane: SlicePlane) -> KeyImage | None:
         """The key image of a slice, as thick as slices are shown now: another slab around it is
@@ -262,7 +270,7 @@ class Annotations:
         else:
             shown = self._show_stored(where.plane, where.slice_index, patient_mm)
         if shown is not None:
-            self.viewer.activate(shown)
+            self.viewer.send_to(shown)
             if self.viewer.maximised not in (None, shown):
                 self.viewer.maximise(shown)
 

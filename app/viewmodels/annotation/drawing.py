@@ -19,15 +19,19 @@ from app.viewmodels.annotation.hitting import Hit, hit
 from app.viewmodels.annotation.model import POINTS, TEXTS, Annotation, Kind
 from app.viewmodels.signal import Signal
 from app.viewmodels.viewer import Tool
-from med2e3.measures import Point
+from med2e3.measures import Point, point
 from med2e3.regions import Region, Shape, samples, window_of
 
 #: Below this many logical pixels between press and release, a drag was a click.
 CLICK = 4.0
 
 #: Points of a freehand outline are left out where they are this close to the line without them, in
-#: logical pixels: less than the line is wide.
+#: logical pixels: twice, while it is traced and at its end, still less than the line is wide.
 OUTLINE_TOLERANCE = 0.6
+
+#: Moves of the mouse after which what was traced of an outline is simplified: one with a point for
+#: every move would take longer to draw with each, and the mouse would cut its corners.
+TRACED = 64
 
 #: What each tool draws; beside these, only the crosshair takes hold of what is drawn.
 _BY_TOOL: dict[Tool, Kind] = {
@@ -62,6 +66,11 @@ class _Draft:
     fixed: int
     pressed: tuple[float, float]
     down: bool = True
+
+    @property
+    def tolerance_mm(self) -> float:
+        """`OUTLINE_TOLERANCE` in the patient."""
+        return OUTLINE_TOLERANCE * self.frame.mm_per_pixel
 
 
 @dataclass
@@ -214,9 +223,22 @@ class Drawing:
         here = self._on_plane(frame, x, y)
         annotation = draft.annotation
         if annotation.kind is Kind.FREEHAND:
-            self._show_draft(annotation.with_points((*annotation.points_mm, here)))
+            self._show_draft(annotation.with_points(self._traced(here)))
         else:
             self._show_draft(annotation.with_points((*annotation.points_mm[: draft.fixed], here)))
+
+    def _traced(self, here: Point) -> tuple[Point, ...]:
+        """The outline so far; each stretch is simplified once, so that no error adds up."""
+        draft = self._draft
+        assert draft is not None
+        points = (*draft.annotation.points_mm, here)
+        if len(points) - draft.fixed < TRACED:
+            return points
+        start = draft.fixed - 1
+        stretch = shapes.simplified(np.asarray(points[start:]), draft.tolerance_mm)
+        points = (*points[:start], *(point(p) for p in stretch))
+        draft.fixed = len(points)
+        return points
 
     def _fix(self, frame: Frame, x: float, y: float, *, down: bool) -> None:
         """The point under the mouse stays; the annotation is done, or asks for one more."""
@@ -249,10 +271,8 @@ class Drawing:
         draft = self._draft
         assert draft is not None
         points = np.asarray(draft.annotation.points_mm)
-        tolerance = OUTLINE_TOLERANCE * draft.frame.mm_per_pixel
-        outline = shapes.simplified(np.vstack([points, points[:1]]), tolerance)[:-1]
-        corners = tuple((float(x), float(y), float(z)) for x, y, z in outline)
-        self._finish(draft.annotation.with_points(corners))
+        outline = shapes.simplified(np.vstack([points, points[:1]]), draft.tolerance_mm)[:-1]
+        self._finish(draft.annotation.with_points(tuple(point(p) for p in outline)))
 
     def _finish(self, annotation: Annotation) -> None:
         assert self._draft is not None

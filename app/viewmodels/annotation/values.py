@@ -59,11 +59,16 @@ def lines_over(annotation: Annotation, reading: Reading, slab: Slab) -> tuple[st
     return (*name, *reading.lines, *((OF_ONE_SLICE,) if counts_less else ()))
 
 
-def read(annotation: Annotation, volume: Volume, unit: str | None = None) -> Reading:
-    """Measure an annotation; `unit` of the voxels if it is known already."""
+def read(
+    annotation: Annotation, volume: Volume, unit: str | None = None, *, traced: bool = False
+) -> Reading:
+    """Measure an annotation; `unit` of the voxels if it is known already.
+
+    `traced`: the outline is still being drawn, and its area is that of its pixels.
+    """
     unit = windows.unit_of(volume) if unit is None else unit
     if annotation.kind in REGIONS:
-        return _region(annotation, volume, unit)
+        return _region(annotation, volume, unit, traced=traced)
     if annotation.kind in TEXTS:
         return Reading((), (annotation.text,) if annotation.text else ())
     if annotation.kind is Kind.PROBE:
@@ -80,10 +85,14 @@ def region_values(annotation: Annotation, volume: Volume) -> Float | None:
     return found if found.size else None
 
 
-def region_statistics(annotation: Annotation, volume: Volume) -> Statistics | None:
+def region_statistics(
+    annotation: Annotation, volume: Volume, *, count_area: bool = False
+) -> Statistics | None:
     """The statistics of a region; None for other kinds, and where it holds no pixel."""
     region = shapes.region(annotation)
-    return None if region is None else statistics(region, samples(volume, region))
+    if region is None:
+        return None
+    return statistics(region, samples(volume, region), count_area=count_area)
 
 
 def _lines(annotation: Annotation) -> Reading:
@@ -125,8 +134,8 @@ def _probe(annotation: Annotation, volume: Volume, unit: str) -> Reading:
     return Reading((Quantity("value", value, unit),), (said,))
 
 
-def _region(annotation: Annotation, volume: Volume, unit: str) -> Reading:
-    found = region_statistics(annotation, volume)
+def _region(annotation: Annotation, volume: Volume, unit: str, *, traced: bool) -> Reading:
+    found = region_statistics(annotation, volume, count_area=traced)
     if found is None:
         return Reading((), ("no pixel inside",))
     quantities = (
