@@ -1,7 +1,8 @@
-"""Writes small files, texts and pictures, on the worker for files."""
+"""Writes small files whole or not at all; exports, texts and pictures, on the worker for files."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
@@ -19,9 +20,23 @@ class TextFiles:
         data = content.encode() if isinstance(content, str) else content
 
         def work(context: Context) -> Path:
-            draft = path.with_name(f".{path.name}.part")
-            draft.write_bytes(data)
-            draft.replace(path)
+            write_whole(path, data)
             return path
 
         return self._jobs.start(Lane.FILES, work)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, or leave the one that is there as it is."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(data)
+    draft.replace(path)
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a JSON file to the first free name for damaged ones beside it."""
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.stem}.damaged-{number}.json")
+        if not aside.exists():
+            return path.rename(aside)
+    raise AssertionError  # there is always a next number
