@@ -16,7 +16,7 @@ import qasync
 from PySide6.QtCore import QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
-from app.paths import annotations_folder, settings_file
+from app.paths import annotations_folder, reports_folder, settings_file
 from app.services.annotation_store import AnnotationStore
 from app.services.errors import explain
 from app.services.files import TextFiles
@@ -26,6 +26,7 @@ from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.overlays import Overlays
 from app.services.planes import Planes
+from app.services.report_store import ReportStore
 from app.services.studies import Studies
 from app.settings import Settings
 from app.viewmodels.annotation.book import Annotations
@@ -36,6 +37,7 @@ from app.viewmodels.compare import Compare
 from app.viewmodels.exact import Exact
 from app.viewmodels.fusion import Fusion
 from app.viewmodels.hanging import Hangings
+from app.viewmodels.keeper import Keeper
 from app.viewmodels.layouts import Layouts
 from app.viewmodels.notices import Notices
 from app.viewmodels.report import Report
@@ -115,6 +117,7 @@ class Application:
         settings: Settings,
         load_model: LoadModel | None = None,
         annotations_at: Path | None = None,
+        reports_at: Path | None = None,
     ) -> None:
         self.jobs = Jobs(loop)
         self.garbage = Garbage(loop)
@@ -125,6 +128,8 @@ class Application:
         assistant = Assistant(viewer, ModelHost(self.jobs, load_model), tasks, explain)
         study = Study(Studies(self.jobs), (viewer, assistant), notices, settings, tasks, explain)
         report = Report()
+        reports = ReportStore(self.jobs, reports_at)
+        self.keeper = Keeper(report, reports, tasks, notices, explain)
         assistant.turn_changed.connect(report.follow)
         assistant.text_changed.connect(report.follow)
         assistant.volume_entered.connect(report.enter)
@@ -175,6 +180,7 @@ class Application:
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
         await self.workspace.annotations.saved()
+        await self.keeper.saved()
         await self.workspace.tasks.close()
         self.window.close()
         self.window.deleteLater()
@@ -206,9 +212,8 @@ async def _run(
     loop: asyncio.AbstractEventLoop, settings: Settings, options: argparse.Namespace
 ) -> int:
     passing = options.screenshot or options.benchmark
-    application = Application(
-        loop, settings, annotations_at=None if passing else annotations_folder()
-    )
+    drawn, written = (None, None) if passing else (annotations_folder(), reports_folder())
+    application = Application(loop, settings, annotations_at=drawn, reports_at=written)
     _report_unhandled(loop, application)
     try:
         if options.benchmark:

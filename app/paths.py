@@ -18,3 +18,8 @@ def settings_file() -> Path:
 def annotations_folder() -> Path:
     """The folder that holds what was drawn, a file a series; it need not exist yet."""
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)) / "annotations"
+
+
+def reports_folder() -> Path:
+    """The folder that holds the reader's reports, a file a series; it need not exist yet."""
+    return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)) / "reports"

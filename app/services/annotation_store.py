@@ -6,9 +6,9 @@ Knows nothing of when something is saved.
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
+from app.services.files import put_aside, write_whole
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.annotation.book import Stored
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
@@ -43,9 +43,7 @@ class AnnotationStore:
             path = self._path(key)
             if self._folder is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                draft = path.with_name(f".{path.name}.part")
-                draft.write_text(encode(document, key, about), encoding="utf-8")
-                draft.replace(path)
+                write_whole(path, encode(document, key, about).encode())
             return path
 
         return self._jobs.start(Lane.NOTES, work)
@@ -62,13 +60,4 @@ class AnnotationStore:
             return Stored(key, decode(path.read_text(encoding="utf-8"), key))
         except (DamagedDocumentError, UnicodeDecodeError) as error:
             cause = str(error) if isinstance(error, DamagedDocumentError) else "It is not text."
-            return Stored(key, Document(), cause, _put_aside(path))
-
-
-def _put_aside(path: Path) -> Path:
-    """Rename a file to the first free name for damaged ones beside it."""
-    for number in itertools.count(1):
-        aside = path.with_name(f"{path.stem}.damaged-{number}.json")
-        if not aside.exists():
-            return path.rename(aside)
-    raise AssertionError  # there is always a next number
+            return Stored(key, Document(), cause, put_aside(path))

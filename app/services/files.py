@@ -1,4 +1,4 @@
-"""Writes small files, texts and pictures, on the worker for files."""
+"""Writes small files whole or not at all; exports, texts and pictures, on the worker for files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ class TextFiles:
         """Write `content` (text as UTF-8), replacing the file whole or not at all."""
         data = content.encode() if isinstance(content, str) else content
 
-        return self._jobs.start(Lane.FILES, lambda _: _write(path, data))
+        def work(context: Context) -> Path:
+            write_whole(path, data)
+            return path
+
+        return self._jobs.start(Lane.FILES, work)
 
     def save_beside(self, path: Path, content: bytes) -> Job[Path]:
         """Write `content`, under another name where a file has this one: the path in the end."""
 
         def work(context: Context) -> Path:
             # Chosen by the one worker that writes, or two files on their way would get one name.
-            return _write(free_name(path), content)
+            free = free_name(path)
+            write_whole(free, content)
+            return free
 
         return self._jobs.start(Lane.FILES, work)
 
@@ -37,8 +43,17 @@ def free_name(path: Path) -> Path:
     return next(one for one in itertools.chain([path], numbered) if not one.exists())
 
 
-def _write(path: Path, data: bytes) -> Path:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, or leave the one that is there as it is."""
     draft = path.with_name(f".{path.name}.part")
     draft.write_bytes(data)
     draft.replace(path)
-    return path
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a JSON file to the first free name for damaged ones beside it."""
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.stem}.damaged-{number}.json")
+        if not aside.exists():
+            return path.rename(aside)
+    raise AssertionError  # there is always a next number

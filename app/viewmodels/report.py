@@ -19,7 +19,9 @@ HEADING = "DRAFT — NOT SIGNED. Text by a research model; it must be checked ag
 
 
 @dataclass
-class _Draft:
+class Draft:
+    """A report: its text, the model that wrote it first, whether the reader has changed it."""
+
     text: str = ""
     author: str = ""
     edited: bool = False
@@ -29,12 +31,18 @@ class Report:
     """The text of the draft report and where it comes from."""
 
     def __init__(self) -> None:
-        self._drafts: dict[str, _Draft] = {}
-        self._draft = _Draft()
+        self._drafts: dict[str, Draft] = {}
+        self._draft = Draft()
         self._volume: Volume | None = None
-        self._left: tuple[Stack, _Draft] = (Stack(), self._draft)
+        self.key = ""
+        self._left: tuple[Stack, Draft] = (Stack(), self._draft)
         self.offered: Turn | None = None
         self.changed: Signal[[]] = Signal()
+
+    @property
+    def volume(self) -> Volume | None:
+        """What the report is about; None: no series is open."""
+        return self._volume
 
     @property
     def text(self) -> str:
@@ -61,12 +69,25 @@ class Report:
         if self._volume is not None:
             self._left = (Stack.of(self._volume), self._draft)
         self._volume, self.offered = volume, None
-        key = "" if volume is None else _key(volume)
+        key = self.key = "" if volume is None else _key(volume)
         stack, draft = self._left
         grown = volume is not None and stack.grown_into(volume)
         if grown and draft.edited and key not in self._drafts:
             self._drafts[key] = replace(draft)
-        self._draft = self._drafts.setdefault(key, _Draft())
+        self._draft = self._drafts.setdefault(key, Draft())
+        self.changed.emit()
+
+    def draft(self, key: str) -> Draft:
+        """The report of a series that is or was open, by its key."""
+        return self._drafts[key]
+
+    def restore(self, key: str, kept: Draft) -> None:
+        """Take up what was kept of a series; what the reader has typed meanwhile stays, below."""
+        draft = self._drafts[key]
+        if not draft.edited or draft.text.strip() in kept.text:
+            draft.text, draft.author, draft.edited = kept.text, kept.author, kept.edited
+        elif kept.text.strip() not in draft.text:
+            draft.text = f"{kept.text.rstrip()}\n{draft.text}"
         self.changed.emit()
 
     def follow(self, turn: Turn) -> None:

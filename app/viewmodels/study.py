@@ -197,8 +197,7 @@ class Study:
         if place is None:
             return False
         if self._picked is not None:
-            self._grow(place)
-            return True
+            return await self._settle(place, self._picked)
         try:
             chosen = place.choose(target.series)
         except InputError as error:
@@ -243,15 +242,27 @@ class Study:
             return None
         self._scan_job = self.arriving = None
         if not isinstance(outcome, Done):
+            self._picked = None
             self._failed(target, outcome)
             return None
         return outcome.value
+
+    async def _settle(self, place: Place, picked: SeriesSummary) -> bool:
+        """The scan is over: list all that was found, and wait for the series picked meanwhile."""
+        self.arriving = place
+        self.changed.emit()
+        if self._load_job is not None:
+            await self._load_job  # `_load` has waited longer: what it opens is open after this
+        if self._picked is picked and self._load_job is None:
+            self._grow(place, picked)
+        return self.found is place
 
     async def _load(self, place: Place, series: SeriesSummary, target: Target) -> bool:
         self._stop_loading()
         self._wanted = target
         if not self.scanning:
             self.arriving = place if place is not self.found else None
+            self._picked = None
         self.progress = Progress(-1, f"Opening {series.label}")
         job = self._load_job = self.library.load(
             place, series, self._event, resample=target.resample
@@ -268,14 +279,15 @@ class Study:
 
     def _opened(self, place: Place, series: SeriesSummary, volume: Volume, target: Target) -> None:
         self.found, self.place, self.chosen = place, target.path, series
-        if not self.scanning:
+        whole = not self.scanning and self._picked is None
+        if whole:
             self.arriving = None
         self._notices.dismiss()
         self._viewer.show(volume)
         self._assistant.enter(volume)
         self._settings.remember_place(target.path)
         self.changed.emit()
-        if not self.scanning:
+        if whole:
             self._look(place)
 
     def _failed(self, target: Target, outcome: Outcome[Any]) -> bool:
@@ -285,10 +297,13 @@ class Study:
         self.changed.emit()
         return False
 
-    def _grow(self, place: Place) -> None:
-        """The scan is over, and a series of it is open: take over what it has become."""
-        before, self._picked = self._picked, None
-        assert before is not None
+    def _grow(self, place: Place, before: SeriesSummary) -> None:
+        """The scan is over: take over what the picked series has become, if it is open."""
+        self._picked = None
+        if self.chosen is not before:  # it could not be opened: what was open stays
+            self.changed.emit()
+            return
+        self.arriving = None
         same = _counterpart(place, before)
         self.found = place
         if same is None or set(same.files) == set(before.files):
@@ -349,7 +364,7 @@ class Study:
     async def _regroup(self, series: SeriesSummary, grouping: Grouping) -> None:
         if self._load_job is not None:
             await self._load_job  # what is being opened is of the list as it was
-        if self.found is None or self.scanning:
+        if self.found is None or self.scanning or self._picked is not None:
             return
         groupings = {**self._groupings, series.key: grouping}
         outcome = await self.library.regroup(self.found, groupings)

@@ -65,7 +65,7 @@ class AssistantPanel(QWidget):
         self.header = ModelHeader(assistant, model_actions)
         self.chat = Chat(assistant, viewer)
         self.ask_box = AskBox(assistant, self.show_report)
-        self.report = ReportTab(report, saver)
+        self.report = ReportTab(report, viewer, saver)
         self.scores = ScoresTab(assistant, viewer, saver)
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(False)

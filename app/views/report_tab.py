@@ -17,27 +17,30 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.report import Report
+from app.viewmodels.viewer import Viewer
 from app.views.elided import ElidedLabel
 from app.views.saving import Saver
 
+#: What the empty report says: how it comes to be, and where it is while a series is being read.
+EMPTY = "“Draft report” writes here. Correct the text against the images before it is used."
+NOT_YET = "This series is still being read. Its report opens when all of it is there."
+
 
 class ReportTab(QWidget):
-    """Edits the `Report`."""
+    """Edits the `Report`; shut while a series fills the views whose report is not open yet."""
 
-    def __init__(self, report: Report, saver: Saver) -> None:
+    def __init__(self, report: Report, viewer: Viewer, saver: Saver) -> None:
         super().__init__()
         self._report = report
+        self._viewer = viewer
         self.mark = QLabel("DRAFT")
         self.mark.setProperty("warning", True)
         self.mark.setProperty("heading", True)
         self.author = ElidedLabel()
         self.author.setProperty("dim", True)
         self.editor = QPlainTextEdit()
-        self.editor.setPlaceholderText(
-            "“Draft report” writes here. Correct the text against the images before it is used."
-        )
         self.editor.setMinimumHeight(60)
-        self.editor.textChanged.connect(lambda: report.edit(self.editor.toPlainText()))
+        self.editor.textChanged.connect(self._typed)
         self.copy = _push("Copy", lambda: QGuiApplication.clipboard().setText(report.export()))
         self.save = _push("Save…", lambda: saver.ask("draft-report.txt", report.export()))
         self.offer = self._offer()
@@ -51,16 +54,25 @@ class ReportTab(QWidget):
         layout.addWidget(self.offer)
         layout.addWidget(self.editor, 1)
         report.changed.connect(self.refresh)
+        viewer.volume_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Take over the report as it stands."""
-        self._show_text(self._report.text)
-        self.author.setText(_beside_mark(self._report.author))
-        self.mark.setVisible(bool(self._report.text))
-        self.copy.setEnabled(bool(self._report.text))
-        self.save.setEnabled(bool(self._report.text))
-        self.offer.setVisible(self._report.offered is not None)
+        shut = self._viewer.previewing  # the report is still that of the series before
+        text = "" if shut else self._report.text
+        self._show_text(text)
+        self.editor.setReadOnly(shut)
+        self.editor.setPlaceholderText(NOT_YET if shut else EMPTY)
+        self.author.setText("" if shut else _beside_mark(self._report.author))
+        self.mark.setVisible(bool(text))
+        self.copy.setEnabled(bool(text))
+        self.save.setEnabled(bool(text))
+        self.offer.setVisible(self._report.offered is not None and not shut)
+
+    def _typed(self) -> None:
+        if not self._viewer.previewing:
+            self._report.edit(self.editor.toPlainText())
 
     def _show_text(self, text: str) -> None:
         shown = self.editor.toPlainText()

@@ -92,14 +92,12 @@ class SeriesPanel(QWidget):
         self.setMinimumWidth(160)
         study.changed.connect(self.refresh)
         study.glimpsed.connect(self._draw_pictures)
+        viewer.volume_changed.connect(self._show_patient)
         self.refresh()
 
     def refresh(self) -> None:
         """Take over what was found, and which series is open."""
-        volume = self._viewer.volume if self._study.place is not None else None
-        self.patient.setText("No study open" if volume is None else patient_name(volume.info))
-        self.details.setText("" if volume is None else details(volume.info))
-        self.details.setVisible(bool(self.details.text()))
+        self._show_patient()
         study = self._study
         self.search.setVisible(bool(study.series))
         self.tree.show_rows(self._rows())
@@ -113,6 +111,14 @@ class SeriesPanel(QWidget):
         number = len(study.left_out)
         self.left_out.setText(f"{number} file{'' if number == 1 else 's'} left out…")
         self.left_out.setToolTip(sentence)
+
+    def _show_patient(self) -> None:
+        """Whose images are seen, those of a series that is still being read, too."""
+        seen = self._study.place is not None or self._viewer.previewing
+        volume = self._viewer.volume if seen else None
+        self.patient.setText("No study open" if volume is None else patient_name(volume.info))
+        self.details.setText("" if volume is None else details(volume.info))
+        self.details.setVisible(bool(self.details.text()))
 
     def _rows(self) -> tuple[PatientRow, ...]:
         study = self._study

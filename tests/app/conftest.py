@@ -51,19 +51,24 @@ class Gui:
     """The application under test, and hands to drive it."""
 
     def __init__(
-        self, loop: Any, engine: Any, settings: Settings, annotations_at: Path | None = None
+        self,
+        loop: Any,
+        engine: Any,
+        settings: Settings,
+        annotations_at: Path | None = None,
+        reports_at: Path | None = None,
     ) -> None:
         self.loop = loop
         self.engine = engine
-        self.application = self.run(self._make(settings, annotations_at))
+        self.application = self.run(self._make(settings, annotations_at, reports_at))
         self.window = self.application.window
         self.workspace = self.application.workspace
         self.viewer = self.workspace.viewer
         self.assistant = self.workspace.assistant
         self.study = self.workspace.study
 
-    async def _make(self, settings: Settings, annotations_at: Path | None) -> Application:
-        application = Application(self.loop, settings, self.engine.load, annotations_at)
+    async def _make(self, settings: Settings, *folders: Path | None) -> Application:
+        application = Application(self.loop, settings, self.engine.load, *folders)
         application.window.resize(1280, 800)
         application.window.show()
         return application

@@ -21,8 +21,9 @@ from app.viewmodels.browser import browse, different_patients
 from app.viewmodels.compare import Link
 from app.viewmodels.study import Target
 from app.views.study_browser import PICTURE, ROW
+from med2e3.errors import ImageReadError
 from med2e3.geometry import Plane
-from med2e3.io import budget, write_nifti
+from med2e3.io import budget, dicom, write_nifti
 from med2e3.io.series import SeriesFacts, SeriesSummary
 from med2e3.measures import SlicePlane
 from med2e3.volume import SeriesInfo
@@ -354,8 +355,6 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
     add(folder / "1", "a", body(5), uid="1.2.1")
     late = add(folder / "2", "b", body(6), uid="1.2.2")
     late[-1].rename(folder / "2" / "z.dcm")
-    from med2e3.io import dicom
-
     original, opened = dicom.read_header, []
 
     def waits(path: Path) -> Any:
@@ -388,6 +387,67 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
     gui.until(lambda: book.volume is gui.viewer.volume)
     (drawn,) = book.document.annotations  # on one of the images that were there before
     assert book.reading(drawn).quantities
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    """What the scan finds after the click stays in the list; a failed series can be tried again."""
+    monkeypatch.setattr("med2e3.io.dicom.FIRST_WORD_AFTER", 0.0)
+    monkeypatch.setattr("med2e3.io.dicom.TELLING_SHARE", 0)
+    folder, load = tmp_path / "s", studies._load
+    go_on, read = threading.Event(), threading.Event()
+    for name, count in (("0", 5), ("1", 6)):
+        add(folder / name, name, body(count), uid=f"1.2.{name}")
+    for path in add(folder / "2", "late", body(7), uid="1.2.2"):
+        path.rename(path.with_name(f"z{path.name}"))
+    add(tmp_path / "former", "f", body(9), uid="1.9")
+    assert gui.open(tmp_path / "former")
+    former, study, header = gui.study.chosen, gui.study, dicom.read_header
+
+    def waits(path: Path) -> Any:
+        if path.name.startswith("z"):
+            go_on.wait(10)
+        return header(path)
+
+    def slow(*given: Any) -> Any:
+        read.wait(10)
+        if broken:
+            raise ImageReadError("It is damaged.")
+        return load(*given)
+
+    async def choose() -> None:
+        opening = asyncio.ensure_future(study.open(Target(folder)))
+        while not any(s.key == ("1.2.1",) and s.count == 6 for s in study.series):
+            await asyncio.sleep(0.002)
+        study.pick(next(s for s in study.series if s.key == ("1.2.1",)))
+        go_on.set()
+        while study.scanning:
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0)
+        assert len(study.series) == len(rows(gui)) == 3
+        assert study.chosen is former
+        assert gui.workspace.tags.source().path.parent == tmp_path / "former"
+        study.changed.connect(lambda: listed.append(len(study.series)))
+        read.set()
+        assert await opening is not damaged
+
+    broken, listed = damaged, list[int]()
+    monkeypatch.setattr(dicom, "read_header", waits)
+    monkeypatch.setattr(studies, "_load", slow)
+    gui.run(choose())
+    assert set(listed) == {3}
+    assert len(rows(gui)) == 3
+    if damaged:
+        assert "damaged" in gui.window.errors.sentence.text()
+        assert study.chosen is former
+        broken = False
+        click(gui, "6 slices")
+        gui.until(lambda: study.loading is None)
+    assert gui.viewer.volume.shape[0] == 6
+    assert study.chosen in study.series
+    assert gui.workspace.tags.source().path.parent == folder / "1"
 
 
 def test_too_large_a_series_is_refused_with_numbers_before_it_is_read(

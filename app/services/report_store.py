@@ -1,0 +1,81 @@
+"""Keeps the reader's report of each series in a JSON file of the user's data folder.
+
+Files are replaced whole or not at all. One that cannot be read is renamed, never written over.
+Knows nothing of when something is saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.services.files import put_aside, write_whole
+from app.services.jobs import Context, Jobs, Lane
+from app.viewmodels.keeper import Kept
+from app.viewmodels.report import Draft
+from app.viewmodels.work import Job
+
+#: The version of the form of a file; another one is not guessed at.
+FORMAT = 1
+
+
+class ReportStore:
+    """The folder of reports; `folder` None keeps them while the program runs only."""
+
+    def __init__(self, jobs: Jobs, folder: Path | None) -> None:
+        self._jobs = jobs
+        self._folder = folder
+
+    def load(self, key: str) -> Job[Kept]:
+        """Read the report of a series; a damaged file is put aside, never lost."""
+        return self._jobs.start(Lane.NOTES, lambda _: self._load(key))
+
+    def save(self, key: str, about: Mapping[str, str], draft: Draft | None) -> Job[Path]:
+        """Replace the report of a series, whole or not at all; None removes it."""
+        series = dict(about)
+        content = None if draft is None else _encode(key, series, draft).encode()
+
+        def work(context: Context) -> Path:
+            path = self._path(key)
+            if self._folder is not None and content is None:
+                path.unlink(missing_ok=True)
+            elif self._folder is not None and content is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content)
+            return path
+
+        return self._jobs.start(Lane.NOTES, work)
+
+    def _path(self, key: str) -> Path:
+        series, _, place = key.partition(" ")
+        where = hashlib.blake2b(place.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+        return (self._folder or Path()) / f"{series}{f'-{where}' if place else ''}.json"
+
+    def _load(self, key: str) -> Kept:
+        path = self._path(key)
+        if self._folder is None or not path.exists():
+            return Kept()
+        try:
+            return Kept(_decode(path.read_text(encoding="utf-8"), key))
+        except (ValueError, KeyError, TypeError):
+            return Kept(kept_aside=put_aside(path))
+
+
+def _encode(key: str, series: dict[str, str], draft: Draft) -> str:
+    written = {"text": draft.text, "author": draft.author, "edited": draft.edited}
+    content = {"format": FORMAT, "key": key, "series": series, **written}
+    # Plain ASCII: a path that is no valid text may stand in the key.
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _decode(text: str, key: str) -> Draft:
+    content = json.loads(text)
+    draft = Draft(content["text"], content["author"], content["edited"])
+    whole = isinstance(draft.text, str) and isinstance(draft.author, str)
+    if not (whole and isinstance(draft.edited, bool)):
+        raise TypeError("A text, its author, or whether it was edited is something else.")
+    if content["format"] != FORMAT or content["key"] != key:
+        raise ValueError("Another version wrote it, or it belongs to another series.")
+    return draft
