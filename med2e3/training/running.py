@@ -12,8 +12,10 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -272,9 +274,19 @@ def export(shop: Workshop, folder: Path | None = None) -> Path:
 def quiet_worker() -> None:
     """Each worker computes with one thread, for several would fight for the cores; and it keeps
     memory that it frees: mapping every large tensor's pages anew took up to a sixth of a step.
+    It ends with the process that started it, which may be killed before it can say so: else it
+    would go on writing into the run's folder.
     """
     torch.set_num_threads(1)
     keep_memory()
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,28 @@ def test_a_step_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(Team, "processes", property(lambda _: 2))
     with pytest.raises(InputError, match="multiple of 2"):
         Team().share(3, "tune")
+
+
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    """They would go on writing into its folder."""
+    script = tmp_path / "run.py"
+    script.write_text(KILLED_RUN, encoding="utf-8")
+    run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    worker = psutil.Process(int(run.stdout.readline()))
+    run.kill()
+    run.communicate()
+    worker.wait(timeout=60)  # raises where it goes on
+
+
+KILLED_RUN = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from med2e3.training.running import quiet_worker
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), quiet_worker) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 600).result()
+"""
