@@ -43,7 +43,7 @@ GROUPS: dict[str, Group] = {
     "assistant": answering,
 }
 
-#: Size of the window while it is measured: each view then has about 880 × 800 pixels, a quarter of
+#: Size of the window while it is measured: each view then has about 850 × 800 pixels, a quarter of
 #: what a 4K screen leaves for images.
 WINDOW = (2300, 1700)
 
