@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
@@ -40,7 +41,7 @@ class TextFiles:
 def free_name(path: Path) -> Path:
     """`path`, or the first of name-2, name-3, … that no file has."""
     numbered = (path.with_name(f"{path.stem}-{k}{path.suffix}") for k in itertools.count(2))
-    return next(one for one in itertools.chain([path], numbered) if not one.exists())
+    return _first_free(itertools.chain([path], numbered))
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -52,8 +53,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def put_aside(path: Path) -> Path:
     """Rename a JSON file to the first free name for damaged ones beside it."""
-    for number in itertools.count(1):
-        aside = path.with_name(f"{path.stem}.damaged-{number}.json")
-        if not aside.exists():
-            return path.rename(aside)
-    raise AssertionError  # there is always a next number
+    names = (path.with_name(f"{path.stem}.damaged-{k}.json") for k in itertools.count(1))
+    return path.rename(_first_free(names))
+
+
+def _first_free(paths: Iterable[Path]) -> Path:
+    return next(path for path in paths if not path.exists())
