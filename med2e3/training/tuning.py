@@ -112,7 +112,7 @@ class Writer:
         """
         answer = labels != IGNORE
         weights = answer.float()
-        first = answer & ~F.pad(answer, (1, 0))[:, :-1]
+        first = _first_of(answer)
         opens = torch.isin(F.pad(labels, (1, 0), value=IGNORE)[:, :-1], self.openers) & answer
         reports = opens.any(dim=1)
         weights[first] = FIRST_TOKEN
@@ -120,6 +120,11 @@ class Writer:
         weights[opens & torch.isin(labels, self.nothing)] = SECTION_NORMAL
         total = weights.sum(dim=1, keepdim=True).clamp(min=1)
         return weights / total * torch.where(reports, REPORT_ROW, 1.0)[:, None]
+
+
+def _first_of(answer: Tensor) -> Tensor:
+    """(B, T) bool: of each run of answer tokens, the first."""
+    return answer & ~F.pad(answer, (1, 0))[:, :-1]
 
 
 def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
@@ -268,8 +273,8 @@ def letters_right(
             if question.is_closed:
                 rows.append((f"{report(facts, brief=True)} {question.prompt}", question.answer))
         batch = writer.batch(rows, device, image=False)
-        answer = batch["labels"][:, 1:] != IGNORE
-        first = answer & ~F.pad(answer, (1, 0))[:, :-1]
+        target = batch["labels"][:, 1:]
+        first = _first_of(target != IGNORE)
         with half_precision(device):
             hidden = model.model(
                 input_ids=batch["input_ids"],
@@ -277,7 +282,7 @@ def letters_right(
                 use_cache=False,
             ).last_hidden_state
             said = model.lm_head(hidden[:, :-1][first]).argmax(-1)
-        shares[topic] = round(float((said == batch["labels"][:, 1:][first]).float().mean()), 3)
+        shares[topic] = round(float((said == target[first]).float().mean()), 3)
     model.train(was_training)
     return shares
 
