@@ -6,14 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from app.viewmodels import numbers
-from app.viewmodels.answers import Turn, TurnState
-from app.viewmodels.assistant import ModelState
-from app.viewmodels.questions import ready_questions
-from app.viewmodels.study import Target
-from app.viewmodels.waiting import until
-from app.viewmodels.work import Message
-from app.viewmodels.workspace import Workspace
+from app.imaging import numbers
+from app.viewmodels.assistant.answers import Turn, TurnState
+from app.viewmodels.assistant.assistant import ModelState
+from app.viewmodels.assistant.questions import ready_questions
+from app.viewmodels.core.waiting import until
+from app.viewmodels.core.work import Message
+from app.viewmodels.study.study import Target
+from app.viewmodels.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from app.main import Application

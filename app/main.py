@@ -24,39 +24,39 @@ from app.services.frames import Frames
 from app.services.garbage import Garbage
 from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
-from app.services.overlays import Overlays
+from app.services.overlay_reader import Overlays
 from app.services.planes import Planes
 from app.services.report_store import ReportStore
 from app.services.studies import Studies
 from app.settings import Settings
-from app.viewmodels.annotation.book import Annotations
+from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Drawing
-from app.viewmodels.assistant import Assistant, ModelState
-from app.viewmodels.cine import Cine
-from app.viewmodels.compare import Compare
-from app.viewmodels.exact import Exact
-from app.viewmodels.fusion import Fusion
-from app.viewmodels.hanging import Hangings
-from app.viewmodels.keeper import Keeper
-from app.viewmodels.layouts import Layouts
-from app.viewmodels.notices import Notices
-from app.viewmodels.report import Report
-from app.viewmodels.scene import Scene
-from app.viewmodels.shortcuts import Shortcuts
-from app.viewmodels.steps import Steps
-from app.viewmodels.study import Study, Target
-from app.viewmodels.tags import Tags
-from app.viewmodels.tasks import Tasks
-from app.viewmodels.viewer import Viewer
-from app.viewmodels.work import Done, Failed, Message
-from app.viewmodels.workspace import Workspace
-from app.views import theme
-from app.views.main_window import MainWindow
+from app.viewmodels.assistant.assistant import Assistant, ModelState
+from app.viewmodels.core.notices import Notices
+from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.undo import Steps
+from app.viewmodels.core.work import Done, Failed, Message
+from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.overlays import Fusion
+from app.viewmodels.images.refiner import Exact
+from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.report.autosave import Keeper
+from app.viewmodels.report.report import Report
+from app.viewmodels.study.study import Study, Target
+from app.viewmodels.study.tags import Tags
+from app.viewmodels.window.hanging_protocols import Hangings
+from app.viewmodels.window.layouts import Layouts
+from app.viewmodels.window.shortcuts import Shortcuts
+from app.viewmodels.window.workspace import Workspace
+from app.views.parts import theme
+from app.views.window.main_window import MainWindow
 from med2e3.resources import resources_root
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
-    from app.rendering.scene import VolumeScene
+    from app.rendering.scene.volume_scene import VolumeScene
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.
@@ -190,7 +190,9 @@ class Application:
 
 
 def _make_scene(volume: Volume, context: Context) -> VolumeScene:
-    from app.rendering.scene import VolumeScene  # VTK stays out until somebody looks at 3D
+    from app.rendering.scene.volume_scene import (
+        VolumeScene,  # VTK stays out until somebody looks at 3D
+    )
 
     return VolumeScene(volume, context)
 
@@ -217,7 +219,7 @@ async def _run(
     _report_unhandled(loop, application)
     try:
         if options.benchmark:
-            from app.benchmark import run_benchmark
+            from app.benchmark.run import run_benchmark
 
             return await run_benchmark(application, options)
         if options.screenshot:

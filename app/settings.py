@@ -130,7 +130,7 @@ class Preferences:
     hanging: bool = shown(
         True, "Images", "Arrange by series", "Heads, chests, scouts and coronal series open apart."
     )
-    #: How the centre is divided (`app.viewmodels.layouts.Kind`), and the user's own division.
+    #: How the centre is divided (`app.viewmodels.window.layouts.Kind`); the user's own division.
     layout: str = "grid"
     custom_layout: str = ""
     #: Commands run from the palette, the latest first.

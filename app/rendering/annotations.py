@@ -14,10 +14,10 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
-from app.rendering import overlay
+from app.rendering import markings
 from app.viewmodels.annotation import shapes
-from app.viewmodels.annotation.frame import FULL, Frame
 from app.viewmodels.annotation.model import Annotation, Kind
+from app.viewmodels.annotation.view_frame import FULL, Frame
 from med2e3.geometry import Float
 
 #: What was drawn is yellow: the accent's blue is the crosshair's, red means an error. Chosen ones
@@ -205,7 +205,7 @@ def _draw_value(painter: QPainter, value: Value) -> None:
     inside = value.rect.adjusted(4, 2, -4, -2)
     flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
     ink = CHOSEN_INK if value.item.marked else INK
-    overlay.draw_text(painter, inside, flags, value.text, ink)
+    markings.draw_text(painter, inside, flags, value.text, ink)
 
 
 def _extent(metrics: QFontMetricsF, text: str) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.rendering import lettering
-from app.rendering.overlay import HALO, SHADE
+from app.rendering.markings import HALO, SHADE
 
 #: Distance of a handle from the end of its line, and its radius, in logical pixels.
 INSET = 12.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
-from app.viewmodels.colour_names import ColourMap
+from app.imaging.colour_names import ColourMap
 
 #: Evenly spaced colours, as hex digits.
 _POINTS: dict[ColourMap, str] = {

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import table
-from app.viewmodels.colour_names import ColourMap
 
 Grey = NDArray[np.uint8]
 Pixels = NDArray[np.uint32]

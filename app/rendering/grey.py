@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import table
-from app.viewmodels.colour_names import ColourMap
 from med2e3.volume import Window
 
 #: Every int16 value, in the order of its bits as an unsigned number: what a table is looked up by.

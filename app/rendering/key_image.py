@@ -8,17 +8,17 @@ from __future__ import annotations
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRectF, Qt
 from PySide6.QtGui import QFont, QImage, QPainter
 
+from app.imaging.slab import Slab
+from app.imaging.viewport import Viewport
 from app.rendering import annotations as forms
-from app.rendering import overlay
+from app.rendering import markings
 from app.rendering.annotations import Item
 from app.rendering.grey import GreyMap, as_picture
 from app.viewmodels.annotation import exports, places
-from app.viewmodels.annotation.frame import FULL, Frame
 from app.viewmodels.annotation.model import Document, KeyImage
 from app.viewmodels.annotation.slices import slice_of
 from app.viewmodels.annotation.values import lines_over
-from app.viewmodels.slab import Slab
-from app.viewmodels.viewport import Viewport
+from app.viewmodels.annotation.view_frame import FULL, Frame
 from med2e3.volume import Volume
 
 #: Longer side of the picture in pixels: twice a 512² slice, and enough for a page.
@@ -50,10 +50,10 @@ def picture(key_image: KeyImage, document: Document, volume: Volume, read: expor
     painter.drawImage(QRectF(*viewport.image_rect()), pixels.image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     size = QRectF(image.rect())
-    bar = overlay.scale_bar_height(painter)
-    overlay.draw_scale_bar(painter, size, viewport.pixels_per_mm)
-    overlay.draw_letters(painter, size, shown.geometry.edge_letters(), bar)
-    overlay.draw_corners(painter, size, _corners(key_image, volume))
+    bar = markings.scale_bar_height(painter)
+    markings.draw_scale_bar(painter, size, viewport.pixels_per_mm)
+    markings.draw_letters(painter, size, shown.geometry.edge_letters(), bar)
+    markings.draw_corners(painter, size, _corners(key_image, volume))
     frame = Frame(shown.geometry, shown.slice_index, viewport)
     forms.draw(painter, size, frame, _items(frame, document, key_image.slab, read))
     painter.end()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from app.services.files import put_aside, write_whole
 from app.services.jobs import Context, Jobs, Lane
-from app.viewmodels.annotation.book import Stored
+from app.viewmodels.annotation.annotations import Stored
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
-from app.viewmodels.annotation.identity import series_key
 from app.viewmodels.annotation.model import Document
-from app.viewmodels.work import Job
+from app.viewmodels.core.identity import series_key
+from app.viewmodels.core.work import Job
 from med2e3.volume import Volume
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from app.viewmodels.work import Message
+from app.viewmodels.core.work import Message
 from med2e3.errors import Med2E3Error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
-from app.viewmodels.work import Job
+from app.viewmodels.core.work import Job
 
 
 class TextFiles:

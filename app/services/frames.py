@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.services.jobs import Context, Jobs, Lane
-from app.viewmodels.scene import Frame, FrameRequest
-from app.viewmodels.work import Job, Listener
+from app.viewmodels.core.work import Job, Listener
+from app.viewmodels.images.scene import Frame, FrameRequest
 from med2e3.volume import Volume
 
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, cast
 
-from app.viewmodels.work import Done, Failed, Listener, Outcome, Progress, Stopped
+from app.viewmodels.core.work import Done, Failed, Listener, Outcome, Progress, Stopped
 from med2e3.errors import Cancelled
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.services.jobs import Context, Jobs, Lane
-from app.viewmodels.answers import Finished, Piece, Request, Scored, Seen
-from app.viewmodels.work import Job, Listener
+from app.viewmodels.assistant.answers import Finished, Piece, Request, Scored, Seen
+from app.viewmodels.core.work import Job, Listener
 from med2e3.errors import Cancelled, CheckpointError
 from med2e3.volume import Volume
 

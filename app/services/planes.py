@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from app.imaging.patch import Image, Work
 from app.services.jobs import Jobs, Lane
-from app.viewmodels.patch import Image, Work
-from app.viewmodels.work import Job
+from app.viewmodels.core.work import Job
 
 
 class Planes:

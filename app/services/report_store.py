@@ -13,9 +13,9 @@ from pathlib import Path
 
 from app.services.files import put_aside, write_whole
 from app.services.jobs import Context, Jobs, Lane
-from app.viewmodels.keeper import Kept
-from app.viewmodels.report import Draft
-from app.viewmodels.work import Job
+from app.viewmodels.core.work import Job
+from app.viewmodels.report.autosave import Kept
+from app.viewmodels.report.report import Draft
 
 #: The version of the form of a file; another one is not guessed at.
 FORMAT = 1

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from app.services.jobs import Context, Jobs, Lane
 from app.services.thumbnails import thumbnail
-from app.viewmodels.study import Glimpse, Preview, SoFar
-from app.viewmodels.work import Job, Listener
+from app.viewmodels.core.work import Job, Listener
+from app.viewmodels.study.study import Glimpse, Preview, SoFar
 
 if TYPE_CHECKING:
     from med2e3.io import Place, SeriesSummary

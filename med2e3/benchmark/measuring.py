@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from med2e3.benchmark.result import Part, Result
 from med2e3.engine import Model, Session
-from med2e3.engine.backend import advance
+from med2e3.engine.backends.backend import advance
 from med2e3.geometry import Geometry
 from med2e3.model.placing import device_of
 from med2e3.volume import Volume

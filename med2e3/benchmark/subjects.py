@@ -15,8 +15,8 @@ from med2e3.checkpoints import Checkpoint, build
 from med2e3.checkpoints.quantizing import check_quantize
 from med2e3.checkpoints.spreading import DeviceMap, described
 from med2e3.engine import Model, ModelInfo
+from med2e3.engine.backends.med2e3 import Med2E3Backend
 from med2e3.engine.loading import choose_dtype, choose_places
-from med2e3.engine.med2e3_backend import Med2E3Backend
 from med2e3.errors import CheckpointError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.config import Vision3DConfig

@@ -23,7 +23,7 @@ from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.layouts import find_model, open_checkpoint
 from med2e3.checkpoints.native import CARD_FILE
 from med2e3.errors import CheckpointError, ResourceError
-from med2e3.sizes import size_text
+from med2e3.words import size_text
 
 Progress = Callable[[float, str], None]
 

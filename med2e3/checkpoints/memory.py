@@ -15,7 +15,7 @@ from med2e3.checkpoints.checkpoint import Checkpoint
 from med2e3.checkpoints.quantizing import QUANTIZATIONS, weight_bytes
 from med2e3.checkpoints.spreading import AUTO, DISK, computing, place_of, places
 from med2e3.errors import ResourceError
-from med2e3.sizes import size_text
+from med2e3.words import size_text
 
 #: Rows of a long question and its answer: a context of 100,000 is never filled in our use.
 LONG_EXCHANGE = 1024

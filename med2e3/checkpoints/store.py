@@ -24,7 +24,7 @@ from med2e3.checkpoints.download import Connection, RemoteFile, fetch, file_sha2
 from med2e3.checkpoints.names import RELEASES, Release, find_release
 from med2e3.errors import Cancelled, DownloadError, ResourceError
 from med2e3.resources import resource_path
-from med2e3.sizes import GIGABYTE, size_text
+from med2e3.words import GIGABYTE, size_text
 
 #: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
 RECORD_FILE = "download.json"

@@ -200,7 +200,7 @@ def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.evaluation.m3d_bench import FileTask
     from med2e3.evaluation.m3d_files import read_captions
     from med2e3.evaluation.m3d_retrieval import run
-    from med2e3.evaluation.retrieval import load_retriever
+    from med2e3.retrieval.finder import load_retriever
 
     file = options["retrieval"]
     items = read_captions(file, _images(file, options), options["split"])

@@ -21,22 +21,20 @@ from med2e3.cli.console import print_json, progress, warn
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def retrieve(text: str, path: str, texts: bool, as_json: bool, **options: Any) -> None:
     """Rank the volumes below PATH by TEXT, nearest first; or with --texts, texts by a volume."""
-    from med2e3.evaluation import retrieval
     from med2e3.io import load_volume
+    from med2e3.retrieval import finder
 
-    sentences = retrieval.read_texts(text) if texts else []
-    retriever = retrieval.load_retriever(
+    sentences = finder.read_texts(text) if texts else []
+    retriever = finder.load_retriever(
         options["model"], hub=options["hub"], device=options["device"]
     )
     with progress() as report:
         if texts:
             volume = load_volume(Path(path), progress=report)
-            matches = retrieval.nearest_texts(
-                retriever, volume, sentences, window=options["window"]
-            )
-            ranking = retrieval.Ranking(path, matches, ())
+            matches = finder.nearest_texts(retriever, volume, sentences, window=options["window"])
+            ranking = finder.Ranking(path, matches, ())
         else:
-            ranking = retrieval.rank_volumes(
+            ranking = finder.rank_volumes(
                 retriever, text, path, window=options["window"], progress=report
             )
     warn(ranking.unreadable)

@@ -84,9 +84,9 @@ def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: i
 
 def _say(model: Path, folder: Path) -> None:
     """The result, once, however many processes a launcher started."""
-    from med2e3.training.published import DAMAGED_FILE
-    from med2e3.training.running import LETTERS_FILE
-    from med2e3.training.team import leads_launch
+    from med2e3.training.distributed import leads_launch
+    from med2e3.training.pipeline import LETTERS_FILE
+    from med2e3.training.stages.published import DAMAGED_FILE
 
     if not leads_launch():
         return

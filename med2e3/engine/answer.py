@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from med2e3.engine.backend import Asked, Grounding, advance, language_blocks
+from med2e3.engine.backends.backend import Asked, Grounding, advance, language_blocks
 from med2e3.engine.decoding import Chooser, Decoding, TextStream, probability
+from med2e3.engine.grounding import Box, Mask
 from med2e3.engine.scores import Scores
 from med2e3.engine.watching import watched
 from med2e3.errors import Cancelled
-from med2e3.grounding import Box, Mask
 from med2e3.model.placing import device_of
 
 if TYPE_CHECKING:

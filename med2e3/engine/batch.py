@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from med2e3.engine.backend import Asked, Suffix
+from med2e3.engine.backends.backend import Asked, Suffix
 from med2e3.engine.decoding import cache_bytes, shared_copy
 from med2e3.model.placing import device_of
 

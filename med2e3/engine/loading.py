@@ -18,6 +18,8 @@ from med2e3.checkpoints.spreading import (
     normalised,
     places,
 )
+from med2e3.engine.backends.m3d_lamed import M3DLaMedBackend
+from med2e3.engine.backends.med2e3 import Med2E3Backend
 from med2e3.engine.info import (
     DEMO_NOTICE,
     RESEARCH_NOTICE,
@@ -26,8 +28,6 @@ from med2e3.engine.info import (
     ready_questions,
     weights_hash,
 )
-from med2e3.engine.m3d_lamed_backend import M3DLaMedBackend
-from med2e3.engine.med2e3_backend import Med2E3Backend
 from med2e3.engine.model import Model
 from med2e3.errors import CheckpointError, ResourceError
 from med2e3.geometry import Plane

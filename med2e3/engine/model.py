@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from med2e3.engine.backend import Backend, Features, advance, language_blocks
+from med2e3.engine.backends.backend import Backend, Features, advance, language_blocks
 from med2e3.engine.decoding import cache_bytes
 from med2e3.engine.info import ModelInfo, Progress
 from med2e3.engine.inputs import prepare_input

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 import med2e3
-from med2e3.grounding import Box, Mask
+from med2e3.engine.grounding import Box, Mask
 
 if TYPE_CHECKING:
     from med2e3.engine.answer import Answer

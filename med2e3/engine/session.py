@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from med2e3.engine.answer import Answer, Start
-from med2e3.engine.backend import Asked, Grounding
+from med2e3.engine.backends.backend import Asked, Grounding
 from med2e3.engine.batch import Reply, answer_all
 from med2e3.engine.decoding import Decoding, shared_copy
 from med2e3.engine.model import Kept, Model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from med2e3.engine import Model
-    from med2e3.evaluation.examining import Progress
+    from med2e3.evaluation.examiner import Progress
     from med2e3.evaluation.figures import Results
 
 __all__ = ["evaluate_phantoms"]

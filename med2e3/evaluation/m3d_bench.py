@@ -15,14 +15,14 @@ import numpy as np
 from med2e3.engine import Model, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.calibration import calibration_error, reliability
-from med2e3.evaluation.counting import score_texts
-from med2e3.evaluation.examining import Progress, confidence
+from med2e3.evaluation.examiner import Progress, confidence
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, estimate, estimate_by_topic
 from med2e3.evaluation.m3d_files import TYPES, Item, load_image
 from med2e3.evaluation.metrics import closed_right_published, closed_right_strict
 from med2e3.evaluation.predictions import writing
 from med2e3.evaluation.records import Asked
+from med2e3.evaluation.scoring import score_texts
 from med2e3.evaluation.texts import TextMetrics
 from med2e3.phantoms.questions import WORDINGS
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from med2e3.errors import InputError
-from med2e3.evaluation.examining import Progress
+from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, Float, estimate
 from med2e3.evaluation.m3d_bench import NOTE
 from med2e3.evaluation.m3d_files import Item, load_image
 from med2e3.evaluation.predictions import writing
-from med2e3.evaluation.retrieval import Retriever
+from med2e3.retrieval.finder import Retriever
 
 DEPTHS = (1, 5, 10)
 DIRECTIONS = ("image to text", "text to image")

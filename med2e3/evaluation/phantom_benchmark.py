@@ -9,7 +9,14 @@ from typing import Any
 
 from med2e3.engine import Model, load
 from med2e3.errors import InputError
-from med2e3.evaluation.counting import (
+from med2e3.evaluation.examiner import Examiner, Progress, phantom_seeds
+from med2e3.evaluation.figures import Results, Section
+from med2e3.evaluation.intervals import Estimate
+from med2e3.evaluation.parallel import examine_in_processes
+from med2e3.evaluation.pointing import FEW_SLICES, count_pointing, count_text_dependence
+from med2e3.evaluation.predictions import read_predictions, writing
+from med2e3.evaluation.records import Examined
+from med2e3.evaluation.scoring import (
     count_calibration,
     count_closed,
     count_open,
@@ -17,13 +24,6 @@ from med2e3.evaluation.counting import (
     count_presence,
     count_reports,
 )
-from med2e3.evaluation.examining import Examiner, Progress, phantom_seeds
-from med2e3.evaluation.figures import Results, Section
-from med2e3.evaluation.intervals import Estimate
-from med2e3.evaluation.pointing import FEW_SLICES, count_pointing, count_text_dependence
-from med2e3.evaluation.predictions import read_predictions, writing
-from med2e3.evaluation.records import Examined
-from med2e3.evaluation.sharing import examine_in_processes
 from med2e3.evaluation.texts import TextMetrics, open_metrics
 from med2e3.phantoms.questions import TOPICS
 

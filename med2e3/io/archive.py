@@ -12,7 +12,7 @@ from pathlib import Path
 
 from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.watch import Watch
-from med2e3.sizes import size_text
+from med2e3.words import size_text
 
 ENDINGS = (".zip",)
 

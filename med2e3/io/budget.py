@@ -9,7 +9,7 @@ import psutil
 from med2e3.errors import ResourceError
 from med2e3.io.loading import Place
 from med2e3.io.series import SeriesSummary, counted
-from med2e3.sizes import size_text
+from med2e3.words import size_text
 
 #: Left to the system and to what the window itself needs while it shows a volume.
 RESERVE_BYTES = 300 * 1024**2

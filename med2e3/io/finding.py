@@ -10,10 +10,11 @@ from pathlib import Path
 import pydicom
 
 from med2e3.errors import ImageReadError, InputError
-from med2e3.io import archive, metaimage, nifti, npy, nrrd
-from med2e3.io.dicom import DAMAGED, find_dicom
-from med2e3.io.dicom_headers import is_dicom, read_header
-from med2e3.io.dicom_left_out import EMPTY
+from med2e3.io import archive
+from med2e3.io.dicom.headers import is_dicom, read_header
+from med2e3.io.dicom.reader import DAMAGED, find_dicom
+from med2e3.io.dicom.skipped import EMPTY
+from med2e3.io.formats import metaimage, nifti, npy, nrrd
 from med2e3.io.series import Findings, Found, Groupings, LeftOut, counted, some_names
 from med2e3.io.watch import SoFar, Watch
 

@@ -16,8 +16,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from med2e3.errors import ImageReadError
-from med2e3.io import metaimage, nifti, npy, nrrd
-from med2e3.io.dicom_headers import is_dicom
+from med2e3.io.dicom.headers import is_dicom
+from med2e3.io.formats import metaimage, nifti, npy, nrrd
 
 #: Values longer than this are shown by their beginning and their length.
 LONGEST_VALUE = 1000

@@ -1,7 +1,7 @@
 """Making a model: recipes, data to train on, stages, checkpoints.
 
-`train` runs a whole recipe; `med2e3.training.running` has the demo's steps one by one, and
-`med2e3.training.published` the published stages.
+`train` runs a whole recipe; `med2e3.training.pipeline` has the demo's steps one by one, and
+`med2e3.training.stages.published` the published stages.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from med2e3.training.loop import Report
     from med2e3.training.published_recipe import PublishedRecipe
     from med2e3.training.recipe import Recipe
+    from med2e3.training.trainer import Report
 
 __all__ = ["Options", "train"]
 
@@ -61,10 +61,10 @@ def train(
     the first shows the bar; under `accelerate launch` leave it at one. Raises `InputError` for an
     unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
+    from med2e3.training.distributed import is_launched, leads_launch
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
     from med2e3.training.recipe import Recipe, keep_to_recipe
-    from med2e3.training.team import is_launched, leads_launch
 
     wishes, folder = options or Options(), Path(out)
     chosen = open_recipe(recipe, wishes, smoke=smoke)
@@ -126,11 +126,11 @@ def _train_here(
 ) -> Path:
     """The run, or this process's part of it."""
     from med2e3.checkpoints import Hub
+    from med2e3.training.distributed import Compute, has_cuda
+    from med2e3.training.pipeline import Conditions, Workshop, run_all
     from med2e3.training.progress import shown
-    from med2e3.training.published import Settings, train_published
     from med2e3.training.recipe import Recipe
-    from med2e3.training.running import Conditions, Workshop, run_all
-    from med2e3.training.team import Compute, has_cuda
+    from med2e3.training.stages.published import Settings, train_published
 
     chosen = open_recipe(recipe, options, smoke=smoke)
     if isinstance(chosen, Recipe):

@@ -27,12 +27,12 @@ from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Pro
 from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import Question, all_questions, location
 from med2e3.resources import resource_path
-from med2e3.training.loop import Run, run_stage
-from med2e3.training.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
+from med2e3.training.data.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
+from med2e3.training.pipeline import ENCODERS, Job, Workshop, in_parallel, make_features, make_pool
+from med2e3.training.pipeline import read_features as map_features
 from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.running import ENCODERS, Job, Workshop, in_parallel, make_features, make_pool
-from med2e3.training.running import read_features as map_features
-from med2e3.training.tuning import Features, TuneStage, Writer
+from med2e3.training.stages.tuning import Features, TuneStage, Writer
+from med2e3.training.trainer import Run, run_stage
 
 
 @dataclass(frozen=True)

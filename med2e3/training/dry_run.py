@@ -19,9 +19,9 @@ from med2e3.checkpoints import Hub
 from med2e3.errors import CheckpointError, DataError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
 from med2e3.training.data.formats import open_source
+from med2e3.training.pipeline import Workshop
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
 from med2e3.training.recipe import Recipe, StageRecipe
-from med2e3.training.running import Workshop
 from med2e3.training.starting import open_start
 
 #: Parts of the demo model that each of its stages trains, and those that it only uses.

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from med2e3.training.loop import Report
-from med2e3.training.team import leads_launch
+from med2e3.training.distributed import leads_launch
+from med2e3.training.trainer import Report
 
 #: Makes the report function of one stage.
 Teller = Callable[[str], Report]

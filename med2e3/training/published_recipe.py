@@ -16,8 +16,8 @@ from med2e3.errors import InputError
 from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.formats import Source
+from med2e3.training.distributed import PRECISIONS
 from med2e3.training.recipe import Schedule, StageRecipe
-from med2e3.training.team import PRECISIONS
 
 #: What a recipe's `kind` says; without one it trains on phantoms.
 KIND = "med2e3"

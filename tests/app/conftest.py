@@ -18,9 +18,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.main import Application
 from app.settings import Settings
-from app.viewmodels.study import Target
-from app.views import theme
-from app.views.slice_view import SliceView
+from app.viewmodels.study.study import Target
+from app.views.images.slice_view import SliceView
+from app.views.parts import theme
 from med2e3.geometry import Plane
 from med2e3.io import write_dicom_series, write_nifti
 from tests.app.bodies import phantom

@@ -18,9 +18,9 @@ from med2e3.checkpoints import Hub, build, open_checkpoint
 from med2e3.io import load_volume
 from med2e3.resources import resource_path
 from med2e3.training import Options, train
+from med2e3.training.distributed import Compute
+from med2e3.training.pipeline import Conditions, Workshop, run_all
 from med2e3.training.recipe import load_recipe
-from med2e3.training.running import Conditions, Workshop, run_all
-from med2e3.training.team import Compute
 
 pytestmark = [
     pytest.mark.cuda,

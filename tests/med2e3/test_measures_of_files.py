@@ -28,7 +28,7 @@ from med2e3.io import load_volume, write_dicom_series
 from med2e3.measures import SlicePlane, angle_degrees, length_mm, point
 from med2e3.regions import Region, Shape, samples, statistics
 from med2e3.volume import SeriesInfo, Volume
-from tests.med2e3.io.test_dicom_pixels import rewrite
+from tests.med2e3.io.dicom.test_pixels import rewrite
 from tests.med2e3.test_measures import turned
 
 #: What the bar on issue 5 is: distances on the corrected volume against DICOM coordinates.

@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from app.imaging.colour_names import ColourMap
+from app.imaging.slab import Mode, Slab
 from app.viewmodels.annotation.model import POINTS, Annotation, Document, KeyImage, Kind
-from app.viewmodels.colour_names import ColourMap
-from app.viewmodels.slab import Mode, Slab
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window

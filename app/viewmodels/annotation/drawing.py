@@ -13,12 +13,12 @@ from enum import StrEnum
 import numpy as np
 
 from app.viewmodels.annotation import shapes, slices
-from app.viewmodels.annotation.book import Annotations
-from app.viewmodels.annotation.frame import FULL, Frame
+from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.hitting import Hit, hit
 from app.viewmodels.annotation.model import POINTS, TEXTS, Annotation, Kind
-from app.viewmodels.signal import Signal
-from app.viewmodels.viewer import Tool
+from app.viewmodels.annotation.view_frame import FULL, Frame
+from app.viewmodels.core.signal import Signal
+from app.viewmodels.images.viewer import Tool
 from med2e3.measures import Point, point
 from med2e3.regions import Region, Shape, samples, window_of
 

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.viewmodels import numbers, windows
+from app.imaging import numbers, windows
+from app.imaging.colour_names import ColourMap
 from app.viewmodels.annotation import places, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
 from app.viewmodels.annotation.model import TEXTS, TITLES, Annotation, Document, KeyImage
 from app.viewmodels.annotation.values import Reading
-from app.viewmodels.colour_names import ColourMap
 from med2e3.volume import Volume
 
 Read = Callable[[Annotation], Reading]

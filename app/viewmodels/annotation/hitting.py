@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.viewmodels.annotation import shapes
-from app.viewmodels.annotation.frame import FULL, Frame
 from app.viewmodels.annotation.model import Annotation
+from app.viewmodels.annotation.view_frame import FULL, Frame
 from med2e3.geometry import Float
 
 #: Distance in logical pixels at which a handle, or a line, is taken hold of: what a hand with a

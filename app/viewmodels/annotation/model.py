@@ -10,8 +10,8 @@ import uuid
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from app.viewmodels.colour_names import ColourMap
-from app.viewmodels.slab import Slab
+from app.imaging.colour_names import ColourMap
+from app.imaging.slab import Slab
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.viewmodels import oblique
+from app.imaging import oblique
+from app.imaging.reslice import Cut, Sampler
+from app.imaging.slab import Slab, combined, span
 from app.viewmodels.annotation import places
-from app.viewmodels.reslice import Cut, Sampler
-from app.viewmodels.slab import Slab, combined, span
 from med2e3.geometry import Float, Geometry
 from med2e3.measures import Point, SlicePlane, point
 from med2e3.volume import Volume

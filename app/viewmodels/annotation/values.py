@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.viewmodels import numbers, windows
+from app.imaging import numbers, windows
+from app.imaging.slab import Slab
 from app.viewmodels.annotation import places, shapes
 from app.viewmodels.annotation.model import REGIONS, TEXTS, Annotation, Kind
-from app.viewmodels.slab import Slab
 from med2e3.geometry import Float
 from med2e3.measures import angle_degrees, cobb_degrees, length_mm
 from med2e3.regions import Statistics, interpolate, samples, statistics

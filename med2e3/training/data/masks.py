@@ -1,6 +1,6 @@
 """M3D-Seg and M3D-RefSeg: volumes with a mask of what is asked, as published, prepared or not.
 
-Axes and intensities of files that are not prepared are `med2e3.training.m3d_arrays`'s. Knows
+Axes and intensities of files that are not prepared are `med2e3.training.data.m3d_arrays`'s. Knows
 nothing of models.
 """
 
@@ -22,9 +22,9 @@ from torch.utils.data import Dataset
 
 from med2e3.errors import DataError, PreprocessingError
 from med2e3.training.data.augment import Augmentation
+from med2e3.training.data.m3d_arrays import refseg_arrays, seg_arrays
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
 from med2e3.training.data.samples import read_array
-from med2e3.training.m3d_arrays import refseg_arrays, seg_arrays
 
 REFSEG_COLUMNS = ("Image", "Mask", "Mask_ID", "Question", "Answer")
 

@@ -10,7 +10,7 @@ import pytest
 
 import med2e3.training
 from med2e3.cli import main
-from med2e3.training.published import DAMAGED_FILE
+from med2e3.training.stages.published import DAMAGED_FILE
 
 
 def test_a_sample_that_no_epoch_could_use_is_counted_once(

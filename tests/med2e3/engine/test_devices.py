@@ -16,7 +16,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import med2e3
-from med2e3.engine.med2e3_backend import Med2E3Backend
+from med2e3.engine.backends.med2e3 import Med2E3Backend
 from med2e3.model.placing import device_of
 from med2e3.volume import Volume
 

@@ -11,7 +11,7 @@ import pytest
 
 from med2e3.engine import Model, load
 from med2e3.errors import InputError
-from med2e3.evaluation import evaluate_phantoms, sharing
+from med2e3.evaluation import evaluate_phantoms, parallel
 from med2e3.evaluation.figures import Results
 from med2e3.evaluation.phantom_benchmark import recount
 from med2e3.evaluation.records import Pointed
@@ -99,7 +99,7 @@ def test_an_answer_in_a_prediction_is_the_engines_own(demo: Model, results: Resu
 
 
 def test_two_workers_give_what_one_gives(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "PORTION", 1)
+    monkeypatch.setattr(parallel, "PORTION", 1)
     two = evaluate_phantoms("demo", 2, SEED, workers=2)
     assert [e.seed for e in two.examined] == [e.seed for e in results.examined[:2]]
     for a, b in zip(results.examined[:2], two.examined, strict=True):

@@ -16,7 +16,7 @@ from med2e3.cli import main
 from med2e3.cli.evaluating import evaluate as command
 from med2e3.engine import Reply, Session
 from med2e3.errors import InputError
-from med2e3.evaluation.examining import phantom_seeds
+from med2e3.evaluation.examiner import phantom_seeds
 from med2e3.evaluation.intervals import estimate
 from med2e3.evaluation.m3d_bench import FileTask, run, with_prompts
 from med2e3.evaluation.m3d_files import Item

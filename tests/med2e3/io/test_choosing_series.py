@@ -14,7 +14,8 @@ from pydicom.uid import EncapsulatedPDFStorage, XRayRadiationDoseSRStorage
 
 from med2e3.errors import Cancelled, ImageReadError, SeriesChoiceError
 from med2e3.geometry import Geometry, Plane
-from med2e3.io import Watch, dicom_duplicates, list_series, load_volume, open_place
+from med2e3.io import Watch, list_series, load_volume, open_place
+from med2e3.io.dicom import duplicates
 from med2e3.volume import SeriesInfo, Volume
 from tests.med2e3.io import mixed
 
@@ -321,9 +322,9 @@ class TestDoubledSlices:
         for phase in range(6):
             mixed.add(folder, f"p{phase}", mixed.body(3, 80 + phase), lambda _d, _k: None)
         read: list[object] = []
-        real = dicom_duplicates.stored_bytes
+        real = duplicates.stored_bytes
         monkeypatch.setattr(
-            dicom_duplicates, "stored_bytes", lambda frame: read.append(frame) or real(frame)
+            duplicates, "stored_bytes", lambda frame: read.append(frame) or real(frame)
         )
         place = open_place(folder)
         assert not any(s.is_volume for s in place.series)

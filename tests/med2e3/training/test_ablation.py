@@ -77,8 +77,8 @@ def test_a_run_goes_on_where_it_was(results: Path, monkeypatch: pytest.MonkeyPat
 
 def test_without_text_every_question_gets_the_same_scores() -> None:
     from med2e3.training.ablation import start_model
+    from med2e3.training.pipeline import Workshop
     from med2e3.training.recipe import load_recipe
-    from med2e3.training.running import Workshop
 
     variant = Variant({"text_source": "none", "text_projection": "none"})
     shop = Workshop(load_recipe("demo-more"), Path("unused"))

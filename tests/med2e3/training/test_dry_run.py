@@ -24,8 +24,8 @@ from med2e3.training.dry_run import (
 from med2e3.training.logs import Log, check_tensorboard
 from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.recipe import FOLDER, load_recipe
+from med2e3.training.stages.tuning import Tuned
 from med2e3.training.starting import load_start
-from med2e3.training.tuning import Tuned
 
 
 def test_a_published_plan_counts_what_its_model_has(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.errors import CheckpointError, InputError
-from med2e3.training.keeping import restore, save
+from med2e3.training.checkpointing import restore, save
 from med2e3.training.optimizers import OPTIMIZERS, Paired, muon
 from med2e3.training.recipe import FOLDER, Schedule, load_recipe
 

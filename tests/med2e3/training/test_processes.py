@@ -15,8 +15,8 @@ import torch
 
 from med2e3.errors import InputError
 from med2e3.training import Options, train
+from med2e3.training.distributed import Team
 from med2e3.training.processes import in_processes
-from med2e3.training.team import Team
 
 #: Spawned processes import what they run by name; the tests' folder is no package.
 HERE = Path(__file__).parent
@@ -117,7 +117,7 @@ KILLED_RUN = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from med2e3.training.running import quiet_worker
+from med2e3.training.pipeline import quiet_worker
 
 if __name__ == "__main__":
     with ProcessPoolExecutor(1, get_context("spawn"), quiet_worker) as pool:

@@ -18,17 +18,10 @@ from med2e3.phantoms import Wish, make_phantom
 from med2e3.phantoms.questions import TOPICS
 from med2e3.resources import resource_path
 from med2e3.training import Options, train
-from med2e3.training.encoders import Encoder2DStage
-from med2e3.training.loop import Run, rate, run_stage
-from med2e3.training.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
-from med2e3.training.recipe import (
-    RECIPE_FILE,
-    Recipe,
-    StageRecipe,
-    keep_to_recipe,
-    load_recipe,
-)
-from med2e3.training.running import (
+from med2e3.training.data.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
+from med2e3.training.data.tokens import train_tokenizer
+from med2e3.training.distributed import Team
+from med2e3.training.pipeline import (
     ENCODERS,
     LETTERS_FILE,
     TUNING,
@@ -40,15 +33,22 @@ from med2e3.training.running import (
     run_all,
     train_stage,
 )
-from med2e3.training.team import Team
-from med2e3.training.tokens import train_tokenizer
-from med2e3.training.tuning import (
+from med2e3.training.recipe import (
+    RECIPE_FILE,
+    Recipe,
+    StageRecipe,
+    keep_to_recipe,
+    load_recipe,
+)
+from med2e3.training.stages.encoders import Encoder2DStage
+from med2e3.training.stages.tuning import (
     TextStage,
     TuneStage,
     Writer,
     letters_right,
     pointing_loss,
 )
+from med2e3.training.trainer import Run, rate, run_stage
 
 SMALL_STEM = [
     {"windows": [[0.0, 1.0], [0.6, 0.9]]},
@@ -154,7 +154,7 @@ def test_encoder_training_lowers_the_loss(shop: Workshop, tmp_path: Path) -> Non
 def test_a_stopped_run_goes_on_with_the_same_losses(
     shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("med2e3.training.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("med2e3.training.trainer.CHECKPOINT_SECONDS", 0.0)
     recipe = stage_recipe("text", 8)
     whole = run_stage(build_stage(shop, "text"), recipe, Run(tmp_path / "whole", seed=1))
 
@@ -208,7 +208,7 @@ def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
     seen_shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six questions of three volumes: the 3D tokens stand before what the question decides."""
-    monkeypatch.setattr("med2e3.training.tuning.half_precision", nullcontext)
+    monkeypatch.setattr("med2e3.training.stages.tuning.half_precision", nullcontext)
     found = []
     for opening in (TuneStage._opening, lambda *_: None):
         monkeypatch.setattr(TuneStage, "_opening", opening)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.errors import InputError
-from med2e3.training.loop import Run, run_stage
+from med2e3.training.distributed import Team
 from med2e3.training.recipe import StageRecipe
-from med2e3.training.team import Team
+from med2e3.training.trainer import Run, run_stage
 
 PARTS, STEPS = 4, 12
 

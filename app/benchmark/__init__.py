@@ -1,0 +1,1 @@
+"""What the window promises, measured in the window itself: `python -m app --benchmark`."""

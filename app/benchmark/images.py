@@ -1,0 +1,122 @@
+"""How fast images change: scrolling in each plane, linked planes, dragging the window.
+
+Knows nothing of loading. Times run from the call that changes something to the painted window: all
+that the change made stale in it, each widget once, as the loop's next turn does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import QCoreApplication, QEvent, QSize
+from PySide6.QtGui import QImage, QPainter, QPixmap
+
+from app.benchmark.loading import opened
+from app.benchmark.rows import Bench, Row, stalls, timed
+from app.viewmodels.window.layouts import Kind
+from app.views.images.slice_view import SliceView
+from med2e3.geometry import Plane
+from med2e3.volume import Volume, Window
+
+#: Bounds in ms: a slice and a window step must leave time for the rest of a 60 Hz frame.
+SLICE_MS, LINKED_MS, WINDOW_MS = 4.0, 8.0, 4.0
+
+#: Slices are visited one after the other as in scrolling, from this one on.
+FIRST = 100
+
+#: Turns of the loop, 10 ms each, after which a layout has taken its place.
+SETTLING = 10
+
+#: The window of the plain alternative; which one does not matter for the time.
+PLAIN_WINDOW = Window(40, 400)
+
+
+async def slices(bench: Bench) -> list[Row]:
+    """A slice change in each plane alone, and in the three linked ones."""
+    await opened(bench)
+    viewer, views = bench.workspace.viewer, await two_by_two(bench)
+    rows: list[Row] = []
+    with stalls(rows, "scrolling"):
+        for view in views:
+            volume = viewer.planes[view.plane].volume
+            plain = await timed("", partial(plain_slice, volume, view.size()))
+            note = f"windowing in floats into a new pixmap: {plain.value:.1f} ms"
+            work = partial(_scroll, bench, view.plane)
+            rows.append(await timed(f"slice change, {view.plane}", work, SLICE_MS, note=note))
+        work = partial(_scroll_all, bench)
+        rows.append(await timed("slice change, three linked planes", work, LINKED_MS))
+    return rows
+
+
+async def windowing(bench: Bench) -> list[Row]:
+    """Dragging the window: one plane alone in the centre, and all three, in views of one size."""
+    await opened(bench)
+    viewer, drag = bench.workspace.viewer, partial(_drag, bench)
+    window, view = bench.application.window, (await two_by_two(bench))[0]
+    whole, quarter = window.size(), view.size()
+    rows: list[Row] = []
+    with stalls(rows, "dragging the window"):
+        rows.append(await timed("window drag, three planes", drag, LINKED_MS))
+        viewer.maximise(Plane.AXIAL)
+        await settled()
+        window.resize(whole - (view.size() - quarter))
+        await settled()
+        size = f"{view.width()} × {view.height()}"
+        rows.append(await timed("window drag, one plane", drag, WINDOW_MS, note=size))
+    window.resize(whole)
+    viewer.maximise(None)
+    viewer.reset()
+    return rows
+
+
+async def two_by_two(bench: Bench) -> list[SliceView]:
+    """The views of the three planes, each in a quarter of the window."""
+    bench.workspace.viewer.maximise(None)
+    bench.workspace.layouts.choose(Kind.GRID)
+    await settled()
+    return [bench.application.window.centre.cells[plane].view for plane in Plane]
+
+
+async def settled() -> None:
+    """Wait until a layout has taken its place."""
+    for _ in range(SETTLING):
+        await asyncio.sleep(0.01)
+
+
+def paint(bench: Bench) -> None:
+    """Paint now what the window would paint in the loop's next turn."""
+    QCoreApplication.sendEvent(bench.application.window, QEvent(QEvent.Type.UpdateRequest))
+
+
+def plain_slice(volume: Volume, size: QSize, k: int) -> QPixmap:
+    """What a first version would do: window in floats, make an image, scale it to the view."""
+    values = volume.voxels[(FIRST + k) % volume.shape[0]].astype(np.float64)
+    grey = np.clip((values - PLAIN_WINDOW.low) / PLAIN_WINDOW.width, 0, 1) * 255
+    pixels = np.ascontiguousarray(grey.astype(np.uint8))
+    rows, columns = pixels.shape
+    image = QImage(pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
+    target = QPixmap(size)
+    painter = QPainter(target)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    painter.drawImage(target.rect(), image)
+    painter.end()
+    return target
+
+
+def _scroll(bench: Bench, plane: Plane, k: int) -> None:
+    bench.workspace.viewer.go_to_slice(plane, FIRST + k)
+    paint(bench)
+
+
+def _scroll_all(bench: Bench, k: int) -> None:
+    viewer = bench.workspace.viewer
+    for plane, state in viewer.planes.items():
+        viewer.go_to_slice(plane, (FIRST + k) % state.count)
+    paint(bench)
+
+
+def _drag(bench: Bench, k: int) -> None:
+    bench.workspace.viewer.drag_window(3.0 if k % 2 else -2.0, 2.0)
+    paint(bench)

@@ -1,0 +1,65 @@
+"""How fast the viewer is, in its real window: `python -m app --benchmark`.
+
+Every figure stands beside its bound, or beside an alternative measured in the same run: absolute
+times differ between machines, ratios less so. `GROUPS` is the table of what is measured; to add
+rows, write a coroutine that takes a `Bench` and returns them, and name it there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.benchmark.assistant import answering
+from app.benchmark.images import slices, windowing
+from app.benchmark.loading import compressed, loading, memory, peers, three_thousand
+from app.benchmark.planes import planes
+from app.benchmark.rows import Bench, Row, plain, table
+from app.benchmark.scan import scan
+from app.benchmark.scene import rotation
+
+if TYPE_CHECKING:
+    from app.main import Application
+
+Group = Callable[[Bench], Awaitable[list[Row]]]
+
+#: What is measured, in order. The first groups work on the synthetic series of `BIG`, which
+#: `loading` opens and the next ones leave open.
+GROUPS: dict[str, Group] = {
+    "loading": loading,
+    "peers": peers,
+    "slices": slices,
+    "windowing": windowing,
+    "planes": planes,
+    "3d": rotation,
+    "memory": memory,
+    "jpeg2000": compressed,
+    "3000": three_thousand,
+    "scan": scan,
+    "assistant": answering,
+}
+
+#: Size of the window while it is measured: each view then has about 850 × 800 pixels, a quarter of
+#: what a 4K screen leaves for images.
+WINDOW = (2300, 1700)
+
+
+async def run_benchmark(application: Application, options: argparse.Namespace) -> int:
+    """Measure the groups that were asked for; print a table or one JSON list. 1: a bound missed."""
+    names = options.groups.split(",") if options.groups else list(GROUPS)
+    if unknown := [name for name in names if name not in GROUPS]:
+        print(f"No group is called {', '.join(unknown)}. There are: {', '.join(GROUPS)}.")
+        return 2
+    application.window.resize(*WINDOW)
+    application.window.show()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(application, options, Path(folder))
+        for name in names:
+            rows += await GROUPS[name](bench)
+    print(json.dumps([plain(row) for row in rows], indent=2) if options.json else table(rows))
+    return int(any(row.verdict == "missed" for row in rows))

@@ -1,0 +1,49 @@
+"""Reads what is laid over the images, on the worker for files. Knows no widgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from app.services.jobs import Context, Jobs, Lane
+from app.viewmodels.core.work import Job, Listener
+from app.viewmodels.images.overlays import Overlaid
+from med2e3.volume import Volume
+
+#: A label map has whole values from 0 on, at most this large, and at most so many different ones:
+#: TotalSegmentator has 117 classes; a CT of whole HU has negative values and thousands.
+LARGEST_LABEL, MOST_LABELS = 4095, 256
+
+
+class Overlays:
+    """Masks, label maps and second volumes, in any format that opens as a study."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    def overlay(self, path: Path, listener: Listener) -> Job[Overlaid]:
+        """Read a volume; events: `Progress`."""
+        return self._jobs.start(Lane.FILES, lambda context: _read(path, context), listener)
+
+
+def _read(path: Path, context: Context) -> Overlaid:
+    from med2e3.io import load_volume
+
+    context.progress(-1, f"Opening {path.name}")
+    volume = load_volume(path)
+    _ = volume.value_range  # reads every voxel once, here and not on the thread of the window
+    return Overlaid(volume, labels_of(volume))
+
+
+def labels_of(volume: Volume) -> tuple[tuple[int, int], ...]:
+    """(value, number of voxels) of each label but 0; empty where the values are no labels."""
+    low, high = volume.value_range
+    whole = volume.voxels.dtype == np.int16
+    if not whole or low < 0 or not 1 <= high <= LARGEST_LABEL:
+        return ()
+    counts = np.bincount(volume.voxels.reshape(-1), minlength=2)
+    values = np.flatnonzero(counts[1:]) + 1
+    if len(values) > MOST_LABELS:
+        return ()
+    return tuple((int(value), int(counts[value])) for value in values)

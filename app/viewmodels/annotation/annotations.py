@@ -1,0 +1,395 @@
+"""Annotations and key images of the open volume: selection, undo, saving. Knows no screens.
+
+Each series has a document of its own, with its own undo; opening another series puts it away. It
+is loaded when the series opens and saved after each step; what was drawn on part of a series goes
+along when the rest of it is found. Nothing can be drawn while a volume is
+still filling, nor before its saved document was read: it could not be told what to keep.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from app.imaging.slab import Slab
+from app.viewmodels.annotation import places, shapes, values
+from app.viewmodels.annotation.history import History
+from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage, Kind
+from app.viewmodels.core.identity import Stack
+from app.viewmodels.core.notices import Notices
+from app.viewmodels.core.signal import Signal
+from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.work import Done, Failed, Job, Message
+from app.viewmodels.images.viewer import Greys, Viewer
+from med2e3.geometry import Plane
+from med2e3.measures import Point, SlicePlane
+from med2e3.volume import Volume
+
+#: Measured values remembered: more than stand on the screen and in the list together.
+REMEMBERED = 512
+
+#: A slice is a marked one if its plane is this much of a slice away from it at most.
+SAME_SLICE = 0.01
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was found for a series: its document; where a damaged one was put; whether to save."""
+
+    key: str
+    document: Document
+    damage: str = ""
+    kept_aside: Path | None = None
+
+
+class Store(Protocol):
+    """Where documents are kept."""
+
+    def load(self, volume: Volume) -> Job[Stored]:
+        """Read the document of a volume's series; a damaged file is put aside, never lost."""
+        ...
+
+    def save(self, volume: Volume, key: str, document: Document) -> Job[Path]:
+        """Replace the document of a series, whole or not at all."""
+        ...
+
+
+@dataclass
+class _Sheet:
+    key: str
+    history: History[Document]
+
+
+@dataclass(frozen=True)
+class _Left:
+    """The stack of images that was drawn on before the open one, and what was drawn."""
+
+    stack: Stack = field(default_factory=Stack)
+    document: Document = field(default_factory=Document)
+
+
+class Annotations:
+    """What is drawn on the open volume."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        store: Store,
+        tasks: Tasks,
+        notices: Notices,
+        explain: Callable[[BaseException], Message],
+    ) -> None:
+        self.viewer = viewer
+        self._store = store
+        self._tasks = tasks
+        self._notices = notices
+        self._explain = explain
+        self._sheets: dict[str, _Sheet] = {}
+        self._keys: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
+        self._sheet: _Sheet | None = None
+        self._volume: Volume | None = None
+        self._left = _Left()
+        self._unsaved: list[Job[Path]] = []
+        self._readings: OrderedDict[tuple[Annotation, bool], values.Reading] = OrderedDict()
+        self.live: Annotation | None = None
+        self.selected: str | None = None
+        self.changed: Signal[[]] = Signal()
+        self.committed: Signal[[]] = Signal()
+        self.live_changed: Signal[[]] = Signal()
+        self.selection_changed: Signal[[]] = Signal()
+        viewer.volume_changed.connect(self._enter)
+
+    # --- what there is ---------------------------------------------------------------------
+
+    @property
+    def volume(self) -> Volume | None:
+        """The volume that can be drawn on; None: none yet."""
+        return self._volume if self._sheet is not None else None
+
+    @property
+    def document(self) -> Document:
+        """What is drawn, without what is being drawn just now."""
+        return Document() if self._sheet is None else self._sheet.history.document
+
+    @property
+    def shown(self) -> tuple[Annotation, ...]:
+        """What is drawn, with what is being drawn or moved just now."""
+        if self.live is None:
+            return self.document.annotations
+        return self.document.with_annotation(self.live).annotations
+
+    @property
+    def selected_annotation(self) -> Annotation | None:
+        """The selected annotation as it is shown."""
+        return next((a for a in self.shown if a.uid == self.selected), None)
+
+    def reading(self, annotation: Annotation) -> values.Reading:
+        """What an annotation measures on the open volume."""
+        # Its end may leave an outline as it was traced, and is measured in full all the same.
+        wanted = annotation, self.is_traced(annotation)
+        known = self._readings.get(wanted)
+        if known is None:
+            if self._volume is None:
+                return values.Reading((), ())
+            known = values.read(annotation, self._volume, self.viewer.unit, traced=wanted[1])
+            self._readings[wanted] = known
+            if len(self._readings) > REMEMBERED:
+                self._readings.popitem(last=False)
+        return known
+
+    def is_traced(self, annotation: Annotation | None) -> bool:
+        """Whether it is an outline that the mouse is drawing now: what takes long must wait."""
+        if annotation is None or annotation.kind is not Kind.FREEHAND:
+            return False
+        return annotation is self.live and self.document.annotation(annotation.uid) is None
+
+    def key_image_at(self, plane: SlicePlane) -> KeyImage | None:
+        """The key image of a slice, as thick as slices are shown now: another slab around it is
+        another picture.
+        """
+        for key_image in self.document.key_images:
+            away = abs(float(plane.distance_mm(key_image.plane.origin_mm)))
+            near = away <= SAME_SLICE * plane.thickness_mm
+            if near and plane.is_parallel(key_image.plane) and self._as_thick(key_image.slab):
+                return key_image
+        return None
+
+    def _as_thick(self, slab: Slab) -> bool:
+        shown = self.viewer.slab
+        return slab == shown or slab.thickness_mm == shown.thickness_mm == 0
+
+    # --- steps that can be undone ----------------------------------------------------------
+
+    def add(self, annotation: Annotation) -> None:
+        """Keep what was drawn, and select it."""
+        self.selected = annotation.uid
+        self._commit(f"draw {_name(annotation)}", self.document.with_annotation(annotation))
+        self.selection_changed.emit()
+
+    def change(self, annotation: Annotation, doing: str = "move") -> None:
+        """Keep a changed annotation; one that is no other than before is no step."""
+        if self.document.annotation(annotation.uid) not in (None, annotation):
+            self._commit(f"{doing} {_name(annotation)}", self.document.with_annotation(annotation))
+
+    def rename(self, uid: str, name: str) -> None:
+        """Give an annotation, or the note of a key image, other words."""
+        annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        words = name.strip()
+        if annotation is not None:
+            # The kind's own title is what stands there without a name.
+            own = "" if words == TITLES[annotation.kind] else words
+            self.change(replace(annotation, name=own), "rename")
+        elif key_image is not None and words not in (key_image.note, key_image.note or "Key image"):
+            changed = replace(key_image, note=words)
+            self._commit("note on key image", self.document.with_key_image(changed))
+
+    def set_text(self, uid: str, text: str) -> None:
+        """Change the text at an arrow or a note."""
+        annotation = self.document.annotation(uid)
+        if annotation is not None:
+            self.change(replace(annotation, text=text.strip()), "edit")
+
+    def remove(self, uid: str) -> None:
+        """Delete an annotation or a key image."""
+        annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        if annotation is not None:
+            self._commit(f"delete {_name(annotation)}", self.document.without(uid))
+        elif key_image is not None:
+            self._commit("unmark key image", self.document.without(uid))
+
+    def remove_selected(self) -> None:
+        """Delete what is selected."""
+        if self.selected is not None:
+            self.remove(self.selected)
+
+    def toggle_key_image(self, plane: SlicePlane) -> None:
+        """Mark a slice, or the slab around it, as it is looked at now; or unmark just this."""
+        marked = self.key_image_at(plane)
+        if marked is not None:
+            self.remove(marked.uid)
+        elif self._sheet is not None:
+            viewer = self.viewer
+            key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab, viewer.colours)
+            self._commit("mark key image", self.document.with_key_image(key_image))
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        if self._sheet is not None and self._sheet.history.undo():
+            self._after_step()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        if self._sheet is not None and self._sheet.history.redo():
+            self._after_step()
+
+    @property
+    def undo_name(self) -> str:
+        """What `undo` would take back; empty: nothing."""
+        return "" if self._sheet is None else self._sheet.history.undo_name
+
+    @property
+    def redo_name(self) -> str:
+        """What `redo` would do again; empty: nothing."""
+        return "" if self._sheet is None else self._sheet.history.redo_name
+
+    # --- on the screen ---------------------------------------------------------------------
+
+    def show_live(self, annotation: Annotation | None) -> None:
+        """Show something as it is being drawn or moved, without keeping it."""
+        self.live = annotation
+        self.live_changed.emit()
+
+    def select(self, uid: str | None) -> None:
+        """Select an annotation or a key image, or nothing."""
+        if uid != self.selected:
+            self.selected = uid
+            self.selection_changed.emit()
+
+    def go_to(self, uid: str) -> None:
+        """Select an annotation or key image and bring all planes to it."""
+        annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
+        if annotation is not None:
+            self._show(annotation.plane, shapes.centre_mm(annotation))
+        elif key_image is not None:
+            self._show(key_image.plane, None)
+            self.viewer.set_slab(key_image.slab)
+            self.viewer.show_greys(Greys(key_image.window, key_image.inverted, key_image.colours))
+        self.select(uid)
+
+    def _show(self, plane: SlicePlane, patient_mm: Point | None) -> None:
+        assert self._volume is not None
+        where = places.where(self._volume, plane)
+        if where.plane is None:
+            shown = self._show_oblique(plane, patient_mm)
+        else:
+            shown = self._show_stored(where.plane, where.slice_index, patient_mm)
+        if shown is not None:
+            self.viewer.send_to(shown)
+            if self.viewer.maximised not in (None, shown):
+                self.viewer.maximise(shown)
+
+    def _show_stored(self, plane: Plane, slice_index: int, patient_mm: Point | None) -> Plane:
+        """A stored slice: turned planes would not show it."""
+        self.viewer.straighten()
+        if patient_mm is not None:
+            self.viewer.move_crosshair(np.asarray(patient_mm))
+        else:
+            self.viewer.go_to_slice(plane, slice_index)
+        return plane
+
+    def _show_oblique(self, plane: SlicePlane, patient_mm: Point | None) -> Plane | None:
+        """A plane between stored ones: it is shown where it is shown already, else turned to."""
+        assert self._volume is not None
+        middle = self._volume.geometry.centre_mm
+        on_plane = middle - float(plane.distance_mm(middle)) * plane.normal
+        at = on_plane if patient_mm is None else np.asarray(patient_mm)
+        for name, state in self.viewer.shown.items():
+            if SlicePlane.of_slice(state.geometry, state.slice_index).is_parallel(plane):
+                self.viewer.move_crosshair(at)
+                return name
+        return self.viewer.turn_onto(plane, at)
+
+    # --- keeping ---------------------------------------------------------------------------
+
+    async def saved(self) -> None:
+        """Wait until everything that was done is in its file, or was reported."""
+        for job in tuple(self._unsaved):
+            await job
+
+    def _commit(self, name: str, document: Document) -> None:
+        if self._sheet is None:
+            return
+        self._sheet.history.commit(name, document)
+        self._after_step()
+        self.committed.emit()
+
+    def _after_step(self) -> None:
+        self.live = None
+        if self.selected is not None and not self._exists(self.selected):
+            self.selected = None
+            self.selection_changed.emit()
+        self.changed.emit()
+        self._save()
+
+    def _save(self) -> None:
+        assert self._sheet is not None
+        assert self._volume is not None
+        job = self._store.save(self._volume, self._sheet.key, self.document)
+        self._unsaved.append(job)
+        self._tasks.start(self._watch(job))
+
+    def _exists(self, uid: str) -> bool:
+        return bool(self.document.annotation(uid) or self.document.key_image(uid))
+
+    async def _watch(self, job: Job[Path]) -> None:
+        outcome = await job
+        self._unsaved.remove(job)
+        if isinstance(outcome, Failed):
+            cause = self._explain(outcome.error)
+            self._notices.show(
+                Message(
+                    "The measurements of this series could not be saved; they are kept while the "
+                    "program runs. Free some space or check the folder, then change any of them.",
+                    f"{cause.sentence}\n{cause.details}".strip(),
+                )
+            )
+
+    def _enter(self) -> None:
+        volume = None if self.viewer.previewing else self.viewer.volume
+        if volume is not None and volume is self._volume:
+            return
+        if self._volume is not None and self._sheet is not None:
+            self._left = _Left(Stack.of(self._volume), self.document)
+        self._volume, self._sheet, self.live, self.selected = volume, None, None, None
+        self._readings.clear()
+        if volume is not None:
+            key = self._keys.get(volume)
+            self._sheet = self._sheets.get(key) if key is not None else None
+            if self._sheet is None:
+                self._tasks.start(self._load(volume))
+        self.changed.emit()
+        self.selection_changed.emit()
+
+    async def _load(self, volume: Volume) -> None:
+        outcome = await self._store.load(volume)
+        if volume is not self._volume:
+            return
+        if isinstance(outcome, Failed):
+            cause = self._explain(outcome.error)
+            self._notices.show(
+                Message(
+                    "The saved measurements of this series could not be read, so none can be drawn "
+                    f"on it now: they would replace the saved ones. {cause.sentence}",
+                    cause.details,
+                )
+            )
+        elif isinstance(outcome, Done):
+            self._take(volume, outcome.value)
+
+    def _take(self, volume: Volume, stored: Stored) -> None:
+        self._keys[volume] = stored.key
+        document = stored.document
+        if stored.key not in self._sheets and self._left.stack.grown_into(volume):
+            document = document.with_all_of(self._left.document)
+        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, History(document)))
+        if document != stored.document:
+            self._save()
+        if stored.kept_aside is not None:
+            self._notices.show(
+                Message(
+                    "The saved measurements of this series could not be read; the file was kept as "
+                    f"“{stored.kept_aside.name}”, and new ones start from nothing. {stored.damage}",
+                    str(stored.kept_aside),
+                )
+            )
+        self.changed.emit()
+
+
+def _name(annotation: Annotation) -> str:
+    return TITLES[annotation.kind].lower()

@@ -1,0 +1,1 @@
+"""Questions to the model about the open volume, its answers, and their slice scores."""

@@ -1,0 +1,54 @@
+"""Answers as files: one CSV row a model slice, or the whole record as JSON. Knows no files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from app.viewmodels.assistant.answers import Turn
+
+#: Columns of the CSV. Slices count from 1 in display order, as in the window; mm are LPS.
+COLUMNS = (
+    "model_slice",
+    "plane",
+    "axis_from_mm",
+    "axis_to_mm",
+    "first_slice",
+    "last_slice",
+    "weight",
+    "times_uniform",
+    "sop_instance_uids",
+)
+
+
+def scores_csv(turn: Turn) -> str:
+    """The scores of a turn as CSV; only the header if it has none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    if turn.seen is not None and turn.scores is not None:
+        uids = turn.seen.volume.in_plane(turn.seen.plane).slice_uids
+        for band, weight, times in zip(
+            turn.seen.bands, turn.scores.values, turn.scores.times_uniform, strict=True
+        ):
+            first, last = band.view_slices
+            writer.writerow(
+                [
+                    band.model_slice + 1,
+                    turn.seen.plane,
+                    f"{band.from_mm:.3f}",
+                    f"{band.to_mm:.3f}",
+                    first + 1,
+                    last + 1,
+                    f"{weight:.8g}",
+                    f"{times:.6g}",
+                    " ".join(uids[first : last + 1]),
+                ]
+            )
+    return out.getvalue()
+
+
+def record_json(turn: Turn) -> str:
+    """Everything needed to repeat the answer."""
+    return json.dumps(turn.record, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""What every view-model builds on: signals, tasks, outcomes of work, notices, undo, identity."""

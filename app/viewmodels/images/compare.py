@@ -1,0 +1,314 @@
+"""Two volumes side by side in one plane: a prior, or another series, beside the open one.
+
+Volumes of one frame of reference (DICOM PS3.3 C.7.4.1) are linked by patient mm. Others are linked
+by position: first at the same share of their extents, then by equal movements in mm, and the note
+says so. Unlinking, scrolling one alone and linking again takes what is shown then as one place.
+Knows no widgets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.imaging.plane import PlaneState
+from app.imaging.slab import Slab
+from app.viewmodels.core.signal import Signal
+from app.viewmodels.images.viewer import Greys, Viewer
+from app.viewmodels.study.browser import different_patients
+from med2e3.geometry import Plane
+from med2e3.volume import Volume
+
+Float = NDArray[np.float64]
+
+
+class Link(StrEnum):
+    """How the second volume follows the first."""
+
+    FRAME = "frame of reference"
+    POSITION = "position"
+    NONE = "not linked"
+
+
+NOTES = {
+    Link.FRAME: "Linked by frame of reference: the same point of the patient",
+    Link.POSITION: "Linked by position, not by frame of reference: the places may differ",
+    Link.NONE: "Not linked: each scrolls alone",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A comparison that a preview in the first view put away, and how it was looked at."""
+
+    first: Volume
+    second: Volume
+    plane: Plane
+    link: Link
+    offset_mm: Float
+    crosshair_mm: Float
+    greys: Greys
+    slab: Slab
+    looks: dict[Plane, tuple[float, tuple[float, float] | None]]
+
+
+class Compare:
+    """The second volume, and what links it to the first. `other` shows no volume while unused."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self.other = Viewer()
+        self.plane = Plane.AXIAL
+        self.link = Link.NONE
+        #: Whether the mouse is over the second volume.
+        self.pointed = False
+        self.changed: Signal[[]] = Signal()
+        self.note_changed: Signal[[]] = Signal()
+        self._offset_mm: Float = np.zeros(3)
+        self._busy = False
+        self._first: Volume | None = None
+        self._kept: _Kept | None = None
+        viewer.volume_changed.connect(self._first_changed)
+        viewer.sent_to.connect(self._follow_plane)
+        for a, b in ((viewer, self.other), (self.other, viewer)):
+            self._follow(a, b)
+
+    @property
+    def active(self) -> bool:
+        """Whether a second volume is shown."""
+        return self.other.volume is not None
+
+    @property
+    def hand(self) -> Viewer:
+        """What the keys act on: the volume under the mouse."""
+        return self.other if self.active and self.pointed else self.viewer
+
+    @property
+    def plane_of_keys(self) -> Plane:
+        """What keys scroll and mark: the compared plane, else the one that the mouse came to last.
+
+        The mouse may come from another plane, in the second window, that is not compared.
+        """
+        return self.plane if self.active else self.viewer.active
+
+    def reset(self) -> None:
+        """Fit the slices again, in the window of before; linked ones as the first volume asks."""
+        (self.hand if self.link is Link.NONE else self.viewer).reset()
+
+    @property
+    def same_frame(self) -> bool:
+        """Whether both say that they lie in one frame of reference."""
+        a, b = self.viewer.volume, self.other.volume
+        if a is None or b is None:
+            return False
+        mine, others = a.info.frame_of_reference_uid, b.info.frame_of_reference_uid
+        return bool(mine) and mine == others
+
+    @property
+    def note(self) -> str:
+        """How the two are linked, in a sentence; before it, that they are of different patients."""
+        said = NOTES[self.link]
+        if apart := self.apart_mm:
+            said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
+        # No place is the same in two patients, whatever a frame of reference says.
+        return f"{different}. {said.split(':')[0]}" if (different := self.different) else said
+
+    @property
+    def different(self) -> str:
+        """How the two say that they are of different patients; empty where they do not."""
+        a, b = self.viewer.volume, self.other.volume
+        return "" if a is None or b is None else different_patients(a.info, b.info)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the reader must not take what is shown for one place."""
+        return self.link is Link.POSITION or self.apart_mm > 0 or bool(self.different)
+
+    @property
+    def apart_mm(self) -> float:
+        """How far what the second volume shows is from the place that the first one shows, where
+        one of them ends before it; 0 within a voxel, and while they are not linked.
+        """
+        second = self.other.volume
+        if self.link is Link.NONE or second is None or self.viewer.volume is None:
+            return 0.0
+        wanted = self._mapped(self.viewer, self.viewer.crosshair_mm)
+        apart = float(np.linalg.norm(wanted - self.other.crosshair_mm))
+        return apart if apart > max(second.geometry.spacing_mm) else 0.0
+
+    def open(self, volume: Volume) -> None:
+        """Show a volume beside the open one, linked; does nothing while none is open."""
+        first = self.viewer.volume
+        if first is None:
+            return
+        self.viewer.straighten()
+        self._first = first
+        self._busy = True
+        self.other.show(volume)
+        self._busy = False
+        self.viewer.can_turn = self.other.can_turn = False
+        self.plane = self.viewer.active
+        self.link = Link.FRAME if self.same_frame else Link.POSITION
+        self._offset_mm = (
+            np.zeros(3) if self.same_frame else self._by_share() - self.viewer.crosshair_mm
+        )
+        self._align()
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Show the open volume alone again."""
+        if not self.active:
+            return
+        self.link, self.pointed = Link.NONE, False
+        self.other.show(None)
+        self.viewer.can_turn = True
+        self.changed.emit()
+        self.viewer.look_changed.emit()
+
+    def choose_plane(self, plane: Plane) -> None:
+        """Compare in another plane."""
+        self.plane = plane
+        self.viewer.activate(plane)
+        self.other.activate(plane)
+        self.changed.emit()
+
+    def unlink(self) -> None:
+        """Let each scroll, zoom and window alone."""
+        self.link = Link.NONE
+        self.changed.emit()
+
+    def relink(self) -> None:
+        """Link again; without a common frame of reference what is shown now is the same place."""
+        if not self.active:
+            return
+        self.link = Link.FRAME if self.same_frame else Link.POSITION
+        if self.link is Link.POSITION:
+            self._offset_mm = self.other.crosshair_mm - self.viewer.crosshair_mm
+        self._align()
+        self.changed.emit()
+
+    # --- following -------------------------------------------------------------------------
+
+    def _follow(self, leader: Viewer, follower: Viewer) -> None:
+        at = leader.crosshair_mm
+
+        def moved() -> None:
+            nonlocal at
+            # The same place with other pixels, as an exact picture, leads nobody: where one series
+            # ends, the other would be drawn back to its end.
+            before, at = at, leader.crosshair_mm
+            if not np.array_equal(before, at):
+                self._guarded(lambda: follower.move_crosshair(self._mapped(leader, at)))
+            if self.active:
+                self.note_changed.emit()
+
+        leader.slices_changed.connect(moved)
+        leader.window_changed.connect(lambda: self._guarded(lambda: _window(leader, follower)))
+        leader.look_changed.connect(lambda: self._guarded(lambda: self._look(leader, follower)))
+        leader.look_changed.connect(
+            lambda: self._guarded(lambda: _hand_over(leader, follower), linked=False)
+        )
+
+    def _guarded(self, act: object, *, linked: bool = True) -> None:
+        if self._busy or not self.active or (linked and self.link is Link.NONE):
+            return
+        self._busy = True
+        try:
+            act()  # type: ignore[operator]
+        finally:
+            self._busy = False
+
+    def _align(self) -> None:
+        self._guarded(
+            lambda: self.other.move_crosshair(self._mapped(self.viewer, self.viewer.crosshair_mm))
+        )
+        self._guarded(lambda: _window(self.viewer, self.other))
+        self._guarded(lambda: self._look(self.viewer, self.other))
+        self._guarded(lambda: _hand_over(self.viewer, self.other), linked=False)
+
+    def _mapped(self, leader: Viewer, patient_mm: Float) -> Float:
+        """A point of one volume in the coordinates of the other."""
+        sign = 1 if leader is self.viewer else -1
+        return np.asarray(patient_mm + sign * self._offset_mm)
+
+    def _look(self, leader: Viewer, follower: Viewer) -> None:
+        """The same mm on the screen, and the same place in the middle, in every plane."""
+        for plane, state in leader.planes.items():
+            other = follower.planes[plane]
+            other.fit_mm = state.fit_mm or whole_mm(state)
+            other.zoom = state.zoom
+            _, rows, columns = state.geometry.shape
+            middle = state.centre or ((rows - 1) / 2, (columns - 1) / 2)
+            there = other.geometry.to_index(self._mapped(leader, state.mm_at(*middle)))
+            other.centre = (float(there[1]), float(there[2]))
+        follower.set_slab(leader.slab)
+
+    def _by_share(self) -> Float:
+        """The point of the second volume at the share of its extents where the first one is."""
+        a, b = (self.viewer.planes[Plane.AXIAL], self.other.planes[Plane.AXIAL])
+        share = (a.geometry.to_index(self.viewer.crosshair_mm) + 0.5) / np.asarray(a.geometry.shape)
+        return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
+
+    def _follow_plane(self, plane: Plane) -> None:
+        """A measurement or key image that is gone to may lie in another plane."""
+        if self.active and plane != self.plane:
+            self.choose_plane(plane)
+
+    def _first_changed(self) -> None:
+        """Another volume ends the comparison; if it does not open after all, only for a while."""
+        kept = self._put_away() if self.active else self._kept
+        self.close()
+        self._kept = kept if self.viewer.previewing else None
+        if kept is not None and kept.first is self.viewer.volume:
+            self._take_up(kept)
+
+    def _put_away(self) -> _Kept:
+        assert self._first is not None
+        assert self.other.volume is not None
+        looks = {plane: (state.zoom, state.centre) for plane, state in self.other.planes.items()}
+        return _Kept(
+            self._first, self.other.volume, self.plane, self.link, self._offset_mm,
+            self.other.crosshair_mm, self.other.greys, self.other.slab, looks,
+        )  # fmt: skip
+
+    def _take_up(self, kept: _Kept) -> None:
+        self._first, self.plane = kept.first, kept.plane
+        self._busy = True
+        self.other.show(kept.second)
+        self.other.set_slab(kept.slab)
+        for plane, (zoom, centre) in kept.looks.items():
+            self.other.planes[plane].zoom, self.other.planes[plane].centre = zoom, centre
+        self.other.move_crosshair(kept.crosshair_mm)
+        self.other.show_greys(kept.greys)
+        for viewer in (self.viewer, self.other):  # the mouse was over other planes meanwhile
+            viewer.activate(kept.plane)
+        self._busy = False
+        self.viewer.can_turn = self.other.can_turn = False
+        self.link, self._offset_mm = kept.link, kept.offset_mm
+        self._align()
+        self.changed.emit()
+
+
+def whole_mm(state: PlaneState) -> tuple[float, float]:
+    """(height, width) of a plane's slices, voxel edges included."""
+    _, height, width = state.geometry.extent_mm
+    return height, width
+
+
+def _hand_over(leader: Viewer, follower: Viewer) -> None:
+    """The hand has one tool, and the reader one taste, whether the two are linked or not."""
+    follower.tool, follower.space_held = leader.tool, leader.space_held
+    follower.crosshair_visible = leader.crosshair_visible
+    follower.reference_lines = leader.reference_lines
+    follower.corner_text = leader.corner_text
+    follower.display = leader.display
+    follower.look_changed.emit()
+
+
+def _window(leader: Viewer, follower: Viewer) -> None:
+    """The same window and colours, where both count in the same unit."""
+    if leader.unit == follower.unit:
+        follower.show_greys(leader.greys)

@@ -1,0 +1,306 @@
+"""What lies over the images: masks, label maps, a second volume, and what an answer points at.
+
+Everything is placed by its own geometry in LPS mm; nothing is assumed about its grid. Knows no
+pixels and no widgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.imaging.colour_names import ColourMap, label_colour
+from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.core.notices import Notices, Remedy
+from app.viewmodels.core.signal import Signal
+from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
+from app.viewmodels.images.viewer import Viewer
+from med2e3.geometry import Geometry
+from med2e3.volume import Volume
+
+#: Opacity that lets the image be read through a mask, and through a second volume.
+MASK_OPACITY, VALUES_OPACITY = 0.35, 0.5
+
+#: Characters of a question that name what its answer drew.
+NAME_LENGTH = 28
+
+
+@dataclass(frozen=True)
+class Label:
+    """One structure of a label map: its stored value, name, colour (#rrggbb) and size."""
+
+    value: int
+    name: str
+    colour: str
+    millilitres: float
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Voxels over the images. With `labels`: a label map, 0 is nothing; without: values.
+
+    Values are coloured by `colours` from `low` to `high` and are clear below `low`. `hidden` are
+    labels that are switched off. `note` says what is uncertain about its place.
+    """
+
+    name: str
+    voxels: NDArray[Any]
+    geometry: Geometry
+    labels: tuple[Label, ...] = ()
+    opacity: float = MASK_OPACITY
+    colours: ColourMap = ColourMap.HOT_IRON
+    low: float = 0.0
+    high: float = 1.0
+    value_range: tuple[float, float] = (0.0, 1.0)
+    visible: bool = True
+    hidden: frozenset[int] = frozenset()
+    note: str = ""
+    of_answer: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class BoxMark:
+    """A box that an answer names: `corners_mm` (8, 3) LPS, as in `med2e3.engine.grounding.Box`."""
+
+    name: str
+    colour: str
+    corners_mm: NDArray[np.float64]
+    visible: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaid:
+    """A volume read to lie over another; `labels` (value, voxels) if its values are labels."""
+
+    volume: Volume
+    labels: tuple[tuple[int, int], ...]
+
+
+class Source(Protocol):
+    """Where overlays come from."""
+
+    def overlay(self, path: Path, listener: Listener) -> Job[Overlaid]:
+        """Read a volume; events: `Progress`."""
+        ...
+
+
+class Fusion:
+    """The overlays of the open volume, the latest on top."""
+
+    def __init__(
+        self,
+        screen: tuple[Viewer, Assistant],
+        source: Source,
+        notices: Notices,
+        tasks: Tasks,
+        explain: Callable[[BaseException], Message],
+    ) -> None:
+        self._viewer, self._assistant = screen
+        self._source = source
+        self._notices = notices
+        self._tasks = tasks
+        self._explain = explain
+        self._about: Volume | None = None
+        self._job: Job[Overlaid] | None = None
+        self.layers: tuple[Layer, ...] = ()
+        self.boxes: tuple[BoxMark, ...] = ()
+        self.loading = ""
+        self.changed: Signal[[]] = Signal()
+        self._viewer.volume_changed.connect(self._volume_changed)
+        self._assistant.chosen_changed.connect(self._answer_changed)
+        self._assistant.turn_changed.connect(lambda _: self._answer_changed())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies over the images."""
+        return not (self.layers or self.boxes)
+
+    # --- files -----------------------------------------------------------------------------
+
+    def start(self, path: Path) -> None:
+        """Lay a file or folder over the open volume, without waiting for it."""
+        self._tasks.start(self.open(path))
+
+    async def open(self, path: Path) -> bool:
+        """Lay a file or folder over the open volume; whether it lies there now."""
+        about = self._viewer.volume
+        if about is None:
+            return False
+        if self._job is not None:
+            self._job.cancel()
+        job = self._job = self._source.overlay(path, lambda _: None)
+        self.loading = path.name
+        self.changed.emit()
+        outcome = await job
+        if job is self._job:
+            self._job, self.loading = None, ""
+        if isinstance(outcome, Failed):
+            self._notices.show(self._explain(outcome.error))
+        fits = isinstance(outcome, Done) and about is self._viewer.volume
+        if isinstance(outcome, Done) and fits:
+            fits = self._admit(outcome.value, about)
+        self.changed.emit()
+        return fits
+
+    def _admit(self, overlaid: Overlaid, about: Volume) -> bool:
+        """Refuse what belongs to another frame of reference, unless the user insists."""
+        ours = about.info.frame_of_reference_uid
+        theirs = overlaid.volume.info.frame_of_reference_uid
+        if ours and theirs and ours != theirs:
+            self._notices.show(
+                Message(
+                    f"“{overlaid.volume.name}” was not laid over “{about.name}”: it has another "
+                    "frame of reference, so its millimetres are not the same places of the "
+                    "patient. Register the two first, or lay it over by its own numbers.",
+                    f"{theirs}\n{ours}",
+                ),
+                Remedy("Overlay anyway", lambda: self._insist(overlaid, about)),
+            )
+            return False
+        self._add(overlaid, about, "" if ours and theirs else NO_FRAME)
+        return True
+
+    def _insist(self, overlaid: Overlaid, about: Volume) -> None:
+        if about is self._viewer.volume:
+            self._notices.dismiss()
+            self._add(overlaid, about, OTHER_FRAME)
+            self.changed.emit()
+
+    def _add(self, overlaid: Overlaid, about: Volume, note: str) -> None:
+        volume = overlaid.volume
+        if not overlap(volume.geometry, about.geometry):
+            note = APART
+        layer = Layer(volume.name, volume.voxels, volume.geometry, note=note)
+        if overlaid.labels:
+            layer = replace(layer, labels=_labels(overlaid))
+        else:
+            low, high = volume.value_range
+            # The lower tenth of a second volume is mostly its background.
+            cut = low + (high - low) * 0.1
+            layer = replace(
+                layer, opacity=VALUES_OPACITY, low=cut, high=high, value_range=(low, high)
+            )
+        self.layers = (*self.layers, layer)
+
+    # --- what the user does ----------------------------------------------------------------
+
+    def change(self, layer: Layer, **changes: Any) -> None:
+        """Another opacity, colour map, threshold or visibility of a layer."""
+        self.layers = tuple(replace(x, **changes) if x is layer else x for x in self.layers)
+        self.changed.emit()
+
+    def toggle_label(self, layer: Layer, value: int) -> None:
+        """Show or hide one structure."""
+        self.change(layer, hidden=layer.hidden ^ {value})
+
+    def toggle_box(self, box: BoxMark) -> None:
+        """Show or hide a box."""
+        self.boxes = tuple(replace(b, visible=not b.visible) if b is box else b for b in self.boxes)
+        self.changed.emit()
+
+    def remove(self, layer: Layer) -> None:
+        """Take a layer away."""
+        self.layers = tuple(x for x in self.layers if x is not layer)
+        self.changed.emit()
+
+    def restore(self, layers: tuple[Layer, ...], boxes: tuple[BoxMark, ...]) -> None:
+        """Overlays as they were once; what an answer drew is there only while that is shown."""
+        mine = {id(x.voxels) for x in self.layers if x.of_answer}
+        kept = tuple(x for x in layers if not x.of_answer or id(x.voxels) in mine)
+        known = {id(x.voxels) for x in kept}
+        newer = (x for x in self.layers if x.of_answer and id(x.voxels) not in known)
+        self.layers = (*kept, *newer)
+        was = {id(box.corners_mm): box for box in boxes}
+        self.boxes = tuple(was.get(id(box.corners_mm), box) for box in self.boxes)
+        self.changed.emit()
+
+    def go_to(self, patient_mm: NDArray[np.float64]) -> None:
+        """Bring the planes to a place of an overlay."""
+        self._viewer.move_crosshair(patient_mm)
+
+    @property
+    def belongs(self) -> bool:
+        """Whether the overlays are those of the volume that is shown: not while another opens."""
+        return not self._viewer.previewing and self._viewer.volume is self._about
+
+    # --- what follows ----------------------------------------------------------------------
+
+    def _volume_changed(self) -> None:
+        if self._viewer.previewing or self._viewer.volume is self._about:
+            return
+        self._about = self._viewer.volume
+        if self._job is not None:
+            self._job.cancel()
+        self._job, self.loading = None, ""
+        self.layers, self.boxes = (), ()
+        self._answer_changed()
+        self.changed.emit()
+
+    def _answer_changed(self) -> None:
+        """Take over boxes and masks of the answer that is shown."""
+        turn = self._assistant.shown
+        boxes = turn.boxes if turn is not None else ()
+        masks = turn.masks if turn is not None else ()
+        mine = [
+            *(x.voxels for x in self.layers if x.of_answer),
+            *(b.corners_mm for b in self.boxes),
+        ]
+        theirs = [*(mask.voxels for mask in masks), *(box.corners_mm for box in boxes)]
+        if len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True)):
+            return
+        name = _short(turn.question) if turn is not None else ""
+        self.layers = (
+            *(x for x in self.layers if not x.of_answer),
+            *(_answer_layer(name, mask, k) for k, mask in enumerate(masks)),
+        )
+        self.boxes = tuple(
+            BoxMark(f"box {k + 1}: {name}", label_colour(k + len(masks)), box.corners_mm)
+            for k, box in enumerate(boxes)
+        )
+        self.changed.emit()
+
+
+NO_FRAME = "no frame of reference: placed by its own mm"
+OTHER_FRAME = "another frame of reference: its place is not certain"
+APART = "lies wholly outside of the open volume"
+
+
+def overlap(one: Geometry, other: Geometry) -> bool:
+    """Whether two grids' boxes along the axes of the patient meet at all."""
+    (low, high), (first, last) = _bounds(one), _bounds(other)
+    return bool((low < last).all() and (first < high).all())
+
+
+def _bounds(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ends = np.array([np.full(3, -0.5), np.asarray(geometry.shape) - 0.5])
+    corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1).T
+    places = geometry.to_patient_mm(corners)
+    return places.min(axis=0), places.max(axis=0)
+
+
+def voxel_millilitres(geometry: Geometry) -> float:
+    """Volume of one voxel."""
+    return abs(float(np.linalg.det(geometry.affine_lps[:3, :3]))) / 1000
+
+
+def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
+    cell = voxel_millilitres(overlaid.volume.geometry)
+    return tuple(
+        Label(value, f"label {value}", label_colour(k), count * cell)
+        for k, (value, count) in enumerate(overlaid.labels)
+    )
+
+
+def _answer_layer(name: str, mask: Any, k: int) -> Layer:
+    label = Label(1, f"mask {k + 1}", label_colour(k), mask.millilitres)
+    return Layer(name, mask.voxels, mask.geometry, (label,), of_answer=True)
+
+
+def _short(question: str) -> str:
+    return question if len(question) <= NAME_LENGTH else question[: NAME_LENGTH - 1] + "…"

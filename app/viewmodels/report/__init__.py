@@ -1,0 +1,1 @@
+"""The report on the open series: its text, and when it is saved."""

@@ -1,0 +1,1 @@
+"""Which studies there are and which one is open: opening, the list of series, headers."""

@@ -1,0 +1,418 @@
+"""What was opened: the place, the series found there, and the one on the screen.
+
+A place is scanned first; its series can be chosen while the scan goes on. A place that fails to
+open changes nothing of what was open. Knows no widgets, threads or formats.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.settings import Settings
+from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.core.notices import Notices, Remedy
+from app.viewmodels.core.signal import Signal
+from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
+from app.viewmodels.images.viewer import Viewer
+from med2e3.errors import GapError, InputError
+from med2e3.volume import Volume
+
+if TYPE_CHECKING:
+    from med2e3.io import Place, SeriesSummary
+    from med2e3.io.series import Grouping, Groupings, LeftOut, SliceSource
+    from med2e3.io.tags import Tag
+
+#: Seconds between two repaints while the voxels of a preview fill.
+REPAINT_EVERY = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """Event: the volume on its way, its voxels still filling; the middle slice is there."""
+
+    volume: Volume
+
+
+@dataclass(frozen=True, eq=False)
+class SoFar:
+    """Event: what a scan has found so far."""
+
+    place: Place
+
+
+@dataclass(frozen=True, eq=False)
+class Glimpse:
+    """Event: grey pixels (row, column) of the image at `path`; None if it cannot be shown."""
+
+    path: Path
+    pixels: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to open: one place or several, and which series of it (None: the largest CT series)."""
+
+    path: Path
+    series: SeriesSummary | str | None = None
+    resample: bool = False
+    others: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All places."""
+        return (self.path, *self.others)
+
+
+class Library(Protocol):
+    """Where studies come from."""
+
+    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Place]:
+        """What is at `paths`; events: `Progress`, `SoFar`."""
+        ...
+
+    def load(
+        self, place: Place, series: SeriesSummary, listener: Listener, *, resample: bool = False
+    ) -> Job[Volume]:
+        """Read a volume; events: `Progress`, `Preview`."""
+        ...
+
+    def regroup(self, place: Place, groupings: Groupings) -> Job[Place]:
+        """The series of `place` put together in another way."""
+        ...
+
+    def glimpses(self, place: Place, known: set[Path], listener: Listener) -> Job[None]:
+        """One picture of each series; events: `Glimpse`."""
+        ...
+
+    def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
+        """The header of the file that a slice is from."""
+        ...
+
+
+class Study:
+    """The opened place."""
+
+    def __init__(
+        self,
+        library: Library,
+        screen: tuple[Viewer, Assistant],
+        notices: Notices,
+        settings: Settings,
+        tasks: Tasks,
+        explain: Callable[[BaseException], Message],
+    ) -> None:
+        self.library = library
+        self._viewer, self._assistant = screen
+        self._tasks = tasks
+        self._repainted = 0.0
+        self._notices = notices
+        self._settings = settings
+        self._explain = explain
+        self._scan_job: Job[Place] | None = None
+        self._load_job: Job[Volume] | None = None
+        self._glimpse_job: Job[None] | None = None
+        self._scanned: Target | None = None
+        self._picked: SeriesSummary | None = None
+        self._wanted: Target | None = None
+        self._groupings: dict[tuple[str, ...], Grouping] = {}
+        self.found: Place | None = None
+        self.arriving: Place | None = None
+        self.place: Path | None = None
+        self.chosen: SeriesSummary | None = None
+        self.glimpses: dict[Path, NDArray[np.uint8] | None] = {}
+        self.progress = Progress(-1, "")
+        self.beside: Callable[[Volume], object] | None = None
+        self.changed: Signal[[]] = Signal()
+        self.progressed: Signal[[]] = Signal()
+        self.glimpsed: Signal[[]] = Signal()
+
+    # --- what is there ---------------------------------------------------------------------
+
+    @property
+    def loading(self) -> Target | None:
+        """What is being looked through or read now."""
+        if self._load_job is not None:
+            return self._wanted
+        return self._scanned if self._scan_job is not None else None
+
+    @property
+    def scanning(self) -> bool:
+        """Whether a place is still being looked through."""
+        return self._scan_job is not None
+
+    @property
+    def listed(self) -> Place | None:
+        """What the list shows: the place that arrives, else the open one."""
+        return self.arriving or self.found
+
+    @property
+    def series(self) -> tuple[SeriesSummary, ...]:
+        """The series in the list."""
+        return self.listed.series if self.listed is not None else ()
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The files of the list that no volume shows."""
+        return self.listed.left_out if self.listed is not None else ()
+
+    @property
+    def left_out_sentence(self) -> str:
+        """How many files were left out and of what kinds; empty if there are none."""
+        kinds = Counter(one.kind for one in self.left_out)
+        parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        count = len(self.left_out)
+        return f"{count} file{'' if count == 1 else 's'} left out: {parts}" if count else ""
+
+    def sources(self) -> tuple[SliceSource, ...]:
+        """The files of the open series, in the order of its slices."""
+        if self.found is None or self.chosen is None:
+            return ()
+        return self.found.found(self.chosen).slices
+
+    # --- opening ---------------------------------------------------------------------------
+
+    def start(self, target: Target) -> None:
+        """Open a place without waiting for it."""
+        self._tasks.start(self._reopen(target))
+
+    def pick(self, series: SeriesSummary) -> None:
+        """Open a series of the list; a scan that goes on is not disturbed."""
+        self._tasks.start(self._pick(series))
+
+    async def open(self, target: Target) -> bool:
+        """Open a place, or another series of it; whether it is open now."""
+        kept = self._kept(target)
+        if kept is not None:
+            return await self._load(kept[0], kept[1], target)
+        place = await self._scan(target)
+        if place is None:
+            return False
+        if self._picked is not None:
+            return await self._settle(place, self._picked)
+        try:
+            chosen = place.choose(target.series)
+        except InputError as error:
+            return self._failed(target, Failed(error))
+        return await self._load(place, chosen, target)
+
+    def cancel(self) -> None:
+        """Stop opening; what was open stays."""
+        if self.loading is not None:
+            self._abandon()
+            self.changed.emit()
+
+    async def _reopen(self, target: Target) -> None:
+        await self.open(target)
+
+    async def _pick(self, series: SeriesSummary) -> None:
+        place = self.listed
+        if place is None or series is self.chosen:
+            return
+        paths = (place.path, *place.others)
+        if self.scanning:
+            self._picked = series
+        await self._load(place, series, Target(paths[0], series, others=paths[1:]))
+
+    def _kept(self, target: Target) -> tuple[Place, SeriesSummary] | None:
+        """The listed place and its series, where the target names one by its summary."""
+        place = self.listed
+        if place is None or target.paths != (place.path, *place.others):
+            return None
+        summary = next((s for s in place.series if s is target.series), None)
+        return None if summary is None else (place, summary)
+
+    async def _scan(self, target: Target) -> Place | None:
+        """What is at the target; None if it was abandoned or failed."""
+        self._abandon()
+        self._scanned, self._groupings = target, {}
+        self.progress = Progress(-1, f"Opening {target.path.name}")
+        job = self._scan_job = self.library.scan(target.paths, self._event)
+        self.changed.emit()
+        outcome = await job
+        if job is not self._scan_job:  # another place was opened meanwhile
+            return None
+        self._scan_job = self.arriving = None
+        if not isinstance(outcome, Done):
+            self._picked = None
+            self._failed(target, outcome)
+            return None
+        return outcome.value
+
+    async def _settle(self, place: Place, picked: SeriesSummary) -> bool:
+        """The scan is over: list all that was found, and wait for the series picked meanwhile."""
+        self.arriving = place
+        self.changed.emit()
+        if self._load_job is not None:
+            await self._load_job  # `_load` has waited longer: what it opens is open after this
+        if self._picked is picked and self._load_job is None:
+            self._grow(place, picked)
+        return self.found is place
+
+    async def _load(self, place: Place, series: SeriesSummary, target: Target) -> bool:
+        self._stop_loading()
+        self._wanted = target
+        if not self.scanning:
+            self.arriving = place if place is not self.found else None
+            self._picked = None
+        self.progress = Progress(-1, f"Opening {series.label}")
+        job = self._load_job = self.library.load(
+            place, series, self._event, resample=target.resample
+        )
+        self.changed.emit()
+        outcome = await job
+        if job is not self._load_job:
+            return False
+        self._load_job = None
+        if not isinstance(outcome, Done):
+            return self._failed(target, outcome)
+        self._opened(place, series, outcome.value, target)
+        return True
+
+    def _opened(self, place: Place, series: SeriesSummary, volume: Volume, target: Target) -> None:
+        self.found, self.place, self.chosen = place, target.path, series
+        whole = not self.scanning and self._picked is None
+        if whole:
+            self.arriving = None
+        self._notices.dismiss()
+        self._viewer.show(volume)
+        self._assistant.enter(volume)
+        self._settings.remember_place(target.path)
+        self.changed.emit()
+        if whole:
+            self._look(place)
+
+    def _failed(self, target: Target, outcome: Outcome[Any]) -> bool:
+        self._viewer.drop_preview()
+        if isinstance(outcome, Failed):
+            self._notices.show(self._explain(outcome.error), self._remedy(target, outcome))
+        self.changed.emit()
+        return False
+
+    def _grow(self, place: Place, before: SeriesSummary) -> None:
+        """The scan is over: take over what the picked series has become, if it is open."""
+        self._picked = None
+        if self.chosen is not before:  # it could not be opened: what was open stays
+            self.changed.emit()
+            return
+        self.arriving = None
+        same = _counterpart(place, before)
+        self.found = place
+        if same is None or set(same.files) == set(before.files):
+            self.chosen = same or self.chosen
+            self.changed.emit()
+            self._look(place)
+            return
+        self.chosen = None
+        paths = (place.path, *place.others)
+        self.start(Target(paths[0], same, others=paths[1:]))
+
+    def _remedy(self, target: Target, outcome: Failed) -> Remedy | None:
+        if not isinstance(outcome.error, GapError):
+            return None
+        again = replace(target, resample=True)
+        return Remedy("Open with resampling", lambda: self.start(again))
+
+    def _abandon(self) -> None:
+        for job in (self._scan_job, self._glimpse_job):
+            if job is not None:
+                job.cancel()
+        self._scan_job = self._glimpse_job = self.arriving = self._picked = None
+        self._stop_loading()
+
+    def _stop_loading(self) -> None:
+        if self._load_job is not None:
+            self._load_job.cancel()
+            self._load_job = None
+        self._viewer.drop_preview()
+
+    def _event(self, event: object) -> None:
+        if isinstance(event, Progress):
+            self.progress = event
+            self.progressed.emit()
+            now = time.monotonic()
+            if self._viewer.previewing and now - self._repainted > REPAINT_EVERY:
+                self._repainted = now
+                self._viewer.take_filled()
+        elif isinstance(event, Preview):
+            self._viewer.preview(event.volume)
+        elif isinstance(event, SoFar):
+            self.arriving = event.place
+            self.changed.emit()
+        elif isinstance(event, Glimpse):
+            self.glimpses[event.path] = event.pixels
+            self.glimpsed.emit()
+
+    def _look(self, place: Place) -> None:
+        """Make the thumbnails that are missing."""
+        self._glimpse_job = self.library.glimpses(place, set(self.glimpses), self._event)
+
+    # --- other ways to put images together ---------------------------------------------------
+
+    def regroup(self, series: SeriesSummary, grouping: Grouping) -> None:
+        """Join what was split, or split it again; what cannot be is said and stays as it is."""
+        self._tasks.start(self._regroup(series, grouping))
+
+    async def _regroup(self, series: SeriesSummary, grouping: Grouping) -> None:
+        if self._load_job is not None:
+            await self._load_job  # what is being opened is of the list as it was
+        if self.found is None or self.scanning or self._picked is not None:
+            return
+        groupings = {**self._groupings, series.key: grouping}
+        outcome = await self.library.regroup(self.found, groupings)
+        if not isinstance(outcome, Done):
+            if isinstance(outcome, Failed):
+                self._notices.show(self._explain(outcome.error))
+            return
+        place = outcome.value
+        own = [
+            s for s in place.series if s.key == series.key and not s.reason.startswith("a scout")
+        ]
+        if bad := next((s for s in own if not s.is_volume), None):
+            words = f"{bad.label} cannot be put together: {bad.reason}."
+            self._notices.show(Message(words))
+            return
+        self._groupings = groupings
+        was = self.chosen
+        self.found = place
+        self.chosen = None if was is None else _counterpart(place, was, exact=True)
+        self.changed.emit()
+        if self.chosen is None and own:
+            paths = (place.path, *place.others)
+            await self.open(Target(paths[0], own[0], others=paths[1:]))
+
+    # --- comparing ---------------------------------------------------------------------------
+
+    def open_beside(self, series: SeriesSummary) -> None:
+        """Hand a series of the list to `beside`, next to what is open."""
+        self._tasks.start(self._open_beside(series))
+
+    async def _open_beside(self, series: SeriesSummary) -> None:
+        place = self.listed
+        if place is None or self.beside is None:
+            return
+        outcome = await self.library.load(place, series, lambda _: None)
+        if isinstance(outcome, Failed):
+            self._notices.show(self._explain(outcome.error))
+        elif isinstance(outcome, Done) and self.beside is not None:
+            self.beside(outcome.value)
+
+
+def _counterpart(
+    place: Place, series: SeriesSummary, *, exact: bool = False
+) -> SeriesSummary | None:
+    """What `series` of an earlier look has become: the stack with most of its files."""
+    files = set(series.files)
+    own = [s for s in place.series if s.key == series.key and s.is_volume]
+    best = max(own, key=lambda s: len(files & set(s.files)), default=None)
+    if best is None or (exact and set(best.files) != files):
+        return None
+    return best if files & set(best.files) else None

@@ -1,0 +1,1 @@
+"""The window as a whole: commands, shortcuts, layouts, hanging protocols, preferences."""

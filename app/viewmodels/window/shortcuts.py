@@ -1,0 +1,105 @@
+"""Which keys run which command: the table's, until the user gives others. Knows no Qt.
+
+Only what the user changed is kept. A key that the user gave to a command beats the same key in the
+table, so that a new version's key never takes one away that a hand is used to.
+"""
+
+from __future__ import annotations
+
+from app.settings import Settings
+from app.viewmodels.core.signal import Signal
+from app.viewmodels.window.commands import BY_NAME, COMMANDS, Command
+
+#: Keys that have another meaning everywhere, and which one.
+RESERVED = {
+    "Space": "pans while it is held",
+    "Tab": "goes to the next field",
+    "Shift+Tab": "goes to the previous field",
+    "Return": "presses the button or field that has the focus",
+    "Enter": "presses the button or field that has the focus",
+}
+
+
+class Shortcuts:
+    """The keys of every command; each key belongs to one command at most."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.changed: Signal[[]] = Signal()
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """The keys of a command, in Qt's portable spelling; the first is the one to show."""
+        own = self._own
+        if name in own:
+            return tuple(own[name])
+        taken = {key for other in own if other in BY_NAME for key in own[other]}
+        return tuple(key for key in BY_NAME[name].keys if key not in taken)
+
+    def holder(self, key: str) -> Command | None:
+        """The command that a key runs now."""
+        return next((command for command in COMMANDS if key in self.keys(command.name)), None)
+
+    def is_changed(self, name: str) -> bool:
+        """Whether a command's keys are not those of the table."""
+        return self.keys(name) != BY_NAME[name].keys
+
+    @property
+    def any_changed(self) -> bool:
+        """Whether any command's keys are not those of the table."""
+        return any(self.is_changed(command.name) for command in COMMANDS)
+
+    def tip(self, name: str) -> str:
+        """The title of a command with its first key, for a tooltip."""
+        keys = self.keys(name)
+        return f"{BY_NAME[name].title} ({keys[0]})" if keys else BY_NAME[name].title
+
+    # --- changing --------------------------------------------------------------------------
+
+    def refusal(self, key: str) -> str:
+        """Why a key cannot be given to any command; empty where it can."""
+        return f"{key} {RESERVED[key]}." if key in RESERVED else ""
+
+    def add(self, name: str, key: str) -> Command | None:
+        """Give a command one more key; the command that loses it, if any."""
+        if key in self.keys(name) or self.refusal(key):
+            return None
+        loser = self._take(key, name)
+        self._own[name] = [*self.keys(name), key]
+        self._keep()
+        return loser
+
+    def remove(self, name: str, key: str) -> None:
+        """Take a key away from a command."""
+        self._own[name] = [k for k in self.keys(name) if k != key]
+        self._keep()
+
+    def reset(self, name: str) -> tuple[Command, ...]:
+        """Give a command the table's keys back; the commands that lose one of them."""
+        losers = [self._take(key, name) for key in BY_NAME[name].keys]
+        self._own.pop(name, None)
+        self._keep()
+        return tuple(loser for loser in losers if loser is not None)
+
+    def reset_all(self) -> None:
+        """Every command has the table's keys again."""
+        self._own.clear()
+        self._keep()
+
+    @property
+    def _own(self) -> dict[str, list[str]]:
+        return self._settings.values.shortcuts
+
+    def _take(self, key: str, name: str) -> Command | None:
+        loser = self.holder(key)
+        if loser is None or loser.name == name:
+            return None
+        if loser.name in self._own:  # a key of the table is beaten without being written down
+            self._own[loser.name] = [k for k in self._own[loser.name] if k != key]
+        return loser
+
+    def _keep(self) -> None:
+        for name in [n for n in self._own if n in BY_NAME]:
+            if tuple(self._own[name]) == BY_NAME[name].keys:
+                del self._own[name]  # as in the table: nothing to remember
+        self._settings.save()
+        self.changed.emit()

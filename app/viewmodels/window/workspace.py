@@ -1,0 +1,66 @@
+"""All view-models of one window, so that views are handed one thing. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.settings import Settings
+from app.viewmodels.annotation.annotations import Annotations
+from app.viewmodels.annotation.drawing import Drawing
+from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.core.notices import Notices
+from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.undo import Steps
+from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.overlays import Fusion
+from app.viewmodels.images.refiner import Exact
+from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.report.report import Report
+from app.viewmodels.study.study import Study
+from app.viewmodels.study.tags import Tags
+from app.viewmodels.window.layouts import Layouts
+from app.viewmodels.window.shortcuts import Shortcuts
+
+
+class Exporter(Protocol):
+    """Where exported texts and pictures go."""
+
+    def start(self, path: Path, content: str | bytes) -> None:
+        """Write a file; a failure shows as a notice."""
+        ...
+
+    def start_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
+        """Write files into a folder, replacing none; a notice says how many of `what` are there."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """The state behind the window."""
+
+    viewer: Viewer
+    assistant: Assistant
+    study: Study
+    report: Report
+    notices: Notices
+    settings: Settings
+    tasks: Tasks
+    exporter: Exporter
+    demo_study: Path
+    layouts: Layouts
+    shortcuts: Shortcuts
+    annotations: Annotations
+    drawing: Drawing
+    scene: Scene
+    fusion: Fusion
+    cine: Cine
+    compare: Compare
+    tags: Tags
+    exact: Exact
+    exact_beside: Exact
+    steps: Steps

@@ -1,0 +1,1 @@
+"""Widgets of drawing and measuring on the images."""

@@ -1,0 +1,183 @@
+"""What is drawn over one view, and the mouse that draws it.
+
+Lies over a `SliceView` without taking part in its painting: the view stays as quick as it is
+without. Decides nothing: left presses and moves go to `Drawing`, what it does not want to the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, QRectF, Qt
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from app.rendering import annotations as forms
+from app.rendering import markings
+from app.rendering.annotations import Item
+from app.viewmodels.annotation import values
+from app.viewmodels.annotation.annotations import Annotations
+from app.viewmodels.annotation.drawing import Cursor, Drawing
+from app.viewmodels.annotation.model import Annotation
+from app.viewmodels.annotation.view_frame import HIDDEN, Frame
+from app.views.images.slice_view import SliceView
+
+#: Said over a marked slice.
+MARKED = "★ key image"
+
+
+class AnnotationLayer(QWidget):
+    """The annotations of one view."""
+
+    def __init__(self, view: SliceView, book: Annotations, drawing: Drawing) -> None:
+        super().__init__(view)
+        self._view = view
+        self._book = book
+        self._drawing = drawing
+        self.editor: TextEditor | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setGeometry(view.rect())
+        view.installEventFilter(self)
+        view.takes_drawing = True
+        for signal in (book.changed, book.live_changed, book.selection_changed):
+            signal.connect(self.update)
+        book.changed.connect(self._end_editing)
+        drawing.hover_changed.connect(self._hovered)
+        book.viewer.look_changed.connect(self._hovered)
+
+    def frame(self) -> Frame | None:
+        """The slice that the view shows, and how it lies there; None without one."""
+        state, viewport = self._view.state, self._view.viewport()
+        return None if state is None or viewport is None else Frame.of(state, viewport)
+
+    def items(self, frame: Frame) -> list[Item]:
+        """What is to be drawn on a slice."""
+        hovered = self._drawing.hovered
+        found = []
+        for annotation in self._book.shown:
+            strength = frame.strength(annotation)
+            if strength == HIDDEN:
+                continue
+            lines = self._lines(annotation)
+            chosen = annotation.uid == self._book.selected or annotation is self._book.live
+            under = hovered is not None and hovered.uid == annotation.uid
+            found.append(Item(annotation, lines, strength, chosen, under))
+        return found
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Forms and values of this slice, and whether it is a key image."""
+        if self._book.volume is None or not (self._book.shown or self._book.document.key_images):
+            return
+        frame = self.frame()
+        if frame is None:
+            return
+        painter = QPainter(self)
+        size = QRectF(self.rect())
+        if self._book.key_image_at(frame.plane) is not None:
+            state = self._view.state
+            assert state is not None  # there is a frame
+            below = self._view.below_corner(state, markings.TOP_RIGHT)
+            markings.draw_corners(
+                painter, size.adjusted(0, below, 0, 0), {markings.TOP_RIGHT: MARKED}
+            )
+        forms.draw(painter, size, frame, self.items(frame))
+        painter.end()
+
+    def _lines(self, annotation: Annotation) -> tuple[str, ...]:
+        reading = self._book.reading(annotation)
+        return values.lines_over(annotation, reading, self._book.viewer.slab)
+
+    # --- mouse -----------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The view's own events, before it; True: they are not for the view."""
+        kind = event.type()
+        if kind == QEvent.Type.Resize:
+            self.setGeometry(self._view.rect())
+        elif kind == QEvent.Type.Leave:
+            self._drawing.leave()
+        elif isinstance(event, QMouseEvent) and (frame := self.frame()) is not None:
+            return self._mouse(kind, event, frame)
+        return False
+
+    def _mouse(self, kind: QEvent.Type, event: QMouseEvent, frame: Frame) -> bool:
+        x, y = event.position().x(), event.position().y()
+        if kind == QEvent.Type.MouseMove:
+            self._drawing.move(frame, x, y)
+            return False  # the view reads the voxel under the mouse in any case
+        if event.button() != Qt.MouseButton.LeftButton:
+            return False
+        taken = False
+        if kind == QEvent.Type.MouseButtonRelease:
+            taken = self._drawing.release(frame, x, y)
+        elif self._book.viewer.space_held or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            return False
+        elif kind == QEvent.Type.MouseButtonPress:
+            taken = self._drawing.press(frame, x, y)
+        elif kind == QEvent.Type.MouseButtonDblClick:
+            taken = self._drawing.double_click(frame, x, y)
+        self._ask_for_text(frame)
+        return taken
+
+    def _hovered(self) -> None:
+        if self._drawing.cursor() is Cursor.GRAB:
+            self._view.setCursor(Qt.CursorShape.PointingHandCursor)
+        else:
+            self._view.show_cursor()
+        self.update()
+
+    # --- text ------------------------------------------------------------------------------
+
+    def _ask_for_text(self, frame: Frame) -> None:
+        annotation = self._drawing.awaiting_text
+        if annotation is None or self.editor is not None:
+            return
+        self.editor = TextEditor(self._view, annotation.text)
+        x, y = frame.to_screen(annotation.points_mm)[-1]
+        width, height = 180, self.editor.sizeHint().height()
+        left = min(max(0, round(float(x)) + 10), max(0, self.width() - width))
+        top = min(max(0, round(float(y)) - height // 2), max(0, self.height() - height))
+        self.editor.setGeometry(left, top, width, height)
+        self.editor.show()
+        self.editor.setFocus()
+        self.editor.done = self._typed
+
+    def _typed(self, text: str | None) -> None:
+        editor, self.editor = self.editor, None
+        if editor is not None:
+            # A click elsewhere has given the keyboard to what was clicked on: it must stay there.
+            had_keys = editor.window().focusWidget() is editor
+            editor.deleteLater()
+            self._drawing.write(text)
+            if had_keys:
+                self._view.setFocus()
+
+    def _end_editing(self) -> None:
+        """Nothing waits for a text any more: another series is open."""
+        if self.editor is not None and self._drawing.awaiting_text is None:
+            self._typed(None)
+
+
+class TextEditor(QLineEdit):
+    """A line typed in place: Return or a click elsewhere takes it, Esc does not."""
+
+    def __init__(self, parent: QWidget, text: str) -> None:
+        super().__init__(text, parent)
+        self.setPlaceholderText("Text, then Return")
+        self.selectAll()
+        self.done: Callable[[str | None], object] = lambda _: None
+        self.returnPressed.connect(lambda: self.done(self.text()))
+
+    def event(self, event: QEvent) -> bool:
+        """Esc is for this line, not for the window."""
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            if event.type() == QEvent.Type.KeyPress:
+                self.done(None)
+            event.accept()
+            return True
+        return super().event(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """A click elsewhere takes what was typed."""
+        super().focusOutEvent(event)
+        self.done(self.text())

@@ -1,0 +1,278 @@
+"""Everything that was drawn, in a list: a click goes there; names, numbers, report, export.
+
+Decides nothing: it shows the `Annotations` and hands on what the reader wants of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
+from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.imaging import numbers
+from app.rendering import key_image as pictures
+from app.viewmodels.annotation import exports, places, values
+from app.viewmodels.annotation.model import TITLES, Annotation, KeyImage
+from app.viewmodels.window.workspace import Workspace
+from app.views.annotation.histogram import Histogram
+from app.views.parts.icons import dress
+from app.views.parts.saving import Saver
+from med2e3.volume import Volume
+
+EMPTY = "Nothing is measured on this series. Choose a tool (L: length), or mark a key image (K)."
+
+#: Before the name of a key image.
+STAR = "★"
+
+#: Rows of the list that are seen at least, whatever is shown of the selected one.
+LEAST_ROWS = 3
+
+#: Space at the left and right, in logical pixels.
+MARGIN = 10
+
+#: Letters side by side below which the list has no room for all of its columns.
+LETTERS = 45
+
+#: Columns of the list.
+NAME, VALUE, SLICE = 0, 1, 2
+
+UID = Qt.ItemDataRole.UserRole
+
+
+class MeasurementsPanel(QWidget):
+    """The list, and below it what is selected in detail."""
+
+    def __init__(self, workspace: Workspace, saver: Saver, actions: dict[str, QAction]) -> None:
+        super().__init__()
+        self._workspace = workspace
+        self._book = workspace.annotations
+        self._saver = saver
+        self.empty = QLabel(EMPTY)
+        self.empty.setProperty("dim", True)
+        self.empty.setWordWrap(True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.list = _list()
+        self.list.itemClicked.connect(self._chosen)
+        self.list.itemActivated.connect(self._chosen)
+        self.list.itemChanged.connect(self._renamed)
+        self.detail = QLabel()
+        self.detail.setWordWrap(True)
+        self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.histogram = Histogram()
+        self.to_report = QPushButton("To report")
+        self.to_report.setToolTip("Add what is selected, else everything, to the report")
+        self.to_report.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.to_report.clicked.connect(self._report)
+        self.export = self._export_button()
+        self._head = QWidget()
+        head = QHBoxLayout(self._head)
+        head.setContentsMargins(0, 0, 0, 0)
+        head.addStretch(1)
+        head.addWidget(_tool_button(actions["delete"]))
+        head.addWidget(self.to_report)
+        head.addWidget(self.export)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN, 6, MARGIN, 6)
+        layout.setSpacing(6)
+        layout.addWidget(self._head)
+        layout.addWidget(self.empty, 1)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.detail)
+        layout.addWidget(self.histogram)
+        self._book.changed.connect(self.refresh)
+        self._book.live_changed.connect(self._show_detail)
+        self._book.selection_changed.connect(self._select)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the document."""
+        rows = self._rows()
+        items = [self.list.topLevelItem(k) for k in range(self.list.topLevelItemCount())]
+        shown = [item for item in items if item is not None]
+        with QSignalBlocker(self.list):
+            # A row in which a name is being typed must not vanish under the typing.
+            if [item.data(NAME, UID) for item in shown] != [uid for uid, _ in rows]:
+                self.list.clear()
+                shown = [self._add(uid) for uid, _ in rows]
+            for item, (_, texts) in zip(shown, rows, strict=True):
+                for column, text in enumerate(texts):
+                    item.setText(column, text)
+                    item.setToolTip(column, text)
+        count = self.list.topLevelItemCount()
+        rows_high = LEAST_ROWS * max(self.list.sizeHintForRow(0), 0)
+        self.list.setMinimumHeight(self.list.header().sizeHint().height() + rows_high)
+        self.empty.setVisible(count == 0)
+        for part in (self._head, self.list):
+            part.setVisible(count > 0)
+        self.to_report.setEnabled(bool(self._book.document.annotations))
+        self._select()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The slice, which a click goes to, makes room for the value."""
+        super().resizeEvent(event)
+        letters = self.width() / max(self.fontMetrics().averageCharWidth(), 1)
+        self.list.setColumnHidden(SLICE, letters < LETTERS)
+
+    # --- what the reader does --------------------------------------------------------------
+
+    def _chosen(self, item: QTreeWidgetItem) -> None:
+        self._book.go_to(str(item.data(NAME, UID)))
+
+    def _renamed(self, item: QTreeWidgetItem, column: int) -> None:
+        if column == NAME:
+            self._book.rename(str(item.data(NAME, UID)), item.text(NAME).removeprefix(STAR))
+
+    def _report(self) -> None:
+        volume, selected = self._book.volume, self._book.selected_annotation
+        if volume is None:
+            return
+        for annotation in (selected,) if selected else self._book.document.annotations:
+            line = exports.sentence(annotation, volume, self._book.reading)
+            self._workspace.report.append(line)
+
+    def _save_table(self) -> None:
+        volume = self._book.volume
+        if volume is not None:
+            unit, read = self._book.viewer.unit, self._book.reading
+            text = exports.table(self._book.document, volume, read, unit)
+            self._saver.ask("measurements.csv", text)
+
+    def _save_record(self) -> None:
+        volume = self._book.volume
+        if volume is not None:
+            text = exports.record(self._book.document, volume, self._book.reading)
+            self._saver.ask("measurements.json", text)
+
+    def _save_pictures(self) -> None:
+        dialog = QFileDialog(self, "Folder for the key images")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(lambda folder: self.save_pictures(Path(folder)))
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def save_pictures(self, folder: Path) -> None:
+        """Write every key image into a folder, as PNG, beside those of other series."""
+        volume, document = self._book.volume, self._book.document
+        if volume is None:
+            return
+        files = {}
+        for k, key_image in enumerate(document.key_images, start=1):
+            image = pictures.picture(key_image, document, volume, self._book.reading)
+            where = places.where(volume, key_image.plane).text.split("/")[0].replace(" ", "-")
+            files[f"key-image-{k}-{where}.png"] = pictures.as_png(image)
+        self._workspace.exporter.start_all(folder, files, "key image")
+
+    # --- showing ---------------------------------------------------------------------------
+
+    def _rows(self) -> list[tuple[str, tuple[str, str, str]]]:
+        """What the list says of each annotation, then of each key image."""
+        document, volume = self._book.document, self._book.volume
+        rows: list[tuple[str, tuple[str, str, str]]] = []
+        if volume is None:
+            return rows
+        for annotation in document.annotations:
+            name = annotation.name or TITLES[annotation.kind]
+            lines = self._book.reading(annotation).lines
+            where = places.where(volume, annotation.plane).text
+            rows.append((annotation.uid, (name, lines[0] if lines else "", where)))
+        for key_image in document.key_images:
+            name = f"{STAR} {key_image.note or 'Key image'}"
+            where = places.where(volume, key_image.plane).text
+            rows.append((key_image.uid, (name, exports.look_text(key_image, volume), where)))
+        return rows
+
+    def _add(self, uid: str) -> QTreeWidgetItem:
+        item = QTreeWidgetItem()
+        item.setData(NAME, UID, uid)
+        item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+        self.list.addTopLevelItem(item)
+        return item
+
+    def _select(self) -> None:
+        with QSignalBlocker(self.list):
+            self.list.setCurrentIndex(QModelIndex())
+            for k in range(self.list.topLevelItemCount()):
+                item = self.list.topLevelItem(k)
+                if item is not None and item.data(NAME, UID) == self._book.selected:
+                    self.list.setCurrentItem(item)
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        volume, selected = self._book.volume, self._book.selected_annotation or self._book.live
+        key_image = self._book.document.key_image(self._book.selected)
+        self.detail.setVisible(selected is not None or key_image is not None)
+        found = None
+        if selected is not None and volume is not None:
+            self.detail.setText(self._about(selected))
+            if not self._book.is_traced(selected):
+                found = values.region_values(selected, volume)
+        elif key_image is not None and volume is not None:
+            self.detail.setText(self._about_key_image(key_image, volume))
+        # A list that needs its rows would else press the lines of a label that breaks together.
+        high = self.detail.heightForWidth(self.width() - 2 * MARGIN)
+        self.detail.setMinimumHeight(max(high, 0))
+        self.histogram.show_values(found, self._book.viewer.unit)
+
+    def _about(self, annotation: Annotation) -> str:
+        lines = self._book.reading(annotation).lines
+        parts = [*lines, f"around {exports.centre_text(annotation)}"]
+        return numbers.unbroken(" · ".join(parts))
+
+    def _about_key_image(self, key_image: KeyImage, volume: Volume) -> str:
+        drawn = len(self._book.document.annotations)
+        return f"Key image, {exports.look_text(key_image, volume)}" + (
+            "; its picture shows what is drawn on its slice" if drawn else ""
+        )
+
+    def _export_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setText("Export")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        menu = QMenu(button)
+        menu.addAction("Save the table (CSV)…").triggered.connect(self._save_table)
+        menu.addAction("Save everything (JSON)…").triggered.connect(self._save_record)
+        menu.addAction("Save key images (PNG)…").triggered.connect(self._save_pictures)
+        button.setMenu(menu)
+        return button
+
+
+def _tool_button(action: QAction) -> QToolButton:
+    button = QToolButton()
+    button.setDefaultAction(action)
+    dress(action, "delete")
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button
+
+
+def _list() -> QTreeWidget:
+    tree = QTreeWidget()
+    tree.setColumnCount(3)
+    tree.setHeaderLabels(["Measurement", "Value", "Slice"])
+    tree.setRootIsDecorated(False)
+    tree.setUniformRowHeights(True)
+    tree.setEditTriggers(
+        QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
+    )
+    header = tree.header()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(VALUE, QHeaderView.ResizeMode.Stretch)
+    header.setStretchLastSection(False)
+    tree.setToolTip("Click: go there; double click or F2: another name")
+    return tree

@@ -1,0 +1,1 @@
+"""Widgets of the conversation with the model, and of its slice scores."""

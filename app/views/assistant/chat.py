@@ -1,0 +1,107 @@
+"""The conversation: cards of turns, the latest at the bottom."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from app.viewmodels.assistant.answers import Turn
+from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.strip import BandCell
+from app.viewmodels.images.viewer import Viewer
+from app.views.assistant.turn_card import TurnCard
+
+EMPTY = (
+    "Ask about the open series, or use one of the ready questions below. "
+    "The answer is a draft by a research model; check it against the images."
+)
+
+#: Milliseconds between two looks of a streaming answer: each lays out the conversation anew.
+TEXT_EVERY_MS = 50
+
+
+class _Body(QWidget):
+    """The column of cards: as high as its text needs at the width that it gets, not higher."""
+
+    def minimumSizeHint(self) -> QSize:
+        """None: the one of the layout is for its least width, at which every word has a line."""
+        return QSize(0, 0)
+
+
+class Chat(QScrollArea):
+    """All turns; it keeps to the end while the reader has not scrolled up."""
+
+    def __init__(self, assistant: Assistant, viewer: Viewer) -> None:
+        super().__init__()
+        self._assistant = assistant
+        self._viewer = viewer
+        self.cards: list[TurnCard] = []
+        self._follow = True
+        self._hint = QLabel(EMPTY)
+        self._hint.setWordWrap(True)
+        self._hint.setProperty("dim", True)
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._body = _Body()
+        self._layout = QVBoxLayout(self._body)
+        self._layout.setContentsMargins(10, 10, 10, 10)
+        self._layout.setSpacing(8)
+        self._layout.addWidget(self._hint, 1)
+        self._layout.addStretch(0)
+        self.setWidget(self._body)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumHeight(90)
+        self.verticalScrollBar().rangeChanged.connect(self._to_end)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+        assistant.turns_changed.connect(self._turns_changed)
+        self._text_timer = QTimer(self)
+        self._text_timer.setSingleShot(True)
+        self._text_timer.setInterval(TEXT_EVERY_MS)
+        self._text_timer.timeout.connect(self._show_text)
+        assistant.turn_changed.connect(self._turn_changed)
+        assistant.text_changed.connect(self._text_changed)
+        assistant.chosen_changed.connect(self._chosen_changed)
+        assistant.volume_entered.connect(lambda _: self._refresh())
+
+    def _turns_changed(self) -> None:
+        for turn in self._assistant.turns[len(self.cards) :]:
+            card = TurnCard(turn, self._assistant, self._jump)
+            self.cards.append(card)
+            self._layout.insertWidget(self._layout.count() - 1, card)
+            self._follow = True
+        self._hint.setVisible(not self.cards)
+        self._layout.setStretch(self._layout.count() - 1, 1 if self.cards else 0)
+
+    def _chosen_changed(self) -> None:
+        for card in self.cards:
+            card.show_chosen()
+
+    def _turn_changed(self, turn: Turn) -> None:
+        for card in self.cards:
+            if card.turn is turn:
+                card.refresh()
+
+    def _text_changed(self, turn: Turn) -> None:
+        if not self._text_timer.isActive():
+            self._text_timer.start()
+
+    def _show_text(self) -> None:
+        for card in self.cards:
+            if card.turn is self._assistant.running:
+                card.show_text()
+
+    def _refresh(self) -> None:
+        for card in self.cards:
+            card.refresh()
+
+    def _jump(self, turn: Turn, cell: BandCell) -> None:
+        self._assistant.choose(turn)
+        if turn.seen is not None and turn is self._assistant.shown:
+            self._viewer.go_to_slice(turn.seen.plane, turn.seen.centre_slice(cell.model_slice))
+
+    def _scrolled(self, value: int) -> None:
+        self._follow = value >= self.verticalScrollBar().maximum() - 4
+
+    def _to_end(self, low: int, high: int) -> None:
+        if self._follow:
+            self.verticalScrollBar().setValue(high)

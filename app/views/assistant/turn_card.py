@@ -1,0 +1,157 @@
+"""One question and its answer in the conversation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QMouseEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.imaging import numbers
+from app.viewmodels.assistant.answers import Turn, TurnState
+from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.strip import BandCell, strip_of
+from app.views.assistant.score_bars import ScoreBars
+from app.views.parts.icons import dress
+from app.views.parts.theme import mark
+
+#: Why an answer ended, in words; an answer that came to its own end needs none.
+REASONS = {"length": "cut off at the longest length", "cancelled": "stopped"}
+
+
+#: Seconds below which a time is not written out: it would read as none.
+SHORTEST = 0.1
+
+#: A run of this many characters without a space may be wider than the panel.
+LONG_RUN = re.compile(r"(\S{24})(?=\S)")
+
+
+class TurnCard(QFrame):
+    """Shows a turn as it grows; a click shows its scores beside the images."""
+
+    def __init__(
+        self, turn: Turn, assistant: Assistant, jump: Callable[[Turn, BandCell], object]
+    ) -> None:
+        super().__init__()
+        self.turn = turn
+        self._assistant = assistant
+        self.setProperty("card", True)
+        self.question = _Text(self, turn.question)
+        self.question.setProperty("heading", True)
+        self.answer = _Text(self)
+        self.status = _Text(self)
+        self.bars = ScoreBars(lambda cell: jump(turn, cell), compact=True)
+        self.copy = _button("copy", "Copy the answer")
+        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(turn.text))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 8, 6)
+        layout.setSpacing(4)
+        for widget in (self.question, self.answer, self.bars):
+            layout.addWidget(widget)
+        foot = QHBoxLayout()
+        foot.addWidget(self.status, 1)
+        foot.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignBottom)
+        layout.addLayout(foot)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what has arrived of the answer."""
+        turn = self.turn
+        self.show_text()
+        self.bars.show_strip(strip_of(turn) if turn.scores is not None else None)
+        failed = turn.state is TurnState.FAILED
+        mark(self.status, "error", failed)
+        mark(self.status, "dim", not failed)
+        words = status_of(turn)
+        self.status.setText(words if failed else numbers.unbroken(words))
+        self.copy.setVisible(bool(turn.text) and not turn.running)
+        self.show_chosen()
+
+    def show_chosen(self) -> None:
+        """Stand out while this answer's scores are the ones shown."""
+        mark(self, "chosen", self.turn is self._assistant.shown)
+
+    def show_text(self) -> None:
+        """Take over the text alone, as it streams."""
+        caret = " ▍" if self.turn.state is TurnState.STREAMING else ""
+        self.answer.setText(breakable(self.turn.text) + caret)
+        self.answer.setVisible(bool(self.turn.text))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Show this answer's scores."""
+        self.choose()
+
+    def choose(self) -> None:
+        """Make this the answer whose scores are shown."""
+        self._assistant.choose(self.turn)
+
+
+def breakable(text: str) -> str:
+    """The text with invisible places to break in runs too long for the panel."""
+    return LONG_RUN.sub("\\1\u200b", text)
+
+
+def status_of(turn: Turn) -> str:
+    """What is going on, or how the answer came about and where its weight lies."""
+    if turn.state is TurnState.WAITING:
+        return f"{turn.doing} …"
+    if turn.state is TurnState.FAILED:
+        return turn.message.sentence if turn.message is not None else "failed"
+    lines = [" · ".join(filter(None, (_given(turn), _end(turn))))]
+    if turn.scores is not None:
+        best = turn.scores.top(1)[0]
+        axis = numbers.axis_of(turn.seen.plane) + " " if turn.seen is not None else ""
+        place = numbers.mm_range(best.band.from_mm, best.band.to_mm, digits=0)
+        slices = numbers.slice_range(*best.band.view_slices)
+        lines.append(f"top {numbers.times(best.times_uniform)} · {axis}{place} · {slices}")
+    return "\n".join(filter(None, lines))
+
+
+def _given(turn: Turn) -> str:
+    if turn.seen is None:
+        return f"about {turn.volume_name}" if turn.volume is None else ""
+    return f"{turn.seen.plane} · {turn.seen.describe_window()}"
+
+
+def _end(turn: Turn) -> str:
+    if turn.state is TurnState.STREAMING:
+        return ""
+    words = "stopped" if turn.state is TurnState.STOPPED else REASONS.get(turn.reason, "")
+    took = f"{turn.seconds:.1f} s" if turn.seconds >= SHORTEST else f"under {SHORTEST} s"
+    return " · ".join(filter(None, (took if turn.seconds else "", words)))
+
+
+class _Text(QLabel):
+    """Text to select; pressing it, which starts a selection, also counts as a click on the card."""
+
+    def __init__(self, card: TurnCard, text: str = "") -> None:
+        super().__init__(breakable(text))
+        self._card = card
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Show this answer's scores, then select."""
+        self._card.choose()
+        super().mousePressEvent(event)
+
+
+def _button(name: str, tip: str, parent: QWidget | None = None) -> QToolButton:
+    button = QToolButton(parent)
+    dress(button, name, "dim")
+    button.setToolTip(tip)
+    button.setAutoRaise(True)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button

@@ -1,0 +1,1 @@
+"""Widgets that show images: planes, 3D, comparing, overlays."""

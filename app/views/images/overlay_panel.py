@@ -1,0 +1,247 @@
+"""What lies over the images, as a legend that switches it: layers, labels with their ml, boxes.
+
+Shown below the series list while there is anything. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.imaging.colour_names import ColourMap
+from app.rendering.colour_maps import swatch
+from app.viewmodels.images.overlays import BoxMark, Fusion, Layer
+from app.views.parts import theme
+from app.views.parts.elided import ChoiceBox
+from app.views.parts.icons import dress
+from app.views.parts.range_slider import RangeSlider
+
+#: Size of a colour beside a name, and of a strip that shows a colour map.
+DOT, STRIP = 10, QSize(48, 10)
+
+#: Space at the left and right, as in the series list above.
+EDGES = (10, 6)
+
+#: The panel takes at most this height, in logical pixels; more labels scroll.
+TALLEST = 360
+
+
+class FusionPanel(QWidget):
+    """The legend."""
+
+    def __init__(self, fusion: Fusion) -> None:
+        super().__init__()
+        self._fusion = fusion
+        self.rows: list[LayerRow] = []
+        self.boxes: list[QCheckBox] = []
+        self._shape: tuple[object, ...] = ()
+        self.heading = QLabel("Overlays")
+        self.heading.setProperty("heading", True)
+        self.heading.setContentsMargins(EDGES[0], 6, EDGES[1], 2)
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.heading)
+        column.addWidget(self._scroll)
+        fusion.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the overlays; rows are made again only when there are others."""
+        fusion = self._fusion
+        self.heading.setText(f"Opening {fusion.loading}…" if fusion.loading else "Overlays")
+        self.setVisible(bool(fusion.loading) or not fusion.empty)
+        shape = (
+            tuple((x.name, id(x.voxels), len(x.labels)) for x in fusion.layers),
+            tuple(box.name for box in fusion.boxes),
+        )
+        if shape != self._shape:
+            self._shape = shape
+            self._rebuild()
+        for row, layer in zip(self.rows, fusion.layers, strict=True):
+            row.show_layer(layer)
+        for check, box in zip(self.boxes, fusion.boxes, strict=True):
+            check.setChecked(box.visible)
+
+    def _rebuild(self) -> None:
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(EDGES[0], 2, EDGES[1], 8)
+        column.setSpacing(3)
+        self.rows = [LayerRow(self._fusion, k) for k in range(len(self._fusion.layers))]
+        self.boxes = [self._box_check(k, box) for k, box in enumerate(self._fusion.boxes)]
+        for widget in (*self.rows, *self.boxes):
+            column.addWidget(widget)
+        column.addStretch(1)
+        self._scroll.setWidget(body)
+        self._scroll.setFixedHeight(min(body.sizeHint().height() + 4, TALLEST))
+
+    def _box_check(self, k: int, box: BoxMark) -> QCheckBox:
+        check = narrow(QCheckBox(box.name.split(":")[0]))
+        check.setIcon(dot(box.colour))
+        check.setToolTip(box.name)
+        check.clicked.connect(lambda _=False: self._fusion.toggle_box(self._fusion.boxes[k]))
+        return check
+
+
+class LayerRow(QWidget):
+    """One layer: on or off, opacity, and its labels or its colour map and threshold."""
+
+    def __init__(self, fusion: Fusion, k: int) -> None:
+        super().__init__()
+        self._fusion = fusion
+        self._k = k
+        layer = fusion.layers[k]
+        self.check = narrow(QCheckBox(layer.name))
+        self.check.setToolTip(layer.name)
+        self.check.clicked.connect(lambda on: fusion.change(self.layer, visible=bool(on)))
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(0, 100)
+        self.opacity.setToolTip("Opacity")
+        self.opacity.setAccessibleName(f"Opacity of {layer.name}")
+        self.opacity.valueChanged.connect(self._set_opacity)
+        self.percent = _number("100 %")
+        self.ends = (_number(""), _number(""))
+        self.maps: ChoiceBox | None = None
+        self.range: RangeSlider | None = None
+        self.labels: list[QCheckBox] = []
+        self._lay_out(layer)
+
+    @property
+    def layer(self) -> Layer:
+        """The layer as it is now."""
+        return self._fusion.layers[self._k]
+
+    def show_layer(self, layer: Layer) -> None:
+        """Take over what is shown."""
+        self.check.setChecked(layer.visible)
+        if self.opacity.value() != round(layer.opacity * 100):
+            self.opacity.setValue(round(layer.opacity * 100))
+        self.percent.setText(f"{self.opacity.value()} %")
+        for check, label in zip(self.labels, layer.labels, strict=False):
+            check.setChecked(label.value not in layer.hidden)
+        if self.maps is not None and self.range is not None:
+            self.maps.setCurrentIndex(self.maps.findData(layer.colours))
+            self.range.show_values(*(self._fraction(v) for v in (layer.low, layer.high)))
+            self.range.setToolTip(f"Shown from {layer.low:g} to {layer.high:g}")
+            for end, value in zip(self.ends, (layer.low, layer.high), strict=True):
+                end.setText(f"{value:.4g}".replace("-", "−"))
+
+    def _lay_out(self, layer: Layer) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 4)
+        column.setSpacing(4)
+        head = QHBoxLayout()
+        head.addWidget(self.check, 1)
+        if not layer.of_answer:
+            close = QToolButton()
+            close.setToolTip("Take this overlay away")
+            dress(close, "close", "dim")
+            close.clicked.connect(lambda _=False: self._fusion.remove(self.layer))
+            head.addWidget(close)
+        column.addLayout(head)
+        if layer.note:
+            note = QLabel(layer.note)
+            note.setWordWrap(True)
+            note.setProperty("warning", True)
+            column.addWidget(note)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        title = QLabel("Opacity")
+        title.setProperty("dim", True)
+        row.addWidget(title)
+        row.addWidget(self.opacity, 1)
+        row.addWidget(self.percent)
+        column.addLayout(row)
+        for widget in self._label_checks(layer) if layer.labels else self._value_controls(layer):
+            column.addWidget(widget)
+
+    def _label_checks(self, layer: Layer) -> list[QWidget]:
+        for label in layer.labels:
+            check = narrow(QCheckBox(f"{label.name}  {label.millilitres:.1f} ml"))
+            check.setIcon(dot(label.colour))
+            check.setToolTip(f"{label.name}: {label.millilitres:.2f} ml")
+            check.clicked.connect(
+                lambda _=False, value=label.value: self._fusion.toggle_label(self.layer, value)
+            )
+            self.labels.append(check)
+        return list(self.labels)
+
+    def _value_controls(self, layer: Layer) -> list[QWidget]:
+        self.maps = ChoiceBox()
+        self.maps.setIconSize(STRIP)
+        self.maps.setToolTip("Colour map of this overlay")
+        for name in ColourMap:
+            strip = QPixmap.fromImage(swatch(name, STRIP.width(), STRIP.height()))
+            self.maps.addItem(QIcon(strip), str(name), name)
+        self.maps.activated.connect(self._use_map)
+        self.range = RangeSlider(f"Threshold of {layer.name}")
+        self.range.moved.connect(self._set_end)
+        shown = QWidget()
+        row = QHBoxLayout(shown)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.ends[0])
+        row.addWidget(self.range, 1)
+        row.addWidget(self.ends[1])
+        return [self.maps, shown]
+
+    def _use_map(self, row: int) -> None:
+        assert self.maps is not None
+        self._fusion.change(self.layer, colours=ColourMap(self.maps.itemData(row)))
+
+    def _set_opacity(self, percent: int) -> None:
+        if percent != round(self.layer.opacity * 100):
+            self._fusion.change(self.layer, opacity=percent / 100)
+
+    def _fraction(self, value: float) -> float:
+        low, high = self.layer.value_range
+        return (value - low) / max(high - low, 1e-9)
+
+    def _set_end(self, end: int, fraction: float) -> None:
+        low, high = self.layer.value_range
+        value = low + fraction * (high - low)
+        if end == 0:
+            self._fusion.change(self.layer, low=min(value, self.layer.high))
+        else:
+            self._fusion.change(self.layer, high=max(value, self.layer.low))
+
+
+def _number(widest: str) -> QLabel:
+    """A number beside a slider, which does not move while the number changes."""
+    label = QLabel(widest)
+    label.setProperty("dim", True)
+    label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    label.setMinimumWidth(label.sizeHint().width())
+    return label
+
+
+def narrow(check: QCheckBox) -> QCheckBox:
+    """A long name is cut at the edge of the panel, and whole in the tooltip."""
+    check.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return check
+
+
+def dot(colour: str) -> QIcon:
+    """A square of one colour, rimmed so that it is seen on any ground."""
+    pixmap = QPixmap(DOT, DOT)
+    pixmap.fill(QColor(theme.DARK.line))
+    inner = QPixmap(DOT - 2, DOT - 2)
+    inner.fill(QColor(colour))
+    painter = QPainter(pixmap)
+    painter.drawPixmap(1, 1, inner)
+    painter.end()
+    return QIcon(pixmap)

@@ -1,0 +1,69 @@
+"""Icons, drawn from the SVG files in resources/icons in the colours of the theme."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
+from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+
+from app.views.parts import theme
+from med2e3.resources import resource_path
+
+#: Sizes rendered, in pixels: 20 logical pixels at scales 1, 1.5, 2 and 3.
+SIZES = (20, 30, 40, 60)
+
+#: The property of a button or action that remembers its icon and the theme's colour for it.
+NAME, INK = "icon_name", "icon_ink"
+
+
+class HasIcon(Protocol):
+    """A button or an action."""
+
+    def setIcon(self, icon: QIcon) -> None:
+        """Show an icon."""
+        ...
+
+    def setProperty(self, name: str, value: object) -> bool:
+        """Remember a value under a name."""
+        ...
+
+
+def icon(name: str, ink: str = "text") -> QIcon:
+    """The icon resources/icons/`name`.svg in a colour of the theme, dim where disabled."""
+    source = (resource_path("icons") / f"{name}.svg").read_text(encoding="utf-8")
+    colours = theme.current()
+    result = QIcon()
+    for mode, colour in (
+        (QIcon.Mode.Normal, getattr(colours, ink)),
+        (QIcon.Mode.Disabled, colours.dim),
+    ):
+        renderer = QSvgRenderer(QByteArray(source.replace("currentColor", colour).encode()))
+        for size in SIZES:
+            result.addPixmap(_render(renderer, size), mode)
+    return result
+
+
+def dress(target: HasIcon, name: str, ink: str = "text") -> None:
+    """Give a button or an action an icon that follows the theme."""
+    target.setProperty(NAME, name)
+    target.setProperty(INK, ink)
+    target.setIcon(icon(name, ink))
+
+
+def dress_again(root: QObject) -> None:
+    """Redraw the icons of everything under `root` after the theme changed."""
+    for child in root.findChildren(QObject):
+        name = child.property(NAME)
+        if name:
+            child.setIcon(icon(name, child.property(INK)))  # type: ignore[attr-defined]
+
+
+def _render(renderer: QSvgRenderer, size: int) -> QPixmap:
+    pixmap = QPixmap(QSize(size, size))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    renderer.render(painter, QRectF(0, 0, size, size))
+    painter.end()
+    return pixmap

@@ -1,0 +1,1 @@
+"""The windows: toolbar, centre, commands, dialogs about the window itself."""

@@ -1,0 +1,168 @@
+"""The images: cells in the layout that was chosen, or the invitation to open a study.
+
+`CELLS` is the table of everything that can stand in a cell. To add one, write its factory here and
+its title in `app.viewmodels.window.layouts.TITLES`; it is made when a layout first shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
+
+from app.viewmodels.window.layouts import Place
+from app.viewmodels.window.workspace import Workspace
+from app.views.annotation.annotation_layer import AnnotationLayer
+from app.views.assistant.model_sheet import ModelSheet
+from app.views.assistant.plane_cell import PlaneCell
+from app.views.images.cine_timer import CineTimer
+from app.views.images.compare_pane import ComparePane
+from app.views.images.idle_timer import Rest
+from app.views.images.overlay_layer import FusionLayer
+from app.views.images.scene_cell import SceneCell
+from app.views.images.slice_view import SliceView
+from app.views.parts import theme
+from app.views.study.empty_state import EmptyState
+from med2e3.geometry import Plane
+
+
+def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
+    def made(workspace: Workspace) -> QWidget:
+        cell = PlaneCell(workspace.viewer, workspace.assistant, plane)
+        _draw_on(cell.view, workspace)
+        return cell
+
+    return made
+
+
+def _draw_on(view: SliceView, workspace: Workspace) -> None:
+    """Let a view of the open volume show, and take, what lies over it and is drawn on it."""
+    FusionLayer(view, workspace.fusion)
+    AnnotationLayer(view, workspace.annotations, workspace.drawing)
+
+
+#: Every cell by its name: what makes its widget from the workspace.
+CELLS: dict[str, Callable[[Workspace], QWidget]] = {
+    Plane.AXIAL.value: _plane(Plane.AXIAL),
+    Plane.SAGITTAL.value: _plane(Plane.SAGITTAL),
+    Plane.CORONAL.value: _plane(Plane.CORONAL),
+    "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
+    "3d": lambda workspace: SceneCell(
+        workspace.scene, workspace.viewer, workspace.layouts, workspace.fusion
+    ),
+}
+
+
+class Ground(QWidget):
+    """What is seen between the cells: dark in both themes, no bright lines around images."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """One colour."""
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), QColor(theme.DARK.window))
+        painter.end()
+
+
+class Centre(QWidget):
+    """The cells of the layout, or one plane alone."""
+
+    def __init__(self, workspace: Workspace, empty: EmptyState) -> None:
+        super().__init__()
+        self._workspace = workspace
+        self._viewer = workspace.viewer
+        self.empty = empty
+        self.grid = Ground()
+        self._layout = QGridLayout(self.grid)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(self.grid)
+        self.compare = ComparePane(workspace.compare, workspace.exact_beside)
+        _draw_on(self.compare.first, workspace)
+        self._stack.addWidget(self.compare)
+        self.rest = Rest(workspace.exact, self)
+        self.cine_timer = CineTimer(workspace.cine, self)
+        workspace.compare.changed.connect(self.refresh)
+        self._made: dict[str, QWidget] = {}
+        self._placed: dict[str, Place] = {}
+        self._away = ""
+        self._viewer.volume_changed.connect(self.refresh)
+        self._viewer.look_changed.connect(self._arrange)
+        workspace.layouts.changed.connect(self._arrange)
+        self.refresh()
+
+    @property
+    def cells(self) -> dict[Plane, PlaneCell]:
+        """The cells of the three planes, shown or not."""
+        cells = {plane: self.cell(plane.value) for plane in Plane}
+        return {plane: cell for plane, cell in cells.items() if isinstance(cell, PlaneCell)}
+
+    @property
+    def sheet(self) -> ModelSheet:
+        """What the model saw, shown or not."""
+        sheet = self.cell("sheet")
+        assert isinstance(sheet, ModelSheet)
+        return sheet
+
+    def cell(self, name: str) -> QWidget:
+        """The widget of a cell of `CELLS`, made at the first call."""
+        if name not in self._made:
+            made = self._made[name] = CELLS[name](self._workspace)
+            made.setParent(self.grid)
+            made.hide()
+        return self._made[name]
+
+    def hand_out(self, name: str) -> QWidget:
+        """A cell for another window; it is placed nowhere here until `take_back`."""
+        widget = self.cell(name)
+        self._layout.removeWidget(widget)
+        self._away = name
+        self._placed.pop(name, None)
+        return widget
+
+    def take_back(self, name: str) -> None:
+        """A cell that was handed out stands here again, where the layout wants it."""
+        self._away = ""
+        widget = self.cell(name)
+        widget.setParent(self.grid)
+        widget.hide()
+        self._placed = {}
+        self._arrange()
+
+    def refresh(self) -> None:
+        """Images where a volume is open, the invitation where none is."""
+        has_volume = self._viewer.volume is not None
+        if not has_volume:
+            self.empty.refresh()
+        images = self.compare if self._workspace.compare.active else self.grid
+        self._stack.setCurrentWidget(images if has_volume else self.empty)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        alone = self._viewer.maximised
+        places = self._workspace.layouts.places()
+        if alone and alone.value != self._away:
+            places = {alone.value: Place(0, 0)}
+        places.pop(self._away, None)  # until it was taken back
+        if places == self._placed:
+            return
+        self._placed = places
+        here = (widget for name, widget in self._made.items() if name != self._away)
+        for widget in here:
+            self._layout.removeWidget(widget)
+        for name, at in places.items():
+            self._layout.addWidget(self.cell(name), at.row, at.column, at.rows, at.columns)
+        for name, widget in self._made.items():
+            if name != self._away:
+                widget.setVisible(name in places)
+        self._stretch(places)
+
+    def _stretch(self, places: dict[str, Place]) -> None:
+        rows = max((at.row + at.rows for at in places.values()), default=1)
+        columns = max((at.column + at.columns for at in places.values()), default=1)
+        for k in range(max(self._layout.rowCount(), rows)):
+            self._layout.setRowStretch(k, int(k < rows))
+        for k in range(max(self._layout.columnCount(), columns)):
+            self._layout.setColumnStretch(k, int(k < columns))

@@ -1,0 +1,48 @@
+"""The line at the bottom: the voxel under the mouse, window, spacing, memory of the volume."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QLabel, QStatusBar
+
+from app.imaging import numbers, windows
+from app.viewmodels.images.viewer import Viewer
+from app.views.parts.elided import ElidedLabel
+
+
+class StatusLine(QStatusBar):
+    """Reads the `Viewer`."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.voxel = QLabel()
+        self.facts = ElidedLabel()
+        self.facts.setProperty("dim", True)
+        self.addWidget(self.voxel, 1)
+        self.addPermanentWidget(self.facts)
+        self.setContentsMargins(8, 0, 10, 0)
+        self.setSizeGripEnabled(False)
+        viewer.readout_changed.connect(self._show_voxel)
+        for signal in (viewer.volume_changed, viewer.window_changed):
+            signal.connect(self._show_facts)
+        self._show_facts()
+
+    def _show_voxel(self) -> None:
+        readout = self._viewer.readout
+        if readout is None:
+            self.voxel.clear()
+            return
+        where = numbers.millimetres(readout.patient_mm)
+        self.voxel.setText(f"{readout.unit} {numbers.value(readout.value)} at {where}")
+
+    def _show_facts(self) -> None:
+        volume = self._viewer.volume
+        if volume is None:
+            self.facts.clear()
+            self.voxel.clear()
+            return
+        shape = " × ".join(str(n) for n in volume.shape)
+        spacing = " × ".join(f"{mm:.2f}" for mm in volume.geometry.spacing_mm)
+        window = windows.describe(self._viewer.window)
+        memory = numbers.memory(volume.voxels.nbytes)
+        self.facts.setText(f"{window}  ·  {shape}  ·  {spacing} mm  ·  {memory}")

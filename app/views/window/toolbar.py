@@ -1,0 +1,233 @@
+"""The toolbar: open, tools, windows, view; each button a command of the table.
+
+Where the window is narrow it gives up words first, then the width of the box of windows, and last
+the buttons of `LEAVING`, which then stand in a menu: nothing is lost, and the tools stay.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
+from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
+
+from app.imaging import windows
+from app.viewmodels.images.viewer import VIEW_TOOLS, Tool
+from app.viewmodels.study.study import Target
+from app.viewmodels.window.workspace import Workspace
+from app.views.annotation.measure_button import MeasureButton
+from app.views.images.colour_button import ColourButton
+from app.views.parts.elided import ChoiceBox
+from app.views.parts.icons import dress
+from app.views.window.view_tools import ViewTools
+from med2e3.volume import WINDOWS
+
+#: What the box says while the window is none of the presets.
+CUSTOM = "window"
+
+#: What leaves the bar for the menu of more, in this order: what is needed least, and has a key.
+LEAVING = (
+    "open_demo", "theme", "toggle_text", "help", "redo", "undo", "reset", "invert", "pan_tool",
+    "zoom_tool", "window_tool",
+)  # fmt: skip
+
+#: Letters that the box of windows has room for at least.
+FEWEST_LETTERS = 9
+
+_ICONS = {
+    "open_files": "open",
+    "open_folder": "folder",
+    "open_demo": "demo",
+    "crosshair_tool": "crosshair",
+    "window_tool": "window",
+    "zoom_tool": "zoom",
+    "pan_tool": "pan",
+    **{f"{tool}_tool": f"measure_{tool}" for tool in Tool if tool not in VIEW_TOOLS},
+    "key_image": "key_image",
+    "undo": "undo",
+    "redo": "redo",
+    "delete": "delete",
+    "invert": "invert",
+    "reset": "reset",
+    "toggle_text": "text",
+    "theme": "theme",
+    "help": "help",
+}
+
+
+class ToolBar(QToolBar):
+    """Along the top of the window."""
+
+    def __init__(self, workspace: Workspace, actions: dict[str, QAction]) -> None:
+        super().__init__("Tools")
+        self._workspace = workspace
+        self._viewer = workspace.viewer
+        self._actions = actions
+        self.setMovable(False)
+        self.setIconSize(QSize(20, 20))
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self._places: dict[str, QAction] = {}
+        self._worded: list[QToolButton] = []
+        for name, symbol in _ICONS.items():
+            dress(actions[name], symbol)
+        self.open_button = self._add_open()
+        self.addSeparator()
+        self._add_tools()
+        self.addSeparator()
+        self.presets = self._add_presets()
+        others = [actions[name] for name in ("open_overlay", "toggle_scene")]
+        self.colours = ColourButton(self._viewer, others)
+        self.addWidget(self.colours)
+        for name in ("invert", "reset", "toggle_text"):
+            self._add(name)
+        self.addSeparator()
+        self.views = ViewTools(self, workspace, actions)
+        spacer = QWidget()
+        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.addWidget(spacer)
+        self.more = self._add_more()
+        for name in ("theme", "help"):
+            self._add(name)
+        # A key for the volume beside checks its button here, too, which is about the open one.
+        for viewer in (self._viewer, workspace.compare.other):
+            viewer.window_changed.connect(self.refresh)
+        self._viewer.look_changed.connect(self.refresh)
+        self._viewer.volume_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over tool and window."""
+        for tool in Tool:
+            self._actions[f"{tool}_tool"].setChecked(self._viewer.tool is tool)
+        self._actions["invert"].setChecked(self._viewer.inverted)
+        self._actions["toggle_text"].setChecked(self._viewer.corner_text)
+        name, volume = self._viewer.preset, self._viewer.volume
+        self.presets.setEnabled(volume is not None)
+        self.presets.setCurrentIndex(self.presets.findData(name) if name else -1)
+        self.presets.setPlaceholderText(
+            windows.describe(self._viewer.window) if volume is not None else CUSTOM
+        )
+
+    # --- as narrow as the window -----------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width has room for other buttons."""
+        super().resizeEvent(event)
+        self.fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another size of text takes another room."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            QTimer.singleShot(0, self, self.fit)  # when all of them have it
+
+    def fit(self) -> None:
+        """Give up no more than the width asks for."""
+        for given_up in range(len(LEAVING) + 3):
+            self._give_up(given_up)
+            if self.sizeHint().width() <= self.width():
+                return
+
+    def _give_up(self, steps: int) -> None:
+        """Words at one step, the width of the box of windows at two, then a button a step."""
+        style = Qt.ToolButtonStyle
+        words = style.ToolButtonTextBesideIcon if steps < 1 else style.ToolButtonIconOnly
+        for button in self._worded:
+            button.setToolButtonStyle(words)
+        policy = QComboBox.SizeAdjustPolicy
+        self.presets.setSizeAdjustPolicy(
+            policy.AdjustToContents if steps < 2 else policy.AdjustToMinimumContentsLengthWithIcon
+        )
+        left = LEAVING[: max(steps - 2, 0)]
+        for name, place in self._places.items():
+            place.setVisible(name not in left)
+        self._more_place.setVisible(bool(left))
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The commands that stand in the menu of more."""
+        return tuple(n for n in _ICONS if n in self._places and not self._places[n].isVisible())
+
+    def _add_more(self) -> QToolButton:
+        button = QToolButton()
+        dress(button, "more")
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setToolTip("What has no room here")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.aboutToShow.connect(menu.clear)
+        menu.aboutToShow.connect(lambda: menu.addActions([self._actions[n] for n in self.left]))
+        button.setMenu(menu)
+        self._more_place = self.addWidget(button)
+        return button
+
+    # --- building --------------------------------------------------------------------------
+
+    def _add(self, name: str, *, text: bool = False) -> QToolButton:
+        """A button of a command; of its own, for a hidden action is hidden in menus too."""
+        button = QToolButton()
+        button.setDefaultAction(self._actions[name])
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        if text:
+            self._worded.append(button)
+        place = self._places[name] = self.addWidget(button)
+        # Qt gives the button what its place has each time the place is shown or hidden.
+        place.setEnabled(self._actions[name].isEnabled())
+        self._actions[name].enabledChanged.connect(place.setEnabled)
+        return button
+
+    def _add_open(self) -> QToolButton:
+        button = self._add("open_folder", text=True)
+        self._actions["open_folder"].setIconText("Open")  # a button of an action follows it
+        menu = QMenu(self)
+        for name in ("open_folder", "open_files", "open_demo"):
+            menu.addAction(self._actions[name])
+        menu.addSeparator()
+        menu.aboutToShow.connect(lambda: self._fill_recent(menu))
+        button.setMenu(menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self._add("open_demo", text=True)
+        self._actions["open_demo"].setIconText("Demo")
+        return button
+
+    def _fill_recent(self, menu: QMenu) -> None:
+        for action in menu.actions()[4:]:
+            menu.removeAction(action)
+            action.deleteLater()
+        for place in self._workspace.settings.values.recent:
+            entry = menu.addAction(place)
+            entry.triggered.connect(
+                lambda _=False, p=place: self._workspace.study.start(Target(Path(p)))
+            )
+        if self._workspace.settings.values.recent:
+            clear = menu.addAction("Clear this list")
+            clear.triggered.connect(self._workspace.settings.forget_places)
+
+    def _add_tools(self) -> None:
+        group = QActionGroup(self)
+        for tool in Tool:
+            action = self._actions[f"{tool}_tool"]
+            action.setCheckable(True)
+            group.addAction(action)
+            if tool in VIEW_TOOLS:
+                self._add(f"{tool}_tool")
+        self.measure = MeasureButton(self._viewer, self._actions)
+        self.addWidget(self.measure)
+        for name in ("undo", "redo"):
+            self._add(name)
+        for name in ("invert", "toggle_text"):
+            self._actions[name].setCheckable(True)
+
+    def _add_presets(self) -> ChoiceBox:
+        box = ChoiceBox()
+        box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        box.setMinimumContentsLength(FEWEST_LETTERS)
+        box.setToolTip("Window/level presets (keys 1 to 7)")
+        for k, name in enumerate(windows.PRESETS, start=1):
+            known = WINDOWS.get(name)
+            numbers = f"   {windows.describe(known)}" if known is not None else ""
+            box.addItem(f"{k}  {name}{numbers}", name)
+        box.activated.connect(lambda k: self._viewer.use_preset(box.itemData(k)))
+        self.addWidget(box)
+        return box

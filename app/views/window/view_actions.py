@@ -1,0 +1,30 @@
+"""The commands about layouts, oblique planes, slabs, cine and comparing, bound to what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.viewmodels.window.layouts import Kind
+from app.viewmodels.window.workspace import Workspace
+
+
+def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
+    """By the names of `app.viewmodels.window.commands`."""
+    viewer, layouts, compare = workspace.viewer, workspace.layouts, workspace.compare
+    return {
+        **{f"layout:{kind}": _layout(workspace, kind) for kind in Kind},
+        "next_main": lambda: layouts.choose_main_after(layouts.main),
+        "second_window": lambda: layouts.detach(layouts.second or viewer.active.value),
+        "straighten": viewer.straighten,
+        "reference_lines": viewer.toggle_reference_lines,
+        "slab": lambda: compare.hand.set_slab(compare.hand.slab.toggled()),
+        "slab_mode": lambda: compare.hand.set_slab(compare.hand.slab.with_next_mode()),
+        "slab_thicker": lambda: compare.hand.set_slab(compare.hand.slab.thicker(1)),
+        "slab_thinner": lambda: compare.hand.set_slab(compare.hand.slab.thicker(-1)),
+        "cine": lambda: workspace.cine.toggle(compare.plane_of_keys),
+        "close_compare": workspace.compare.close,
+    }
+
+
+def _layout(workspace: Workspace, kind: Kind) -> Callable[[], object]:
+    return lambda: workspace.layouts.choose(kind)

@@ -1,0 +1,86 @@
+"""What a window offers about itself: palette, shortcuts, preferences, hint, full screen, theme.
+
+Wires the widgets of those; the window only puts their commands into its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QDialog
+
+from app.viewmodels.window.palette import Palette
+from app.viewmodels.window.preferences import PreferenceEditor
+from app.views.parts import theme
+from app.views.parts.icons import dress_again
+from app.views.window.command_palette import CommandPalette
+from app.views.window.preferences_dialog import PreferencesDialog
+from app.views.window.shortcut_editor import ShortcutEditor
+
+if TYPE_CHECKING:
+    from app.views.window.main_window import MainWindow
+
+
+class Habits:
+    """Belongs to one window; made after everything else in it."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._workspace = window.workspace
+        self.palette = CommandPalette(window, Palette(window.workspace), window.commands)
+        self.hint = window.hint
+        self.editor = PreferenceEditor(window.workspace.settings, window.workspace.viewer)
+        self.editor.changed.connect(self.dress)
+        self.dialog: QDialog | None = None
+
+    def preferences(self) -> None:
+        """Ask for preferences; the images behind follow at once."""
+        self._open(PreferencesDialog(self._window, self.editor))
+
+    def shortcuts(self) -> None:
+        """Show the keys of all commands, to change."""
+        self._open(ShortcutEditor(self._window, self._workspace.shortcuts))
+
+    def swap_theme(self) -> None:
+        """From dark to light and back."""
+        swapped = "light" if self.editor.value("theme") == "dark" else "dark"
+        self.editor.set("theme", swapped)
+        self.editor.keep()
+
+    def full_screen(self) -> None:
+        """Fill the screen, or be a window again as it was before."""
+        self._window.setWindowState(self._window.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def dress(self) -> None:
+        """Colours and size of text by the preferences."""
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        values = self._workspace.settings.values
+        if theme.apply(application, values.theme, values.text_size):
+            dress_again(self._window)
+
+    def cover(self) -> None:
+        """The window has another size."""
+        self.palette.cover()
+
+    def _open(self, dialog: QDialog) -> None:
+        self.dialog = dialog
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.finished.connect(self._closed)
+        dialog.open()
+
+    def _closed(self) -> None:
+        self.dialog = None
+
+
+def commands(window: MainWindow) -> dict[str, Callable[[], object]]:
+    """The commands of the table that are about the window itself."""
+    return {
+        "palette": lambda: window.habits.palette.toggle(),
+        "shortcuts": lambda: window.habits.shortcuts(),
+        "preferences": lambda: window.habits.preferences(),
+        "full_screen": lambda: window.habits.full_screen(),
+        "theme": lambda: window.habits.swap_theme(),
+    }

@@ -1,0 +1,144 @@
+"""What the engine asks of each kind of model; one class a kind stands in `engine.loading.BACKENDS`.
+
+A prompt is rows of the language model's width. Its first part, the prefix, depends on the volume
+alone, so that its keys and values are computed once; the rest, with the question, is the suffix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from med2e3.engine.grounding import Box, Mask
+from med2e3.model.prompts import Turn
+from med2e3.preprocessing import ModelInput
+from med2e3.volume import Volume
+
+
+class Features(Protocol):
+    """What a backend keeps of a volume."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A checked question: its turns, the whole prompt's token ids, and the rows that it takes.
+
+    `question_tokens` are those of the last question alone. `scored_by` is the text that the slice
+    scores follow where it is not the last question.
+    """
+
+    turns: tuple[Turn, ...]
+    ids: tuple[int, ...]
+    rows: int
+    question_tokens: int
+    scored_by: str = ""
+
+    @property
+    def question(self) -> str:
+        """The last question."""
+        return self.turns[-1][0]
+
+    @property
+    def guide(self) -> str:
+        """What the slice scores follow."""
+        return self.scored_by or self.question
+
+
+@dataclass(frozen=True, eq=False)
+class Suffix:
+    """What follows the prefix: rows (1, T, D), and the slice scores (S,) or None."""
+
+    rows: Tensor
+    scores: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Grounding:
+    """What an answer names in the image: boxes in its text, and masks drawn for it."""
+
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
+
+
+class Backend(Protocol):
+    """One kind of model behind the same `read` and `ask`."""
+
+    model: Any
+    processor: Any
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether slices get weights."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Rows that prompt and answer may take together."""
+        ...
+
+    def vision_blocks(self) -> Sequence[nn.Module]:
+        """The blocks that reading a volume passes through, in order."""
+        ...
+
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
+        """Tokenise; nothing is checked here but what tokenising needs.
+
+        `spaced` says that it is a question of M3D-VQA (see `M3DLaMedProcessor`).
+        """
+        ...
+
+    def encode(self, grid: Tensor) -> Features:
+        """A volume (1, S, H, W) in 0..1 on the model's device → features."""
+        ...
+
+    def prefix(self, features: Any) -> Tensor:
+        """Rows (1, T, D) that do not depend on a question; T may be 0."""
+        ...
+
+    def suffix(self, features: Any, asked: Asked, keep: Tensor | None, seed: int) -> Suffix:
+        """The other rows; slices where `keep` (S,) is False are left out.
+
+        `seed` is for whatever is random besides the choice of tokens.
+        """
+        ...
+
+    def drawing_blocks(self) -> Sequence[nn.Module]:
+        """The blocks that `ground` passes through, in order; none where it computes nothing."""
+        ...
+
+    def ground(
+        self,
+        kept: tuple[Any, Any],
+        asked: Asked,
+        token_ids: Sequence[int],
+        place: tuple[ModelInput, Volume],
+    ) -> Grounding:
+        """What a complete answer names; `kept` are features and the prefix's cache."""
+        ...
+
+
+def language_blocks(model: Any) -> Sequence[nn.Module]:
+    """The layers of a language model, in order."""
+    blocks: Sequence[nn.Module] = model.language_model.model.layers
+    return blocks
+
+
+@torch.inference_mode()
+def advance(model: Any, rows: Tensor, cache: Any) -> Tensor:
+    """Rows (1, T, D) through the language model, growing `cache`; the last row's logits (V,)."""
+    output = model.language_model(
+        inputs_embeds=rows, past_key_values=cache, use_cache=True, logits_to_keep=1
+    )
+    logits: Tensor = output.logits[0, -1].float()
+    return logits

@@ -1,0 +1,130 @@
+"""DICOM attributes as plain values: texts, numbers, windows, what a series says about itself.
+
+Knows the layout of a data set, nothing of files, pixels or geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID, ImplicitVRLittleEndian
+
+from med2e3.io.dicom.quick import QuickHeader
+from med2e3.volume import SeriesInfo, Window
+
+#: What attributes are read from: pydicom's data set, or the quick reader's.
+Attributes: TypeAlias = Dataset | QuickHeader | Mapping[str, Any]
+
+#: An item with no attributes.
+NOTHING: Mapping[str, Any] = {}
+
+
+def transfer_syntax(dataset: Attributes) -> UID:
+    """The transfer syntax that the file declares; the standard's default if it declares none."""
+    return _uid(file_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
+
+
+def sop_class(dataset: Attributes) -> UID:
+    """The kind of object; de-identified files may name it in the file meta information only."""
+    return _uid(str(dataset.get("SOPClassUID") or file_meta(dataset, "MediaStorageSOPClassUID")))
+
+
+@lru_cache(maxsize=256)
+def _uid(text: str) -> UID:
+    """Kept: a study has few kinds of object, and making a UID is a tenth of reading a header."""
+    return UID(text)
+
+
+def file_meta(dataset: Attributes, keyword: str) -> str:
+    """An attribute of the file meta information; empty if it is not there."""
+    return str((getattr(dataset, "file_meta", None) or NOTHING).get(keyword) or "")
+
+
+class Lookup:
+    """An attribute of one frame: in its own functional group, the shared one, or the file.
+
+    PS3.3 C.7.6.16. A classic image has no groups, and all is found in the file.
+    """
+
+    def __init__(self, dataset: Attributes, own: Attributes) -> None:
+        places = (own, first_item(dataset, "SharedFunctionalGroupsSequence"))
+        self.places = tuple(place for place in places if place is not NOTHING)
+        self.dataset = dataset
+
+    def __call__(self, sequence: str, keyword: str) -> Any:
+        """The attribute `keyword` of the functional group `sequence`; None if it is nowhere."""
+        for place in self.places:
+            value = first_item(place, sequence).get(keyword)
+            if value is not None:
+                return value
+        return self.dataset.get(keyword)
+
+
+def first_item(dataset: Attributes, keyword: str) -> Attributes:
+    """The first item of a sequence; an empty one if there is none."""
+    sequence = dataset.get(keyword)
+    return sequence[0] if sequence else NOTHING
+
+
+def numbers(value: Any) -> tuple[float, ...]:
+    """A multi-valued number as floats; empty if absent or not numeric."""
+    if value is None or isinstance(value, str):
+        return ()
+    if type(value) is tuple:  # the quick reader's; asking for abstract classes takes longer
+        return tuple(map(float, value))
+    return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
+
+
+def text(dataset: Attributes, keyword: str) -> str:
+    """An attribute as text, several values joined as DICOM does; empty if absent."""
+    return as_text(dataset.get(keyword))
+
+
+def as_text(value: Any) -> str:
+    """A value as text, several joined as DICOM does; empty for none."""
+    if type(value) is str:
+        return value.strip()
+    if isinstance(value, MultiValue | list | tuple):
+        return "\\".join(str(v) for v in value)
+    return "" if value is None else str(value).strip()
+
+
+def series_info(dataset: Attributes) -> SeriesInfo:
+    """What the header says about patient, study and series."""
+    return SeriesInfo(
+        patient_name=text(dataset, "PatientName"),
+        patient_id=text(dataset, "PatientID"),
+        patient_birth_date=text(dataset, "PatientBirthDate"),
+        patient_sex=text(dataset, "PatientSex"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        study_date=text(dataset, "StudyDate"),
+        study_description=text(dataset, "StudyDescription"),
+        accession_number=text(dataset, "AccessionNumber"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        series_number=text(dataset, "SeriesNumber"),
+        series_description=text(dataset, "SeriesDescription"),
+        modality=text(dataset, "Modality"),
+        body_part=text(dataset, "BodyPartExamined"),
+        kernel=text(dataset, "ConvolutionKernel"),
+        manufacturer=text(dataset, "Manufacturer"),
+        frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
+        windows=windows(dataset),
+    )
+
+
+def windows(dataset: Attributes) -> tuple[Window, ...]:
+    """The windows stored in the file, each once, in their order; of many frames, the first's."""
+    find = Lookup(dataset, first_item(dataset, "PerFrameFunctionalGroupsSequence"))
+    pairs = []
+    for keyword in ("WindowCenter", "WindowWidth"):
+        try:
+            value = find("FrameVOILUTSequence", keyword)
+            pairs.append(numbers(value) or (() if value in (None, "") else (float(value),)))
+        except ValueError:  # no number, as "40,5"
+            return ()
+    found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
+    return tuple(dict.fromkeys(found))

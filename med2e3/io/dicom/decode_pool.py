@@ -1,0 +1,123 @@
+"""Compressed slices decoded by several processes.
+
+The decoders of JPEG 2000 and its kin hold Python's lock, so threads do not help. Workers are plain
+`python -m` processes that take paths and return pixels: unlike `multiprocessing`, they never run
+the caller's script again, and they need no guard in it. Knows nothing of series or of values.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.errors import ImageReadError
+
+#: A worker needs about half a second to start, a slice 0.03 s to decode: below this, not worth it.
+FEWEST_FOR_WORKERS = 64
+
+#: More workers than this wait for the disk.
+MOST_WORKERS = 8
+
+#: Each answer is preceded by its length in this many bytes.
+LENGTH_BYTES = 8
+
+#: Bytes that a worker may be ahead of its reader, where the system lets this be said (Linux; the
+#: usual 64 KiB are an eighth of a slice, and every worker would wait for the slowest). Two slices.
+AHEAD_BYTES = 1 << 20
+
+#: Stands in the place of an answer's type when there is a message instead of pixels.
+ERROR = "error"
+
+
+#: What a worker says first. One that does not was never there: `sys.executable` may be something
+#: else than Python where Python is embedded.
+READY = b"ready"
+
+#: How the interpreter is called to become a worker.
+ARGUMENTS = ("-m", "med2e3.io.dicom.decode_worker")
+
+
+def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, None] | None:
+    """(row, column) stored numbers of each file in order; None where workers cannot be had."""
+    count = min(MOST_WORKERS, os.cpu_count() or 1)
+    # A frozen application has no `python -m`: its executable would open another window.
+    if count < 2 or getattr(sys, "frozen", False) or not sys.executable:
+        return None
+    with ExitStack() as stack:
+        workers = [_start(stack, paths[k::count]) for k in range(count)]
+        if all(_answer(worker) == READY for worker in workers):
+            return _decoded(paths, workers, stack.pop_all())
+    return None
+
+
+def _decoded(
+    paths: Sequence[Path], workers: Sequence[subprocess.Popen[bytes]], stack: ExitStack
+) -> Generator[NDArray[Any], None, None]:
+    """What the workers send, file by file in turn; closes `stack`, which ends them."""
+    with stack:
+        for k, path in enumerate(paths):
+            answer = _answer(workers[k % len(workers)])
+            if answer is None:
+                raise ImageReadError(
+                    f"{path}: the process that decoded it ended early (out of memory, or a damaged "
+                    "file that the decoder cannot survive). Close other studies and try again, or "
+                    "re-send the file."
+                )
+            kind, shape, pixels = pickle.loads(answer)
+            if kind == ERROR:
+                raise ImageReadError(pixels)
+            yield np.frombuffer(pixels, dtype=kind).reshape(shape)
+
+
+def _start(stack: ExitStack, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
+    """A worker that decodes `paths` in order; it ends when the stack closes."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    worker = subprocess.Popen(
+        [sys.executable, *ARGUMENTS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+    stack.callback(_end, worker)
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    _let_ahead(worker.stdout.fileno())
+    with suppress(BrokenPipeError):  # a worker that is already gone gives no answer
+        worker.stdin.write(pickle.dumps(list(paths)))
+        worker.stdin.close()
+    return worker
+
+
+def _let_ahead(pipe: int) -> None:
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):  # the system's limit for one user is reached: slower, not wrong
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, AHEAD_BYTES)
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
+    if worker.stdout is not None:
+        worker.stdout.close()
+
+
+def _answer(worker: subprocess.Popen[bytes]) -> bytes | None:
+    """The next answer; None if the worker has ended."""
+    assert worker.stdout is not None
+    head = worker.stdout.read(LENGTH_BYTES)
+    length = int.from_bytes(head, "little")
+    body = worker.stdout.read(length)
+    return body if len(head) == LENGTH_BYTES and len(body) == length else None

@@ -1,0 +1,327 @@
+"""What one DICOM file says about its images, read without their pixels.
+
+A file becomes frames: one for a classic CT image, many for an enhanced multi-frame one. Knows
+nothing of series and how their frames fit together.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+
+from med2e3.errors import ImageReadError
+from med2e3.io.dicom.attributes import (
+    NOTHING,
+    Attributes,
+    Lookup,
+    as_text,
+    file_meta,
+    numbers,
+    sop_class,
+    transfer_syntax,
+)
+from med2e3.io.dicom.quick import quick_header, tags_of
+from med2e3.io.dicom.skipped import OVERLAYS, kind_of_object
+
+# Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
+# is there and judges only what it needs; pydicom would print a warning for each.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+#: The tag of Pixel Data. (Float Pixel Data is not used by CT.)
+PIXEL_DATA = (0x7FE0, 0x0010)
+
+#: Everything read from a header. Skipping the rest makes a scan twice as fast on rich headers.
+KEYWORDS = (
+    "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
+    "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
+    "PatientBirthDate PatientSex BodyPartExamined ConvolutionKernel "
+    "NominalPercentageOfCardiacPhase TriggerTime ScanOptions EchoNumbers StudyInstanceUID "
+    "SeriesInstanceUID SeriesNumber "
+    "AcquisitionNumber ImagePositionPatient ImageOrientationPatient "
+    "FrameOfReferenceUID TemporalPositionIdentifier SamplesPerPixel PhotometricInterpretation "
+    "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
+    "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
+    "WindowCenter WindowWidth SliceThickness StudyTime ContentTime ContrastBolusAgent ProtocolName "
+    "LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod "
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
+)
+
+_TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
+
+_WANTED = tags_of(KEYWORDS)
+
+
+#: What the places of `Frame.moment` are called in a sentence.
+MOMENT_NAMES = (
+    "acquisition",
+    "time",
+    "cardiac phase",
+    "stack",
+    "echo",
+    "image type",
+    "kernel",
+    "slice thickness",
+    "trigger time",
+    "scan options",
+    "acquired at",
+    "made at",
+)
+IMAGE_TYPE, KERNEL, THICKNESS = (
+    MOMENT_NAMES.index(name) for name in ("image type", "kernel", "slice thickness")
+)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the pixels of a file are stored; native ones begin at `offset`."""
+
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    big_endian: bool
+    offset: int
+    padding: tuple[int, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image: where it lies in the patient and how its stored numbers become values.
+
+    `rescale` is (slope, intercept), None if the file gives none that can be used, and
+    `is_rescale_stated` says whether it gives both; `unit` is what they lead to. `moment` tells it
+    apart from other images of the same place; see `MOMENT_NAMES`.
+    """
+
+    path: Path
+    number: int
+    header: Attributes
+    uid: str
+    pixels: Pixels
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    rescale: tuple[float, float] | None
+    unit: str
+    moment: tuple[str, ...]
+    is_rescale_stated: bool = True
+
+    @property
+    def image_type(self) -> str:
+        """The values of ImageType, joined by backslashes."""
+        return self.moment[IMAGE_TYPE]
+
+    @property
+    def kernel(self) -> str:
+        """The convolution kernel, several values joined by backslashes."""
+        return self.moment[KERNEL]
+
+    @property
+    def thickness(self) -> str:
+        """The declared slice thickness in mm."""
+        return self.moment[THICKNESS]
+
+    @property
+    def has_place(self) -> bool:
+        """Whether position, orientation and pixel spacing are all there."""
+        return (len(self.position), len(self.orientation), len(self.spacing)) == (3, 6, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """One DICOM file: its attributes, and its frames if it holds grey images."""
+
+    path: Path
+    dataset: Attributes
+    frames: tuple[Frame, ...]
+    reason: str = ""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the file is the table of contents of a medium (DICOMDIR)."""
+        return bool(sop_class(self.dataset) == MediaStorageDirectoryStorage)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as DICOM does, with or without the 128-byte preamble."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    return _has_preamble(start) or _begins_with_an_element(start)
+
+
+def _has_preamble(start: bytes) -> bool:
+    return start[128:132] == b"DICM"
+
+
+def _begins_with_an_element(start: bytes) -> bool:
+    """Old files, and those of some tools, begin with group 0002 or 0008 at once (PS3.5 7.1)."""
+    if len(start) < 132 or start[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return False
+    explicit = start[4:6] in (b"UL", b"UI", b"CS", b"DA", b"TM", b"SH", b"LO")
+    return explicit or int.from_bytes(start[4:8], "little") <= 64  # no first element is longer
+
+
+def read_header(path: Path) -> Header | None:
+    """The header of a DICOM file, or None if the file is something else.
+
+    Raises `ImageReadError` when the file begins as DICOM but cannot be understood.
+    """
+    try:
+        quick = quick_header(path, _WANTED)
+        if quick is None and not is_dicom(path):
+            return None
+        dataset, offset = quick or _whole_header(path)
+        if not sop_class(dataset) and "Modality" not in dataset:
+            return None  # it only looked like DICOM
+        return Header(path, dataset, *_frames(path, dataset, offset))
+    except Exception as error:  # a damaged header can fail in any of pydicom's converters
+        raise ImageReadError(
+            f"{path}: the DICOM header cannot be read: {error}. "
+            "The file is damaged; copy or send it again, or take it out of the folder."
+        ) from error
+
+
+def _whole_header(path: Path) -> tuple[Dataset, int | None]:
+    """What pydicom makes of the file, and where its pixels begin."""
+    with path.open("rb") as file:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        return dataset, _pixel_offset(file, dataset)
+
+
+def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
+    """Where the pixel bytes begin; 0 if only a full read can tell, None if there are none."""
+    if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
+        return 0 if "Rows" in dataset else None
+    start = file.tell()
+    head = file.read(12)
+    if len(head) < 8:
+        return None
+    little = _is_little(dataset)
+    if struct.unpack("<HH" if little else ">HH", head[:4]) != PIXEL_DATA:
+        return None
+    explicit = head[4:6] in (b"OW", b"OB", b"UN") and head[6:8] == b"\0\0"
+    return start + (12 if explicit else 8)
+
+
+def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[Frame, ...], str]:
+    """The frames of a file, or none and the reason."""
+    if offset is None:
+        kind = sop_class(dataset).name
+        if kind.endswith("Image Storage"):
+            raise ValueError("it is of an image, and ends before the pixels")
+        return (), f"{kind or 'DICOM object'} without an image"
+    if (kind := kind_of_object(dataset)) in OVERLAYS:
+        return (), f"a {kind}, not images of a patient"
+    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+        return (), "colour images, not CT values"
+    pixels = _pixels(dataset, offset)
+    count = int(dataset.get("NumberOfFrames") or 1)
+    described = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
+    if count != described:
+        return (), f"{count} frames in one file, of which {described} have a position"
+    return tuple(_each_frame(path, dataset, pixels)), ""
+
+
+def _pixels(dataset: Attributes, offset: int) -> Pixels:
+    allocated = _needed(dataset, "BitsAllocated")
+    stored = int(dataset.get("BitsStored") or allocated)
+    high_bit = dataset.get("HighBit")
+    return Pixels(
+        rows=_needed(dataset, "Rows"),
+        columns=_needed(dataset, "Columns"),
+        allocated=allocated,
+        stored=stored,
+        high_bit=stored - 1 if high_bit is None else int(high_bit),
+        signed=bool(dataset.get("PixelRepresentation")),
+        big_endian=not _is_little(dataset),
+        offset=offset,
+        padding=_padding(dataset),
+    )
+
+
+def _is_little(dataset: Attributes) -> bool:
+    return getattr(dataset, "original_encoding", (None, True))[1] is not False
+
+
+def _needed(dataset: Attributes, keyword: str) -> int:
+    value = dataset.get(keyword)
+    if value is None:
+        raise ValueError(f"{keyword} is missing")
+    return int(value)
+
+
+def _padding(dataset: Attributes) -> tuple[int, int] | None:
+    """Lowest and highest stored number that stands for "no data" (PS3.3 C.7.5.1.1.2)."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None or isinstance(value, bytes):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = [int(value), int(value if limit is None or isinstance(limit, bytes) else limit)]
+    if dataset.get("PixelRepresentation"):  # files exist that write a negative one as unsigned
+        ends = [end - 0x10000 if end > 0x7FFF else end for end in ends]
+    return min(ends), max(ends)
+
+
+def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Frame]:
+    """A classic image, or each frame of an enhanced one."""
+    uid = str(dataset.get("SOPInstanceUID") or file_meta(dataset, "MediaStorageSOPInstanceUID"))
+    for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [NOTHING]):
+        find = Lookup(dataset, own)
+        slope, intercept, unit = (
+            find("PixelValueTransformationSequence", keyword)
+            for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType")
+        )
+        yield Frame(
+            path=path,
+            number=number,
+            header=dataset,
+            uid=uid,
+            pixels=pixels,
+            position=numbers(find("PlanePositionSequence", "ImagePositionPatient")),
+            orientation=numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+            spacing=numbers(find("PixelMeasuresSequence", "PixelSpacing")),
+            rescale=_rescale(slope, intercept),
+            unit=str(unit or ""),
+            moment=_moment(dataset, find),
+            is_rescale_stated=None not in (slope, intercept, _rescale(slope, intercept)),
+        )
+
+
+def _rescale(slope: Any, intercept: Any) -> tuple[float, float] | None:
+    """1 or 0 for one that is missing; None for both, or where they would make all values one."""
+    if slope is None and intercept is None:
+        return None
+    pair = float(1 if slope is None else slope), float(intercept or 0)
+    return pair if pair[0] and all(map(math.isfinite, pair)) else None
+
+
+def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
+    """What tells two images at one place apart: acquisition, phase, echo, kind of image."""
+    content = "FrameContentSequence"
+    values = (
+        find(content, "FrameAcquisitionNumber") or dataset.get("AcquisitionNumber"),
+        find(content, "TemporalPositionIndex") or dataset.get("TemporalPositionIdentifier"),
+        find("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+        find(content, "StackID"),
+        dataset.get("EchoNumbers"),
+        find("CTImageFrameTypeSequence", "FrameType") or dataset.get("ImageType"),
+        find("CTReconstructionSequence", "ConvolutionKernel"),
+        find("PixelMeasuresSequence", "SliceThickness"),
+        find("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime")
+        or dataset.get("TriggerTime"),
+        dataset.get("ScanOptions"),  # some scanners write the cardiac phase here alone
+        dataset.get("AcquisitionTime"),
+        dataset.get("ContentTime"),
+    )
+    return tuple(f"{v:g}" if isinstance(v, float) else as_text(v or "") for v in values)

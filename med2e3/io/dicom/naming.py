@@ -1,0 +1,67 @@
+"""Which stacks of one series are which: what they differ in, in words. Knows no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from med2e3.io.dicom.facts import plane_of
+from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
+
+#: One value for frames that agree; None where they do not.
+Aspect = Callable[[Frame], str]
+
+
+def _moment(k: int) -> Aspect:
+    return lambda frame: frame.moment[k].replace("\\", " ")
+
+
+def _thickness(frame: Frame) -> str:
+    return f"{frame.thickness} mm" if frame.thickness else ""
+
+
+#: What stacks may differ in, the most telling first: an aspect is named only if it tells more of
+#: them apart than those before it do.
+ASPECTS: dict[str, Aspect] = {
+    "orientation": plane_of,
+    "image size": lambda f: f"{f.pixels.columns} × {f.pixels.rows}",
+    "pixel spacing": lambda f: f"{f.spacing[0]:.3g} mm" if f.spacing else "",
+    "kernel": lambda f: f.kernel.replace("\\", " "),
+    "slice thickness": _thickness,
+    **{
+        name: _moment(k)
+        for k, name in enumerate(MOMENT_NAMES)
+        if name not in ("kernel", "slice thickness")
+    },
+}
+
+
+def named(stacks: Sequence[Sequence[Frame]]) -> tuple[list[str], str]:
+    """A name for each of the stacks of one series, and what they were split by; empty for one."""
+    if len(stacks) < 2:
+        return [""] * len(stacks), ""
+    tuples: list[tuple[str, ...]] = [()] * len(stacks)
+    reasons: list[str] = []
+    for name, aspect in ASPECTS.items():
+        values = [_common(frames, aspect) for frames in stacks]
+        words = [f"{name} {value or 'none'}" for value in values]
+        finer = [(*old, word) for old, word in zip(tuples, words, strict=True)]
+        if len(set(finer)) > len(set(tuples)):
+            tuples = finer
+            reasons.append(f"{name}: {' / '.join(v or 'none' for v in in_order(values))}")
+        if len(set(tuples)) == len(stacks):
+            break
+    names = [", ".join(parts).removeprefix("orientation ") for parts in tuples]
+    for k, name in enumerate(names):
+        if names.count(name) > 1:
+            names[k] = ", ".join(filter(None, (name, f"part {k + 1} of {len(stacks)}")))
+    return names, "; ".join(reasons)
+
+
+def in_order(values: Iterable[str]) -> list[str]:
+    """Each value once, short ones first: numbers come out in their order."""
+    return sorted(set(values), key=lambda value: (len(value), value))
+
+
+def _common(frames: Sequence[Frame], aspect: Aspect) -> str:
+    values = dict.fromkeys(map(aspect, (frames[0], frames[len(frames) // 2], frames[-1])))
+    return next(iter(values)) if len(values) == 1 else "mixed"

@@ -1,0 +1,112 @@
+"""What a reader must know about the images of a stack: sentences on values, places and identity.
+
+Knows headers and the range of the values; nothing of how they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from med2e3.io.dicom.attributes import text
+from med2e3.io.dicom.headers import Frame
+from med2e3.io.dicom.stacks import Stack
+from med2e3.io.series import counted, some_names
+
+#: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
+UNITS_OF_CT = {"HU", "US", ""}
+
+#: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
+DARKEST_PLAUSIBLE_HU = -1500
+
+#: A body that holds values above this without one below 0 (fat is at -100, air at -1000) is not
+#: in HU: soft tissue without its intercept of -1024 lies here.
+SOFT_TISSUE_WITHOUT_INTERCEPT = 1000
+
+#: Steps between slices up to this many thicknesses are meant to touch: both are rounded.
+TOUCHING = 1.25
+
+
+def notes_of(stack: Stack, value_range: tuple[float, float]) -> list[str]:
+    """The sentences; `value_range` are the smallest and largest value, padding aside."""
+    return [*_of_identity(stack.frames), *_of_places(stack), *_of_values(stack, value_range)]
+
+
+def _of_identity(frames: Sequence[Frame]) -> Iterator[str]:
+    patients = _different(frames, "PatientID")
+    if len(patients) > 1:
+        yield (
+            f"The images of this series name {len(patients)} patients ({some_names(patients)}): "
+            "they may be of different people. Ask where the files come from."
+        )
+    references = _different(frames, "FrameOfReferenceUID")
+    if len(references) > 1:
+        yield (
+            f"The images of this series name {len(references)} frames of reference: their "
+            "positions may not be comparable, and slices may lie in the wrong order or place."
+        )
+
+
+def _different(frames: Sequence[Frame], keyword: str) -> list[str]:
+    """The values that the files give, each once; those that give none aside."""
+    return [value for value in dict.fromkeys(text(f.header, keyword) for f in frames) if value]
+
+
+def _of_places(stack: Stack) -> Iterator[str]:
+    facts = stack.summary.facts
+    thickness, step = facts.thickness_mm or 0.0, facts.step_mm or 0.0
+    if 0 < thickness * TOUCHING < step:
+        yield (
+            f"The slices are {thickness:.3g} mm thick and lie {step:.3g} mm apart: what is between "
+            "them was not imaged, or files are missing evenly. Reformats and volumes bridge it."
+        )
+
+
+def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
+    header, modality = stack.frames[0].header, stack.summary.info.modality
+    if lossy := stack.summary.facts.lossy:
+        yield (
+            f"The images were compressed with loss ({lossy}): fine detail and values are not those "
+            "that were measured."
+        )
+    if modality != "CT":
+        yield (
+            f"The modality is {modality or 'not given'}, not CT: values are not Hounsfield units, "
+            "and CT windows will not fit."
+        )
+        return
+    units = {f.unit for f in stack.frames} - UNITS_OF_CT
+    if rescale := _of_rescale(stack.frames):
+        yield rescale
+    if units:
+        yield f"The values are {', '.join(sorted(units))}, not Hounsfield units."
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+        yield (
+            "The files ask to be shown inverted (MONOCHROME1); the values are kept, and shown with "
+            "high ones bright."
+        )
+    lowest, highest = value_range
+    if lowest < DARKEST_PLAUSIBLE_HU:
+        yield (
+            f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "
+            "the files do not declare. It is kept."
+        )
+    if lowest >= 0 and highest > SOFT_TISSUE_WITHOUT_INTERCEPT and not (rescale or units):
+        yield (
+            f"The values go from {lowest:g} to {highest:g}, and none is below 0 HU as fat and air "
+            "are: the rescale intercept was probably lost, and values are not Hounsfield units."
+        )
+
+
+def _of_rescale(frames: Sequence[Frame]) -> str:
+    """Which images lack slope, intercept or both; empty if none does."""
+    lacking = [f for f in frames if not f.is_rescale_stated]
+    if not lacking:
+        return ""
+    who = "The files give"
+    if len(lacking) < len(frames):
+        names = some_names([f.path.name for f in lacking])
+        who = f"{len(lacking)} of {counted(len(frames), 'image')} ({names}) with"
+    return (
+        f"{who} no usable rescale slope and intercept, or only one of the two: what is missing "
+        "counts as 1 and 0, and values may not be Hounsfield units."
+    )

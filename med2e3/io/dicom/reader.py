@@ -1,0 +1,196 @@
+"""DICOM files → series → volume. Knows nothing of folders, archives or other formats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from med2e3.errors import GapError, GeometryError, ImageReadError
+from med2e3.geometry import Geometry
+from med2e3.io.dicom.headers import Frame, Header, read_header
+from med2e3.io.dicom.notes import notes_of
+from med2e3.io.dicom.pixels import read_voxels, values_of
+from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
+from med2e3.io.dicom.resample import Plan, carry_out, plan
+from med2e3.io.dicom.skipped import foreign, kind_of_object
+from med2e3.io.dicom.stacks import SCOUT, Stack, find_stacks
+from med2e3.io.series import (
+    Findings,
+    Found,
+    Groupings,
+    LeftOut,
+    SliceSource,
+    counted,
+    some_names,
+)
+from med2e3.io.voxels import Voxels
+from med2e3.io.watch import Watch
+from med2e3.volume import AIR_HU, Volume
+
+#: What a file is called whose header cannot be read.
+DAMAGED = "damaged file"
+
+#: Seconds before what was found so far is told, and again; and how many times as long as the
+#: telling took, so that it slows the scan by a tenth at most.
+FIRST_WORD_AFTER = 0.25
+TELLING_SHARE = 10
+
+#: Share of the loading that reads pixels, where resampling follows.
+READING_SHARE = 0.8
+
+
+def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
+    """The series among `paths`; what is no DICOM, or damaged, is named in the notes.
+
+    On the way `watch.found` is given what has been found so far, now and then.
+    """
+    headers: list[Header] = []
+    left: list[LeftOut] = []
+    teller = _Teller(watch)
+    for k, path in enumerate(paths):
+        watch.step(k / len(paths), "Reading headers")
+        try:
+            header = read_header(path)
+        except ImageReadError as error:
+            left.append(LeftOut(path, DAMAGED, str(error)))
+            continue
+        if header is None:
+            left.append(foreign(path))
+        elif not header.is_directory:
+            headers.append(header)
+            teller.tell(headers, left)
+    return _findings(headers, left, look=partial(watch.step, 1.0, "Comparing images"))
+
+
+class _Teller:
+    """Tells a watch what was found so far; never more than a small part of the time goes there."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._next = time.monotonic() + FIRST_WORD_AFTER
+
+    def tell(self, headers: Sequence[Header], left: Sequence[LeftOut]) -> None:
+        began = time.monotonic()
+        if self._watch.found is None or began < self._next:
+            return
+        self._watch.found(_findings(headers, left, look=self._watch.check))
+        now = time.monotonic()
+        self._next = now + max(FIRST_WORD_AFTER, TELLING_SHARE * (now - began))
+
+
+def _findings(
+    headers: Sequence[Header],
+    left: Sequence[LeftOut],
+    groupings: Groupings | None = None,
+    look: Callable[[], object] = lambda: None,
+) -> Findings:
+    stacks = find_stacks(headers, groupings, look)
+    damaged = tuple(one.path.name for one in left if one.kind == DAMAGED)
+    other = [one.path.name for one in left if one.kind != DAMAGED]
+    notes = []
+    if other:
+        notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
+    if damaged:
+        notes.append(
+            f"{counted(len(damaged), 'damaged DICOM file')} left out: {some_names(damaged)}."
+        )
+    return Findings(
+        tuple(_found(stack, damaged) for stack in stacks),
+        tuple(notes),
+        left_out=(*_unshown(stacks, headers), *left),
+        regroup=lambda wanted: _findings(headers, left, wanted),
+    )
+
+
+def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[LeftOut]:
+    """The DICOM files of which no volume shows anything, and the copies."""
+    kinds = {header.path: kind_of_object(header.dataset) for header in headers}
+    left = []
+    for stack in stacks:
+        left += [LeftOut(f.path, "copy", "the same image is there already") for f in stack.copies]
+        summary = stack.summary
+        if summary.is_volume:
+            continue
+        for path in summary.files:
+            kind = "scout" if summary.reason == SCOUT else kinds[path] or "other image"
+            left.append(LeftOut(path, kind, summary.reason))
+    return left
+
+
+def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
+    def load(watch: Watch, resample_gaps: bool) -> Volume:
+        try:
+            return _load(stack, watch, resample_gaps)
+        except GeometryError as error:
+            if not damaged:
+                raise
+            raise type(error)(
+                f"{error} Damaged files that may belong to it: {some_names(damaged)}."
+            ) from error
+
+    frames = stack.frames
+    slices = tuple(SliceSource(f.path, f.number, f.uid, f.position) for f in frames)
+    middle = partial(values_of, frames[len(frames) // 2]) if frames else None
+    return Found(stack.summary, load, slices, middle, _bytes_needed(stack))
+
+
+def _bytes_needed(stack: Stack) -> int:
+    """int16; widened on the way where slopes give fractions; twice where it is resampled."""
+    summary = stack.summary
+    if not summary.is_volume:
+        return 0
+    frames = stack.frames
+    ends = (frames[0], frames[len(frames) // 2], frames[-1])
+    whole = all(float(f.rescale[0]).is_integer() for f in ends if f.rescale is not None)
+    moved = bool(summary.facts.trouble) or summary.facts.is_tilted
+    return summary.voxels * (2 if whole else 6) * (2 if moved else 1)
+
+
+def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
+    """The volume of a stack: its slices as acquired, or resampled where they form no grid."""
+    summary = stack.summary
+    place = places(stack.frames)
+    geometry = acquired_grid(place, summary.shape)
+    even = _is_even(place, stack, resample_gaps)
+    if geometry.is_tilted or not even:
+        return _resampled(stack, plan(place, summary.shape, summary.label, even), watch)
+    look = watch.first_look
+    first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
+    buffer = read_voxels(stack.frames, watch, first_look)
+    volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
+    return volume.with_warnings(*notes_of(stack, buffer.value_range))
+
+
+def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
+    try:
+        check_even(place, stack.summary.label, [f.path.name for f in stack.frames])
+    except GapError:
+        if not resample_gaps:
+            raise
+        return False
+    return True
+
+
+def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
+    buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
+    fill = AIR_HU if stack.summary.info.modality == "CT" else buffer.value_range[0]
+    notes = (*notes_of(stack, buffer.value_range), *plan.notes)
+    voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
+    frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
+    return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)
+
+
+def _volume(
+    stack: Stack, voxels: Voxels, geometry: Geometry, frames: Sequence[Frame] | None = None
+) -> Volume:
+    """`frames` are those that the slices are, none where they were interpolated; or all."""
+    uids = tuple(f.uid for f in (stack.frames if frames is None else frames))
+    return Volume(
+        voxels=voxels,
+        geometry=geometry,
+        info=stack.summary.info,
+        slice_uids=uids if all(uids) else (),
+        warnings=stack.notes,
+    )

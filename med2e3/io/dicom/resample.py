@@ -1,0 +1,193 @@
+"""Acquired slices onto a rectangular, even grid: gantry tilt straightened, gaps filled.
+
+Interpolates linearly, within the plane for tilt and between slices for gaps, and says so in words.
+Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.errors import GapError, GeometryError
+from med2e3.geometry import TILT_DEGREES, Float, Geometry
+from med2e3.io.dicom.positions import GAP_FACTOR, ROUNDING_MM, Places, tolerance_mm
+from med2e3.io.series import counted, some_names
+from med2e3.io.voxels import Voxels
+from med2e3.io.watch import Watch
+
+#: Resampling may make a volume this many times longer, or its images this many times larger, not
+#: more: beyond it, most of what is shown would be invented.
+LARGEST_GROWTH = 4
+
+#: Among uneven steps the smallest sets the grid, unless it is this many times below the usual one
+#: (then it is an accident, and a grid as fine would be invented too).
+ODD_STEP_FACTOR = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which acquired slices make each slice of the new grid, and where in the plane they go.
+
+    Slice k of the grid is (1 − `weight[k]`) · slice `below[k]` + `weight[k]` · slice `below[k]`+1.
+    `shift` (n, 2) is how many rows and columns acquired slice n moves; all are at least 0.
+    """
+
+    geometry: Geometry
+    below: NDArray[np.intp]
+    weight: Float
+    shift: Float
+    notes: tuple[str, ...]
+
+    @property
+    def keeps_slices(self) -> bool:
+        """Whether every slice of the grid is one acquired slice, `below`; others may be unused."""
+        return bool((self.weight == 0).all())
+
+
+def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> Plan:
+    """How to bring slices at `place` (sorted; stored as `shape`) onto a rectangular grid.
+
+    `even` says that the slices are evenly spaced as they are, so that only tilt is to be undone.
+    """
+    targets = place.along if even else _even_targets(place, label)
+    below, weight = _neighbours(place.along, targets)
+    lateral = (place.positions - place.positions[0]) @ np.column_stack([place.rows, place.columns])
+    tilt = _tilt_degrees(place)
+    beside = tilt > TILT_DEGREES or (not even and np.abs(lateral).max() > tolerance_mm(place))
+    pixels = lateral / place.spacing if beside else np.zeros_like(lateral)
+    lowest = pixels.min(axis=0)
+    shift = pixels - lowest
+    grown = np.ceil(np.round(shift.max(axis=0), 6)).astype(int)
+    step = (targets[-1] - targets[0]) / (len(targets) - 1)
+    affine = np.eye(4)
+    affine[:3, 0] = place.normal * step
+    affine[:3, 1] = place.rows * place.spacing[0]
+    affine[:3, 2] = place.columns * place.spacing[1]
+    affine[:3, 3] = place.positions[0] + affine[:3, 1:3] @ lowest
+    new_shape = (len(targets), shape[1] + int(grown[0]), shape[2] + int(grown[1]))
+    if math.prod(new_shape[1:]) > LARGEST_GROWTH * math.prod(shape[1:]):
+        raise GeometryError(
+            f"{label}: slices lie up to {np.abs(lateral).max():.0f} mm beside each other, and a "
+            f"rectangular grid around them would have {new_shape[1]} × {new_shape[2]} pixels where "
+            f"the images have {shape[1]} × {shape[2]}. They are no stack; open another series."
+        )
+    geometry = Geometry(new_shape, affine)
+    notes = [_shift_note(tilt, new_shape)] if beside else []
+    if weight.any():
+        notes.append(_gap_note(geometry, weight))
+    if len(unused := _unused(below, weight, len(place.along))):
+        notes.append(_unused_note(geometry, (place.along[unused] - place.along[0]) / step))
+    return Plan(geometry, below, weight, shift, tuple(notes))
+
+
+def carry_out(plan: Plan, voxels: Voxels, fill: float, watch: Watch) -> Voxels:
+    """`voxels` on the grid of `plan`, `fill` where nothing was acquired; of the same type."""
+    result = np.empty(plan.geometry.shape, dtype=voxels.dtype)
+    size = plan.geometry.shape[1:]
+    for k, (below, weight) in enumerate(zip(plan.below, plan.weight, strict=True)):
+        watch.step(k / len(plan.below), "Resampling onto a rectangular grid")
+        image = _moved(voxels[below], plan.shift[below], size, fill)
+        if weight:
+            above = _moved(voxels[below + 1], plan.shift[below + 1], size, fill)
+            image = image * np.float32(1 - weight) + above * np.float32(weight)
+        result[k] = np.rint(image) if result.dtype == np.int16 else image
+    return result
+
+
+def _moved(
+    image: NDArray[np.generic], shift: Float, size: tuple[int, ...], fill: float
+) -> NDArray[np.float32]:
+    """`image` moved down and right by fractions of a pixel into a frame of `size`."""
+    values = image.astype(np.float32) - np.float32(fill)
+    for axis in (0, 1):
+        whole = int(np.floor(shift[axis]))
+        part = np.float32(shift[axis] - whole)
+        source = np.moveaxis(values, axis, 0)
+        moved = np.zeros((size[axis] + 1, source.shape[1]), dtype=np.float32)
+        moved[whole : whole + len(source)] = source * (1 - part)
+        moved[whole + 1 : whole + 1 + len(source)] += source * part
+        values = np.moveaxis(moved[:-1], 0, axis)
+    return values + np.float32(fill)
+
+
+def _even_targets(place: Places, label: str) -> Float:
+    """Evenly spaced places along the normal, from the first slice to the last."""
+    steps = np.diff(place.along)
+    usual, smallest = float(np.median(steps)), float(steps.min())
+    step = usual if steps.max() > GAP_FACTOR * usual else smallest
+    step = step if step * ODD_STEP_FACTOR > usual else usual
+    length = float(place.along[-1] - place.along[0])
+    count = round(length / step) + 1
+    if count > LARGEST_GROWTH * len(place.along):
+        raise GapError(
+            f"{label}: its {len(place.along)} slices would become {count} when the gaps "
+            f"(up to {steps.max():.1f} mm) are filled; most of the volume would be invented. "
+            "Re-send the series, or take the stray images out of the folder."
+        )
+    return np.linspace(place.along[0], place.along[-1], count)
+
+
+def _neighbours(along: Float, targets: Float) -> tuple[NDArray[np.intp], Float]:
+    """For each target the acquired slice below it, and the weight of the one above.
+
+    A slice that lies on a target, up to rounding, is taken as it is.
+    """
+    nearest = np.abs(targets[:, None] - along[None]).argmin(axis=1)
+    below = np.clip(np.searchsorted(along, targets, side="right") - 1, 0, len(along) - 2)
+    weight = (targets - along[below]) / (along[below + 1] - along[below])
+    close = np.abs(targets - along[nearest]) <= ROUNDING_MM
+    return np.where(close, nearest, below), np.where(close, 0.0, weight)
+
+
+def _unused(below: NDArray[np.intp], weight: Float, count: int) -> NDArray[np.intp]:
+    """The acquired slices that no slice of the grid is made of."""
+    return np.setdiff1d(np.arange(count), np.concatenate([below, below[weight > 0] + 1]))
+
+
+def _tilt_degrees(place: Places) -> float:
+    step = place.positions[-1] - place.positions[0]
+    cosine = float(step @ place.normal) / float(np.linalg.norm(step))
+    return float(np.degrees(np.arccos(min(1.0, cosine))))
+
+
+def _shift_note(tilt: float, shape: tuple[int, int, int]) -> str:
+    cause = "The slices do not lie straight above each other"
+    if tilt > TILT_DEGREES:
+        cause = f"Gantry tilt of {tilt:.1f}°"
+    return (
+        f"{cause}: the slices were shifted within their planes, with linear interpolation, onto a "
+        f"rectangular grid of {' × '.join(str(n) for n in shape)} voxels; what lies outside the "
+        "acquired images shows as air."
+    )
+
+
+def _gap_note(geometry: Geometry, weight: Float) -> str:
+    """Which slices were interpolated, with their places in mm along the plane's patient axis."""
+    made = np.flatnonzero(weight)
+    runs = np.split(made, np.flatnonzero(np.diff(made) > 1) + 1)
+    axis = geometry.patient_axes[0]
+    middle = [(n - 1) / 2 for n in geometry.shape[1:]]
+    spans = []
+    for run in runs[:5]:
+        ends = [geometry.to_patient_mm((float(k), *middle))[axis] for k in (run[0], run[-1])]
+        spans.append(f"{run[0] + 1}–{run[-1] + 1} at {ends[0]:.1f} to {ends[1]:.1f} mm")
+    more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
+    return (
+        f"{counted(len(made), 'slice')} interpolated between acquired ones to even out the "
+        f"spacing: {'; '.join(spans)}{more}. What they show was not measured."
+    )
+
+
+def _unused_note(geometry: Geometry, index: Float) -> str:
+    """Which acquired slices are not shown; `index` is where they lie among those of the grid."""
+    axis = geometry.patient_axes[0]
+    middle = [(n - 1) / 2 for n in geometry.shape[1:]]
+    places = [f"{geometry.to_patient_mm((float(k), *middle))[axis]:.1f} mm" for k in index]
+    return (
+        f"{counted(len(places), 'acquired slice')} between those of the even grid not shown "
+        f"(at {some_names(places)})."
+    )

@@ -1,0 +1,277 @@
+"""Frames that belong together: the stacks among the files of one place.
+
+Apart are whatever a radiologist would not want mixed: scouts, orientations, fields of view,
+kernels, slice thicknesses, kinds of image, and acquisitions or phases that lie at the same places
+or between each other. Knows nothing of which stack opens.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from med2e3.errors import GapError, GeometryError
+from med2e3.io.dicom.attributes import series_info
+from med2e3.io.dicom.duplicates import distinct_stacks, ends_to_end
+from med2e3.io.dicom.facts import facts_of
+from med2e3.io.dicom.headers import Frame, Header
+from med2e3.io.dicom.naming import named
+from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
+from med2e3.io.series import Grouping, Groupings, SeriesSummary
+
+#: Direction cosines are written with about six digits; images of one stack differ by less.
+SAME_DIRECTION = 1e-3
+
+#: Relative difference of pixel spacing, for the same reason.
+SAME_SPACING = 1e-3
+
+#: Rescale Type "unspecified" (PS3.3 C.11.1.1.2), for frames whose values are not in one unit.
+MIXED_UNITS = "US"
+
+#: Why a stack of scouts is no volume.
+SCOUT = "a scout (localizer)"
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Frames of one series, sorted along their normal, and what was done to get there."""
+
+    frames: tuple[Frame, ...]
+    summary: SeriesSummary
+    notes: tuple[str, ...] = ()
+    copies: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A stack without a name; `along` (mm) are its places on the normal, if it has a grid."""
+
+    frames: tuple[Frame, ...]
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    copies: tuple[Frame, ...] = ()
+    along: tuple[float, ...] = ()
+
+
+def find_stacks(
+    headers: Sequence[Header],
+    groupings: Groupings | None = None,
+    look: Callable[[], object] = lambda: None,
+) -> list[Stack]:
+    """All series among `headers`, each as one stack or several.
+
+    Images at one place are compared by their pixels, which may take long where they are many and
+    compressed: `look` is called before each, and may raise `Cancelled`.
+    """
+    groups: dict[tuple[str, ...], list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[_series_key(header)].append(header)
+    found: list[Stack] = []
+    for key, members in _by_study(groups):
+        grouping = (groupings or {}).get(key, Grouping.APART)
+        frames = [f for h in members for f in h.frames]
+        found.extend(_stacks_of(frames, key, grouping, look))
+        found.extend(_without_image([h for h in members if not h.frames], key))
+    return sorted(found, key=_order)
+
+
+def _order(stack: Stack) -> tuple[float, str, str]:
+    info = stack.summary.info
+    number = float(info.series_number) if info.series_number.isdecimal() else float("inf")
+    return number, info.series_uid, stack.summary.part
+
+
+def _series_key(header: Header) -> tuple[str, ...]:
+    """Equal for files of one series; de-identified files without UID go by what is left."""
+    words = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "SeriesNumber")
+    uid, *rest = (str(header.dataset.get(word) or "") for word in words)
+    return (uid,) if uid else (uid, *rest, str(header.dataset.get("SeriesDescription") or ""))
+
+
+def _by_study(
+    groups: dict[tuple[str, ...], list[Header]],
+) -> Iterator[tuple[tuple[str, ...], list[Header]]]:
+    """Series apart by study, too, where one UID was given to series of several days: their scans
+    would lie between each other. Where each image has a study of its own, the study says nothing.
+    """
+    for key, members in groups.items():
+        studies: dict[tuple[str, ...], list[Header]] = defaultdict(list)
+        for header in members:
+            words = ("StudyInstanceUID", "StudyDate")
+            studies[tuple(str(header.dataset.get(word) or "") for word in words)].append(header)
+        several = len({uid for uid, _ in studies}) > 1 < len({date for _, date in studies})
+        if several and min(map(len, studies.values())) > 1:
+            yield from (((*key, *study), those) for study, those in studies.items())
+        else:
+            yield key, members
+
+
+# --- which frames --------------------------------------------------------------------------------
+
+
+def _stacks_of(
+    frames: Sequence[Frame], key: tuple[str, ...], grouping: Grouping, look: Callable[[], object]
+) -> list[Stack]:
+    """The stacks among the images of one series, named by what they differ in."""
+    drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping, look)]
+    scouts = [d for d in drafts if d.reason == SCOUT]
+    others = [d for d in drafts if d.reason != SCOUT]
+    names, split_by = named([d.frames for d in others])
+    stacks = [_stack(d, key, name, split_by) for d, name in zip(others, names, strict=True)]
+    stacks += [_stack(d, key, "scout" if others else "", "") for d in scouts]
+    ways = _ways(others, grouping)
+    return [replace(s, summary=replace(s.summary, ways=ways)) for s in stacks]
+
+
+def _ways(drafts: Sequence[_Draft], grouping: Grouping) -> tuple[Grouping, ...]:
+    """The groupings of a series that would give something else than it has now."""
+    if grouping is not Grouping.APART:
+        return (Grouping.APART,)
+    ways = []
+    grids = {_grid_of(d.frames[0]) for d in drafts if not d.reason}
+    if len(drafts) > len(grids):
+        ways.append(Grouping.JOINED)
+    if any(ends_to_end(d.frames) for d in drafts):
+        ways.append(Grouping.ACQUISITIONS)
+    return tuple(ways)
+
+
+def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames that can share a grid: same size, direction, pixel spacing, and scouts apart."""
+    parts: list[list[Frame]] = []
+    for frame in frames:
+        home = next((part for part in parts if _share_a_grid(frame, part[0])), None)
+        if home is None:
+            parts.append([frame])
+        else:
+            home.append(frame)
+    return parts
+
+
+def _share_a_grid(a: Frame, b: Frame) -> bool:
+    if _grid_of(a) == _grid_of(b):
+        return True
+    if _kind(a) != _kind(b) or not a.has_place:
+        return _kind(a) == _kind(b)
+    turned = np.abs(np.subtract(a.orientation, b.orientation)).max()
+    return bool(turned < SAME_DIRECTION and np.allclose(a.spacing, b.spacing, rtol=SAME_SPACING))
+
+
+def _kind(frame: Frame) -> tuple[Hashable, ...]:
+    return frame.pixels.rows, frame.pixels.columns, frame.has_place, is_scout(frame)
+
+
+def _grid_of(frame: Frame) -> tuple[Hashable, ...]:
+    return *_kind(frame), frame.orientation, frame.spacing
+
+
+def is_scout(frame: Frame) -> bool:
+    """Whether the image is a localizer (PS3.3 C.8.2.1.1.1)."""
+    return "LOCALIZER" in frame.image_type.upper()
+
+
+def _drafts(
+    frames: Sequence[Frame], grouping: Grouping, look: Callable[[], object]
+) -> list[_Draft]:
+    """The stacks that frames of one grid form."""
+    if reason := _why_no_volume(frames):
+        return [_Draft(tuple(frames), reason)]
+    kinds = [list(frames)] if grouping is Grouping.JOINED else _by_kind(frames)
+    return [draft for kind in kinds for draft in _stacked(kind, grouping, look)]
+
+
+def _by_kind(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames of one kernel, thickness and kind of image each: never mixed, wherever they lie."""
+    groups: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[frame.kernel, frame.thickness, frame.image_type].append(frame)
+    return list(groups.values())
+
+
+def _stacked(
+    frames: Sequence[Frame], grouping: Grouping, look: Callable[[], object]
+) -> list[_Draft]:
+    try:
+        place = places(frames)
+    except GeometryError as error:
+        return [_Draft(tuple(frames), str(error))]
+    ordered = [frames[k] for k in np.argsort(place.along, kind="stable")]
+    stacks, copies = distinct_stacks(ordered, np.sort(place.along), grouping, look)
+    drafts = []
+    for k, stack in enumerate(stacks):
+        reason = stack.reason or _why_no_volume(stack.frames)
+        along = () if reason else tuple(places(stack.frames).along.tolist())
+        left = tuple(copies) if k == 0 else ()
+        drafts.append(_Draft(stack.frames, reason, stack.notes, left, along))
+    return drafts
+
+
+def _why_no_volume(frames: Sequence[Frame]) -> str:
+    if is_scout(frames[0]):
+        return SCOUT
+    if not frames[0].has_place:
+        return "images without position, orientation or pixel spacing in the patient"
+    return "one image only" if len(frames) == 1 else ""
+
+
+# --- what is said of them ------------------------------------------------------------------------
+
+
+def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Stack:
+    first = draft.frames[0]
+    summary = SeriesSummary(
+        info=replace(series_info(first.header), unit=_unit(draft.frames)),
+        count=len(draft.frames),
+        shape=(len(draft.frames), first.pixels.rows, first.pixels.columns),
+        is_volume=not draft.reason,
+        reason=draft.reason,
+        files=tuple(dict.fromkeys(f.path for f in draft.frames)),
+        part=part,
+        split_by=split_by,
+        key=key,
+        facts=facts_of(draft.frames, draft.along),
+    )
+    if summary.is_volume:
+        place = places(draft.frames)
+        facts = replace(
+            summary.facts,
+            trouble=_trouble(draft, place, summary.label),
+            is_tilted=acquired_grid(place, summary.shape).is_tilted,
+        )
+        summary = replace(summary, facts=facts)
+    return Stack(draft.frames, summary, draft.notes, draft.copies)
+
+
+def _unit(frames: Sequence[Frame]) -> str:
+    """The Rescale Type that all of them that give one agree on, else unspecified."""
+    units = {f.unit for f in frames} - {""}
+    return MIXED_UNITS if len(units) > 1 else "".join(units)
+
+
+def _trouble(draft: _Draft, place: Places, label: str) -> str:
+    try:
+        check_even(place, label, [f.path.name for f in draft.frames])
+    except GapError as error:
+        return str(error)
+    return ""
+
+
+def _without_image(headers: Sequence[Header], key: tuple[str, ...]) -> list[Stack]:
+    """Reports, colour captures and the like: listed, never opened."""
+    found = []
+    for reason in dict.fromkeys(h.reason for h in headers):
+        members = [h for h in headers if h.reason == reason]
+        summary = SeriesSummary(
+            info=series_info(members[0].dataset),
+            count=len(members),
+            shape=(0, 0, 0),
+            is_volume=False,
+            reason=reason,
+            files=tuple(h.path for h in members),
+            key=key,
+        )
+        found.append(Stack((), summary))
+    return found

@@ -1,0 +1,1 @@
+"""Every other file format to a volume: NIfTI, NRRD, MetaImage, NumPy."""

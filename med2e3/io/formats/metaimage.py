@@ -1,0 +1,143 @@
+"""MetaImage files (.mha, .mhd with a raw file) → volume. Knows nothing of other formats.
+
+The format is a text header of `Key = value` lines, then the voxels, raw or compressed by zlib.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.geometry import Geometry
+from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.series import Findings
+from med2e3.io.watch import Watch
+
+ENDINGS = (".mha", ".mhd")
+
+TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_ULONG": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+
+#: A header is some twenty short lines; a file without its last key within this is something else.
+LONGEST_HEADER = 64 * 1024
+
+Header = dict[str, str]
+
+
+def find_metaimage(path: Path) -> Findings:
+    """The one volume of a MetaImage file, from its header."""
+    try:
+        header, start = _header(path)
+        sizes = three_sizes(path, tuple(int(n) for n in header["DimSize"].split()))
+        if int(header.get("ElementNumberOfChannels", "1")) != 1:
+            raise ValueError("it holds several numbers a voxel")
+        if header.get("BinaryData", "True").lower() == "false":
+            raise ValueError("its voxels are written as text, which is not supported")
+        dtype = np.dtype(("<>"[_is_true(header, *MSB)]) + TYPES[header["ElementType"]])
+        affine = _affine(header)
+    except DAMAGE as error:
+        raise unreadable(path, "MetaImage", error) from error
+    shape = (sizes[2], sizes[1], sizes[0])
+
+    def read(_watch: Watch) -> NDArray[Any]:
+        count = _count(shape)
+        content = _voxel_bytes(path, header, start, count * dtype.itemsize)
+        return np.frombuffer(content, dtype=dtype, count=count)
+
+    return Plain(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).findings
+
+
+#: The names that each fact has had in the format, the newest first.
+SPACING = ("ElementSpacing", "ElementSize")
+DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
+
+#: Both spellings of "most significant byte first" are in use.
+MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+
+
+def _header(path: Path) -> tuple[Header, int]:
+    """The keys of the header, and where it ends; `ElementDataFile` is its last line."""
+    with path.open("rb") as file:
+        text = file.read(LONGEST_HEADER)
+    header: Header = {}
+    start = 0
+    while "ElementDataFile" not in header:
+        end = text.find(b"\n", start)
+        if end < 0:
+            raise ValueError("it has no ElementDataFile line")
+        key, _, value = text[start:end].decode("latin-1").partition("=")
+        header[key.strip()] = value.strip()
+        start = end + 1
+    return header, start
+
+
+def _is_true(header: Header, *keys: str) -> bool:
+    return any(header.get(key, "").lower() == "true" for key in keys)
+
+
+def _count(shape: tuple[int, int, int]) -> int:
+    return shape[0] * shape[1] * shape[2]
+
+
+def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
+    """All of them, `wanted` in number or more."""
+    name = header["ElementDataFile"]
+    if name != "LOCAL":
+        if "%" in name or name.upper().startswith("LIST"):
+            raise ValueError("its voxels are spread over several files, which is not supported")
+        path, start = path.parent / name, int(header.get("HeaderSize", "0"))
+        if start < 0:  # whatever stands before the voxels: they are the last bytes
+            if _is_true(header, "CompressedData"):
+                raise ValueError(
+                    "its compressed voxels begin nowhere in particular (HeaderSize -1)"
+                )
+            start = max(0, path.stat().st_size - wanted)
+    content = path.read_bytes()[start:]
+    return zlib.decompress(content) if _is_true(header, "CompressedData") else content
+
+
+def _numbers(header: Header, *keys: str, default: str) -> list[float]:
+    text = next((header[key] for key in keys if key in header), default)
+    return [float(x) for x in text.split()[:9]]
+
+
+def _assumed(path: Path, header: Header) -> tuple[str, ...]:
+    """What the header does not say and was assumed."""
+    warnings = []
+    if not any(key in header for key in SPACING):
+        warnings.append(
+            f"{path.name} states no spacing of voxels (no {' or '.join(SPACING)}): 1 mm is "
+            "assumed. Lengths, areas and volumes may be wrong."
+        )
+    if not any(key in header for key in DIRECTIONS):
+        warnings.append(
+            f"{path.name} says nothing about orientation (no {' or '.join(DIRECTIONS)}): axes "
+            "along the patient are assumed. Left and right may be swapped."
+        )
+    return tuple(warnings)
+
+
+def _affine(header: Header) -> NDArray[np.float64]:
+    """(slice, row, column) → LPS; the file lists one direction after the other, column first."""
+    matrix = _numbers(header, *DIRECTIONS, default="1 0 0 0 1 0 0 0 1")
+    spacing = _numbers(header, *SPACING, default="1 1 1")
+    affine = np.eye(4)
+    affine[:3, :3] = (np.reshape(matrix, (3, 3)) * np.reshape(spacing, (3, 1))).T[:, ::-1]
+    affine[:3, 3] = _numbers(header, "Offset", "Origin", "Position", default="0 0 0")
+    return affine

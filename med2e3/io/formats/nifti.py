@@ -1,0 +1,113 @@
+"""NIfTI files → volume, voxel for voxel. Knows nothing of DICOM."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from med2e3.geometry import Geometry
+from med2e3.io.formats.array_file import DAMAGE, Plain, real_numbers, three_sizes, unreadable
+from med2e3.io.series import Findings
+from med2e3.io.watch import Watch
+
+ENDINGS = (".nii", ".nii.gz")
+
+#: NIfTI's patient space is RAS, ours LPS.
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+#: Units that a header may declare for its positions, in mm.
+UNITS_MM = {"meter": 1000.0, "micron": 0.001}
+
+
+#: Bytes unpacked between two looks at whether to go on.
+CHUNK = 8 * 1024**2
+
+
+def find_nifti(path: Path) -> Findings:
+    """The one volume of a NIfTI file, from its header."""
+    import nibabel  # here: a DICOM study opens without it
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        image: Any = nibabel.load(path)
+        shape = three_sizes(path, tuple(int(n) for n in image.shape))
+        real_numbers(path, image.get_data_dtype())
+    except (ImageFileError, HeaderDataError, *DAMAGE) as error:
+        raise unreadable(path, "NIfTI", error) from error
+    header = image.header
+    unit, unit_warning = _unit(header)
+    warnings = [*unit_warning, *_orientation_warning(header)]
+
+    def read(watch: Watch) -> NDArray[Any]:
+        stored = image.dataobj.get_unscaled() if path.suffix != ".gz" else _unzipped(image, watch)
+        # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
+        return np.asanyarray(stored.reshape(shape, order="F").T)
+
+    return Plain(
+        path=path,
+        geometry=_geometry(image.affine, shape, unit),
+        read=read,
+        slope=float(image.dataobj.slope),
+        intercept=float(image.dataobj.inter),
+        warnings=tuple(warnings),
+        stored_bytes=header.get_data_dtype().itemsize,
+    ).findings
+
+
+def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
+    """The stored numbers of a compressed file, read to its end: only there is its checksum."""
+    path = Path(image.get_filename())
+    size = path.stat().st_size
+    content = bytearray()
+    with path.open("rb") as packed, gzip.open(packed) as file:
+        while chunk := file.read(CHUNK):
+            content += chunk
+            watch.step(packed.tell() / size, "Unpacking voxels")
+    array = image.dataobj
+    count = int(np.prod(array.shape))
+    return np.frombuffer(content, dtype=array.dtype, count=count, offset=array.offset)
+
+
+def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geometry:
+    """(i, j, k) → RAS becomes (slice, row, column) = (k, j, i) → LPS."""
+    scale = UNITS_MM.get(unit, 1.0)
+    affine = np.diag([scale, scale, scale, 1.0]) @ RAS_TO_LPS @ np.asarray(affine_ras, dtype=float)
+    return Geometry((shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
+
+
+def _unit(header: Any) -> tuple[str, list[str]]:
+    """What positions are counted in, and a warning where the header names nothing that exists."""
+    try:
+        return str(header.get_xyzt_units()[0]), []
+    except KeyError:
+        stated = int(header["xyzt_units"])
+        return "mm", [f"The file states no unit of length that exists ({stated}): mm is assumed."]
+
+
+def _orientation_warning(header: Any) -> list[str]:
+    """Whether no affine is said to be valid, or both and one turns, flips or scales otherwise."""
+    from nibabel.spatialimages import HeaderDataError
+
+    codes = [int(header[name]) for name in ("qform_code", "sform_code")]
+    if not any(codes):
+        return [
+            "The file says nothing about orientation (qform and sform codes are 0); left and right "
+            "may be swapped."
+        ]
+    if not all(codes):
+        return []
+    try:
+        one, other = (m[:3, :3] for m in (header.get_sform(), header.get_qform()))
+    except (ValueError, HeaderDataError) as error:  # a quaternion a little longer than 1
+        return [f"The file's qform is no rotation ({error}); its sform is used."]
+    if np.allclose(one, other, rtol=0, atol=0.02 * float(np.abs(other).max())):
+        return []
+    return [
+        "The file states two orientations that differ (sform and qform); the sform is used. "
+        "Lengths and sides may be wrong."
+    ]

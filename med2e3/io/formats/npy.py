@@ -1,0 +1,35 @@
+"""NumPy files → volume. They carry no geometry: a plain one is made up and said to be so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from med2e3.geometry import Geometry
+from med2e3.io.formats.array_file import DAMAGE, Plain, real_numbers, three_sizes, unreadable
+from med2e3.io.series import Findings
+
+ENDINGS = (".npy",)
+
+NO_GEOMETRY = (
+    "A .npy file has no geometry: voxels of 1 mm are assumed, slices running from superior to "
+    "inferior as in an axial display. Distances, sides and planes may be wrong."
+)
+
+
+def find_npy(path: Path) -> Findings:
+    """The one volume of a .npy file of (slice, row, column), or the same after an axis of 1."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except DAMAGE as error:
+        raise unreadable(path, "a NumPy array", error) from error
+    stored = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
+    shape = three_sizes(path, stored.shape)
+    real_numbers(path, stored.dtype)
+    return Plain(
+        path=path,
+        geometry=Geometry.from_spacing(shape, (1.0, 1.0, 1.0)),
+        read=lambda _watch: stored,
+        warnings=(NO_GEOMETRY,),
+    ).findings

@@ -1,0 +1,90 @@
+"""NRRD files (3D Slicer) → volume. Knows nothing of other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from med2e3.geometry import Geometry
+from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.series import Findings
+from med2e3.io.watch import Watch
+
+ENDINGS = (".nrrd", ".nhdr")
+
+#: From a patient space that NRRD names to LPS: the signs of x, y and z.
+SPACES = {
+    "left-posterior-superior": (1.0, 1.0, 1.0),
+    "lps": (1.0, 1.0, 1.0),
+    "right-anterior-superior": (-1.0, -1.0, 1.0),
+    "ras": (-1.0, -1.0, 1.0),
+    "left-anterior-superior": (1.0, -1.0, 1.0),
+    "las": (1.0, -1.0, 1.0),
+}
+
+
+#: Words for units of length, in mm.
+UNITS_MM = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "m": 1000.0, "meter": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001, "micron": 0.001,
+    "microns": 0.001, "micrometer": 0.001, "nm": 1e-6,
+}  # fmt: skip
+
+
+def find_nrrd(path: Path) -> Findings:
+    """The one volume of an NRRD file, from its header."""
+    import nrrd  # here: a DICOM study opens without it
+
+    try:
+        header = nrrd.read_header(str(path))
+        sizes = three_sizes(path, tuple(int(n) for n in header["sizes"]))
+        affine, warnings = _affine(header)
+    except (nrrd.NRRDError, *DAMAGE) as error:
+        raise unreadable(path, "NRRD", error) from error
+
+    def read(_watch: Watch) -> Any:
+        try:
+            return nrrd.read(str(path), index_order="C")[0]
+        except nrrd.NRRDError as error:
+            raise ValueError(str(error)) from error
+
+    shape = (sizes[2], sizes[1], sizes[0])
+    return Plain(path, Geometry(shape, affine), read, warnings=warnings).findings
+
+
+def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
+    """(slice, row, column) → LPS from a header whose axes are (column, row, slice)."""
+    signs = SPACES.get(str(header.get("space", "")).lower())
+    affine = np.eye(4)
+    warnings: tuple[str, ...] = ()
+    if signs is None or "space directions" not in header:
+        unknown = (
+            f"The file names no patient space (space: {header.get('space', 'none')}); axes along "
+            "the patient are assumed. Left and right may be swapped."
+        )
+        warnings = (unknown,)
+    if "space directions" not in header:
+        scale, odd = _units_mm(header.get("units"))
+        spacing = np.asarray(header.get("spacings", (np.nan,) * 3), dtype=float)[:3] * scale
+        if not np.isfinite(spacing).all():
+            warnings = (*warnings, "The file states no spacing of voxels: 1 mm is assumed.")
+        affine[:3, :3] = np.diag(np.where(np.isfinite(spacing), spacing, 1.0))[:, ::-1]
+        return affine, (*warnings, *odd)
+    signs = (1.0, 1.0, 1.0) if signs is None else signs  # as if it were LPS
+    scale, odd = _units_mm(header.get("space units"))
+    directions = np.asarray(header["space directions"], dtype=float)[:3]
+    affine[:3, :3] = (directions * signs * scale).T[:, ::-1]
+    origin = np.asarray(header.get("space origin", (0, 0, 0)), dtype=float)
+    affine[:3, 3] = origin * signs * scale
+    return affine, (*warnings, *odd)
+
+
+def _units_mm(stated: Any) -> tuple[Any, tuple[str, ...]]:
+    """(3,) mm in each of three stated units; a warning where a word is none that is known."""
+    words = [str(word).strip('"').strip() for word in (stated or ())][:3]
+    known = [UNITS_MM.get(word.lower(), 1.0) for word in words]
+    odd = sorted({word for word in words if word and word.lower() not in UNITS_MM})
+    warning = f"The file counts lengths in “{', '.join(odd)}”, which is unknown: mm is assumed."
+    return np.array([*known, 1.0, 1.0, 1.0][:3]), (warning,) if odd else ()

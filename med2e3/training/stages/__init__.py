@@ -1,0 +1,1 @@
+"""The stages of a training run: encoders, text and tuning, and the published two."""

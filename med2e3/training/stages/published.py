@@ -1,0 +1,195 @@
+"""Training the whole Med-2E3 on lists of prepared volumes: the published two stages, at any size.
+
+One recipe is one stage: connectors alone (pretrain), then language model, 2D encoder and connectors
+(finetune). Knows nothing of phantoms.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from med2e3.checkpoints import Hub
+from med2e3.checkpoints.building import quietly
+from med2e3.errors import InputError
+from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.prompts import IGNORE
+from med2e3.training.data.dataset import Batch, Plan, Reader, SampleDataset, read_batches
+from med2e3.training.data.formats import open_source
+from med2e3.training.distributed import Compute, Team
+from med2e3.training.published_recipe import PublishedRecipe
+from med2e3.training.starting import load_start, trained_parts
+from med2e3.training.trainer import Numbers, Part, Report, Run, run_stage
+
+#: The template that a finished model is asked with, whatever it was trained with.
+ASKING_TEMPLATE = "phi"
+
+MODEL_FOLDER, DAMAGED_FILE = "model", "damaged.csv"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a published recipe is run here. `mixed_precision` None is the recipe's own."""
+
+    mixed_precision: str | None = None
+    cpu: bool = False
+    tensorboard: bool = False
+    resume: bool = True
+    workers: int = 0
+    skip_damaged: bool = False
+    hub: Hub = field(default_factory=Hub)
+
+    def compute(self, recipe: PublishedRecipe) -> Compute:
+        """What this process computes with."""
+        return Compute(self.mixed_precision or recipe.mixed_precision, self.cpu)
+
+
+class PublishedStage:
+    """The whole model with what the recipe trains, on batches from a data set.
+
+    The loss is the mean over the answers' tokens of a step, whichever part they are in.
+    """
+
+    def __init__(
+        self,
+        recipe: PublishedRecipe,
+        model: Med2E3ForConditionalGeneration,
+        dataset: SampleDataset,
+        *,
+        workers: int = 0,
+        device: torch.device | None = None,
+        damaged: Path | None = None,
+    ) -> None:
+        self.name, self.recipe, self.module = recipe.name, recipe, model
+        self.model, self.dataset, self.workers = model, dataset, workers
+        self.device, self.damaged = device or torch.device("cpu"), damaged
+        freeze_all_but(model, recipe.train)
+        if recipe.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+
+    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[Part]]:
+        """The parts of every step that are `mine`, read ahead."""
+        plan = Plan(self.recipe.batch, self.recipe.parts, first, last, mine)
+        batches = read_batches(self.dataset, plan, self.workers)
+        for _ in range(first, last):
+            step = [next(batches) for _ in mine]
+            self._note_damage(step)
+            yield [Part(batch.tensors, batch.count) for batch in step]
+
+    def loss(self, content: dict[str, Tensor]) -> tuple[Tensor, Numbers]:
+        """Mean cross entropy over the answers' tokens of one part."""
+        model = self.model
+        if model.text_encoder is not None and not self.recipe.text_encoder_dropout:
+            model.text_encoder.eval()
+        batch = {name: tensor.to(self.device) for name, tensor in content.items()}
+        features = model.encode_images(batch["pixel_values"])
+        question = (batch["question_ids"], batch["question_mask"])
+        rows, _, _ = model.prepare_embeddings(batch["input_ids"], features, question)
+        hidden = model.language_model.model(
+            inputs_embeds=rows, attention_mask=batch["attention_mask"], use_cache=False
+        ).last_hidden_state
+        target = batch["labels"][:, 1:]
+        counted = target != IGNORE
+        # Logits of counted rows alone: those of a whole prompt would be most of a step's memory.
+        logits = model.language_model.lm_head(hidden[:, :-1][counted]).float()
+        loss = F.cross_entropy(logits, target[counted])
+        right = (logits.argmax(-1) == target[counted]).float().mean()
+        return loss, {"tokens right": float(right)}
+
+    def _note_damage(self, batches: Sequence[Batch]) -> None:
+        lines = [line for batch in batches for line in batch.skipped]
+        if lines and self.damaged is not None:
+            with self.damaged.open("a", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([line] for line in lines)
+
+
+def freeze_all_but(model: nn.Module, names: Sequence[str]) -> None:
+    """Only the named parts of the model learn; raises `InputError` for one that it lacks."""
+    present = trained_parts(model, names)
+    absent = [name for name in names if name not in present]
+    if absent:
+        raise InputError(f"The recipe trains {', '.join(absent)}, which its model does not have.")
+    model.requires_grad_(False)
+    for name in present:
+        getattr(model, name).requires_grad_(True)
+
+
+def open_data(
+    recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, *, skip_damaged: bool
+) -> SampleDataset:
+    """The recipe's lists; raises `DataError` when one is missing or of another format."""
+    sources = [open_source(source) for source in recipe.data]
+    reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed)
+    return SampleDataset(sources, reader, skip_damaged=skip_damaged)
+
+
+def train_published(
+    recipe: PublishedRecipe, folder: Path, settings: Settings, report: Report | None = None
+) -> Path:
+    """Runs the recipe's stage to its end in `folder`; returns the finished model's folder."""
+    team = Team(settings.compute(recipe))
+    start = load_start(recipe, settings.hub)
+    config = start.model.config
+    dataset = open_data(
+        recipe, start.processor, config.grid_shape, skip_damaged=settings.skip_damaged
+    )
+    stage = PublishedStage(
+        recipe,
+        start.model,
+        dataset,
+        workers=settings.workers,
+        device=team.device,
+        damaged=folder / DAMAGED_FILE,
+    )
+    run = Run(
+        folder,
+        recipe.seed,
+        settings.resume,
+        report,
+        team,
+        settings.tensorboard,
+        60 * recipe.checkpoint_minutes,
+    )
+    with quietly():  # the bar says what matters; transformers would write over it
+        run_stage(stage, recipe.stage(len(dataset)), run)
+        if team.leads:
+            trained = _last(folder, recipe, team)
+            _export(start.model, start.processor, folder / MODEL_FOLDER, trained)
+    team.accelerator.wait_for_everyone()
+    return folder / MODEL_FOLDER
+
+
+def _last(folder: Path, recipe: PublishedRecipe, team: Team) -> dict[str, Tensor] | None:
+    """The trained tensors, where no process holds them all."""
+    if not team.sharded:
+        return None
+    path = folder / f"{recipe.name}.pt"
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["module"]
+    return state
+
+
+def _export(
+    model: Med2E3ForConditionalGeneration,
+    processor: Med2E3Processor,
+    folder: Path,
+    trained: dict[str, Tensor] | None,
+) -> None:
+    """Writes the model (bfloat16 safetensors) with its processor, ready to be asked."""
+    state = model.state_dict() if trained is None else {**model.state_dict(), **trained}
+    half = {
+        name: tensor.detach().to("cpu", torch.bfloat16) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+    config = model.config
+    model.generation_config.eos_token_id = config.text_config.eos_token_id
+    model.generation_config.pad_token_id = config.text_config.pad_token_id
+    config.dtype = torch.bfloat16
+    model.save_pretrained(folder, state_dict=half)
+    processor.with_template(ASKING_TEMPLATE).save_pretrained(folder)

@@ -1,0 +1,245 @@
+"""The training loop: steps, schedule, checkpoints, log and progress of one stage.
+
+A step's global batch is made of parts. What a part holds, and what is random in it, follows from
+seed, step and the part's number alone, and the loss of a step is the mean over all that its parts
+count: so neither the number of processes, nor accumulating, nor a stop and resume change it. Knows
+nothing of what is trained.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from med2e3.training.checkpointing import restore, restore_sharded, save, save_sharded
+from med2e3.training.distributed import Team
+from med2e3.training.logs import Log
+from med2e3.training.optimizers import OPTIMIZERS
+from med2e3.training.recipe import Schedule, StageRecipe
+
+#: How often a checkpoint is written. Writing takes a tenth of a second.
+CHECKPOINT_SECONDS = 60.0
+
+Report = Callable[[int, int, dict[str, float]], None]
+Numbers = dict[str, float]
+
+
+class Stage(Protocol):
+    """Something that learns: a module, and the loss of a step."""
+
+    @property
+    def name(self) -> str:
+        """Names checkpoint and log."""
+        ...
+
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    def loss(self, content: Any) -> tuple[Tensor, Numbers]:
+        """The mean loss over what a part counts, and numbers for the log.
+
+        Where a stage has no `steps` of its own, `content` is a `numpy.random.Generator` with which
+        it draws a batch.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """One share of a step: what the loss takes, and over how many things it is a mean."""
+
+    content: Any
+    count: float = 1.0
+
+
+@runtime_checkable
+class Fed(Protocol):
+    """A stage whose batches come from a data set."""
+
+    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[Part]]:
+        """For every step from `first` up to `last`, this process's parts of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where and how a stage runs; without a `team`, in this process alone."""
+
+    folder: Path
+    seed: int
+    resume: bool = True
+    report: Report | None = None
+    team: Team | None = None
+    tensorboard: bool = False
+    checkpoint_seconds: float | None = None
+
+
+def rate(step: int, steps: int, schedule: Schedule | None = None) -> float:
+    """Linear warm-up, then a cosine down to the floor; a share of the peak learning rate."""
+    shape = schedule or Schedule()
+    warm = max(1, round(shape.warmup * steps))
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return shape.floor + (1 - shape.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def run_stage(stage: Stage, recipe: StageRecipe, run: Run) -> list[float]:
+    """Trains until `recipe.steps`; returns the losses of the steps taken now."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    bench = _Bench(stage, recipe, run)
+    try:
+        return bench.work()
+    finally:
+        bench.team.dismiss()
+
+
+class _Body(nn.Module):
+    """A stage as one module: what wraps modules (DDP, FSDP) sees its whole forward pass."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.module = stage.module
+        self._loss = stage.loss
+
+    def forward(self, content: Any) -> tuple[Tensor, Numbers]:
+        return self._loss(content)
+
+
+class _Bench:
+    """One stage with everything that its steps need."""
+
+    def __init__(self, stage: Stage, recipe: StageRecipe, run: Run) -> None:
+        self.stage, self.recipe, self.run = stage, recipe, run
+        self.team = run.team or Team()
+        self.mine = self.team.share(recipe.parts, stage.name)
+        self.steady = isinstance(stage, Fed)
+        self.path = run.folder / f"{stage.name}.pt"
+        make = OPTIMIZERS[recipe.optimizer]
+        optimizer = make(stage.module, recipe.learning_rate, recipe.schedule)
+        alone = run.resume and not self.team.sharded
+        self.first = restore(self.path, stage.module, optimizer) if alone else 0
+        self.team.accelerator.step = 0
+        # Known to the whole process: a stage that failed within a step leaves it off, and no
+        # optimizer of a later stage would move anything.
+        self.team.accelerator.gradient_state._set_sync_gradients(True)
+        self.team.accelerator.gradient_accumulation_steps = len(self.mine) if self.steady else 1
+        self.body, self.optimizer = self.team.prepare(
+            _Body(stage), optimizer, steady=self.steady
+        )  # fmt: skip
+        if run.resume and self.team.sharded:
+            self.first = restore_sharded(self.path, self.team)
+        self.seconds = run.checkpoint_seconds
+        self.saved_at = time.monotonic()
+
+    def work(self) -> list[float]:
+        """All steps that are left."""
+        losses: list[float] = []
+        steps = self.recipe.steps
+        self.body.train()
+        with self._log() as log:
+            for step, parts in enumerate(self._parts(), self.first):
+                due = self._set_rate_and_look(step)
+                numbers, save_now = self._step(step, parts, due)
+                losses.append(numbers["loss"])
+                if log:
+                    log.write(step, numbers)
+                if self.run.report and self.team.leads:
+                    self.run.report(step + 1, steps, numbers)
+                if save_now:
+                    self._save(step + 1)
+        self._save(max(self.first, steps))
+        return losses
+
+    def _log(self) -> AbstractContextManager[Log | None]:
+        if not self.team.leads:
+            return nullcontext()
+        run = self.run
+        return Log(run.folder, self.stage.name, self.first, tensorboard=run.tensorboard)
+
+    def _parts(self) -> Iterator[list[Part]]:
+        first, last = self.first, self.recipe.steps
+        if isinstance(self.stage, Fed):
+            yield from self.stage.steps(first, last, self.mine)
+            return
+        for step in range(first, last):
+            yield [Part(np.random.default_rng([self.run.seed, step, k])) for k in self.mine]
+
+    def _set_rate_and_look(self, step: int) -> bool:
+        """Sets the learning rate; says whether this process finds a checkpoint due."""
+        share = rate(step, self.recipe.steps, self.recipe.schedule)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * share
+        wait = CHECKPOINT_SECONDS if self.seconds is None else self.seconds
+        return self.team.leads and time.monotonic() - self.saved_at > wait
+
+    def _step(self, step: int, parts: list[Part], due: bool) -> tuple[Numbers, bool]:
+        """One step of the optimizer; its numbers, and whether all agree to save."""
+        own = sum(part.count for part in parts)
+        count, save_now = self.team.total([own, float(due)])
+        self.optimizer.zero_grad(set_to_none=True)
+        tally = _Tally()
+        for k, part in zip(self.mine, parts, strict=True):
+            torch.manual_seed(self.run.seed * 1_000_003 + step + k * 500_000_003)
+            share = part.count / count
+            with self._gathering():
+                loss, numbers = self.body(part.content)
+                self.team.accelerator.backward(loss * (share * self._undo_averaging()))
+            tally.add(share, {"loss": float(loss.detach()), **numbers})
+        trained = [p for p in self.body.parameters() if p.requires_grad]
+        self.team.accelerator.clip_grad_norm_(trained, self.recipe.schedule.clip_norm)
+        self.optimizer.step()
+        return tally.over(self.team), save_now > 0
+
+    def _gathering(self) -> AbstractContextManager[Any]:
+        """Processes exchange gradients at a step's last part, if every part uses all parameters.
+
+        Where a parameter may sit out a part, its gradient of an earlier part would never be
+        exchanged: then they exchange after every part.
+        """
+        if not self.steady:
+            return nullcontext()
+        return self.team.accelerator.accumulate(self.body)  # type: ignore[no-any-return]
+
+    def _undo_averaging(self) -> float:
+        """Gradients are to be summed; wrapped modules and accelerate average them."""
+        return float(self.team.processes * self.team.accelerator.gradient_accumulation_steps)
+
+    def _save(self, step: int) -> None:
+        if self.team.sharded:
+            save_sharded(self.path, self.team, self.body, step)
+        elif self.team.leads:
+            save(self.path, self.stage.module, self.optimizer, step)
+        self.saved_at = time.monotonic()
+
+
+class _Tally:
+    """A step's numbers as weighted means over its parts; NaN means “not in this part”."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, list[float]] = {}
+
+    def add(self, weight: float, numbers: Numbers) -> None:
+        """One part's numbers."""
+        for name, value in numbers.items():
+            pair = self.sums.setdefault(name, [0.0, 0.0])
+            if not math.isnan(value) or name == "loss":
+                pair[0] += weight * value
+                pair[1] += weight
+
+    def over(self, team: Team) -> Numbers:
+        """The means over all processes; all of them have the same names."""
+        flat = team.total([value for pair in self.sums.values() for value in pair])
+        pairs = zip(self.sums, flat[::2], flat[1::2], strict=True)
+        return {name: total / weight if weight else math.nan for name, total, weight in pairs}

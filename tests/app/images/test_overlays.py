@@ -1,0 +1,309 @@
+"""Overlays and colour maps in the real window: pixels of the planes, legend, answers, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from app.imaging.colour_names import ColourMap
+from app.rendering.colour_maps import table
+from app.views.images.colour_button import ColourButton
+from app.views.images.overlay_layer import FusionLayer
+from app.views.images.overlay_panel import FusionPanel
+from med2e3.engine.grounding import Mask, parse_boxes
+from med2e3.geometry import Geometry, Plane
+from med2e3.io import write_dicom_series, write_nifti
+from med2e3.volume import SeriesInfo, Volume
+from tests.app.bodies import MARK, SHAPE, SPACING_MM, phantom
+
+
+def mark_labels() -> Volume:
+    """Label 3 on the phantom's mark; label 8 on one voxel far from it."""
+    voxels = np.zeros(SHAPE, np.int16)
+    voxels[MARK] = 3
+    voxels[20, 35, 50] = 8
+    return Volume(voxels, phantom().geometry, SeriesInfo(series_description="organs"))
+
+
+@pytest.fixture
+def bare(open_gui: Any) -> Any:
+    """The phantom with its mark in all planes, and nothing else over the images."""
+    middle = [(s.start + s.stop - 1) / 2 for s in MARK]
+
+    def act() -> None:
+        open_gui.viewer.toggle_corner_text()
+        open_gui.viewer.toggle_crosshair()
+        open_gui.window.hint.dismiss.click()
+        open_gui.viewer.move_crosshair(phantom().geometry.to_patient_mm(middle))
+
+    open_gui.do(act)
+    open_gui.fusion = open_gui.workspace.fusion
+    open_gui.panel = open_gui.window.findChild(FusionPanel)
+    return open_gui
+
+
+def coloured(gui: Any, plane: Plane) -> np.ndarray:
+    """The pixels that are not grey; the ink of letters is a little blue."""
+    pixels = gui.pixels(gui.view(plane)).astype(int)
+    return np.abs(pixels[..., 0] - pixels[..., 2]) > 40
+
+
+def rect_of_mark(gui: Any, plane: Plane) -> tuple[float, ...]:
+    """Left, right, top, bottom of the mark's outer voxel edges on the view, from its mm."""
+    view = gui.view(plane)
+    ends = np.array([[s.start - 0.5 for s in MARK], [s.stop - 0.5 for s in MARK]])
+    places = view.state.geometry.to_index(phantom().geometry.to_patient_mm(ends))
+    screen = np.array([view.viewport().to_screen(row, column) for _, row, column in places])
+    return (*sorted(screen[:, 0]), *sorted(screen[:, 1]))
+
+
+def box_of(shown: np.ndarray) -> tuple[float, ...]:
+    rows, columns = np.nonzero(shown)
+    return columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
+
+
+def lay_over(gui: Any, volume: Volume, folder: Path, name: str = "mask.nii") -> bool:
+    return bool(gui.run(gui.fusion.open(write_nifti(volume, folder / name))))
+
+
+@pytest.mark.parametrize("plane", list(Plane))
+def test_a_label_map_tints_its_voxels_in_every_plane(
+    bare: Any, tmp_path: Path, plane: Plane
+) -> None:
+    assert not coloured(bare, plane).any()
+    assert lay_over(bare, mark_labels(), tmp_path)
+    assert box_of(coloured(bare, plane)) == pytest.approx(rect_of_mark(bare, plane), abs=2)
+
+
+def test_in_turned_planes_every_pixel_of_a_label_has_its_own_place(
+    bare: Any, tmp_path: Path
+) -> None:
+    lay_over(bare, mark_labels(), tmp_path)
+    bare.do(lambda: bare.fusion.toggle_label(bare.fusion.layers[0], 8))
+    bare.do(lambda: bare.viewer.turn(Plane.CORONAL, np.radians(25)))
+    view = bare.view(Plane.AXIAL)
+    shown = coloured(bare, Plane.AXIAL)
+    rows, columns = np.mgrid[: shown.shape[0], : shown.shape[1]]
+    origin = view.state.mm_at(*view.viewport().to_index(0.5, 0.5))
+    right = view.state.mm_at(*view.viewport().to_index(1.5, 0.5)) - origin
+    down = view.state.mm_at(*view.viewport().to_index(0.5, 1.5)) - origin
+    places = phantom().geometry.to_index(
+        origin + rows[..., None] * down + columns[..., None] * right
+    )
+    ends = np.array([(s.start - 0.5, s.stop - 0.5) for s in MARK])
+    truth = ((places > ends[:, 0]) & (places < ends[:, 1])).all(axis=-1)
+    assert truth.sum() > 500
+    assert (shown & truth).sum() / (shown | truth).sum() > 0.9
+
+
+def test_the_legend_lists_labels_in_millilitres_and_switches_them(
+    bare: Any, tmp_path: Path
+) -> None:
+    assert not bare.panel.isVisible()
+    lay_over(bare, mark_labels(), tmp_path)
+    assert bare.panel.isVisible()
+    (row,) = bare.panel.rows
+    voxel_ml = float(np.prod(SPACING_MM)) / 1000
+    count = (MARK[0].stop - MARK[0].start) * 8 * 10
+    assert [c.text() for c in row.labels] == [
+        f"label 3  {count * voxel_ml:.1f} ml",
+        f"label 8  {voxel_ml:.1f} ml",
+    ]
+    bare.do(row.labels[0].click)
+    assert bare.fusion.layers[0].hidden == {3}
+    assert not coloured(bare, Plane.AXIAL).any()
+    bare.do(row.labels[0].click)
+    assert coloured(bare, Plane.AXIAL).any()
+    bare.do(row.check.click)
+    assert not coloured(bare, Plane.AXIAL).any()
+    bare.do(row.check.click)
+    bare.do(lambda: row.opacity.setValue(0))
+    faint = (coloured(bare, Plane.AXIAL)).sum()
+    bare.do(lambda: row.opacity.setValue(90))
+    assert (coloured(bare, Plane.AXIAL)).sum() > 3 * faint  # the outline alone, before
+
+
+def test_a_second_volume_on_another_grid_has_map_threshold_and_opacity(
+    bare: Any, tmp_path: Path
+) -> None:
+    """A coarse float volume that is 50 on the patient's right half and 0 elsewhere."""
+    box = phantom().geometry
+    corner, end = box.to_patient_mm((23.5, -0.5, -0.5)), box.to_patient_mm((-0.5, 39.5, 55.5))
+    spacing = (end - corner) / 8  # x, y, z
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag(spacing)[:, ::-1]  # slices run along z
+    affine[:3, 3] = corner + spacing / 2
+    values = np.full((8, 8, 8), 0.25, np.float32)
+    values[:, :, :4] = 50
+    second = Volume(values, Geometry((8, 8, 8), affine), SeriesInfo(series_description="uptake"))
+    assert lay_over(bare, second, tmp_path)
+    (row,) = bare.panel.rows
+    bare.do(lambda: bare.fusion.change(bare.fusion.layers[0], opacity=1.0, colours=ColourMap.PET))
+    view = bare.view(Plane.AXIAL)
+    top = int(table(ColourMap.PET)[255])
+    for column, lit in ((10, True), (50, False)):
+        x, y = view.viewport().to_screen(20, column)
+        red, green, blue = bare.pixels(view)[round(y), round(x)]
+        shown = (int(red) << 16 | int(green) << 8 | int(blue)) == top & 0xFFFFFF
+        assert shown is lit
+    slider = row.range
+    bare.drag(slider, (slider.place(0.1), 8), (slider.place(0.0), 8))
+    assert bare.fusion.layers[0].low == pytest.approx(0.25, abs=1)
+    assert bare.fusion.layers[0].note  # NIfTI says nothing of a frame of reference
+    bare.do(lambda: row.maps.activated.emit(row.maps.findData(ColourMap.VIRIDIS)))
+    assert bare.fusion.layers[0].colours is ColourMap.VIRIDIS
+    bare.do(lambda: bare.fusion.remove(bare.fusion.layers[0]))
+    assert not bare.panel.isVisible()
+    assert not coloured(bare, Plane.AXIAL).any()
+
+
+def test_opacity_dragged_faster_than_it_is_painted_is_the_last_one(
+    bare: Any, tmp_path: Path
+) -> None:
+    """Layers replaced between two pictures: the newest may lie in memory where an older one lay."""
+    assert lay_over(bare, mark_labels(), tmp_path)
+    fusion, sheet = bare.workspace.fusion, bare.view(Plane.AXIAL).findChild(FusionLayer)
+    wrong = []
+    for percent in range(10, 90, 4):
+        for step in (0, 1, 2, 3):
+            fusion.change(fusion.layers[0], opacity=(percent + step) / 100)
+        bare.pixels(bare.view(Plane.AXIAL))
+        (image,) = sheet._painted.values()
+        alphas = {image.pixelColor(x, 10).alpha() for x in range(image.width())} - {0}
+        if alphas and alphas != {round(255 * (percent + 3) / 100)}:
+            wrong.append((percent + 3, alphas))
+    assert not wrong
+
+
+def test_another_frame_of_reference_is_refused_until_the_user_insists(
+    gui: Any, dicom: Path, tmp_path: Path
+) -> None:
+    assert gui.open(dicom)
+    fusion, notices = gui.workspace.fusion, gui.workspace.notices
+    info = replace(phantom().info, frame_of_reference_uid="1.2.3.4", series_description="other")
+    other = tmp_path / "other"
+    write_dicom_series(Volume(phantom().voxels, phantom().geometry, info), other, seed="other")
+    assert not gui.run(fusion.open(other))
+    assert fusion.empty
+    assert "frame of reference" in notices.message.sentence
+    assert gui.window.errors.isVisible()
+    gui.do(notices.remedy.act)
+    assert "not certain" in fusion.layers[0].note
+    ours = gui.viewer.volume.info.frame_of_reference_uid
+    same = tmp_path / "same"
+    info = replace(info, frame_of_reference_uid=ours)
+    write_dicom_series(Volume(phantom().voxels, phantom().geometry, info), same, seed="same")
+    assert gui.run(fusion.open(same))
+    assert fusion.layers[-1].note == ""
+
+
+def test_what_cannot_be_read_or_lies_elsewhere_is_said(bare: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.nii"
+    broken.write_bytes(b"not an image")
+    assert not bare.run(bare.fusion.open(broken))
+    assert bare.workspace.notices.message is not None
+    away = phantom().geometry.affine_lps.copy()
+    away[0, 3] += 900
+    assert lay_over(bare, Volume(mark_labels().voxels, Geometry(SHAPE, away)), tmp_path)
+    assert "outside" in bare.fusion.layers[0].note
+    assert not coloured(bare, Plane.AXIAL).any()
+
+
+def test_another_study_takes_the_overlays_away(bare: Any, tmp_path: Path) -> None:
+    lay_over(bare, mark_labels(), tmp_path)
+    assert bare.open(write_nifti(phantom("Other"), tmp_path / "other.nii"))
+    assert bare.fusion.empty
+    assert not bare.window.findChild(FusionLayer).isVisible()
+
+
+def draw_mark(given: Any, volume: Volume) -> tuple[Any, Any]:
+    """What a model would answer about the mark: its box in fractions of the grid, and its mask."""
+    low = given.geometry.to_index(phantom().geometry.to_patient_mm([s.start for s in MARK]))
+    high = given.geometry.to_index(phantom().geometry.to_patient_mm([s.stop - 1 for s in MARK]))
+    ends = np.sort(np.round([low, high]), axis=0) / np.asarray(given.geometry.shape)
+    numbers = ", ".join(f"{x:.3f}" for x in ends.reshape(-1))
+    boxes = parse_boxes(f"<bx_start>[{numbers}]<bx_end>", given)
+    mask = np.isclose(volume.voxels, phantom().voxels[MARK][0, 0, 0])
+    return boxes, (Mask(mask, volume.geometry),)
+
+
+@pytest.mark.parametrize("plane", list(Plane))
+def test_boxes_and_masks_of_an_answer_are_drawn_where_it_saw_them(bare: Any, plane: Plane) -> None:
+    bare.engine.draw = draw_mark
+    bare.ask("Where is the mark? Segment it.")
+    fusion = bare.fusion
+    assert (len(fusion.layers), len(fusion.boxes)) == (1, 1)
+    assert fusion.layers[0].labels[0].millilitres == pytest.approx(4 * 8 * 10 * 10 / 1000)
+    bare.do(lambda: fusion.toggle_box(fusion.boxes[0]))
+    assert box_of(coloured(bare, plane)) == pytest.approx(rect_of_mark(bare, plane), abs=2)
+    bare.do(lambda: fusion.change(fusion.layers[0], visible=False))
+    assert not coloured(bare, plane).any()
+    bare.do(lambda: fusion.toggle_box(fusion.boxes[0]))
+    view, box = bare.view(plane), fusion.boxes[0]
+    places = view.state.geometry.to_index(box.corners_mm)[:, 1:]
+    screen = np.array([view.viewport().to_screen(row, column) for row, column in places])
+    expected = (*_ends(screen[:, 0]), *_ends(screen[:, 1]))
+    pixels = coloured(bare, plane)
+    pixels[: round(expected[2]) - 2] = False  # its name stands above the box
+    assert box_of(pixels) == pytest.approx(expected, abs=3)
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    return values.min(), values.max()
+
+
+def test_only_the_answer_that_is_shown_draws(bare: Any) -> None:
+    bare.engine.draw = draw_mark
+    first = bare.ask("Where is the mark?")
+    bare.engine.draw = lambda given, volume: ((), ())
+    bare.ask("Is there a nodule?")
+    assert bare.fusion.empty
+    bare.do(lambda: bare.assistant.choose(first))
+    assert len(bare.fusion.boxes) == 1
+    box = bare.panel.boxes[0]
+    assert (box.text(), box.toolTip()) == ("box 1", "box 1: Where is the mark?")
+    assert bare.panel.rows[0].labels[0].text() == "mask 1  3.2 ml"
+    assert bare.panel.rows[0].width() <= bare.panel.width()
+    bare.do(bare.panel.boxes[0].click)
+    assert not bare.fusion.boxes[0].visible
+    bare.do(lambda: bare.assistant.choose(None))
+    assert bare.fusion.empty
+
+
+# --- colour maps of the images -----------------------------------------------------------------
+
+
+def test_a_colour_map_from_the_menu_colours_all_planes_and_ends_with_the_study(
+    bare: Any, tmp_path: Path
+) -> None:
+    view = bare.view(Plane.AXIAL)
+    colours = bare.window.findChild(ColourButton)
+    bare.do(colours.maps[ColourMap.VIRIDIS].trigger)
+    x, y = view.viewport().to_screen(30, 45)  # 40 HU, the middle of the window
+    expected = int(table(ColourMap.VIRIDIS)[127])
+    shown = bare.pixels(view)[round(y), round(x)]
+    assert shown == pytest.approx([expected >> s & 255 for s in (16, 8, 0)], abs=3)
+    bare.do(colours.maps[ColourMap.INVERTED_GREY].trigger)
+    assert bare.viewer.inverted
+    assert colours.maps[ColourMap.INVERTED_GREY].isChecked()
+    bare.key(Qt.Key.Key_I)
+    assert colours.maps[ColourMap.GREY].isChecked()
+    bare.do(colours.maps[ColourMap.PET].trigger)
+    assert bare.open(write_nifti(phantom("Other"), tmp_path / "other.nii"))
+    assert bare.viewer.colours_shown is ColourMap.GREY
+
+
+def test_while_another_study_opens_nothing_of_the_first_lies_on_it(
+    bare: Any, tmp_path: Path
+) -> None:
+    assert lay_over(bare, mark_labels(), tmp_path)
+    assert coloured(bare, Plane.AXIAL).any()
+    bare.do(lambda: bare.viewer.preview(phantom("On its way")))
+    assert not coloured(bare, Plane.AXIAL).any()
+    bare.do(bare.viewer.drop_preview)
+    assert coloured(bare, Plane.AXIAL).any()

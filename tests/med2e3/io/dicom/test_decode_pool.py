@@ -1,0 +1,134 @@
+"""Workers decode what the process itself would, in order, and leave nothing behind."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import JPEG2000Lossless
+
+from med2e3.errors import Cancelled, ImageReadError
+from med2e3.geometry import Geometry
+from med2e3.io import load_volume
+from med2e3.io.dicom import decode_pool, decode_worker, pixels
+from med2e3.volume import SeriesInfo, Volume
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def compressed(series: Write, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, np.ndarray]:
+    """A JPEG 2000 series that is read by two workers, and its values."""
+    voxels = np.random.default_rng(5).integers(-1024, 3072, (7, 64, 64)).astype(np.int16)
+    affine = np.diag([1.0, 1.0, 2.0, 1.0])[:, [2, 1, 0, 3]]
+    folder = series(of=Volume(voxels, Geometry((7, 64, 64), affine), SeriesInfo(modality="CT")))
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+        dataset.save_as(path)
+    monkeypatch.setattr(pixels, "FEWEST_FOR_WORKERS", 4)
+    monkeypatch.setattr(decode_pool.os, "cpu_count", lambda: 2)
+    return folder, voxels
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The workers that a test has started."""
+    workers: list[subprocess.Popen[bytes]] = []
+    start = decode_pool._start
+
+    def watched(*args: object) -> subprocess.Popen[bytes]:
+        workers.append(start(*args))  # type: ignore[arg-type]
+        return workers[-1]
+
+    monkeypatch.setattr(decode_pool, "_start", watched)
+    return workers
+
+
+def test_workers_give_the_same_volume(
+    compressed: tuple[Path, np.ndarray], started: list[subprocess.Popen[bytes]]
+) -> None:
+    folder, voxels = compressed
+    np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+    assert len(started) == 2
+    assert all(worker.returncode is not None for worker in started)
+
+
+def test_a_damaged_slice_is_named_and_the_workers_end(
+    compressed: tuple[Path, np.ndarray], started: list[subprocess.Popen[bytes]]
+) -> None:
+    folder, _ = compressed
+    victim = sorted(folder.iterdir())[5]
+    dataset = pydicom.dcmread(victim)
+    dataset.PixelData = dataset.PixelData[:2000]
+    dataset.save_as(victim)
+    with pytest.raises(ImageReadError, match=victim.name):
+        load_volume(folder)
+    assert started
+    assert all(worker.returncode is not None for worker in started)
+
+
+def test_cancelling_ends_the_workers(
+    compressed: tuple[Path, np.ndarray], started: list[subprocess.Popen[bytes]]
+) -> None:
+    with pytest.raises(Cancelled):
+        load_volume(compressed[0], cancelled=lambda: bool(started))
+    assert all(worker.returncode is not None for worker in started)
+
+
+def test_a_worker_that_dies_is_reported_with_the_file(
+    compressed: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = len(decode_pool.READY).to_bytes(decode_pool.LENGTH_BYTES, "little")
+    hello = f"sys.stdout.buffer.write({length + decode_pool.READY!r})"
+    script = f"import sys; sys.stdin.buffer.read(); {hello}"
+    monkeypatch.setattr(decode_pool, "ARGUMENTS", ("-c", script))
+    with pytest.raises(ImageReadError, match=r"slice_\d+\.dcm.*ended early"):
+        load_volume(compressed[0])
+
+
+def test_where_workers_cannot_be_had_the_process_decodes_by_itself(
+    compressed: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, voxels = compressed
+    monkeypatch.setattr(decode_pool, "ARGUMENTS", ("-c", "raise SystemExit(1)"))
+    np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+
+
+def test_a_frozen_application_decodes_by_itself(
+    compressed: tuple[Path, np.ndarray],
+    started: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, voxels = compressed
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+    assert not started
+
+
+def test_the_worker_answers_each_path_with_its_length_first(
+    compressed: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    folder, voxels = compressed
+    (tmp_path / "not.dcm").write_bytes(b"no DICOM at all")
+    answers = io.BytesIO()
+    paths = [sorted(folder.iterdir())[3], tmp_path / "not.dcm"]
+    decode_worker.serve(io.BytesIO(pickle.dumps(paths)), answers)
+    answers.seek(0)
+    received = []
+    for _ in ("ready", *paths):
+        length = int.from_bytes(answers.read(decode_pool.LENGTH_BYTES), "little")
+        received.append(answers.read(length))
+    assert received[0] == decode_pool.READY
+    dtype, shape, pixels = pickle.loads(received[1])
+    np.testing.assert_array_equal(np.frombuffer(pixels, dtype).reshape(shape), voxels[3])
+    kind, _, message = pickle.loads(received[2])
+    assert kind == decode_pool.ERROR
+    assert "not.dcm" in message
