@@ -16,7 +16,7 @@ from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from app.main import Application
+    from app.application import Application
 
 #: Bands printed for each answer: about what a reader goes and looks at.
 TOP_BANDS = 3

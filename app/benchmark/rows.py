@@ -21,7 +21,7 @@ from app.benchmark.heartbeat import Heartbeat
 from app.benchmark.series import write_series
 
 if TYPE_CHECKING:
-    from app.main import Application
+    from app.application import Application
     from app.viewmodels.window.workspace import Workspace
 
 #: How often a quick piece of work is measured, where a group does not say otherwise.

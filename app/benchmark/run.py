@@ -23,7 +23,7 @@ from app.benchmark.scan import scan
 from app.benchmark.scene import rotation
 
 if TYPE_CHECKING:
-    from app.main import Application
+    from app.application import Application
 
 Group = Callable[[Bench], Awaitable[list[Row]]]
 

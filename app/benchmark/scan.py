@@ -85,10 +85,10 @@ def _write(folder: Path) -> list[Path]:
 
 def _cpu_s(folder: Path) -> float:
     """CPU seconds of the whole look: what does not depend on who else uses the machine."""
-    from med2e3.io import open_place
+    from med2e3.io import open_source
 
     began = time.process_time()
-    open_place(folder)
+    open_source(folder)
     return time.process_time() - began
 
 

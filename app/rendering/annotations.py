@@ -17,7 +17,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 from app.rendering import markings
 from app.viewmodels.annotation import shapes
 from app.viewmodels.annotation.model import Annotation, Kind
-from app.viewmodels.annotation.view_frame import FULL, Frame
+from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from med2e3.geometry import Float
 
 #: What was drawn is yellow: the accent's blue is the crosshair's, red means an error. Chosen ones
@@ -65,7 +65,7 @@ class Beside:
     others: tuple[QRectF, ...] = ()
 
 
-def draw(painter: QPainter, size: QRectF, frame: Frame, items: Sequence[Item]) -> None:
+def draw(painter: QPainter, size: QRectF, frame: ViewFrame, items: Sequence[Item]) -> None:
     """All items of a view; forms first, so that no line crosses a value.
 
     Where values would lie on each other, only those of what is chosen or under the pointer stay in
@@ -97,7 +97,7 @@ class Value:
 
 
 def _arrange(
-    metrics: QFontMetricsF, size: QRectF, frame: Frame, items: Sequence[Item], *, shorten: bool
+    metrics: QFontMetricsF, size: QRectF, frame: ViewFrame, items: Sequence[Item], *, shorten: bool
 ) -> list[Value]:
     """Every value in its place, those of what stands out first."""
     values: list[Value] = []
@@ -115,7 +115,7 @@ def _arrange(
     return values
 
 
-def _draw_form(painter: QPainter, frame: Frame, item: Item) -> None:
+def _draw_form(painter: QPainter, frame: ViewFrame, item: Item) -> None:
     annotation = item.annotation
     ink = CHOSEN_INK if item.marked else INK
     lines = [_polygon(frame.to_screen(line)) for line in shapes.lines(annotation)]
@@ -220,7 +220,7 @@ def shortened(lines: Sequence[str]) -> str:
     return first if len(lines) == 1 and first == lines[0] else f"{first} …"
 
 
-def _anchor(frame: Frame, annotation: Annotation) -> QRectF:
+def _anchor(frame: ViewFrame, annotation: Annotation) -> QRectF:
     """What the value stands beside: the whole form, or the tail of an arrow."""
     marks = frame.to_screen(shapes.handles(annotation))
     if annotation.kind is Kind.ARROW:

@@ -8,7 +8,7 @@ from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtWidgets import QWidget
 
 
-class Still:
+class CachedLayer:
     """The picture of a widget below its moving parts."""
 
     def __init__(self, paint: Callable[[QPainter], None]) -> None:

@@ -18,7 +18,7 @@ from app.viewmodels.annotation import exports, places
 from app.viewmodels.annotation.model import Document, KeyImage
 from app.viewmodels.annotation.slices import slice_of
 from app.viewmodels.annotation.values import lines_over
-from app.viewmodels.annotation.view_frame import FULL, Frame
+from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from med2e3.volume import Volume
 
 #: Longer side of the picture in pixels: twice a 512² slice, and enough for a page.
@@ -54,7 +54,7 @@ def picture(key_image: KeyImage, document: Document, volume: Volume, read: expor
     markings.draw_scale_bar(painter, size, viewport.pixels_per_mm)
     markings.draw_letters(painter, size, shown.geometry.edge_letters(), bar)
     markings.draw_corners(painter, size, _corners(key_image, volume))
-    frame = Frame(shown.geometry, shown.slice_index, viewport)
+    frame = ViewFrame(shown.geometry, shown.slice_index, viewport)
     forms.draw(painter, size, frame, _items(frame, document, key_image.slab, read))
     painter.end()
     return image
@@ -69,7 +69,7 @@ def as_png(image: QImage) -> bytes:
     return bytes(data.data())
 
 
-def _items(frame: Frame, document: Document, slab: Slab, read: exports.Read) -> list[Item]:
+def _items(frame: ViewFrame, document: Document, slab: Slab, read: exports.Read) -> list[Item]:
     """What lies on the slice itself: neighbours' faint lines have no place in a picture."""
     return [
         Item(annotation, lines_over(annotation, read(annotation), slab))

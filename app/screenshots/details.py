@@ -42,7 +42,7 @@ async def small(then: Act, stage: Stage) -> QWidget | None:
 
 async def large(then: Act, stage: Stage) -> QWidget | None:
     """A state with the largest text."""
-    editor = stage.window.habits.editor
+    editor = stage.window.dialogs.editor
     stage.afterwards.append(partial(editor.set, "text_size", editor.value("text_size")))
     editor.set("text_size", LARGE)
     return await then(stage)
@@ -65,7 +65,7 @@ async def _measured_tab(stage: Stage) -> QWidget:
 
 async def _dialog(name: str, stage: Stage) -> QWidget | None:
     stage.run(name)
-    return stage.window.habits.dialog
+    return stage.window.dialogs.dialog
 
 
 # --- menus -------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ async def _tag_search(stage: Stage) -> QWidget:
 async def _taken_key(stage: Stage) -> QWidget | None:
     """A key that was another command's."""
     stage.run("shortcuts")
-    dialog = stage.window.habits.dialog
+    dialog = stage.window.dialogs.dialog
     assert isinstance(dialog, ShortcutEditor)
     dialog.choose("zoom_tool")
     dialog.record("W")

@@ -25,7 +25,7 @@ from med2e3.io import write_dicom_series
 from med2e3.volume import SeriesInfo, Volume
 
 if TYPE_CHECKING:
-    from med2e3.io import Place, SeriesSummary
+    from med2e3.io import SeriesSummary, Source
 
 #: Slices of the huge study; all of them are one in memory.
 HUGE = 3000
@@ -64,7 +64,7 @@ class _Half:
         return getattr(self._library, name)
 
     def load(
-        self, place: Place, series: SeriesSummary, listener: Listener, *, resample: bool = False
+        self, place: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
     ) -> Job[Volume]:
         listener(Preview(self._volume))
         listener(Progress(0.42, "Reading 27 of 64 slices"))

@@ -117,12 +117,12 @@ async def _over(stage: Stage, volume: Volume) -> None:
     """Write a volume to a file, and lay that over the images as a user would."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_nifti(volume, Path(folder) / f"{volume.info.series_description}.nii.gz")
-        await stage.workspace.fusion.open(path)
-    fusion = stage.workspace.fusion
+        await stage.workspace.overlays.open(path)
+    overlays = stage.workspace.overlays
 
     def take_off() -> None:
-        for layer in fusion.layers:
-            fusion.remove(layer)
+        for layer in overlays.layers:
+            overlays.remove(layer)
 
     stage.afterwards.append(take_off)
 

@@ -92,19 +92,19 @@ async def after(names: Sequence[str], stage: Stage) -> QWidget:
 async def back_to_first(stage: Stage, state: State) -> None:
     """No dialog, nothing over the window, the first layout, the study open or closed."""
     window, workspace = stage.window, stage.workspace
-    if window.habits.dialog is not None:
-        window.habits.dialog.reject()  # before what it shows is changed back
+    if window.dialogs.dialog is not None:
+        window.dialogs.dialog.reject()  # before what it shows is changed back
     while stage.afterwards:
         if isawaitable(work := stage.afterwards.pop()()):
             await work
-    if window.habits.palette.isVisible():
-        window.habits.palette.close_palette()
+    if window.dialogs.palette.isVisible():
+        window.dialogs.palette.close_palette()
     window.help.hide()
     for panel in window.panels.values():
         panel.show()
     workspace.notices.dismiss()
     workspace.settings.values.hint_dismissed = True
-    window.habits.hint.refresh()
+    window.dialogs.hint.refresh()
     window.assistant.tabs.setCurrentIndex(0)
     viewer = workspace.viewer
     viewer.maximise(None)

@@ -103,20 +103,20 @@ async def _tooltip(stage: Stage) -> QWidget | None:
 
 async def _palette(text: str, stage: Stage) -> QWidget:
     stage.run("palette")
-    stage.window.habits.palette.line.setText(text)
+    stage.window.dialogs.palette.line.setText(text)
     return stage.window
 
 
 async def _preferences(page: int, stage: Stage) -> QWidget | None:
     stage.run("preferences")
-    dialog = stage.window.habits.dialog
+    dialog = stage.window.dialogs.dialog
     assert isinstance(dialog, PreferencesDialog)
     dialog.tabs.setCurrentIndex(page)
     return dialog
 
 
 async def _all_corners(stage: Stage) -> QWidget:
-    editor = stage.window.habits.editor
+    editor = stage.window.dialogs.editor
     for name in declared():
         if name.startswith("corner_"):
             stage.afterwards.append(partial(editor.set, name, editor.value(name)))
@@ -126,12 +126,12 @@ async def _all_corners(stage: Stage) -> QWidget:
 
 async def _shortcuts(stage: Stage) -> QWidget | None:
     stage.run("shortcuts")
-    return stage.window.habits.dialog
+    return stage.window.dialogs.dialog
 
 
 async def _hint(stage: Stage) -> QWidget:
     stage.workspace.settings.values.hint_dismissed = False
-    stage.window.habits.hint.refresh()
+    stage.window.dialogs.hint.refresh()
     return stage.window
 
 

@@ -10,14 +10,14 @@ from typing import Protocol
 
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job, Listener
-from app.viewmodels.images.scene import Frame, FrameRequest
+from app.viewmodels.images.scene import FrameRequest, RenderedFrame
 from med2e3.volume import Volume
 
 
 class Drawing(Protocol):
     """A volume, ready to be drawn."""
 
-    def draw(self, request: FrameRequest, watch: Context) -> Frame:
+    def draw(self, request: FrameRequest, watch: Context) -> RenderedFrame:
         """One frame. Raises `Cancelled` when it was stopped."""
         ...
 
@@ -31,7 +31,9 @@ class Frames:
         self._volume: Volume | None = None
         self._drawing: Drawing | None = None
 
-    def render(self, volume: Volume, request: FrameRequest, listener: Listener) -> Job[Frame]:
+    def render(
+        self, volume: Volume, request: FrameRequest, listener: Listener
+    ) -> Job[RenderedFrame]:
         """One frame; events: `Progress` while the volume is prepared."""
         return self._jobs.start(
             Lane.SCENE, lambda context: self._render(volume, request, context), listener
@@ -41,7 +43,7 @@ class Frames:
         """Let go of the volume of the last frame."""
         self._jobs.start(Lane.SCENE, lambda _: self._forget())
 
-    def _render(self, volume: Volume, request: FrameRequest, context: Context) -> Frame:
+    def _render(self, volume: Volume, request: FrameRequest, context: Context) -> RenderedFrame:
         if self._drawing is None or volume is not self._volume:
             self._forget()
             self._drawing = self._make(volume, context)

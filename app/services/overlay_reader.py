@@ -16,7 +16,7 @@ from med2e3.volume import Volume
 LARGEST_LABEL, MOST_LABELS = 4095, 256
 
 
-class Overlays:
+class OverlayReader:
     """Masks, label maps and second volumes, in any format that opens as a study."""
 
     def __init__(self, jobs: Jobs) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from app.services.files import put_aside, write_whole
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job
-from app.viewmodels.report.autosave import Kept
+from app.viewmodels.report.autosave import SavedReport
 from app.viewmodels.report.report import Draft
 
 #: The version of the form of a file; another one is not guessed at.
@@ -28,7 +28,7 @@ class ReportStore:
         self._jobs = jobs
         self._folder = folder
 
-    def load(self, key: str) -> Job[Kept]:
+    def load(self, key: str) -> Job[SavedReport]:
         """Read the report of a series; a damaged file is put aside, never lost."""
         return self._jobs.start(Lane.NOTES, lambda _: self._load(key))
 
@@ -53,14 +53,14 @@ class ReportStore:
         where = hashlib.blake2b(place.encode(errors="surrogatepass"), digest_size=8).hexdigest()
         return (self._folder or Path()) / f"{series}{f'-{where}' if place else ''}.json"
 
-    def _load(self, key: str) -> Kept:
+    def _load(self, key: str) -> SavedReport:
         path = self._path(key)
         if self._folder is None or not path.exists():
-            return Kept()
+            return SavedReport()
         try:
-            return Kept(_decode(path.read_text(encoding="utf-8"), key))
+            return SavedReport(_decode(path.read_text(encoding="utf-8"), key))
         except (ValueError, KeyError, TypeError):
-            return Kept(kept_aside=put_aside(path))
+            return SavedReport(kept_aside=put_aside(path))
 
 
 def _encode(key: str, series: dict[str, str], draft: Draft) -> str:

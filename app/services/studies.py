@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from app.services.jobs import Context, Jobs, Lane
 from app.services.thumbnails import thumbnail
 from app.viewmodels.core.work import Job, Listener
-from app.viewmodels.study.study import Glimpse, Preview, SoFar
+from app.viewmodels.study.study import Preview, SoFar, Thumbnail
 
 if TYPE_CHECKING:
-    from med2e3.io import Place, SeriesSummary
+    from med2e3.io import SeriesSummary, Source
     from med2e3.io.series import Groupings, SliceSource
     from med2e3.io.tags import Tag
     from med2e3.volume import Volume
@@ -27,26 +27,26 @@ class Studies:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Place]:
+    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Source]:
         """What is at `paths`, from headers alone; events: `Progress`, `SoFar`."""
         return self._jobs.start(Lane.SCAN, lambda context: _scan(paths, context), listener)
 
     def load(
-        self, place: Place, series: SeriesSummary, listener: Listener, *, resample: bool = False
+        self, place: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
     ) -> Job[Volume]:
         """The volume of a series of `place`; events: `Progress`, `Preview`."""
         return self._jobs.start(
             Lane.FILES, lambda context: _load(place, series, context, resample), listener
         )
 
-    def regroup(self, place: Place, groupings: Groupings) -> Job[Place]:
+    def regroup(self, place: Source, groupings: Groupings) -> Job[Source]:
         """The series of `place` put together in another way."""
         return self._jobs.start(Lane.SCAN, lambda _: place.regrouped(groupings))
 
-    def glimpses(self, place: Place, known: set[Path], listener: Listener) -> Job[None]:
-        """One picture of each series; events: `Glimpse`. Those in `known` are left out."""
+    def thumbnails(self, place: Source, known: set[Path], listener: Listener) -> Job[None]:
+        """One picture of each series; events: `Thumbnail`. Those in `known` are left out."""
         return self._jobs.start(
-            Lane.SCAN, lambda context: _glimpses(place, known, context), listener
+            Lane.SCAN, lambda context: _thumbnails(place, known, context), listener
         )
 
     def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
@@ -54,10 +54,10 @@ class Studies:
         return self._jobs.start(Lane.FILES, lambda _: _tags(source))
 
 
-def _scan(paths: Sequence[Path], context: Context) -> Place:
-    from med2e3.io import open_place
+def _scan(paths: Sequence[Path], context: Context) -> Source:
+    from med2e3.io import open_source
 
-    return open_place(
+    return open_source(
         *paths,
         progress=context.progress,
         cancelled=context.cancelled,
@@ -65,7 +65,7 @@ def _scan(paths: Sequence[Path], context: Context) -> Place:
     )
 
 
-def _load(place: Place, series: SeriesSummary, context: Context, resample: bool) -> Volume:
+def _load(place: Source, series: SeriesSummary, context: Context, resample: bool) -> Volume:
     from med2e3.io import Watch
     from med2e3.io.budget import check_room
 
@@ -80,7 +80,7 @@ def _load(place: Place, series: SeriesSummary, context: Context, resample: bool)
     return volume
 
 
-def _glimpses(place: Place, known: set[Path], context: Context) -> None:
+def _thumbnails(place: Source, known: set[Path], context: Context) -> None:
     for found in place.findings.series:
         if context.cancelled():
             return
@@ -90,9 +90,9 @@ def _glimpses(place: Place, known: set[Path], context: Context) -> None:
         if key in known:
             continue
         try:
-            context.emit(Glimpse(key, thumbnail(found.middle(), found.summary.info)))
+            context.emit(Thumbnail(key, thumbnail(found.middle(), found.summary.info)))
         except Exception:  # a damaged image has no thumbnail; opening it will say why
-            context.emit(Glimpse(key, None))
+            context.emit(Thumbnail(key, None))
 
 
 def _tags(source: SliceSource) -> tuple[Tag, ...]:

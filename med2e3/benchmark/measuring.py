@@ -35,7 +35,7 @@ Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class TimedAnswer:
     """One question: seconds to the first token, and tokens per second after it."""
 
     to_first: float
@@ -99,7 +99,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - began
 
 
-def _ask(session: Session, question: str) -> Asked:
+def _ask(session: Session, question: str) -> TimedAnswer:
     began = time.perf_counter()
     answer = session.ask(question, max_new_tokens=NEW_TOKENS)
     answer.complete()
@@ -107,7 +107,7 @@ def _ask(session: Session, question: str) -> Asked:
     waited = answer.seconds_to_first_token or 0.0
     before = whole - (answer.seconds or 0.0)  # tokenising, scores, mixing
     rest = (answer.seconds or 0.0) - waited
-    return Asked(before + waited, (len(answer.token_ids) - 1) / rest if rest > 0 else 0.0)
+    return TimedAnswer(before + waited, (len(answer.token_ids) - 1) / rest if rest > 0 else 0.0)
 
 
 #: A piece of the work by name.

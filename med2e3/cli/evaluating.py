@@ -102,7 +102,8 @@ def _refuse_unread(task: str) -> None:
 
 
 def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.phantom_benchmark import ModelChoice, PhantomTask, run
+    from med2e3.evaluation.parallel import ModelChoice
+    from med2e3.evaluation.phantom_benchmark import PhantomTask, run
 
     task = PhantomTask(
         options["phantoms"] or PHANTOMS, options["seed"], options["workers"],

@@ -84,11 +84,11 @@ def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: i
 
 def _say(model: Path, folder: Path) -> None:
     """The result, once, however many processes a launcher started."""
-    from med2e3.training.distributed import leads_launch
+    from med2e3.training.distributed import launched_as_main
     from med2e3.training.pipeline import LETTERS_FILE
     from med2e3.training.stages.published import DAMAGED_FILE
 
-    if not leads_launch():
+    if not launched_as_main():
         return
     letters = folder / LETTERS_FILE
     if letters.is_file():

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from med2e3.engine.backends.backend import Asked, Grounding, advance, language_blocks
-from med2e3.engine.decoding import Chooser, Decoding, TextStream, probability
+from med2e3.engine.backends.backend import Grounding, Prompt, advance, language_blocks
+from med2e3.engine.decoding import Chooser, SamplingParams, TextStream, probability
 from med2e3.engine.grounding import Box, Mask
 from med2e3.engine.scores import Scores
-from med2e3.engine.watching import watched
+from med2e3.engine.watching import interruptible
 from med2e3.errors import Cancelled
 from med2e3.model.placing import device_of
 
@@ -44,8 +44,8 @@ class Answer:
     def __init__(
         self,
         model: Model,
-        asked: Asked,
-        decoding: Decoding,
+        asked: Prompt,
+        decoding: SamplingParams,
         start: Start,
         *,
         scores: Scores | None,
@@ -151,7 +151,7 @@ class Answer:
         with self._model.lock:
             rows = start.rows if not self.token_ids else self._embed(self.token_ids[-1])
             try:
-                with watched(language_blocks(network), self.look):
+                with interruptible(language_blocks(network), self.look):
                     logits = advance(network, rows, start.cache)
             except Cancelled:
                 return None

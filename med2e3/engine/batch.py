@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from med2e3.engine.backends.backend import Asked, Suffix
+from med2e3.engine.backends.backend import Prompt, Suffix
 from med2e3.engine.decoding import cache_bytes, shared_copy
 from med2e3.model.placing import device_of
 
 if TYPE_CHECKING:
-    from med2e3.engine.model import Kept, Model
+    from med2e3.engine.model import Model, VolumeCache
 
 #: Keys and values of one batch take at most about this much; a single question may take more.
 BATCH_BYTES = 500_000_000
@@ -44,7 +44,7 @@ class Reply:
 
 @torch.inference_mode()
 def answer_all(
-    model: Model, kept: Kept, asked: Sequence[Asked], max_new_tokens: int | None
+    model: Model, kept: VolumeCache, asked: Sequence[Prompt], max_new_tokens: int | None
 ) -> list[Reply]:
     """Replies to checked questions, in their order; the caller holds the model's lock."""
     backend = model.backend
@@ -62,8 +62,8 @@ def answer_all(
 
 
 def _batches(
-    kept: Kept, asked: Sequence[Asked], max_new_tokens: int | None
-) -> Iterator[Sequence[Asked]]:
+    kept: VolumeCache, asked: Sequence[Prompt], max_new_tokens: int | None
+) -> Iterator[Sequence[Prompt]]:
     """Questions whose keys and values fit into `BATCH_BYTES` together."""
     a_row = cache_bytes(kept.cache) / max(1, kept.prefix_rows)
     longest = max((a.rows for a in asked), default=0) + (max_new_tokens or 0)
@@ -77,7 +77,7 @@ class _Batch:
     """Greedy decoding of suffixes (1, T, D) after one prefix, padded on the left."""
 
     def __init__(
-        self, model: Model, kept: Kept, rows: Sequence[Tensor], limits: Sequence[int]
+        self, model: Model, kept: VolumeCache, rows: Sequence[Tensor], limits: Sequence[int]
     ) -> None:
         self.model, self.network = model, model.backend.model
         self.limits = limits
@@ -112,7 +112,7 @@ class _Batch:
             if self.alive:
                 self._prepare(chosen)
 
-    def reply(self, k: int, asked: Asked, suffix: Suffix) -> Reply:
+    def reply(self, k: int, asked: Prompt, suffix: Suffix) -> Reply:
         """What row `k` became."""
         text = self.model.backend.processor.decode(self.tokens[k]).strip()
         scores = () if suffix.scores is None else tuple(float(s) for s in suffix.scores)

@@ -18,7 +18,7 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
-class Decoding:
+class SamplingParams:
     """How tokens are chosen: temperature 0 takes the likeliest; a seed makes it repeatable."""
 
     max_new_tokens: int | None = None
@@ -40,17 +40,19 @@ class Decoding:
                 f"top_p is {self.top_p}; give a share of probability above 0, at most 1."
             )
 
-    def seeded(self) -> Decoding:
+    def seeded(self) -> SamplingParams:
         """The same with a seed, drawn now where sampling has none, so that it can be recorded."""
         if self.temperature == 0 or self.seed is not None:
             return self
-        return Decoding(self.max_new_tokens, self.temperature, self.top_p, secrets.randbelow(2**31))
+        return SamplingParams(
+            self.max_new_tokens, self.temperature, self.top_p, secrets.randbelow(2**31)
+        )
 
 
 class Chooser:
     """Picks one token after the other. Draws on the CPU, so that a seed means the same anywhere."""
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(self, decoding: SamplingParams) -> None:
         self.decoding = decoding
         self.generator = torch.Generator().manual_seed(decoding.seed or 0)
 

@@ -18,7 +18,7 @@ from med2e3.engine.backends.backend import Backend, Features, advance, language_
 from med2e3.engine.decoding import cache_bytes
 from med2e3.engine.info import ModelInfo, Progress
 from med2e3.engine.inputs import prepare_input
-from med2e3.engine.watching import stop_if, watched
+from med2e3.engine.watching import interruptible, stop_if
 from med2e3.geometry import Plane
 from med2e3.model.placing import device_of
 from med2e3.volume import Volume, Window
@@ -33,7 +33,7 @@ Cancelled = Callable[[], bool]
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class VolumeCache:
     """What is kept of a volume: features, and the language model's cache of the prefix."""
 
     features: Features
@@ -54,7 +54,7 @@ class Model:
         self.backend = backend
         self.lock = threading.RLock()
         self.cache_limit = CACHE_LIMIT
-        self._kept: OrderedDict[int, Kept] = OrderedDict()
+        self._kept: OrderedDict[int, VolumeCache] = OrderedDict()
 
     @property
     def end_token(self) -> int:
@@ -95,7 +95,7 @@ class Model:
 
     def kept(
         self, session: Session, report: Progress | None = None, cancelled: Cancelled | None = None
-    ) -> Kept:
+    ) -> VolumeCache:
         """What is known of a session's volume, computed again if it was dropped."""
         with self.lock:
             key = id(session)
@@ -112,7 +112,7 @@ class Model:
     @torch.inference_mode()
     def _compute(
         self, grid: torch.Tensor, report: Progress | None, cancelled: Cancelled | None
-    ) -> Kept:
+    ) -> VolumeCache:
         network = self.backend.model
 
         def tick(fraction: float) -> None:
@@ -120,13 +120,13 @@ class Model:
             if report is not None:
                 report(0.9 * fraction, "Encoding the volume")
 
-        with watched(self.backend.vision_blocks(), tick):
+        with interruptible(self.backend.vision_blocks(), tick):
             features = self.backend.encode(grid.to(device_of(network)))
         cache = DynamicCache(config=network.config.get_text_config())
         rows = self.backend.prefix(features)
         if rows.shape[1]:
-            with watched(language_blocks(network), lambda _: stop_if(cancelled)):
+            with interruptible(language_blocks(network), lambda _: stop_if(cancelled)):
                 advance(network, rows, cache)
         if report is not None:
             report(1.0, "Encoding the volume")
-        return Kept(features, cache, rows.shape[1])
+        return VolumeCache(features, cache, rows.shape[1])

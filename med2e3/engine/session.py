@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from med2e3.engine.answer import Answer, Start
-from med2e3.engine.backends.backend import Asked, Grounding
+from med2e3.engine.backends.backend import Grounding, Prompt
 from med2e3.engine.batch import Reply, answer_all
-from med2e3.engine.decoding import Decoding, shared_copy
-from med2e3.engine.model import Kept, Model
+from med2e3.engine.decoding import SamplingParams, shared_copy
+from med2e3.engine.model import Model, VolumeCache
 from med2e3.engine.record import make_record
 from med2e3.engine.scores import scores_of
-from med2e3.engine.watching import watched
+from med2e3.engine.watching import interruptible
 from med2e3.errors import QuestionError
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
@@ -53,7 +53,7 @@ class Session:
         follow in place of the question: conversations of the published form state it apart. Raises
         `QuestionError`.
         """
-        decoding = Decoding(max_new_tokens, temperature, top_p, seed).seeded()
+        decoding = SamplingParams(max_new_tokens, temperature, top_p, seed).seeded()
         asked = self._checked(question, history, scored_by)
         keep = self._keep(leave_out)
         kept = self.model.kept(self)
@@ -90,7 +90,7 @@ class Session:
         M3D-VQA: M3D-LaMed learned those after a space. No boxes or masks are looked for. Raises
         `QuestionError`.
         """
-        Decoding(max_new_tokens)
+        SamplingParams(max_new_tokens)
         guides = scored_by or [""] * len(questions)
         rows = zip(questions, guides, spaced or [False] * len(questions), strict=True)
         asked = [self._checked(question, (), guide, space) for question, guide, space in rows]
@@ -104,7 +104,7 @@ class Session:
         with (
             self.model.lock,
             torch.inference_mode(),
-            watched(backend.drawing_blocks(), answer.look),
+            interruptible(backend.drawing_blocks(), answer.look),
         ):
             return backend.ground(
                 (kept.features, kept.cache),
@@ -114,7 +114,7 @@ class Session:
             )
 
     def _start(
-        self, kept: Kept, asked: Asked, rows: torch.Tensor, max_new_tokens: int | None
+        self, kept: VolumeCache, asked: Prompt, rows: torch.Tensor, max_new_tokens: int | None
     ) -> Start:
         room = self.model.backend.context_length - asked.rows
         return Start(shared_copy(kept.cache), rows, min(room, max_new_tokens or room))
@@ -125,7 +125,7 @@ class Session:
         history: Sequence[tuple[str, str]],
         scored_by: str,
         spaced: bool = False,
-    ) -> Asked:
+    ) -> Prompt:
         """The tokenised question; raises `QuestionError` when it is empty or does not fit."""
         check_question(question)
         turns: list[Turn] = [(_bare(q), answer) for q, answer in history]
@@ -142,7 +142,7 @@ class Session:
         self._check_guide(asked)
         return asked
 
-    def _check_guide(self, asked: Asked) -> None:
+    def _check_guide(self, asked: Prompt) -> None:
         """Raises `QuestionError` where the text encoder of the scores cannot read their text."""
         backend = self.model.backend
         encoder = getattr(backend.model.config, "text_encoder_config", None)

@@ -14,7 +14,7 @@ Tick = Callable[[float], None]
 
 
 @contextmanager
-def watched(blocks: Sequence[nn.Module], tick: Tick) -> Iterator[None]:
+def interruptible(blocks: Sequence[nn.Module], tick: Tick) -> Iterator[None]:
     """Calls `tick` with the fraction of blocks begun, before each; it may raise to stop the pass.
 
     For one pass at a time over the same blocks: hold the model's lock.

@@ -28,7 +28,8 @@ def evaluate_phantoms(
     every phantom. `predictions` names a file that gets every answer as a line of JSON; `workers`
     processes share the work of a model given by name. Raises `CheckpointError`, `InputError`.
     """
-    from med2e3.evaluation.phantom_benchmark import ModelChoice, PhantomTask, run
+    from med2e3.evaluation.parallel import ModelChoice
+    from med2e3.evaluation.phantom_benchmark import PhantomTask, run
 
     chosen = ModelChoice(model) if isinstance(model, str) else model
     where = None if predictions is None else Path(predictions)

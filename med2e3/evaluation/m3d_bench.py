@@ -21,7 +21,7 @@ from med2e3.evaluation.intervals import Estimate, estimate, estimate_by_topic
 from med2e3.evaluation.m3d_files import TYPES, Item, load_image
 from med2e3.evaluation.metrics import closed_right_published, closed_right_strict
 from med2e3.evaluation.predictions import writing
-from med2e3.evaluation.records import Asked
+from med2e3.evaluation.records import Exchange
 from med2e3.evaluation.scoring import score_texts
 from med2e3.evaluation.texts import TextMetrics
 from med2e3.phantoms.questions import WORDINGS
@@ -96,7 +96,7 @@ def run(
     groups: dict[Path, list[Item]] = {}
     for item in chosen:
         groups.setdefault(item.image, []).append(item)
-    cases: dict[str, list[Asked]] = {}
+    cases: dict[str, list[Exchange]] = {}
     done = 0
     with writing(task.predictions, model.info, task.seed) as writer:
         for image, items in groups.items():
@@ -114,7 +114,7 @@ def run(
 
 def _ask(
     model: Model, image: Path, items: Sequence[Item], task: FileTask
-) -> Iterator[tuple[Asked, dict[str, Any]]]:
+) -> Iterator[tuple[Exchange, dict[str, Any]]]:
     """All questions about one volume, and what else a prediction's line says."""
     try:
         session = model.read(load_image(image))
@@ -141,7 +141,7 @@ def _ask(
         yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
 
 
-def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Asked, dict[str, Any]]:
+def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Exchange, dict[str, Any]]:
     """One question after earlier turns: those with their right answers, as published."""
     answer = session.ask(
         item.prompt, history=item.history, max_new_tokens=tokens, scored_by=item.scored_by
@@ -155,8 +155,8 @@ def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Asked, dict
 
 def _record(
     item: Item, text: str, sure: float, shares: Sequence[float], scores: Sequence[float]
-) -> tuple[Asked, dict[str, Any]]:
-    asked = Asked(
+) -> tuple[Exchange, dict[str, Any]]:
+    asked = Exchange(
         item.topic, item.prompt, item.truth, item.letter, text, choices=item.choices,
         confidence=sure, probabilities=tuple(round(p, 6) for p in shares),
         scores=tuple(round(s, 7) for s in scores),
@@ -172,14 +172,14 @@ def _record(
     return asked, line
 
 
-def _strict(a: Asked) -> bool | None:
+def _strict(a: Exchange) -> bool | None:
     return closed_right_strict(a.answer, a.letter, a.truth) if a.letter else None
 
 
 def count(
     model: Model,
     task: FileTask,
-    asked: Sequence[Sequence[Asked]],
+    asked: Sequence[Sequence[Exchange]],
     volumes: int,
     metrics: TextMetrics,
 ) -> Results:
@@ -219,8 +219,8 @@ def count(
 
 
 def _by_topic(
-    asked: Sequence[Sequence[Asked]], closed: bool
-) -> dict[str, list[list[Asked]]]:  # fmt: skip
+    asked: Sequence[Sequence[Exchange]], closed: bool
+) -> dict[str, list[list[Exchange]]]:  # fmt: skip
     topics = dict.fromkeys(a.topic for g in asked for a in g if a.is_closed is closed)
     return {
         t: [[a for a in g if a.topic == t and a.is_closed is closed] for g in asked] for t in topics

@@ -9,18 +9,33 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from med2e3.evaluation.records import Examined
 
 if TYPE_CHECKING:
+    from med2e3.engine import Model
     from med2e3.evaluation.examiner import Examiner
-    from med2e3.evaluation.phantom_benchmark import ModelChoice
 
 #: Phantoms handed to a worker at once: seconds of work, so that predictions come out steadily.
 PORTION = 4
 
 _examiner: Examiner | None = None
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model by name, with what `load` is told: every worker loads its own."""
+
+    name: str = "demo"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Model:
+        """Raises what `med2e3.load` raises."""
+        from med2e3.engine import load
+
+        return load(self.name, **self.options)
 
 
 def examine_in_processes(

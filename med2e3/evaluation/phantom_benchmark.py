@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from med2e3.engine import Model, load
+from med2e3.engine import Model
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import Examiner, Progress, phantom_seeds
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate
-from med2e3.evaluation.parallel import examine_in_processes
+from med2e3.evaluation.parallel import ModelChoice, examine_in_processes
 from med2e3.evaluation.pointing import FEW_SLICES, count_pointing, count_text_dependence
 from med2e3.evaluation.predictions import read_predictions, writing
 from med2e3.evaluation.records import Examined
@@ -115,18 +115,6 @@ class PhantomTask:
     workers: int = 1
     predictions: Path | None = None
     bertscore: Path | None = None
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """A model by name, with what `load` is told: every worker loads its own."""
-
-    name: str = "demo"
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def load(self) -> Model:
-        """Raises what `med2e3.load` raises."""
-        return load(self.name, **self.options)
 
 
 def run(model: Model | ModelChoice, task: PhantomTask, progress: Progress | None) -> Results:

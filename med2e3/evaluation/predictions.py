@@ -15,10 +15,10 @@ from typing import Any, TextIO
 from med2e3.engine import ModelInfo
 from med2e3.errors import InputError
 from med2e3.evaluation.metrics import closed_right_strict, same_words, says_yes
-from med2e3.evaluation.records import Asked, Examined
+from med2e3.evaluation.records import Examined, Exchange
 
 
-class Writer:
+class PredictionWriter:
     """Appends lines to an open file and hands each on to the system at once."""
 
     def __init__(self, file: TextIO, about: dict[str, Any]) -> None:
@@ -35,12 +35,12 @@ class Writer:
         """All predictions about one phantom, with the verdict on each."""
         for line in examined.lines():
             if line["record"] == "asked":
-                line["correct"] = verdict(Asked.from_dict(line))
+                line["correct"] = verdict(Exchange.from_dict(line))
             self.write(line)
 
 
 @contextmanager
-def writing(path: Path | None, info: ModelInfo, seed: int) -> Iterator[Writer | None]:
+def writing(path: Path | None, info: ModelInfo, seed: int) -> Iterator[PredictionWriter | None]:
     """A writer to `path` (an older file of that name is replaced), or None where there is none.
 
     Raises `InputError` when the file cannot be written.
@@ -54,10 +54,10 @@ def writing(path: Path | None, info: ModelInfo, seed: int) -> Iterator[Writer | 
         raise InputError(f"Predictions cannot be written to {path}: {error}.") from error
     about = {"seed": seed, "model": info.name, "weights_sha256": info.weights_sha256}
     with file:
-        yield Writer(file, about)
+        yield PredictionWriter(file, about)
 
 
-def verdict(asked: Asked) -> bool | None:
+def verdict(asked: Exchange) -> bool | None:
     """Whether an answer is right, by the strict rules; None for a report, which is no yes or no."""
     if asked.topic == "report":
         return None
@@ -69,7 +69,7 @@ def verdict(asked: Asked) -> bool | None:
 
 
 def read_predictions(path: Path) -> tuple[list[Examined], dict[str, Any]]:
-    """What was asked of phantoms, as `Writer.write_examined` wrote it, and about what model.
+    """What was asked of phantoms, as `PredictionWriter.write_examined` wrote it, of what model.
 
     Raises `InputError` naming the line that is none of ours, or of another model or seed.
     """

@@ -13,7 +13,7 @@ ANSWER, BLANK, REWORDED = "answer", "blank", "reworded"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Exchange:
     """One question with its answer.
 
     `truth` is the full answer wanted, `letter` the right one of `choices` choices (both empty for
@@ -47,7 +47,7 @@ class Asked:
         return 1 / self.choices if self.choices else None
 
     @classmethod
-    def from_dict(cls, said: dict[str, Any]) -> Asked:
+    def from_dict(cls, said: dict[str, Any]) -> Exchange:
         """Back from JSON."""
         values: dict[str, Any] = {k: said[k] for k in cls.__dataclass_fields__}
         for name in ("probabilities", "scores", "held"):
@@ -93,10 +93,10 @@ class Examined:
     phase: str
     region: str
     findings: tuple[str, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[Exchange, ...]
     pointed: tuple[Pointed, ...] = field(default=())
 
-    def of_use(self, use: str, topic: str = "", closed: bool | None = None) -> list[Asked]:
+    def of_use(self, use: str, topic: str = "", closed: bool | None = None) -> list[Exchange]:
         """The questions of one use, and where named of one topic and form."""
         return [
             a
@@ -121,7 +121,7 @@ class Examined:
     def from_lines(cls, lines: list[dict[str, Any]]) -> Examined:
         """Back from the lines of one phantom."""
         first = lines[0]
-        asked = [Asked.from_dict(line) for line in lines if line["record"] == "asked"]
+        asked = [Exchange.from_dict(line) for line in lines if line["record"] == "asked"]
         pointed = [
             Pointed(p["finding"], p["prompt"], tuple(p["scores"]), tuple(p["held"]))
             for p in lines

@@ -23,7 +23,7 @@ from med2e3.evaluation.intervals import (
 )
 from med2e3.evaluation.metrics import closed_right_published, says_yes
 from med2e3.evaluation.predictions import verdict
-from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Asked, Examined
+from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Exchange
 from med2e3.evaluation.texts import TextMetrics
 from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import TOPICS
@@ -64,7 +64,7 @@ def count_open(examined: Sequence[Examined], metrics: TextMetrics) -> Figures:
 
 
 def score_texts(
-    groups: Mapping[str, Sequence[Sequence[Asked]]], metrics: TextMetrics
+    groups: Mapping[str, Sequence[Sequence[Exchange]]], metrics: TextMetrics
 ) -> dict[str, dict[str, list[list[float]]]]:
     """By metric, by topic: the score of every answer, in the same groups."""
     flat = [a for rows in groups.values() for group in rows for a in group]
@@ -157,7 +157,7 @@ def count_paraphrases(examined: Sequence[Examined]) -> Figures:
     return figures
 
 
-def _gist(a: Asked) -> str:
+def _gist(a: Exchange) -> str:
     """What makes two answers the same one."""
     if a.is_closed:
         return a.answer.strip()[:2]
@@ -192,25 +192,25 @@ def count_calibration(
     return figures, bins
 
 
-def _forms() -> Iterator[tuple[str, Callable[[Asked], bool]]]:
+def _forms() -> Iterator[tuple[str, Callable[[Exchange], bool]]]:
     yield "closed", lambda a: a.is_closed
     yield "presence", lambda a: a.topic == "presence"
     yield "open", lambda a: a.topic in TOPICS and not a.is_closed
 
 
-def _said(a: Asked) -> Said:
+def _said(a: Exchange) -> Said:
     return a.confidence, bool(verdict(a))
 
 
 def _by_topic(
     examined: Sequence[Examined], use: str, closed: bool
-) -> dict[str, list[list[Asked]]]:  # fmt: skip
+) -> dict[str, list[list[Exchange]]]:  # fmt: skip
     """By topic: the answers of every phantom."""
     return {topic: [e.of_use(use, topic, closed) for e in examined] for topic in TOPICS}
 
 
 def _scored(
-    groups: Mapping[str, Sequence[Sequence[Asked]]], right: Callable[[Asked], bool | None]
+    groups: Mapping[str, Sequence[Sequence[Exchange]]], right: Callable[[Exchange], bool | None]
 ) -> dict[str, list[list[float]]]:
     return {
         topic: [[float(bool(right(a))) for a in group] for group in rows]

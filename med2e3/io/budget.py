@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from med2e3.errors import ResourceError
-from med2e3.io.loading import Place
+from med2e3.io.loading import Source
 from med2e3.io.series import SeriesSummary, counted
 from med2e3.words import size_text
 
@@ -27,7 +27,7 @@ LIMITS = (
 )
 
 
-def check_room(place: Place, series: SeriesSummary) -> None:
+def check_room(place: Source, series: SeriesSummary) -> None:
     """Raise `ResourceError`, with the numbers and the ways out, if `series` does not fit."""
     need = bytes_needed(place, series)
     free = free_bytes()
@@ -48,7 +48,7 @@ def check_room(place: Place, series: SeriesSummary) -> None:
     )
 
 
-def bytes_needed(place: Place, series: SeriesSummary) -> int:
+def bytes_needed(place: Source, series: SeriesSummary) -> int:
     """Memory at the height of loading."""
     found = place.found(series)
     return found.bytes_needed or series.voxels * BYTES_A_VOXEL

@@ -15,11 +15,11 @@ from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import DAMAGED, find_dicom
 from med2e3.io.dicom.skipped import EMPTY
 from med2e3.io.formats import metaimage, nifti, npy, nrrd
-from med2e3.io.series import Findings, Found, Groupings, LeftOut, counted, some_names
+from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile, counted, some_names
 from med2e3.io.watch import SoFar, Watch
 
 #: Readers of files that hold one volume, by how their names end.
-READERS: dict[tuple[str, ...], Callable[[Path], Findings]] = {
+READERS: dict[tuple[str, ...], Callable[[Path], ScanResult]] = {
     nifti.ENDINGS: nifti.find_nifti,
     nrrd.ENDINGS: nrrd.find_nrrd,
     metaimage.ENDINGS: metaimage.find_metaimage,
@@ -33,7 +33,7 @@ LITTER = ("thumbs.db", "desktop.ini")
 UNPACKING_SHARE = 0.6
 
 
-def find(path: Path, watch: Watch) -> Findings:
+def find(path: Path, watch: Watch) -> ScanResult:
     """Every series at `path`. Raises `ImageReadError` if there is none, or `Cancelled`."""
     try:
         return _find(path, watch)
@@ -43,13 +43,13 @@ def find(path: Path, watch: Watch) -> Findings:
         ) from error
 
 
-def find_several(paths: Sequence[Path], watch: Watch) -> Findings:
+def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
     """Everything at all of `paths`; DICOM files named one by one are taken together."""
     if len(paths) == 1:
         return find(paths[0], watch)
     loose = [p for p in paths if p.is_file() and _is_loose_dicom(p)]
     groups = [[path] for path in paths if path not in loose] + ([loose] if loose else [])
-    found: list[Findings] = []
+    found: list[ScanResult] = []
     notes: list[str] = []
     for k, group in enumerate(groups):
         stage = watch.stage(k / len(groups), (k + 1) / len(groups))
@@ -69,19 +69,19 @@ def _is_loose_dicom(path: Path) -> bool:
     return not archived and _reader(path) is None and path.name.upper() != "DICOMDIR"
 
 
-def _told_with(tell: SoFar | None, before: tuple[Findings, ...]) -> SoFar | None:
+def _told_with(tell: SoFar | None, before: tuple[ScanResult, ...]) -> SoFar | None:
     return None if tell is None else lambda findings: tell(merge([*before, findings]))
 
 
-def merge(parts: Sequence[Findings]) -> Findings:
+def merge(parts: Sequence[ScanResult]) -> ScanResult:
     """Several findings as one list."""
     regroups = [part.regroup for part in parts]
 
-    def regroup(wanted: Groupings) -> Findings:
+    def regroup(wanted: Groupings) -> ScanResult:
         pairs = zip(parts, regroups, strict=True)
         return merge([again(wanted) if again is not None else part for part, again in pairs])
 
-    return Findings(
+    return ScanResult(
         tuple(series for part in parts for series in part.series),
         tuple(note for part in parts for note in part.notes),
         tuple(part.holds for part in parts),
@@ -90,7 +90,7 @@ def merge(parts: Sequence[Findings]) -> Findings:
     )
 
 
-def _find(path: Path, watch: Watch) -> Findings:
+def _find(path: Path, watch: Watch) -> ScanResult:
     if not path.exists():
         raise ImageReadError(f"There is no file or folder {path}. Check the path.")
     if path.is_dir():
@@ -113,7 +113,7 @@ def _find(path: Path, watch: Watch) -> Findings:
     )
 
 
-def _reader(path: Path) -> Callable[[Path], Findings] | None:
+def _reader(path: Path) -> Callable[[Path], ScanResult] | None:
     name = path.name.lower()
     return next((read for endings, read in READERS.items() if name.endswith(endings)), None)
 
@@ -127,7 +127,7 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(where, name)
 
 
-def _find_in_folder(folder: Path, watch: Watch) -> Findings:
+def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
     files = list(_files(folder))
     if not files:
         raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
@@ -138,7 +138,9 @@ def _find_in_folder(folder: Path, watch: Watch) -> Findings:
             return findings
         names = some_names([f.name for f in volumes])
         note = f"{counted(len(volumes), 'other file')} beside the DICOM files not opened: {names}."
-        left = [LeftOut(f, "volume file", "beside DICOM files; open it by itself") for f in volumes]
+        left = [
+            SkippedFile(f, "volume file", "beside DICOM files; open it by itself") for f in volumes
+        ]
         return replace(
             findings, notes=(*findings.notes, note), left_out=(*findings.left_out, *left)
         )
@@ -151,11 +153,11 @@ def _find_in_folder(folder: Path, watch: Watch) -> Findings:
     )
 
 
-def _find_volumes(paths: list[Path]) -> Findings:
+def _find_volumes(paths: list[Path]) -> ScanResult:
     """The volumes of a folder without DICOM; those that cannot be read are named in the notes."""
-    found: list[Found] = []
+    found: list[IndexedSeries] = []
     notes: list[str] = []
-    left: list[LeftOut] = []
+    left: list[SkippedFile] = []
     for path in paths:
         reader = _reader(path)
         try:
@@ -164,13 +166,13 @@ def _find_volumes(paths: list[Path]) -> Findings:
             if len(paths) == 1:
                 raise
             notes.append(str(error))
-            left.append(LeftOut(path, "volume file", str(error)))
+            left.append(SkippedFile(path, "volume file", str(error)))
     if not found:
         raise ImageReadError(" ".join(notes))
-    return Findings(tuple(found), tuple(notes), left_out=tuple(left))
+    return ScanResult(tuple(found), tuple(notes), left_out=tuple(left))
 
 
-def _find_series_of(path: Path, watch: Watch) -> Findings:
+def _find_series_of(path: Path, watch: Watch) -> ScanResult:
     """The series that the DICOM file at `path` is of, from all files in its folder."""
     header = read_header(path)  # says what is wrong with this very file, before its neighbours
     siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and _reader(p) is None)
@@ -178,7 +180,7 @@ def _find_series_of(path: Path, watch: Watch) -> Findings:
     return _only(path, uid, find_dicom(siblings, watch))
 
 
-def _only(path: Path, series_uid: str, findings: Findings) -> Findings:
+def _only(path: Path, series_uid: str, findings: ScanResult) -> ScanResult:
     """The series of one file, and what was left out of it or may belong to it."""
     own = {f.summary.key for f in findings.series if path in f.summary.files}
     if not own:  # a copy of an image that is there already
@@ -194,7 +196,7 @@ def _only(path: Path, series_uid: str, findings: Findings) -> Findings:
     files = {file for f in mine for file in f.summary.files} | {path}
     left = tuple(one for one in findings.left_out if one in lost or one.path in files)
     again = findings.regroup
-    return Findings(
+    return ScanResult(
         mine,
         tuple(notes) if count > 1 or lost else (),
         left_out=left,
@@ -202,7 +204,7 @@ def _only(path: Path, series_uid: str, findings: Findings) -> Findings:
     )
 
 
-def _find_on_medium(directory: Path, watch: Watch) -> Findings:
+def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
     """The files that a DICOMDIR lists, or all around it if its list is of another medium."""
     listed = []
     for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
@@ -219,7 +221,7 @@ def _find_on_medium(directory: Path, watch: Watch) -> Findings:
     return replace(findings, notes=(*findings.notes, note))
 
 
-def _find_in_archive(path: Path, watch: Watch) -> Findings:
+def _find_in_archive(path: Path, watch: Watch) -> ScanResult:
     unpacked = archive.Unpacked(path, watch.stage(0.0, UNPACKING_SHARE))
     # The files live as long as the findings; their paths mean nothing to anybody else.
     return replace(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from med2e3.io.finding import find, find_several
 from med2e3.io.series import (
-    Findings,
-    Found,
     Groupings,
-    LeftOut,
+    IndexedSeries,
+    ScanResult,
     SeriesSummary,
+    SkippedFile,
     choose,
     listing,
 )
@@ -24,14 +24,14 @@ SCAN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Place:
+class Source:
     """What one look at a path found; its series load without another look.
 
     `others` are further paths that were looked at together with it.
     """
 
     path: Path
-    findings: Findings
+    findings: ScanResult
     others: tuple[Path, ...] = ()
 
     @property
@@ -40,7 +40,7 @@ class Place:
         return tuple(found.summary for found in self.findings.series)
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def left_out(self) -> tuple[SkippedFile, ...]:
         """The files that no volume shows."""
         return self.findings.left_out
 
@@ -48,7 +48,7 @@ class Place:
         """The series that `wanted` names, or the largest CT volume. Raises `SeriesChoiceError`."""
         return choose(self.findings.series, wanted, str(self.path)).summary
 
-    def found(self, series: SeriesSummary) -> Found:
+    def found(self, series: SeriesSummary) -> IndexedSeries:
         """Where one of `series` is from; raises `KeyError` for another place's series."""
         for found in self.findings.series:
             if found.summary is series:
@@ -61,7 +61,7 @@ class Place:
         sentences = (*self.findings.notes, *volume.warnings)
         return volume.described(str(self.path), sentences)
 
-    def regrouped(self, groupings: Groupings) -> Place:
+    def regrouped(self, groupings: Groupings) -> Source:
         """The same files, their images put into stacks as `groupings` says, by `summary.key`."""
         if self.findings.regroup is None:
             return self
@@ -72,13 +72,13 @@ class Place:
         return replace(self, findings=replace(self.findings, series=series, left_out=left))
 
 
-def open_place(
+def open_source(
     path: str | Path,
     *others: str | Path,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
-    so_far: Callable[[Place], None] | None = None,
-) -> Place:
+    so_far: Callable[[Source], None] | None = None,
+) -> Source:
     """Look at all headers at `path` (and `others`) and read no pixels.
 
     `so_far` is given what was found, now and then while the look goes on. Raises `ImageReadError`,
@@ -86,8 +86,8 @@ def open_place(
     """
     paths = tuple(Path(p) for p in (path, *others))
 
-    def place(findings: Findings) -> Place:
-        return Place(paths[0], findings, paths[1:])
+    def place(findings: ScanResult) -> Source:
+        return Source(paths[0], findings, paths[1:])
 
     found = None if so_far is None else lambda findings: so_far(place(findings))
     return place(find_several(paths, Watch(progress, cancelled, found=found)))
@@ -110,7 +110,7 @@ def load_volume(
     where a ZIP needs more disk than is free.
     """
     watch = Watch(progress, cancelled)
-    place = Place(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
+    place = Source(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
     chosen = place.choose(series)
     volume = place.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
     if series is not None or len(place.series) == 1:
@@ -127,6 +127,6 @@ def list_series(
 ) -> tuple[SeriesSummary, ...]:
     """Every series at `path`, also those that are no volume, in the order that `series=` counts.
 
-    Raises what `open_place` does.
+    Raises what `open_source` does.
     """
-    return open_place(path, progress=progress, cancelled=cancelled).series
+    return open_source(path, progress=progress, cancelled=cancelled).series

@@ -63,7 +63,7 @@ class SliceSource:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedFile:
     """A file that no volume shows: what kind it is ("dose report (SR)"), and why."""
 
     path: Path
@@ -109,7 +109,7 @@ class SeriesSummary:
 
 
 @dataclass(frozen=True)
-class Found:
+class IndexedSeries:
     """A series and how to load it; `load` takes a watch and whether to resample over gaps.
 
     `slices` are its sources in the order of its slices. `middle` reads the values of one image in
@@ -125,18 +125,18 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ScanResult:
     """All series in one place, with sentences about what else was there.
 
     `holds` is kept alive with them: unpacked files, for example. `left_out` are the files that no
     volume shows. `regroup` finds the series again with other groupings, by `SeriesSummary.key`.
     """
 
-    series: tuple[Found, ...]
+    series: tuple[IndexedSeries, ...]
     notes: tuple[str, ...] = ()
     holds: object = None
-    left_out: tuple[LeftOut, ...] = ()
-    regroup: Callable[[Groupings], Findings] | None = None
+    left_out: tuple[SkippedFile, ...] = ()
+    regroup: Callable[[Groupings], ScanResult] | None = None
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -151,7 +151,7 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def left_out_sentence(files: Sequence[LeftOut]) -> str:
+def skipped_sentence(files: Sequence[SkippedFile]) -> str:
     """How many files are left out and of what kinds; empty if there are none."""
     if not files:
         return ""
@@ -171,7 +171,9 @@ def listing(series: Sequence[SeriesSummary], leave_out: SeriesSummary | None = N
     return "; ".join(rows)
 
 
-def choose(found: Sequence[Found], wanted: str | SeriesSummary | None, place: str) -> Found:
+def choose(
+    found: Sequence[IndexedSeries], wanted: str | SeriesSummary | None, place: str
+) -> IndexedSeries:
     """The series that `wanted` names, or the largest CT volume.
 
     A name is a SeriesInstanceUID, else a series number, else a 1-based place in the list ("#2" is
@@ -206,7 +208,7 @@ def choose(found: Sequence[Found], wanted: str | SeriesSummary | None, place: st
     return max(volumes, key=lambda f: f.summary.voxels)
 
 
-def _largest(found: Sequence[Found], place: str) -> Found:
+def _largest(found: Sequence[IndexedSeries], place: str) -> IndexedSeries:
     volumes = [f for f in found if f.summary.is_volume]
     if not volumes:
         raise ImageReadError(
@@ -216,7 +218,7 @@ def _largest(found: Sequence[Found], place: str) -> Found:
     return max(volumes, key=lambda f: (f.summary.info.modality in ("CT", ""), f.summary.voxels))
 
 
-def _matching(found: Sequence[Found], name: str) -> list[Found]:
+def _matching(found: Sequence[IndexedSeries], name: str) -> list[IndexedSeries]:
     by_uid = [f for f in found if f.summary.info.series_uid == name]
     by_number = [f for f in found if name and f.summary.info.series_number == name]
     place = name.removeprefix("#")

@@ -15,7 +15,7 @@ IsCancelled = Callable[[], bool]
 #: Receives a volume on the way: its middle slice is there, the others are air until they are read.
 FirstLook = Callable[[Volume], None]
 
-#: Receives what a scan has found so far (`med2e3.io.series.Findings`).
+#: Receives what a scan has found so far (`med2e3.io.series.ScanResult`).
 SoFar = Callable[[Any], None]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from med2e3.errors import ImageReadError, InputError
-from med2e3.io import Place, SeriesSummary, Watch, open_place
+from med2e3.io import SeriesSummary, Source, Watch, open_source
 from med2e3.io.archive import ENDINGS as ARCHIVES
 from med2e3.io.finding import READERS
 from med2e3.volume import Volume
@@ -27,7 +27,7 @@ class Candidate:
 
     name: str
     path: str
-    place: Place
+    place: Source
     series: SeriesSummary
 
     def load(self, cancelled: Cancelled | None = None) -> Volume:
@@ -73,7 +73,7 @@ def _collect(
 ) -> None:
     """Adds the volumes at `path`; those whose files are `known` were added before."""
     try:
-        place = open_place(path, cancelled=cancelled)
+        place = open_source(path, cancelled=cancelled)
     except InputError as error:
         unreadable.append(str(error))
         return

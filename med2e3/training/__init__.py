@@ -61,7 +61,7 @@ def train(
     the first shows the bar; under `accelerate launch` leave it at one. Raises `InputError` for an
     unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
-    from med2e3.training.distributed import is_launched, leads_launch
+    from med2e3.training.distributed import is_launched, launched_as_main
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
     from med2e3.training.recipe import Recipe, keep_to_recipe
@@ -70,7 +70,7 @@ def train(
     chosen = open_recipe(recipe, wishes, smoke=smoke)
     if wishes.tensorboard:
         check_tensorboard()
-    if leads_launch():
+    if launched_as_main():
         _claim(folder, resume)
         if isinstance(chosen, Recipe):
             keep_to_recipe(chosen, folder)
@@ -127,7 +127,7 @@ def _train_here(
     """The run, or this process's part of it."""
     from med2e3.checkpoints import Hub
     from med2e3.training.distributed import Compute, has_cuda
-    from med2e3.training.pipeline import Conditions, Workshop, run_all
+    from med2e3.training.pipeline import Conditions, RunFolder, run_all
     from med2e3.training.progress import shown
     from med2e3.training.recipe import Recipe
     from med2e3.training.stages.published import Settings, train_published
@@ -136,7 +136,7 @@ def _train_here(
     if isinstance(chosen, Recipe):
         compute = Compute(options.mixed_precision or "no", options.cpu or not has_cuda())
         conditions = Conditions(compute, options.tensorboard)
-        shop = Workshop(chosen, folder)
+        shop = RunFolder(chosen, folder)
         return run_all(shop, report, workers=1 if smoke else None, conditions=conditions)
     with shown(report) as told:
         settings = Settings(

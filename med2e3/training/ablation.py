@@ -28,10 +28,17 @@ from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import Question, all_questions, location
 from med2e3.resources import resource_path
 from med2e3.training.data.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
-from med2e3.training.pipeline import ENCODERS, Job, Workshop, in_parallel, make_features, make_pool
+from med2e3.training.pipeline import (
+    ENCODERS,
+    ParallelCall,
+    RunFolder,
+    in_parallel,
+    make_features,
+    make_pool,
+)
 from med2e3.training.pipeline import read_features as map_features
 from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.stages.tuning import Features, TuneStage, Writer
+from med2e3.training.stages.tuning import Collator, Features, TuneStage
 from med2e3.training.trainer import Run, run_stage
 
 
@@ -125,9 +132,9 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
         for name, shop in shops.items()
         for start in shop.starts()
         for job in (
-            Job(f"pool {name} {start}", make_pool, (shop, [start])),
+            ParallelCall(f"pool {name} {start}", make_pool, (shop, [start])),
             *(
-                Job(
+                ParallelCall(
                     f"{encoder} {name} {start}",
                     make_features,
                     (shop, encoder, [start]),
@@ -142,7 +149,9 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
         for name in variants():
             path = folder / "results" / f"{name}-{seed}.json"
             if not path.is_file():
-                jobs.append(Job(path.name, _measure, (train, held, budget, name, seed, path), seen))
+                jobs.append(
+                    ParallelCall(path.name, _measure, (train, held, budget, name, seed, path), seen)
+                )
     in_parallel(jobs, workers)
     return folder / "results"
 
@@ -168,12 +177,12 @@ def _keep_budget(folder: Path, budget: Budget) -> None:
     path.write_text(json.dumps(said), encoding="utf-8")
 
 
-def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> Workshop:
-    return Workshop(replace(recipe, train_seeds=seeds), folder)
+def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> RunFolder:
+    return RunFolder(replace(recipe, train_seeds=seeds), folder)
 
 
 def _measure(
-    train: Workshop, held: Workshop, budget: Budget, name: str, seed: int, path: Path
+    train: RunFolder, held: RunFolder, budget: Budget, name: str, seed: int, path: Path
 ) -> None:
     variant = variants()[name]
     model = start_model(train, variant, seed)
@@ -181,7 +190,7 @@ def _measure(
     processor = Med2E3Processor.for_model(model.config, words, template="short")
     stage = TuneStage(
         name, model, _examples(train), map_features(train, train.starts()),
-        Writer(processor), _options(train.recipe, budget, variant),
+        Collator(processor), _options(train.recipe, budget, variant),
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     recipe = StageRecipe(name, budget.steps, budget.learning_rate, {})
@@ -198,7 +207,7 @@ def _measure(
     unfinished.rename(path)
 
 
-def _examples(shop: Workshop) -> list[Example]:
+def _examples(shop: RunFolder) -> list[Example]:
     first, end = shop.recipe.train_seeds
     pool = [e for s in shard_starts(first, end) for e in read_shard(shard_path(shop.pool, s))]
     for example in pool:
@@ -214,7 +223,7 @@ def _options(recipe: Recipe, budget: Budget, variant: Variant) -> dict[str, Any]
     }  # fmt: skip
 
 
-def start_model(shop: Workshop, variant: Variant, seed: int) -> Med2E3ForConditionalGeneration:
+def start_model(shop: RunFolder, variant: Variant, seed: int) -> Med2E3ForConditionalGeneration:
     """The variant's model: encoders and language model of the one that the recipe starts from; the
     rest as the seed draws it.
     """

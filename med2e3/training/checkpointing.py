@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.errors import CheckpointError
-from med2e3.training.distributed import Team
+from med2e3.training.distributed import Distributed
 
 #: What reading a file that is no checkpoint, or one of something else, may raise.
 _DAMAGE = (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, UnpicklingError)
@@ -70,25 +70,25 @@ def restore(path: Path, module: nn.Module, optimizer: Any) -> int:
         ) from error
 
 
-def save_sharded(path: Path, team: Team, body: nn.Module, step: int) -> None:
+def save_sharded(path: Path, distributed: Distributed, body: nn.Module, step: int) -> None:
     """A checkpoint of a model that no process holds whole, by accelerate; every process calls it.
 
     The trained tensors are gathered beside it, in the form that `save` writes.
     """
-    team.accelerator.save_state(str(path.with_suffix(".shards")))
-    gathered = team.accelerator.get_state_dict(body)
-    if team.leads:
+    distributed.accelerator.save_state(str(path.with_suffix(".shards")))
+    gathered = distributed.accelerator.get_state_dict(body)
+    if distributed.is_main_process:
         names = {n.removeprefix(BODY): v for n, v in gathered.items()}
         frozen = {n.removeprefix(BODY) for n in frozen_names(body)}
         kept = {name: value for name, value in names.items() if name not in frozen}
         _write(path, {"module": kept, "optimizer": None, "step": step})
-    team.accelerator.wait_for_everyone()
+    distributed.accelerator.wait_for_everyone()
 
 
-def restore_sharded(path: Path, team: Team) -> int:
+def restore_sharded(path: Path, distributed: Distributed) -> int:
     """As `restore`, for what `save_sharded` wrote; called after the team has wrapped the model."""
     shards = path.with_suffix(".shards")
     if not (path.is_file() and shards.is_dir()):
         return 0
-    team.accelerator.load_state(str(shards))
+    distributed.accelerator.load_state(str(shards))
     return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"])

@@ -46,7 +46,7 @@ class Compute:
             )
 
 
-class Team:
+class Distributed:
     """The processes of the run, as one of them sees them."""
 
     def __init__(self, compute: Compute | None = None) -> None:
@@ -71,7 +71,7 @@ class Team:
         return int(self.accelerator.process_index)
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this is the one that writes files and talks."""
         return self.rank == 0
 
@@ -106,12 +106,12 @@ class Team:
         return [float(v) for v in self.accelerator.reduce(own, "sum").tolist()]
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         """The body runs in the leading process, and in the others once that is through."""
-        if not self.leads:
+        if not self.is_main_process:
             self.accelerator.wait_for_everyone()
         yield
-        if self.leads:
+        if self.is_main_process:
             self.accelerator.wait_for_everyone()
 
     def prepare(self, body: Any, optimizer: Any, *, steady: bool) -> tuple[Any, Any]:
@@ -144,6 +144,6 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def leads_launch() -> bool:
+def launched_as_main() -> bool:
     """Whether this is the process of a launch that talks, before any team is made."""
     return int(os.environ.get("RANK", "0")) == 0

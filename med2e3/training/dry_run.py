@@ -18,8 +18,8 @@ from transformers import BertConfig
 from med2e3.checkpoints import Hub
 from med2e3.errors import CheckpointError, DataError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
-from med2e3.training.data.formats import open_source
-from med2e3.training.pipeline import Workshop
+from med2e3.training.data.formats import open_samples
+from med2e3.training.pipeline import RunFolder
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
 from med2e3.training.recipe import Recipe, StageRecipe
 from med2e3.training.starting import open_start
@@ -140,7 +140,7 @@ def describe(plans: Sequence[StagePlan], out: Path, processes: int) -> str:
 
 def _plan_demo(recipe: Recipe, precision: str) -> list[StagePlan]:
     config = (
-        Workshop(recipe, Path()).config()
+        RunFolder(recipe, Path()).config()
         if recipe.start
         else recipe.config(recipe.tokenizer["size"])
     )
@@ -216,7 +216,7 @@ def _steps(recipe: PublishedRecipe) -> str:
     if missing:
         return f"{formula}; samples are counted in the lists, and {missing[0]} is not there"
     try:
-        samples = sum(len(open_source(source)) for source in recipe.data)
+        samples = sum(len(open_samples(source)) for source in recipe.data)
     except DataError as error:
         return f"{formula}; samples cannot be counted: {error}"
     return f"{recipe.steps(samples):,} ({recipe.epochs:g} epochs of {samples:,} samples)"

@@ -1,20 +1,31 @@
 """The optimizers that a recipe can name: AdamW for all, or Muon for the matrices inside.
 
-Knows nothing of losses or schedules.
+Knows nothing of losses or steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from med2e3.training.recipe import Schedule
+
+@dataclass(frozen=True)
+class Schedule:
+    """How AdamW is driven. `warmup` is the share of the steps in which the rate rises; `floor` is
+    where the cosine ends, as a share of the peak. The defaults are the demo's.
+    """
+
+    warmup: float = 0.04
+    floor: float = 0.02
+    weight_decay: float = 0.03
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip_norm: float = 1.0
 
 
 def adamw(module: nn.Module, rate: float, schedule: Schedule) -> Optimizer:

@@ -24,17 +24,17 @@ from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Pro
 from med2e3.resources import resource_path
 from med2e3.training.data.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
 from med2e3.training.data.tokens import train_tokenizer
-from med2e3.training.distributed import Compute, Team
+from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.precision import CPU, keep_memory
 from med2e3.training.processes import in_processes
 from med2e3.training.progress import Teller, shown
 from med2e3.training.recipe import Recipe
 from med2e3.training.stages.encoders import Encoder2DStage, Encoder3DStage, to_memory_format
 from med2e3.training.stages.tuning import (
+    Collator,
     Features,
     TextStage,
     TuneStage,
-    Writer,
     encode_pool,
     letters_right,
 )
@@ -53,7 +53,7 @@ INDEPENDENT = (*ENCODERS, "text")
 TUNING = ("align", "tune")
 
 #: Processes that draw phantoms for a GPU, at most.
-MOST_HANDS = 16
+MOST_WORKERS = 16
 
 #: Parts of the model that each stage trains: module in the checkpoint → attribute of the model.
 PARTS: dict[str, dict[str, str]] = {
@@ -79,7 +79,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class RunFolder:
     """A recipe and the folder that its run lives in."""
 
     recipe: Recipe
@@ -171,7 +171,7 @@ class Workshop:
         return model
 
 
-def make_pool(shop: Workshop, starts: list[int]) -> None:
+def make_pool(shop: RunFolder, starts: list[int]) -> None:
     """Phantoms of these shards that are not there yet."""
     recipe, config = shop.recipe, shop.config()
     for start in starts:
@@ -181,7 +181,7 @@ def make_pool(shop: Workshop, starts: list[int]) -> None:
 
 
 def make_features(
-    shop: Workshop, encoder: str, starts: list[int], device: torch.device = CPU
+    shop: RunFolder, encoder: str, starts: list[int], device: torch.device = CPU
 ) -> None:
     """What this encoder makes of these shards, where that is not there yet, in bfloat16."""
     shop.features.mkdir(exist_ok=True)
@@ -201,12 +201,12 @@ def make_features(
             unfinished.rename(path)
 
 
-def features_path(shop: Workshop, encoder: str, start: int) -> Path:
+def features_path(shop: RunFolder, encoder: str, start: int) -> Path:
     """Where an encoder's features of one shard lie."""
     return shop.features / f"{encoder}-{start:09d}.pt"
 
 
-def read_features(shop: Workshop, starts: list[int]) -> Features:
+def read_features(shop: RunFolder, starts: list[int]) -> Features:
     """Features of these shards, mapped from disk: only what a step reads is loaded."""
     three, two = (
         [torch.load(features_path(shop, encoder, s), weights_only=True, mmap=True) for s in starts]
@@ -215,12 +215,12 @@ def read_features(shop: Workshop, starts: list[int]) -> Features:
     return Features(three, two)
 
 
-def build_stage(shop: Workshop, name: str) -> Stage:
+def build_stage(shop: RunFolder, name: str) -> Stage:
     """A stage with its data and the parts of the model that it trains."""
     recipe = shop.recipe
     options = recipe.stages[name].options
     if name == "text":
-        writer = Writer(shop.processor())
+        writer = Collator(shop.processor())
         return TextStage(shop.model().language_model, writer, options["rows"], options["mix"])
     starts = shop.starts() if name in ENCODERS else shop.tuning_starts()
     pool = [e for start in starts for e in read_shard(shard_path(shop.pool, start))]
@@ -232,7 +232,7 @@ def build_stage(shop: Workshop, name: str) -> Stage:
         example.forget_grid()
     model = shop.model(*INDEPENDENT, *before(name))
     return TuneStage(
-        name, model, pool, read_features(shop, starts), Writer(shop.processor()), options
+        name, model, pool, read_features(shop, starts), Collator(shop.processor()), options
     )
 
 
@@ -242,7 +242,7 @@ def before(name: str) -> tuple[str, ...]:
 
 
 def train_stage(
-    shop: Workshop,
+    shop: RunFolder,
     name: str,
     resume: bool = True,
     report: Report | None = None,
@@ -251,16 +251,16 @@ def train_stage(
     """Runs one stage to its end; returns the losses of the steps taken now."""
     given = conditions or Conditions()
     stage = build_stage(shop, name)
-    team = Team(given.compute)
-    run = Run(shop.folder, shop.recipe.seed, resume, report, team, given.tensorboard)
+    distributed = Distributed(given.compute)
+    run = Run(shop.folder, shop.recipe.seed, resume, report, distributed, given.tensorboard)
     losses = run_stage(stage, shop.recipe.stages[name], run)
-    if isinstance(stage, TextStage) and team.leads and not team.sharded:
+    if isinstance(stage, TextStage) and distributed.is_main_process and not distributed.sharded:
         shares = letters_right(stage.module, stage.writer)
         (shop.folder / LETTERS_FILE).write_text(json.dumps(shares), encoding="utf-8")
     return losses
 
 
-def export(shop: Workshop, folder: Path | None = None) -> Path:
+def export(shop: RunFolder, folder: Path | None = None) -> Path:
     """Writes the finished model (16-bit safetensors), its config, tokenizer and settings."""
     folder = folder or shop.model_folder
     model = shop.model(*INDEPENDENT, *TUNING)
@@ -290,7 +290,7 @@ def _end_with(parent: BaseProcess) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
+class ParallelCall:
     """A call, and the names of the jobs that must have ended before it."""
 
     name: str
@@ -299,7 +299,7 @@ class Job:
     needs: tuple[str, ...] = ()
 
 
-def in_parallel(jobs: Sequence[Job], workers: int) -> None:
+def in_parallel(jobs: Sequence[ParallelCall], workers: int) -> None:
     """Runs all of them, each as soon as what it needs is done, those named first before others.
 
     In this process when one worker is enough; a failed job stops the run with its error.
@@ -327,13 +327,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def hands(compute: Compute) -> int:
+def worker_count(compute: Compute) -> int:
     """How many processes are worth running. A GPU outruns the phantoms: as many draw as can."""
-    return min(2, cores()) if compute.cpu else min(MOST_HANDS, cores())
+    return min(2, cores()) if compute.cpu else min(MOST_WORKERS, cores())
 
 
 def run_all(
-    shop: Workshop,
+    shop: RunFolder,
     report: Report | None = None,
     workers: int | None = None,
     conditions: Conditions | None = None,
@@ -346,27 +346,27 @@ def run_all(
     alone what is not training.
     """
     given = conditions or Conditions()
-    team, count = Team(given.compute), workers or hands(given.compute)
-    if team.leads:
+    distributed, count = Distributed(given.compute), workers or worker_count(given.compute)
+    if distributed.is_main_process:
         shop.processor()
     with shown(report) as teller:
-        if team.processes > 1:
+        if distributed.processes > 1:
             _encode_together(shop, teller, count, given)
         else:
             _encode(shop, teller, count, given)
     parts = [shop.recipe.stages[name].parts for name in shop.has(TUNING)]
     shared = given.compute.cpu and bool(parts) and all(part % count == 0 for part in parts)
-    if team.processes == 1 and count > 1 and shared and report is None:
+    if distributed.processes == 1 and count > 1 and shared and report is None:
         in_processes(count, _tune, (shop, None, given))
     else:
         _tune(shop, report, given)
-    if team.leads:
+    if distributed.is_main_process:
         export(shop)
-    team.accelerator.wait_for_everyone()
+    distributed.accelerator.wait_for_everyone()
     return shop.model_folder
 
 
-def _tune(shop: Workshop, report: Report | None, given: Conditions) -> None:
+def _tune(shop: RunFolder, report: Report | None, given: Conditions) -> None:
     """The stages on the frozen encoders' features, or this process's share of them."""
     keep_memory()
     with shown(report) as teller:
@@ -374,7 +374,7 @@ def _tune(shop: Workshop, report: Report | None, given: Conditions) -> None:
             train_stage(shop, name, True, teller(name), given)
 
 
-def _encode(shop: Workshop, teller: Teller, count: int, given: Conditions) -> None:
+def _encode(shop: RunFolder, teller: Teller, count: int, given: Conditions) -> None:
     """All that comes before tuning, side by side where `count` is more than one."""
 
     def speak(stage: str) -> Report | None:
@@ -384,39 +384,39 @@ def _encode(shop: Workshop, teller: Teller, count: int, given: Conditions) -> No
     pools = _pool_jobs(shop, count)
     seen = tuple(job.name for job in pools)
     jobs = list(pools)  # and then what takes longest
-    jobs += [Job(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
-    jobs += [Job(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
+    jobs += [ParallelCall(s, train_stage, (shop, s, True, speak(s), given)) for s in text]
+    jobs += [ParallelCall(e, train_stage, (shop, e, True, speak(e), given), seen) for e in encoders]
     jobs += _feature_jobs(shop, count, given.device, seen)
     in_parallel(jobs, count)
 
 
-def _encode_together(shop: Workshop, teller: Teller, count: int, given: Conditions) -> None:
+def _encode_together(shop: RunFolder, teller: Teller, count: int, given: Conditions) -> None:
     """The same where every process trains every stage."""
-    team = Team(given.compute)
-    if team.leads:
+    distributed = Distributed(given.compute)
+    if distributed.is_main_process:
         in_parallel(_pool_jobs(shop, count), count)
-    team.accelerator.wait_for_everyone()
+    distributed.accelerator.wait_for_everyone()
     for name in shop.has(INDEPENDENT):
         train_stage(shop, name, True, teller(name), given)
-    if team.leads:
+    if distributed.is_main_process:
         in_parallel(_feature_jobs(shop, count, given.device), count)
-    team.accelerator.wait_for_everyone()
+    distributed.accelerator.wait_for_everyone()
 
 
-def _pool_jobs(shop: Workshop, count: int) -> list[Job]:
+def _pool_jobs(shop: RunFolder, count: int) -> list[ParallelCall]:
     """Jobs that share the pool's shards."""
     parts = _shared(shop.starts(), count)
-    return [Job(f"pool {k}", make_pool, (shop, part)) for k, part in enumerate(parts)]
+    return [ParallelCall(f"pool {k}", make_pool, (shop, part)) for k, part in enumerate(parts)]
 
 
 def _feature_jobs(
-    shop: Workshop, count: int, device: torch.device, needs: tuple[str, ...] = ()
-) -> list[Job]:
+    shop: RunFolder, count: int, device: torch.device, needs: tuple[str, ...] = ()
+) -> list[ParallelCall]:
     """For each encoder, jobs that share the shards which tuning sees; one job on a GPU."""
     trained = shop.has(ENCODERS)
     count = count if device.type == "cpu" else 1
     return [
-        Job(
+        ParallelCall(
             f"features {encoder} {k}",
             make_features,
             (shop, encoder, part, device),

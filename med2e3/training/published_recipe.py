@@ -15,9 +15,10 @@ from typing import Any
 from med2e3.errors import InputError
 from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
-from med2e3.training.data.formats import Source
+from med2e3.training.data.formats import SampleFile
 from med2e3.training.distributed import PRECISIONS
-from med2e3.training.recipe import Schedule, StageRecipe
+from med2e3.training.optimizers import Schedule
+from med2e3.training.recipe import StageRecipe
 
 #: What a recipe's `kind` says; without one it trains on phantoms.
 KIND = "med2e3"
@@ -52,7 +53,7 @@ class PublishedRecipe:
     context_length: int
     train: tuple[str, ...]
     start: Mapping[str, str]
-    data: tuple[Source, ...]
+    data: tuple[SampleFile, ...]
     augment: Augmentation
     warmup: float = 0.03
     weight_decay: float = 0.0
@@ -124,7 +125,7 @@ def parse_published(said: Mapping[str, Any], path: Path, folder: Path) -> Publis
         raise InputError(f"{path}: {error}") from error
 
 
-def _source(entry: Mapping[str, Any], folder: Path) -> Source:
+def _source(entry: Mapping[str, Any], folder: Path) -> SampleFile:
     rest = {k: v for k, v in entry.items() if k not in ("file", "images")}
     images = folder / entry.get("images", ".")
-    return Source(file=folder / entry["file"], images=images, **rest)
+    return SampleFile(file=folder / entry["file"], images=images, **rest)

@@ -10,7 +10,7 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.model import Med2E3Config
-from med2e3.training.optimizers import OPTIMIZERS
+from med2e3.training.optimizers import OPTIMIZERS, Schedule
 from med2e3.volume import Window
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -20,19 +20,6 @@ RECIPE_FILE = "recipe.json"
 
 #: What every stage has; the rest of its table is its own.
 OWN_FIELDS = ("steps", "learning_rate", "parts", "optimizer")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How AdamW is driven. `warmup` is the share of the steps in which the rate rises; `floor` is
-    where the cosine ends, as a share of the peak. The defaults are the demo's.
-    """
-
-    warmup: float = 0.04
-    floor: float = 0.02
-    weight_decay: float = 0.03
-    betas: tuple[float, float] = (0.9, 0.98)
-    clip_norm: float = 1.0
 
 
 @dataclass(frozen=True)

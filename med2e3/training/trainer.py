@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.training.checkpointing import restore, restore_sharded, save, save_sharded
-from med2e3.training.distributed import Team
+from med2e3.training.distributed import Distributed
 from med2e3.training.logs import Log
-from med2e3.training.optimizers import OPTIMIZERS
-from med2e3.training.recipe import Schedule, StageRecipe
+from med2e3.training.optimizers import OPTIMIZERS, Schedule
+from med2e3.training.recipe import StageRecipe
 
 #: How often a checkpoint is written. Writing takes a tenth of a second.
 CHECKPOINT_SECONDS = 60.0
@@ -56,7 +56,7 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatch:
     """One share of a step: what the loss takes, and over how many things it is a mean."""
 
     content: Any
@@ -67,7 +67,7 @@ class Part:
 class Fed(Protocol):
     """A stage whose batches come from a data set."""
 
-    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[Part]]:
+    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[MicroBatch]]:
         """For every step from `first` up to `last`, this process's parts of it."""
         ...
 
@@ -80,7 +80,7 @@ class Run:
     seed: int
     resume: bool = True
     report: Report | None = None
-    team: Team | None = None
+    distributed: Distributed | None = None
     tensorboard: bool = False
     checkpoint_seconds: float | None = None
 
@@ -98,11 +98,11 @@ def rate(step: int, steps: int, schedule: Schedule | None = None) -> float:
 def run_stage(stage: Stage, recipe: StageRecipe, run: Run) -> list[float]:
     """Trains until `recipe.steps`; returns the losses of the steps taken now."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    bench = _Bench(stage, recipe, run)
+    bench = Trainer(stage, recipe, run)
     try:
         return bench.work()
     finally:
-        bench.team.dismiss()
+        bench.distributed.dismiss()
 
 
 class _Body(nn.Module):
@@ -117,29 +117,31 @@ class _Body(nn.Module):
         return self._loss(content)
 
 
-class _Bench:
+class Trainer:
     """One stage with everything that its steps need."""
 
     def __init__(self, stage: Stage, recipe: StageRecipe, run: Run) -> None:
         self.stage, self.recipe, self.run = stage, recipe, run
-        self.team = run.team or Team()
-        self.mine = self.team.share(recipe.parts, stage.name)
+        self.distributed = run.distributed or Distributed()
+        self.mine = self.distributed.share(recipe.parts, stage.name)
         self.steady = isinstance(stage, Fed)
         self.path = run.folder / f"{stage.name}.pt"
         make = OPTIMIZERS[recipe.optimizer]
         optimizer = make(stage.module, recipe.learning_rate, recipe.schedule)
-        alone = run.resume and not self.team.sharded
+        alone = run.resume and not self.distributed.sharded
         self.first = restore(self.path, stage.module, optimizer) if alone else 0
-        self.team.accelerator.step = 0
+        self.distributed.accelerator.step = 0
         # Known to the whole process: a stage that failed within a step leaves it off, and no
         # optimizer of a later stage would move anything.
-        self.team.accelerator.gradient_state._set_sync_gradients(True)
-        self.team.accelerator.gradient_accumulation_steps = len(self.mine) if self.steady else 1
-        self.body, self.optimizer = self.team.prepare(
+        self.distributed.accelerator.gradient_state._set_sync_gradients(True)
+        self.distributed.accelerator.gradient_accumulation_steps = (
+            len(self.mine) if self.steady else 1
+        )
+        self.body, self.optimizer = self.distributed.prepare(
             _Body(stage), optimizer, steady=self.steady
         )  # fmt: skip
-        if run.resume and self.team.sharded:
-            self.first = restore_sharded(self.path, self.team)
+        if run.resume and self.distributed.sharded:
+            self.first = restore_sharded(self.path, self.distributed)
         self.seconds = run.checkpoint_seconds
         self.saved_at = time.monotonic()
 
@@ -155,7 +157,7 @@ class _Bench:
                 losses.append(numbers["loss"])
                 if log:
                     log.write(step, numbers)
-                if self.run.report and self.team.leads:
+                if self.run.report and self.distributed.is_main_process:
                     self.run.report(step + 1, steps, numbers)
                 if save_now:
                     self._save(step + 1)
@@ -163,18 +165,18 @@ class _Bench:
         return losses
 
     def _log(self) -> AbstractContextManager[Log | None]:
-        if not self.team.leads:
+        if not self.distributed.is_main_process:
             return nullcontext()
         run = self.run
         return Log(run.folder, self.stage.name, self.first, tensorboard=run.tensorboard)
 
-    def _parts(self) -> Iterator[list[Part]]:
+    def _parts(self) -> Iterator[list[MicroBatch]]:
         first, last = self.first, self.recipe.steps
         if isinstance(self.stage, Fed):
             yield from self.stage.steps(first, last, self.mine)
             return
         for step in range(first, last):
-            yield [Part(np.random.default_rng([self.run.seed, step, k])) for k in self.mine]
+            yield [MicroBatch(np.random.default_rng([self.run.seed, step, k])) for k in self.mine]
 
     def _set_rate_and_look(self, step: int) -> bool:
         """Sets the learning rate; says whether this process finds a checkpoint due."""
@@ -182,12 +184,12 @@ class _Bench:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * share
         wait = CHECKPOINT_SECONDS if self.seconds is None else self.seconds
-        return self.team.leads and time.monotonic() - self.saved_at > wait
+        return self.distributed.is_main_process and time.monotonic() - self.saved_at > wait
 
-    def _step(self, step: int, parts: list[Part], due: bool) -> tuple[Numbers, bool]:
+    def _step(self, step: int, parts: list[MicroBatch], due: bool) -> tuple[Numbers, bool]:
         """One step of the optimizer; its numbers, and whether all agree to save."""
         own = sum(part.count for part in parts)
-        count, save_now = self.team.total([own, float(due)])
+        count, save_now = self.distributed.total([own, float(due)])
         self.optimizer.zero_grad(set_to_none=True)
         tally = _Tally()
         for k, part in zip(self.mine, parts, strict=True):
@@ -195,12 +197,12 @@ class _Bench:
             share = part.count / count
             with self._gathering():
                 loss, numbers = self.body(part.content)
-                self.team.accelerator.backward(loss * (share * self._undo_averaging()))
+                self.distributed.accelerator.backward(loss * (share * self._undo_averaging()))
             tally.add(share, {"loss": float(loss.detach()), **numbers})
         trained = [p for p in self.body.parameters() if p.requires_grad]
-        self.team.accelerator.clip_grad_norm_(trained, self.recipe.schedule.clip_norm)
+        self.distributed.accelerator.clip_grad_norm_(trained, self.recipe.schedule.clip_norm)
         self.optimizer.step()
-        return tally.over(self.team), save_now > 0
+        return tally.over(self.distributed), save_now > 0
 
     def _gathering(self) -> AbstractContextManager[Any]:
         """Processes exchange gradients at a step's last part, if every part uses all parameters.
@@ -210,16 +212,18 @@ class _Bench:
         """
         if not self.steady:
             return nullcontext()
-        return self.team.accelerator.accumulate(self.body)  # type: ignore[no-any-return]
+        return self.distributed.accelerator.accumulate(self.body)  # type: ignore[no-any-return]
 
     def _undo_averaging(self) -> float:
         """Gradients are to be summed; wrapped modules and accelerate average them."""
-        return float(self.team.processes * self.team.accelerator.gradient_accumulation_steps)
+        return float(
+            self.distributed.processes * self.distributed.accelerator.gradient_accumulation_steps
+        )
 
     def _save(self, step: int) -> None:
-        if self.team.sharded:
-            save_sharded(self.path, self.team, self.body, step)
-        elif self.team.leads:
+        if self.distributed.sharded:
+            save_sharded(self.path, self.distributed, self.body, step)
+        elif self.distributed.is_main_process:
             save(self.path, self.stage.module, self.optimizer, step)
         self.saved_at = time.monotonic()
 
@@ -238,8 +242,8 @@ class _Tally:
                 pair[0] += weight * value
                 pair[1] += weight
 
-    def over(self, team: Team) -> Numbers:
+    def over(self, distributed: Distributed) -> Numbers:
         """The means over all processes; all of them have the same names."""
-        flat = team.total([value for pair in self.sums.values() for value in pair])
+        flat = distributed.total([value for pair in self.sums.values() for value in pair])
         pairs = zip(self.sums, flat[::2], flat[1::2], strict=True)
         return {name: total / weight if weight else math.nan for name, total, weight in pairs}

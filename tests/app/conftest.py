@@ -16,7 +16,7 @@ from PySide6.QtGui import QImage, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.main import Application
+from app.application import Application
 from app.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.images.slice_view import SliceView

@@ -19,7 +19,7 @@ from med2e3.io import load_volume
 from med2e3.resources import resource_path
 from med2e3.training import Options, train
 from med2e3.training.distributed import Compute
-from med2e3.training.pipeline import Conditions, Workshop, run_all
+from med2e3.training.pipeline import Conditions, RunFolder, run_all
 from med2e3.training.recipe import load_recipe
 
 pytestmark = [
@@ -107,7 +107,7 @@ def test_training_on_phantoms_comes_to_the_losses_of_the_cpu(
     for cpu in (True, False):
         folder = tmp_path / ("cpu" if cpu else "cuda")
         given = Conditions(Compute(cpu=cpu))
-        run_all(Workshop(recipe, folder), lambda *_: None, workers=1, conditions=given)
+        run_all(RunFolder(recipe, folder), lambda *_: None, workers=1, conditions=given)
         losses[cpu] = {stage: _losses(folder / f"{stage}.csv") for stage in recipe.stages}
     for stage, values in losses[True].items():
         assert losses[False][stage] == pytest.approx(values, rel=0.02), stage
@@ -120,7 +120,7 @@ def _losses(path: Path) -> list[float]:
 
 def test_a_recipe_runs_in_half_precision_with_processes_side_by_side(tmp_path: Path) -> None:
     demo = load_recipe("demo").smoke()
-    shop = Workshop(demo, tmp_path)
+    shop = RunFolder(demo, tmp_path)
     folder = run_all(shop, workers=4, conditions=Conditions(Compute(cpu=False)))
     assert med2e3.load(folder, device="cpu").info.parameters > 1e6
 

@@ -21,7 +21,7 @@ from app.rendering.scene.grid import SceneGrid, grid_of, smoothed
 from app.rendering.scene.presets import Transfer, transfer_of
 from app.rendering.scene.unlocked import Unlocked, address_of, preload
 from app.viewmodels.core.work import Progress
-from app.viewmodels.images.scene import Extent, Frame, FrameRequest, Look, extent_of
+from app.viewmodels.images.scene import Extent, FrameRequest, Look, RenderedFrame, extent_of
 from med2e3.errors import Cancelled, ResourceError
 from med2e3.volume import Volume
 
@@ -79,7 +79,7 @@ class VolumeScene:
         """Stop the frame on its way; may be called from any thread."""
         self._parts.window.SetAbortRender(1)
 
-    def draw(self, request: FrameRequest, watch: Any) -> Frame:
+    def draw(self, request: FrameRequest, watch: Any) -> RenderedFrame:
         """One frame. Raises `Cancelled` when it was stopped."""
         began = time.perf_counter()
         transfer = transfer_of(request.look.preset, request.look.shift_hu, self._range)
@@ -92,7 +92,7 @@ class VolumeScene:
         self._tune(request, transfer)
         pixels = self._render(watch)
         seconds = time.perf_counter() - began
-        return Frame(pixels, request.look, request.coarse, seconds, self._grid.spacing_mm)
+        return RenderedFrame(pixels, request.look, request.coarse, seconds, self._grid.spacing_mm)
 
     def _aim(self, look: Look, size: tuple[int, int]) -> None:
         shown = Projection(look.camera, size, self.extent.centre_mm, self.extent.radius_mm)

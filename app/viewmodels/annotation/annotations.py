@@ -48,7 +48,7 @@ class Stored:
     kept_aside: Path | None = None
 
 
-class Store(Protocol):
+class AnnotationStorage(Protocol):
     """Where documents are kept."""
 
     def load(self, volume: Volume) -> Job[Stored]:
@@ -80,7 +80,7 @@ class Annotations:
     def __init__(
         self,
         viewer: Viewer,
-        store: Store,
+        store: AnnotationStorage,
         tasks: Tasks,
         notices: Notices,
         explain: Callable[[BaseException], Message],

@@ -1,7 +1,7 @@
 """Drawing and editing with the mouse: presses, moves and releases become annotations.
 
-Positions are screen points of a `Frame`. Lines can be drawn with a drag or with clicks: a release
-where the button went down waits for the next click. Knows no widgets and no buttons.
+Positions are screen points of a `ViewFrame`. Lines can be drawn with a drag or with clicks: a
+release where the button went down waits for the next click. Knows no widgets and no buttons.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.viewmodels.annotation import shapes, slices
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.hitting import Hit, hit
 from app.viewmodels.annotation.model import POINTS, TEXTS, Annotation, Kind
-from app.viewmodels.annotation.view_frame import FULL, Frame
+from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.viewer import Tool
 from med2e3.measures import Point, point
@@ -61,7 +61,7 @@ class Cursor(StrEnum):
 class _Draft:
     """What is being drawn: points that stay, and one that follows the mouse."""
 
-    frame: Frame
+    frame: ViewFrame
     annotation: Annotation
     fixed: int
     pressed: tuple[float, float]
@@ -77,7 +77,7 @@ class _Draft:
 class _Grip:
     """What is being moved: from where, and by which handle."""
 
-    frame: Frame
+    frame: ViewFrame
     before: Annotation
     handle: int | None
     pressed: tuple[float, float]
@@ -104,7 +104,7 @@ class Drawing:
         """Whether something is being drawn or moved."""
         return self._draft is not None or self._grip is not None
 
-    def press(self, frame: Frame, x: float, y: float) -> bool:
+    def press(self, frame: ViewFrame, x: float, y: float) -> bool:
         """The button went down; whether that is for annotations and not for the view's tool."""
         kind = _BY_TOOL.get(self._viewer.tool)
         if self._book.volume is None or (kind is None and self._viewer.tool is not Tool.CROSSHAIR):
@@ -124,7 +124,7 @@ class Drawing:
             self._book.select(None)
         return under is not None or kind is not None
 
-    def move(self, frame: Frame, x: float, y: float) -> bool:
+    def move(self, frame: ViewFrame, x: float, y: float) -> bool:
         """The mouse moved, with the button down or up; whether something is drawn or moved."""
         if self._grip is not None:
             self._move_grip(x, y)
@@ -135,7 +135,7 @@ class Drawing:
             return False
         return True
 
-    def release(self, frame: Frame, x: float, y: float) -> bool:
+    def release(self, frame: ViewFrame, x: float, y: float) -> bool:
         """The button went up; whether something had begun with it."""
         if self._grip is not None:
             self._let_go()
@@ -151,7 +151,7 @@ class Drawing:
             self._fix(frame, x, y, down=False)
         return True
 
-    def double_click(self, frame: Frame, x: float, y: float) -> bool:
+    def double_click(self, frame: ViewFrame, x: float, y: float) -> bool:
         """Two clicks on an arrow or a note: its text is to be changed."""
         if self._draft is not None:
             return self.press(frame, x, y)
@@ -202,7 +202,7 @@ class Drawing:
 
     # --- drawing ---------------------------------------------------------------------------
 
-    def _begin(self, frame: Frame, kind: Kind, at: tuple[float, float]) -> None:
+    def _begin(self, frame: ViewFrame, kind: Kind, at: tuple[float, float]) -> None:
         here = frame.to_mm(*at)
         count = min(POINTS[kind], 2)
         points = (here,) * (1 if kind is Kind.FREEHAND else count)
@@ -211,11 +211,11 @@ class Drawing:
         self._draft = _Draft(frame, annotation, 1 if count == 2 else 0, at)
         self._show_draft(annotation)
 
-    def _goes_on(self, frame: Frame) -> bool:
+    def _goes_on(self, frame: ViewFrame) -> bool:
         assert self._draft is not None
         return frame.strength_of(self._draft.annotation.plane) == FULL
 
-    def _move_draft(self, frame: Frame, x: float, y: float) -> None:
+    def _move_draft(self, frame: ViewFrame, x: float, y: float) -> None:
         draft = self._draft
         assert draft is not None
         if not self._goes_on(frame):
@@ -240,7 +240,7 @@ class Drawing:
         draft.fixed = len(points)
         return points
 
-    def _fix(self, frame: Frame, x: float, y: float, *, down: bool) -> None:
+    def _fix(self, frame: ViewFrame, x: float, y: float, *, down: bool) -> None:
         """The point under the mouse stays; the annotation is done, or asks for one more."""
         draft = self._draft
         assert draft is not None
@@ -307,7 +307,7 @@ class Drawing:
         self._draft.annotation = annotation
         self._book.show_live(annotation)
 
-    def _on_plane(self, frame: Frame, x: float, y: float) -> Point:
+    def _on_plane(self, frame: ViewFrame, x: float, y: float) -> Point:
         """The point under the mouse, on the plane of what is being drawn."""
         assert self._draft is not None
         plane = self._draft.annotation.plane
@@ -317,7 +317,7 @@ class Drawing:
 
     # --- moving ----------------------------------------------------------------------------
 
-    def _take_hold(self, frame: Frame, under: Hit, at: tuple[float, float]) -> None:
+    def _take_hold(self, frame: ViewFrame, under: Hit, at: tuple[float, float]) -> None:
         annotation = self._book.document.annotation(under.uid)
         if annotation is not None:
             self._book.select(under.uid)
@@ -349,7 +349,7 @@ class Drawing:
 
     # --- hovering --------------------------------------------------------------------------
 
-    def _under(self, frame: Frame, x: float, y: float) -> Hit | None:
+    def _under(self, frame: ViewFrame, x: float, y: float) -> Hit | None:
         if self._viewer.tool not in _BY_TOOL and self._viewer.tool is not Tool.CROSSHAIR:
             return None
         return hit(frame, self._book.document.annotations, x, y)

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.viewmodels.annotation import shapes
 from app.viewmodels.annotation.model import Annotation
-from app.viewmodels.annotation.view_frame import FULL, Frame
+from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from med2e3.geometry import Float
 
 #: Distance in logical pixels at which a handle, or a line, is taken hold of: what a hand with a
@@ -26,7 +26,7 @@ class Hit:
     handle: int | None
 
 
-def hit(frame: Frame, annotations: Sequence[Annotation], x: float, y: float) -> Hit | None:
+def hit(frame: ViewFrame, annotations: Sequence[Annotation], x: float, y: float) -> Hit | None:
     """The topmost annotation of the frame's own slice at a screen point; handles before lines."""
     at = np.array([x, y])
     own = [a for a in reversed(annotations) if frame.strength(a) == FULL]

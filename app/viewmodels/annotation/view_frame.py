@@ -42,7 +42,7 @@ class ShownSlice(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class ViewFrame:
     """The slice that a view shows, and how it lies there."""
 
     geometry: Geometry
@@ -50,7 +50,7 @@ class Frame:
     viewport: Viewport
 
     @classmethod
-    def of(cls, shown: ShownSlice, viewport: Viewport) -> Frame:
+    def of(cls, shown: ShownSlice, viewport: Viewport) -> ViewFrame:
         """The frame of a view's state."""
         return cls(shown.geometry, shown.slice_index, viewport)
 

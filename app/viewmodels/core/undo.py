@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.history import MOST_STEPS
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.overlays import BoxMark, Fusion, Layer
+from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
 from app.viewmodels.images.viewer import Viewer
 from med2e3.volume import Volume
 
@@ -37,20 +37,20 @@ class Step:
 class Steps:
     """What was done on the open volume, and what was taken back of it."""
 
-    def __init__(self, viewer: Viewer, annotations: Annotations, fusion: Fusion) -> None:
+    def __init__(self, viewer: Viewer, annotations: Annotations, overlays: Overlays) -> None:
         self._viewer = viewer
         self._book = annotations
-        self._fusion = fusion
+        self._overlays = overlays
         self._past: list[Step] = []
         self._future: list[Step] = []
         self._about: Volume | None = None
         self._busy = False
         self._greys = viewer.greys
-        self._over = (fusion.layers, fusion.boxes)
+        self._over = (overlays.layers, overlays.boxes)
         self.changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._enter)
         viewer.window_changed.connect(self._window_changed)
-        fusion.changed.connect(self._fusion_changed)
+        overlays.changed.connect(self._overlays_changed)
         annotations.committed.connect(self._committed)
         annotations.changed.connect(self.changed.emit)
 
@@ -123,7 +123,7 @@ class Steps:
         self._greys = self._viewer.greys
         if self._viewer.volume is not self._about:
             self._about = self._viewer.volume
-            self._over = (self._fusion.layers, self._fusion.boxes)
+            self._over = (self._overlays.layers, self._overlays.boxes)
             self._past, self._future = [], []
             self.changed.emit()
 
@@ -142,14 +142,16 @@ class Steps:
             Step(name, lambda: viewer.show_greys(before), lambda: viewer.show_greys(after), key)
         )
 
-    def _fusion_changed(self) -> None:
-        before, after = self._over, (self._fusion.layers, self._fusion.boxes)
+    def _overlays_changed(self) -> None:
+        before, after = self._over, (self._overlays.layers, self._overlays.boxes)
         self._over = after
         foreign = self._viewer.volume is not self._about
         if before == after or foreign or self._busy or _of_answers(before) != _of_answers(after):
             return
-        fusion, (name, key) = self._fusion, _what_changed(before, after)
-        self._take(Step(name, lambda: fusion.restore(*before), lambda: fusion.restore(*after), key))
+        overlays, (name, key) = self._overlays, _what_changed(before, after)
+        self._take(
+            Step(name, lambda: overlays.restore(*before), lambda: overlays.restore(*after), key)
+        )
 
 
 Over = tuple[tuple[Layer, ...], tuple[BoxMark, ...]]

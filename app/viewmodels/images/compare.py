@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from app.imaging.plane import PlaneState
 from app.imaging.slab import Slab
+from app.viewmodels.core.patients import different_patients
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.viewer import Greys, Viewer
-from app.viewmodels.study.browser import different_patients
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 

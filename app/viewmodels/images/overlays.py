@@ -82,7 +82,7 @@ class Overlaid:
     labels: tuple[tuple[int, int], ...]
 
 
-class Source(Protocol):
+class OverlayLoader(Protocol):
     """Where overlays come from."""
 
     def overlay(self, path: Path, listener: Listener) -> Job[Overlaid]:
@@ -90,13 +90,13 @@ class Source(Protocol):
         ...
 
 
-class Fusion:
+class Overlays:
     """The overlays of the open volume, the latest on top."""
 
     def __init__(
         self,
         screen: tuple[Viewer, Assistant],
-        source: Source,
+        source: OverlayLoader,
         notices: Notices,
         tasks: Tasks,
         explain: Callable[[BaseException], Message],

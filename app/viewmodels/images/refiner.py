@@ -17,7 +17,7 @@ from app.viewmodels.core.work import Done, Failed, Job, Message
 from app.viewmodels.images.viewer import Viewer
 
 
-class Source(Protocol):
+class PictureWorker(Protocol):
     """Where pictures are computed."""
 
     def compute(self, work: Work) -> Job[Image]:
@@ -25,13 +25,13 @@ class Source(Protocol):
         ...
 
 
-class Exact:
+class Refiner:
     """The exact pictures of one viewer."""
 
     def __init__(
         self,
         viewer: Viewer,
-        source: Source,
+        source: PictureWorker,
         tasks: Tasks,
         notices: Notices,
         explain: Callable[[BaseException], Message],

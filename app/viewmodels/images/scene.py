@@ -84,7 +84,7 @@ class FrameRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class RenderedFrame:
     """(rows, columns) of premultiplied 0xAARRGGBB pixels, and the look that they show.
 
     `spacing_mm` is the grid that was rendered, along R→L, A→P and I→S.
@@ -151,7 +151,9 @@ def extent_of(volume: Volume) -> Extent:
 class Renderer(Protocol):
     """Where frames are made."""
 
-    def render(self, volume: Volume, request: FrameRequest, listener: Listener) -> Job[Frame]:
+    def render(
+        self, volume: Volume, request: FrameRequest, listener: Listener
+    ) -> Job[RenderedFrame]:
         """One frame; events: `Progress` while a volume is prepared for the first time."""
         ...
 
@@ -174,7 +176,7 @@ class Scene:
         self._renderer = renderer
         self._tasks = tasks
         self._explain = explain
-        self._job: Job[Frame] | None = None
+        self._job: Job[RenderedFrame] | None = None
         self._asked: FrameRequest | None = None
         self._about: Volume | None = None
         self._before: tuple[Look, bool] | None = None
@@ -183,7 +185,7 @@ class Scene:
         self.look = Look(Camera.facing("A"), Preset.BONE)
         self.clipping = False
         self.extent: Extent | None = None
-        self.frame: Frame | None = None
+        self.frame: RenderedFrame | None = None
         self.doing = ""
         self.message: Message | None = None
         self.changed: Signal[[]] = Signal()
@@ -358,7 +360,7 @@ class Scene:
         size = (max(2, round(width * shrink)), max(2, round(height * shrink)))
         return FrameRequest(self.look, size, coarse)
 
-    async def _follow(self, job: Job[Frame], request: FrameRequest) -> None:
+    async def _follow(self, job: Job[RenderedFrame], request: FrameRequest) -> None:
         outcome = await job
         if job is self._job:
             self._job = self._asked = None
@@ -366,7 +368,7 @@ class Scene:
             self._take(outcome, request)
             self._next()
 
-    def _take(self, outcome: Outcome[Frame], request: FrameRequest) -> None:
+    def _take(self, outcome: Outcome[RenderedFrame], request: FrameRequest) -> None:
         if isinstance(outcome, Done):
             first, self.frame = self.frame is None, outcome.value
             if request.coarse and not first:  # the first one also prepared the volume

@@ -22,17 +22,17 @@ PAUSE = 0.4
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedReport:
     """What was found for a series: its report, if any; where a damaged file was put."""
 
     draft: Draft | None = None
     kept_aside: Path | None = None
 
 
-class Store(Protocol):
+class ReportStorage(Protocol):
     """Where reports are kept."""
 
-    def load(self, key: str) -> Job[Kept]:
+    def load(self, key: str) -> Job[SavedReport]:
         """Read the report of a series; a damaged file is put aside, never lost."""
         ...
 
@@ -41,13 +41,13 @@ class Store(Protocol):
         ...
 
 
-class Keeper:
+class ReportAutosave:
     """Keeps what the reader writes into the `Report`."""
 
     def __init__(
         self,
         report: Report,
-        store: Store,
+        store: ReportStorage,
         tasks: Tasks,
         notices: Notices,
         explain: Callable[[BaseException], Message],
@@ -112,7 +112,7 @@ class Keeper:
         elif isinstance(outcome, Done):
             self._take(key, outcome.value)
 
-    def _take(self, key: str, found: Kept) -> None:
+    def _take(self, key: str, found: SavedReport) -> None:
         self._kept[key] = found.draft
         if found.draft is not None:
             self._report.restore(key, found.draft)

@@ -6,19 +6,22 @@ Knows no widgets and no files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from med2e3.volume import SeriesInfo
+from app.viewmodels.core.patients import (
+    PatientKey,
+    date,
+    details,
+    patient_key,
+    patient_name,
+    same_patients,
+)
 
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary
-
-
-#: ID, name and birth date, each empty where it is not given.
-PatientKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def browse(
     wanted = words.lower().split()
     # Another place is listed before any of it is open: what is open may not be of it.
     known = series if chosen is None else (*series, chosen)
-    moments, meant = _moments(known), _meant({patient_key(one.info) for one in known})
+    moments, meant = _moments(known), same_patients({patient_key(one.info) for one in known})
     patients: dict[PatientKey, list[SeriesSummary]] = defaultdict(list)
     for one in series:
         if all(word in _searched(one) for word in wanted):
@@ -81,64 +84,6 @@ def browse(
         _patient(own, chosen if key == mine else None, kinds or {}, moments)
         for key, own in patients.items()
     )
-
-
-def patient_key(info: SeriesInfo) -> PatientKey:
-    """Equal for series of one patient: an ID alone tells only within the place that gave it."""
-    # Beside the name in letters, a file may or may not have it in other scripts.
-    letters = info.patient_name.split("=")[0] or info.patient_name
-    name = " ".join(letters.replace("^", " ").split()).casefold()
-    return info.patient_id, name, info.patient_birth_date
-
-
-def different_patients(one: SeriesInfo, other: SeriesInfo) -> str:
-    """In words, how two series say that they are not of one patient; empty where they do not."""
-    pairs = zip(patient_key(one), patient_key(other), strict=True)
-    id_differs, *others_differ = (bool(a and b and a != b) for a, b in pairs)
-    if any(others_differ):
-        return f"Different patients: {_who(one)} and {_who(other)}"
-    return f"Different patient IDs: {one.patient_id} and {other.patient_id}" if id_differs else ""
-
-
-def _who(info: SeriesInfo) -> str:
-    about = details(info)
-    return f"{patient_name(info)} ({about})" if info.patient_name and about else patient_name(info)
-
-
-def _meant(keys: Collection[PatientKey]) -> dict[PatientKey, PatientKey]:
-    """The patient of each key: an ID with less beside it is that of the only one it can be."""
-    by_id: dict[str, list[PatientKey]] = defaultdict(list)
-    for key in keys:
-        by_id[key[0]].append(key)
-    found = {}
-    for key in keys:
-        same = by_id[key[0]] if key[0] else [key]
-        whole = [k for k in same if not any(k != more and _is_part(k, more) for more in same)]
-        fits = [k for k in whole if _is_part(key, k)]
-        found[key] = fits[0] if len(fits) == 1 else key
-    return found
-
-
-def _is_part(key: PatientKey, more: PatientKey) -> bool:
-    return all(a in ("", b) for a, b in zip(key, more, strict=True))
-
-
-def patient_name(info: SeriesInfo) -> str:
-    """The patient's name as it is read, or what stands for it."""
-    name = " ".join(info.patient_name.replace("^", " ").split())
-    return name or info.patient_id or "Patient not named"
-
-
-def date(dicom: str) -> str:
-    """A DICOM date (YYYYMMDD) as it is read; anything else unchanged."""
-    is_date = len(dicom) == 8 and dicom.isdecimal()
-    return f"{dicom[:4]}-{dicom[4:6]}-{dicom[6:]}" if is_date else dicom
-
-
-def details(info: SeriesInfo) -> str:
-    """ID, sex and birth date in one line."""
-    words = (info.patient_id, info.patient_sex, date(info.patient_birth_date))
-    return " · ".join(filter(None, words))
 
 
 def _searched(one: SeriesSummary) -> str:

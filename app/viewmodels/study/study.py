@@ -27,8 +27,8 @@ from med2e3.errors import GapError, InputError
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
-    from med2e3.io import Place, SeriesSummary
-    from med2e3.io.series import Grouping, Groupings, LeftOut, SliceSource
+    from med2e3.io import SeriesSummary, Source
+    from med2e3.io.series import Grouping, Groupings, SkippedFile, SliceSource
     from med2e3.io.tags import Tag
 
 #: Seconds between two repaints while the voxels of a preview fill.
@@ -46,11 +46,11 @@ class Preview:
 class SoFar:
     """Event: what a scan has found so far."""
 
-    place: Place
+    place: Source
 
 
 @dataclass(frozen=True, eq=False)
-class Glimpse:
+class Thumbnail:
     """Event: grey pixels (row, column) of the image at `path`; None if it cannot be shown."""
 
     path: Path
@@ -75,22 +75,22 @@ class Target:
 class Library(Protocol):
     """Where studies come from."""
 
-    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Place]:
+    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Source]:
         """What is at `paths`; events: `Progress`, `SoFar`."""
         ...
 
     def load(
-        self, place: Place, series: SeriesSummary, listener: Listener, *, resample: bool = False
+        self, place: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
     ) -> Job[Volume]:
         """Read a volume; events: `Progress`, `Preview`."""
         ...
 
-    def regroup(self, place: Place, groupings: Groupings) -> Job[Place]:
+    def regroup(self, place: Source, groupings: Groupings) -> Job[Source]:
         """The series of `place` put together in another way."""
         ...
 
-    def glimpses(self, place: Place, known: set[Path], listener: Listener) -> Job[None]:
-        """One picture of each series; events: `Glimpse`."""
+    def thumbnails(self, place: Source, known: set[Path], listener: Listener) -> Job[None]:
+        """One picture of each series; events: `Thumbnail`."""
         ...
 
     def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
@@ -117,23 +117,23 @@ class Study:
         self._notices = notices
         self._settings = settings
         self._explain = explain
-        self._scan_job: Job[Place] | None = None
+        self._scan_job: Job[Source] | None = None
         self._load_job: Job[Volume] | None = None
-        self._glimpse_job: Job[None] | None = None
+        self._thumbnail_job: Job[None] | None = None
         self._scanned: Target | None = None
         self._picked: SeriesSummary | None = None
         self._wanted: Target | None = None
         self._groupings: dict[tuple[str, ...], Grouping] = {}
-        self.found: Place | None = None
-        self.arriving: Place | None = None
+        self.found: Source | None = None
+        self.arriving: Source | None = None
         self.place: Path | None = None
         self.chosen: SeriesSummary | None = None
-        self.glimpses: dict[Path, NDArray[np.uint8] | None] = {}
+        self.thumbnails: dict[Path, NDArray[np.uint8] | None] = {}
         self.progress = Progress(-1, "")
         self.beside: Callable[[Volume], object] | None = None
         self.changed: Signal[[]] = Signal()
         self.progressed: Signal[[]] = Signal()
-        self.glimpsed: Signal[[]] = Signal()
+        self.thumbnails_changed: Signal[[]] = Signal()
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Study:
         return self._scan_job is not None
 
     @property
-    def listed(self) -> Place | None:
+    def listed(self) -> Source | None:
         """What the list shows: the place that arrives, else the open one."""
         return self.arriving or self.found
 
@@ -160,12 +160,12 @@ class Study:
         return self.listed.series if self.listed is not None else ()
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def left_out(self) -> tuple[SkippedFile, ...]:
         """The files of the list that no volume shows."""
         return self.listed.left_out if self.listed is not None else ()
 
     @property
-    def left_out_sentence(self) -> str:
+    def skipped_sentence(self) -> str:
         """How many files were left out and of what kinds; empty if there are none."""
         kinds = Counter(one.kind for one in self.left_out)
         parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
@@ -222,7 +222,7 @@ class Study:
             self._picked = series
         await self._load(place, series, Target(paths[0], series, others=paths[1:]))
 
-    def _kept(self, target: Target) -> tuple[Place, SeriesSummary] | None:
+    def _kept(self, target: Target) -> tuple[Source, SeriesSummary] | None:
         """The listed place and its series, where the target names one by its summary."""
         place = self.listed
         if place is None or target.paths != (place.path, *place.others):
@@ -230,7 +230,7 @@ class Study:
         summary = next((s for s in place.series if s is target.series), None)
         return None if summary is None else (place, summary)
 
-    async def _scan(self, target: Target) -> Place | None:
+    async def _scan(self, target: Target) -> Source | None:
         """What is at the target; None if it was abandoned or failed."""
         self._abandon()
         self._scanned, self._groupings = target, {}
@@ -247,7 +247,7 @@ class Study:
             return None
         return outcome.value
 
-    async def _settle(self, place: Place, picked: SeriesSummary) -> bool:
+    async def _settle(self, place: Source, picked: SeriesSummary) -> bool:
         """The scan is over: list all that was found, and wait for the series picked meanwhile."""
         self.arriving = place
         self.changed.emit()
@@ -257,7 +257,7 @@ class Study:
             self._grow(place, picked)
         return self.found is place
 
-    async def _load(self, place: Place, series: SeriesSummary, target: Target) -> bool:
+    async def _load(self, place: Source, series: SeriesSummary, target: Target) -> bool:
         self._stop_loading()
         self._wanted = target
         if not self.scanning:
@@ -277,7 +277,7 @@ class Study:
         self._opened(place, series, outcome.value, target)
         return True
 
-    def _opened(self, place: Place, series: SeriesSummary, volume: Volume, target: Target) -> None:
+    def _opened(self, place: Source, series: SeriesSummary, volume: Volume, target: Target) -> None:
         self.found, self.place, self.chosen = place, target.path, series
         whole = not self.scanning and self._picked is None
         if whole:
@@ -297,7 +297,7 @@ class Study:
         self.changed.emit()
         return False
 
-    def _grow(self, place: Place, before: SeriesSummary) -> None:
+    def _grow(self, place: Source, before: SeriesSummary) -> None:
         """The scan is over: take over what the picked series has become, if it is open."""
         self._picked = None
         if self.chosen is not before:  # it could not be opened: what was open stays
@@ -322,10 +322,10 @@ class Study:
         return Remedy("Open with resampling", lambda: self.start(again))
 
     def _abandon(self) -> None:
-        for job in (self._scan_job, self._glimpse_job):
+        for job in (self._scan_job, self._thumbnail_job):
             if job is not None:
                 job.cancel()
-        self._scan_job = self._glimpse_job = self.arriving = self._picked = None
+        self._scan_job = self._thumbnail_job = self.arriving = self._picked = None
         self._stop_loading()
 
     def _stop_loading(self) -> None:
@@ -347,13 +347,13 @@ class Study:
         elif isinstance(event, SoFar):
             self.arriving = event.place
             self.changed.emit()
-        elif isinstance(event, Glimpse):
-            self.glimpses[event.path] = event.pixels
-            self.glimpsed.emit()
+        elif isinstance(event, Thumbnail):
+            self.thumbnails[event.path] = event.pixels
+            self.thumbnails_changed.emit()
 
-    def _look(self, place: Place) -> None:
+    def _look(self, place: Source) -> None:
         """Make the thumbnails that are missing."""
-        self._glimpse_job = self.library.glimpses(place, set(self.glimpses), self._event)
+        self._thumbnail_job = self.library.thumbnails(place, set(self.thumbnails), self._event)
 
     # --- other ways to put images together ---------------------------------------------------
 
@@ -407,7 +407,7 @@ class Study:
 
 
 def _counterpart(
-    place: Place, series: SeriesSummary, *, exact: bool = False
+    place: Source, series: SeriesSummary, *, exact: bool = False
 ) -> SeriesSummary | None:
     """What `series` of an earlier look has become: the stack with most of its files."""
     files = set(series.files)

@@ -138,7 +138,7 @@ def hang(volume: Volume) -> Hanging:
     return Hanging(plane, kind, window, "; ".join(reasons))
 
 
-class Hangings:
+class HangingProtocols:
     """Applies the rules to each series that is opened, once: at the first look at it.
 
     A series that did not open after all, although it was seen, leaves what was open as it was.

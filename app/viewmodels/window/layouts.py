@@ -55,7 +55,7 @@ KIND_TITLES: dict[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class GridSpan:
     """Rows and columns of a grid that a cell takes; the first ones and how many."""
 
     row: int
@@ -239,7 +239,7 @@ class Layouts:
         self.alone = None if self.alone == name else name
         self.changed.emit()
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, GridSpan]:
         """Where each cell stands; cells that are not named are not shown.
 
         Where the one in the second window would stand, a cell stands that was not shown.
@@ -252,15 +252,17 @@ class Layouts:
                 places[name] = at
         return places
 
-    def _all_places(self) -> dict[str, Place]:
+    def _all_places(self) -> dict[str, GridSpan]:
         if self.alone is not None:
-            return {self.alone: Place(0, 0)}
+            return {self.alone: GridSpan(0, 0)}
         kind = self.shown_kind
         if kind is Kind.SINGLE:
-            return {self.main: Place(0, 0)}
+            return {self.main: GridSpan(0, 0)}
         if kind is Kind.SIDE:
             small = self._others()[:3]
-            return {self.main: Place(0, 0, 3, 2)} | {n: Place(k, 2) for k, n in enumerate(small)}
+            return {self.main: GridSpan(0, 0, 3, 2)} | {
+                n: GridSpan(k, 2) for k, n in enumerate(small)
+            }
         if kind is Kind.CUSTOM:
             return _in_rows(self.custom.cells, self.custom.columns)
         return _in_rows((*(plane.value for plane in GRID_PLANES), self.corner), 2)
@@ -277,5 +279,5 @@ class Layouts:
         self.changed.emit()
 
 
-def _in_rows(cells: Sequence[str], columns: int) -> dict[str, Place]:
-    return {name: Place(*divmod(k, columns)) for k, name in enumerate(cells) if name != NOTHING}
+def _in_rows(cells: Sequence[str], columns: int) -> dict[str, GridSpan]:
+    return {name: GridSpan(*divmod(k, columns)) for k, name in enumerate(cells) if name != NOTHING}

@@ -16,8 +16,8 @@ from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import Steps
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
-from app.viewmodels.images.overlays import Fusion
-from app.viewmodels.images.refiner import Exact
+from app.viewmodels.images.overlays import Overlays
+from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
@@ -57,10 +57,10 @@ class Workspace:
     annotations: Annotations
     drawing: Drawing
     scene: Scene
-    fusion: Fusion
+    overlays: Overlays
     cine: Cine
     compare: Compare
     tags: Tags
-    exact: Exact
-    exact_beside: Exact
+    exact: Refiner
+    refiner_beside: Refiner
     steps: Steps

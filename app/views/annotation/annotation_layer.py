@@ -19,7 +19,7 @@ from app.viewmodels.annotation import values
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Cursor, Drawing
 from app.viewmodels.annotation.model import Annotation
-from app.viewmodels.annotation.view_frame import HIDDEN, Frame
+from app.viewmodels.annotation.view_frame import HIDDEN, ViewFrame
 from app.views.images.slice_view import SliceView
 
 #: Said over a marked slice.
@@ -45,12 +45,12 @@ class AnnotationLayer(QWidget):
         drawing.hover_changed.connect(self._hovered)
         book.viewer.look_changed.connect(self._hovered)
 
-    def frame(self) -> Frame | None:
+    def frame(self) -> ViewFrame | None:
         """The slice that the view shows, and how it lies there; None without one."""
         state, viewport = self._view.state, self._view.viewport()
-        return None if state is None or viewport is None else Frame.of(state, viewport)
+        return None if state is None or viewport is None else ViewFrame.of(state, viewport)
 
-    def items(self, frame: Frame) -> list[Item]:
+    def items(self, frame: ViewFrame) -> list[Item]:
         """What is to be drawn on a slice."""
         hovered = self._drawing.hovered
         found = []
@@ -100,7 +100,7 @@ class AnnotationLayer(QWidget):
             return self._mouse(kind, event, frame)
         return False
 
-    def _mouse(self, kind: QEvent.Type, event: QMouseEvent, frame: Frame) -> bool:
+    def _mouse(self, kind: QEvent.Type, event: QMouseEvent, frame: ViewFrame) -> bool:
         x, y = event.position().x(), event.position().y()
         if kind == QEvent.Type.MouseMove:
             self._drawing.move(frame, x, y)
@@ -128,7 +128,7 @@ class AnnotationLayer(QWidget):
 
     # --- text ------------------------------------------------------------------------------
 
-    def _ask_for_text(self, frame: Frame) -> None:
+    def _ask_for_text(self, frame: ViewFrame) -> None:
         annotation = self._drawing.awaiting_text
         if annotation is None or self.editor is not None:
             return

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidge
 
 from app.imaging import numbers
 from app.rendering import colours
-from app.rendering.cached_layer import Still
+from app.rendering.cached_layer import CachedLayer
 from app.rendering.contact_sheet import Cell, ContactSheet
 from app.viewmodels.assistant.answers import Seen
 from app.viewmodels.assistant.assistant import Assistant
@@ -89,7 +89,7 @@ class Tiles(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Slices that the model was given")
         self._here: int | None = None
-        self._still = Still(self._paint_still)
+        self._still = CachedLayer(self._paint_still)
         viewer.slices_changed.connect(self._moved)
 
     def refresh(self) -> None:

@@ -21,8 +21,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.imaging import numbers
+from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import Turn
-from app.viewmodels.assistant.assistant import Assistant, exports
+from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.viewmodels.images.viewer import Viewer
 from app.views.assistant.score_bars import ScoreBars

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.imaging import numbers
 from app.rendering import colours
-from app.rendering.cached_layer import Still
+from app.rendering.cached_layer import CachedLayer
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, Strip, strip_of
 from app.viewmodels.images.mouse import wheel_sign
@@ -61,7 +61,7 @@ class StripView(QWidget):
         assistant.model_changed.connect(self.refresh)
         self._painted_marker: float | None = None
         self._wheel = 0
-        self._still = Still(self._paint_still)
+        self._still = CachedLayer(self._paint_still)
         viewer.slices_changed.connect(self._moved)
         self.refresh()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from app.viewmodels.core.patients import patient_name
 from app.viewmodels.images.compare import Compare, Link
-from app.viewmodels.images.refiner import Exact
-from app.viewmodels.study.browser import patient_name
-from app.views.images.idle_timer import Rest
+from app.viewmodels.images.refiner import Refiner
+from app.views.images.idle_timer import IdleTimer
 from app.views.images.slice_view import SliceView
 from app.views.parts.elided import ChoiceBox, ElidedLabel
 from app.views.parts.theme import mark
@@ -19,12 +19,12 @@ from med2e3.volume import Volume
 class ComparePane(QWidget):
     """What stands in the centre while a second volume is shown."""
 
-    def __init__(self, compare: Compare, exact: Exact) -> None:
+    def __init__(self, compare: Compare, exact: Refiner) -> None:
         super().__init__()
         self._compare = compare
         self.first = SliceView(compare.viewer, compare.plane)
         self.second = SliceView(compare.other, compare.plane)
-        self.rest = Rest(exact, self)
+        self.rest = IdleTimer(exact, self)
         self.note = QLabel()
         self.note.setWordWrap(True)  # that places may differ must not be cut away
         self.titles = (ElidedLabel(), ElidedLabel())

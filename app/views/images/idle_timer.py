@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QTimer
 
-from app.viewmodels.images.refiner import Exact
+from app.viewmodels.images.refiner import Refiner
 
 #: Milliseconds without movement that count as rest: longer than between two events of a slow drag.
 REST_MS = 120
 
 
-class Rest(QObject):
+class IdleTimer(QObject):
     """A timer that starts anew with each movement."""
 
-    def __init__(self, exact: Exact, parent: QObject) -> None:
+    def __init__(self, exact: Refiner, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer = exact.viewer
         self._timer = QTimer(self)

@@ -1,6 +1,6 @@
 """Overlays over one slice view: a clear sheet on it that paints masks, volumes and boxes.
 
-Lets the mouse through. Decides nothing: what is shown is in `Fusion`, where it lies follows from
+Lets the mouse through. Decides nothing: what is shown is in `Overlays`, where it lies follows from
 the slice's millimetres.
 """
 
@@ -16,20 +16,20 @@ from app.imaging.viewport import Viewport
 from app.rendering import markings
 from app.rendering import overlay_pixels as pixels
 from app.rendering.overlay_pixels import PixelPlane
-from app.viewmodels.images.overlays import BoxMark, Fusion, Layer
+from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
 from app.views.images.slice_view import SliceView
 
 #: Width of outlines and boxes, and of the dark rim of a box, in logical pixels.
 LINE, RIM = 1.3, 3.2
 
 
-class FusionLayer(QWidget):
+class OverlayLayer(QWidget):
     """The overlays of one view."""
 
-    def __init__(self, view: SliceView, fusion: Fusion) -> None:
+    def __init__(self, view: SliceView, overlays: Overlays) -> None:
         super().__init__(view)
         self._view = view
-        self._fusion = fusion
+        self._overlays = overlays
         # By the layers themselves: a number of one that is gone may be that of a newer one.
         self._painted: dict[Layer, QImage] = {}
         self._ids: dict[Layer, NDArray[np.intp]] = {}
@@ -41,16 +41,16 @@ class FusionLayer(QWidget):
         viewer = view.viewer
         for signal in (viewer.slices_changed, viewer.volume_changed, viewer.look_changed):
             signal.connect(self.update)
-        fusion.changed.connect(self.refresh)
+        overlays.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Take over the overlays; without any the sheet is away and costs nothing."""
         for kept in (self._painted, self._ids):
-            for gone in kept.keys() - set(self._fusion.layers):
+            for gone in kept.keys() - set(self._overlays.layers):
                 del kept[gone]
         self.setGeometry(self._view.rect())
-        self.setVisible(not self._fusion.empty)
+        self.setVisible(not self._overlays.empty)
         self.update()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -71,17 +71,17 @@ class FusionLayer(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Layers from the first to the latest, boxes on top."""
         plane, viewport = self.plane(), self._view.viewport()
-        if plane is None or viewport is None or not self._fusion.belongs:
+        if plane is None or viewport is None or not self._overlays.belongs:
             return
         self._keep_for(plane)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for layer in self._fusion.layers:
+        for layer in self._overlays.layers:
             if layer.visible and layer.labels:
                 self._paint_labels(painter, layer, plane, viewport)
             elif layer.visible:
                 self._paint_values(painter, layer, plane, viewport)
-        for box in self._fusion.boxes:
+        for box in self._overlays.boxes:
             if box.visible:
                 _paint_box(painter, box, plane, viewport)
         painter.end()

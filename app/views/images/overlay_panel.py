@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import swatch
-from app.viewmodels.images.overlays import BoxMark, Fusion, Layer
+from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
 from app.views.parts import theme
 from app.views.parts.elided import ChoiceBox
 from app.views.parts.icons import dress
@@ -37,12 +37,12 @@ EDGES = (10, 6)
 TALLEST = 360
 
 
-class FusionPanel(QWidget):
+class OverlayPanel(QWidget):
     """The legend."""
 
-    def __init__(self, fusion: Fusion) -> None:
+    def __init__(self, overlays: Overlays) -> None:
         super().__init__()
-        self._fusion = fusion
+        self._overlays = overlays
         self.rows: list[LayerRow] = []
         self.boxes: list[QCheckBox] = []
         self._shape: tuple[object, ...] = ()
@@ -57,24 +57,24 @@ class FusionPanel(QWidget):
         column.setSpacing(0)
         column.addWidget(self.heading)
         column.addWidget(self._scroll)
-        fusion.changed.connect(self.refresh)
+        overlays.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Take over the overlays; rows are made again only when there are others."""
-        fusion = self._fusion
-        self.heading.setText(f"Opening {fusion.loading}…" if fusion.loading else "Overlays")
-        self.setVisible(bool(fusion.loading) or not fusion.empty)
+        overlays = self._overlays
+        self.heading.setText(f"Opening {overlays.loading}…" if overlays.loading else "Overlays")
+        self.setVisible(bool(overlays.loading) or not overlays.empty)
         shape = (
-            tuple((x.name, id(x.voxels), len(x.labels)) for x in fusion.layers),
-            tuple(box.name for box in fusion.boxes),
+            tuple((x.name, id(x.voxels), len(x.labels)) for x in overlays.layers),
+            tuple(box.name for box in overlays.boxes),
         )
         if shape != self._shape:
             self._shape = shape
             self._rebuild()
-        for row, layer in zip(self.rows, fusion.layers, strict=True):
+        for row, layer in zip(self.rows, overlays.layers, strict=True):
             row.show_layer(layer)
-        for check, box in zip(self.boxes, fusion.boxes, strict=True):
+        for check, box in zip(self.boxes, overlays.boxes, strict=True):
             check.setChecked(box.visible)
 
     def _rebuild(self) -> None:
@@ -82,8 +82,8 @@ class FusionPanel(QWidget):
         column = QVBoxLayout(body)
         column.setContentsMargins(EDGES[0], 2, EDGES[1], 8)
         column.setSpacing(3)
-        self.rows = [LayerRow(self._fusion, k) for k in range(len(self._fusion.layers))]
-        self.boxes = [self._box_check(k, box) for k, box in enumerate(self._fusion.boxes)]
+        self.rows = [LayerRow(self._overlays, k) for k in range(len(self._overlays.layers))]
+        self.boxes = [self._box_check(k, box) for k, box in enumerate(self._overlays.boxes)]
         for widget in (*self.rows, *self.boxes):
             column.addWidget(widget)
         column.addStretch(1)
@@ -94,21 +94,21 @@ class FusionPanel(QWidget):
         check = narrow(QCheckBox(box.name.split(":")[0]))
         check.setIcon(dot(box.colour))
         check.setToolTip(box.name)
-        check.clicked.connect(lambda _=False: self._fusion.toggle_box(self._fusion.boxes[k]))
+        check.clicked.connect(lambda _=False: self._overlays.toggle_box(self._overlays.boxes[k]))
         return check
 
 
 class LayerRow(QWidget):
     """One layer: on or off, opacity, and its labels or its colour map and threshold."""
 
-    def __init__(self, fusion: Fusion, k: int) -> None:
+    def __init__(self, overlays: Overlays, k: int) -> None:
         super().__init__()
-        self._fusion = fusion
+        self._overlays = overlays
         self._k = k
-        layer = fusion.layers[k]
+        layer = overlays.layers[k]
         self.check = narrow(QCheckBox(layer.name))
         self.check.setToolTip(layer.name)
-        self.check.clicked.connect(lambda on: fusion.change(self.layer, visible=bool(on)))
+        self.check.clicked.connect(lambda on: overlays.change(self.layer, visible=bool(on)))
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setToolTip("Opacity")
@@ -124,7 +124,7 @@ class LayerRow(QWidget):
     @property
     def layer(self) -> Layer:
         """The layer as it is now."""
-        return self._fusion.layers[self._k]
+        return self._overlays.layers[self._k]
 
     def show_layer(self, layer: Layer) -> None:
         """Take over what is shown."""
@@ -151,7 +151,7 @@ class LayerRow(QWidget):
             close = QToolButton()
             close.setToolTip("Take this overlay away")
             dress(close, "close", "dim")
-            close.clicked.connect(lambda _=False: self._fusion.remove(self.layer))
+            close.clicked.connect(lambda _=False: self._overlays.remove(self.layer))
             head.addWidget(close)
         column.addLayout(head)
         if layer.note:
@@ -176,7 +176,7 @@ class LayerRow(QWidget):
             check.setIcon(dot(label.colour))
             check.setToolTip(f"{label.name}: {label.millilitres:.2f} ml")
             check.clicked.connect(
-                lambda _=False, value=label.value: self._fusion.toggle_label(self.layer, value)
+                lambda _=False, value=label.value: self._overlays.toggle_label(self.layer, value)
             )
             self.labels.append(check)
         return list(self.labels)
@@ -201,11 +201,11 @@ class LayerRow(QWidget):
 
     def _use_map(self, row: int) -> None:
         assert self.maps is not None
-        self._fusion.change(self.layer, colours=ColourMap(self.maps.itemData(row)))
+        self._overlays.change(self.layer, colours=ColourMap(self.maps.itemData(row)))
 
     def _set_opacity(self, percent: int) -> None:
         if percent != round(self.layer.opacity * 100):
-            self._fusion.change(self.layer, opacity=percent / 100)
+            self._overlays.change(self.layer, opacity=percent / 100)
 
     def _fraction(self, value: float) -> float:
         low, high = self.layer.value_range
@@ -215,9 +215,9 @@ class LayerRow(QWidget):
         low, high = self.layer.value_range
         value = low + fraction * (high - low)
         if end == 0:
-            self._fusion.change(self.layer, low=min(value, self.layer.high))
+            self._overlays.change(self.layer, low=min(value, self.layer.high))
         else:
-            self._fusion.change(self.layer, high=max(value, self.layer.low))
+            self._overlays.change(self.layer, high=max(value, self.layer.low))
 
 
 def _number(widest: str) -> QLabel:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.imaging.camera import VIEW_NAMES
-from app.viewmodels.images.overlays import Fusion
+from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.scene import Preset, Scene
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.window.layouts import SCENE, Layouts
@@ -38,10 +38,10 @@ NARROWEST = 180
 class SceneCell(QWidget):
     """Controls, picture, sliders."""
 
-    def __init__(self, scene: Scene, viewer: Viewer, layouts: Layouts, fusion: Fusion) -> None:
+    def __init__(self, scene: Scene, viewer: Viewer, layouts: Layouts, overlays: Overlays) -> None:
         super().__init__()
         self._scene = scene
-        self.view = SceneView(scene, viewer, lambda: layouts.toggle_alone(SCENE), fusion)
+        self.view = SceneView(scene, viewer, lambda: layouts.toggle_alone(SCENE), overlays)
         self.presets = self._make_presets()
         self.sides = {side: self._button(side, VIEW_NAMES[side]) for side in VIEW_NAMES}
         self.clip = self._button("Clip", "Clipping box: drag its handles, or the sliders below")

@@ -26,8 +26,8 @@ from app.rendering import markings
 from app.rendering.scene import clip_box
 from app.rendering.scene.clip_box import Handle
 from app.rendering.scene.cube import draw_cube
-from app.viewmodels.images.overlays import Fusion
-from app.viewmodels.images.scene import Frame, Scene
+from app.viewmodels.images.overlays import Overlays
+from app.viewmodels.images.scene import RenderedFrame, Scene
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.slice_view import DRAG_ZOOM, NOTCH, NOTCH_ZOOM
 from app.views.parts import theme
@@ -49,18 +49,18 @@ class SceneView(QWidget):
     """The picture."""
 
     def __init__(
-        self, scene: Scene, viewer: Viewer, enlarge: Callable[[], object], fusion: Fusion
+        self, scene: Scene, viewer: Viewer, enlarge: Callable[[], object], overlays: Overlays
     ) -> None:
         """`enlarge` lets the view fill the centre, or gives it back."""
         super().__init__()
-        self._fusion = fusion
+        self._overlays = overlays
         self._enlarge = enlarge
         self.scene = scene
         self._viewer = viewer
         self._button = Qt.MouseButton.NoButton
         self._last = QPointF()
         self._handle: Handle | None = None
-        self._image: tuple[Frame, QImage] | None = None
+        self._image: tuple[RenderedFrame, QImage] | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(QSize(120, 100))
         self.setMouseTracking(True)
@@ -68,7 +68,7 @@ class SceneView(QWidget):
         self.setAccessibleName("3D view")
         scene.changed.connect(self.update)
         scene.frame_changed.connect(self.update)
-        fusion.changed.connect(self.update)
+        overlays.changed.connect(self.update)
 
     # --- painting --------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class SceneView(QWidget):
             self._annotate(painter, frame)
         painter.end()
 
-    def _picture(self, frame: Frame) -> QImage:
+    def _picture(self, frame: RenderedFrame) -> QImage:
         if self._image is None or self._image[0] is not frame:
             rows, columns = frame.pixels.shape
             form = QImage.Format.Format_ARGB32_Premultiplied
@@ -104,7 +104,7 @@ class SceneView(QWidget):
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(self.rect().adjusted(24, 12, -24, -12), int(flags), text)
 
-    def _annotate(self, painter: QPainter, frame: Frame) -> None:
+    def _annotate(self, painter: QPainter, frame: RenderedFrame) -> None:
         """Letters and cube belong to the frame that is shown, not to the one that is coming."""
         size, scene = QRectF(self.rect()), self.scene
         right, up, _ = frame.look.camera.axes
@@ -126,8 +126,8 @@ class SceneView(QWidget):
         """Preset with its shift; what is not shown in full."""
         align, look = Qt.AlignmentFlag, self.scene.look
         title = f"3D\n{look.preset} {self.scene.shift_text}".rstrip()
-        fusion = self._fusion
-        shown = any(x.visible for x in fusion.layers) or any(x.visible for x in fusion.boxes)
+        overlays = self._overlays
+        shown = any(x.visible for x in overlays.layers) or any(x.visible for x in overlays.boxes)
         notes = (FLAT_ONLY if shown else "", self.scene.note.replace(": ", ":\n"))
         return {
             align.AlignLeft | align.AlignTop: title,

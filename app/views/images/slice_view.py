@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.imaging.plane import PlaneState
 from app.imaging.viewport import Viewport
 from app.rendering import bands, markings
-from app.rendering.cached_layer import Still
+from app.rendering.cached_layer import CachedLayer
 from app.rendering.grey import as_picture, grey_map
 from app.viewmodels.images.corners import Corner, corner_lines
 from app.viewmodels.images.mouse import Button, tool_for, wheel_sign, wheel_zooms
@@ -77,7 +77,7 @@ class SliceView(QWidget):
         super().__init__(parent)
         self.viewer = viewer
         self.plane = plane
-        self._still = Still(self._paint_still)
+        self._still = CachedLayer(self._paint_still)
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False

@@ -22,16 +22,17 @@ from PySide6.QtWidgets import (
 
 from app.imaging import windows
 from app.rendering.grey import GreyMap, as_picture
+from app.viewmodels.core.patients import details, patient_name
 from app.viewmodels.images.viewer import Viewer
-from app.viewmodels.study.browser import PatientRow, SeriesRow, browse, details, patient_name
+from app.viewmodels.study.browser import PatientRow, SeriesRow, browse
 from app.viewmodels.study.study import Study
-from app.views.study.skipped_dialog import LeftOutDialog
+from app.views.study.skipped_dialog import SkippedDialog
 from app.views.study.study_browser import PICTURE, ROW, THUMBNAIL, StudyTree, pixmap_of
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
-    from med2e3.io.series import Found, Grouping
+    from med2e3.io.series import Grouping, IndexedSeries
 
 #: What the buttons call the groupings of `med2e3.io.series.Grouping`.
 GROUPING_WORDS = {
@@ -80,7 +81,7 @@ class SeriesPanel(QWidget):
         self.left_out.setFlat(True)
         self.left_out.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.left_out.clicked.connect(self.show_left_out)
-        self.dialog: LeftOutDialog | None = None
+        self.dialog: SkippedDialog | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 6, 6)
         layout.setSpacing(4)
@@ -91,7 +92,7 @@ class SeriesPanel(QWidget):
         layout.addWidget(self.left_out)
         self.setMinimumWidth(160)
         study.changed.connect(self.refresh)
-        study.glimpsed.connect(self._draw_pictures)
+        study.thumbnails_changed.connect(self._draw_pictures)
         viewer.volume_changed.connect(self._show_patient)
         self.refresh()
 
@@ -106,7 +107,7 @@ class SeriesPanel(QWidget):
         if study.chosen is not self._opened:  # from now on the arrow keys are for slices
             self._opened = study.chosen
             self.tree.clearFocus()
-        sentence = study.left_out_sentence
+        sentence = study.skipped_sentence
         self.left_out.setVisible(bool(sentence))
         number = len(study.left_out)
         self.left_out.setText(f"{number} file{'' if number == 1 else 's'} left out…")
@@ -125,10 +126,10 @@ class SeriesPanel(QWidget):
         kinds = {one.path: one.kind for one in study.left_out}
         return browse(study.series, study.chosen, self.search.text(), kinds)
 
-    def show_left_out(self) -> LeftOutDialog:
+    def show_left_out(self) -> SkippedDialog:
         """Open the list of what was left out."""
         if self.dialog is None:
-            self.dialog = LeftOutDialog(self._study, self)
+            self.dialog = SkippedDialog(self._study, self)
         self.dialog.show()
         self.dialog.raise_()
         return self.dialog
@@ -201,7 +202,7 @@ class SeriesPanel(QWidget):
         if middle is None:
             return None
         if key not in self._pictures:
-            grey = self._study.glimpses.get(middle)
+            grey = self._study.thumbnails.get(middle)
             if grey is not None:
                 self._pictures[key] = pixmap_of(grey, ratio)
             elif row.is_open and volume is not None and not self._viewer.previewing:
@@ -209,7 +210,7 @@ class SeriesPanel(QWidget):
         return self._pictures.get(key)
 
 
-def _middle(found: Found | None) -> Path | None:
+def _middle(found: IndexedSeries | None) -> Path | None:
     """The file of the image that stands for a series."""
     return found.slices[len(found.slices) // 2].path if found is not None and found.slices else None
 

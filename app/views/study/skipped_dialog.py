@@ -22,7 +22,7 @@ from app.views.parts import theme
 WIDTHS = (260, 150)
 
 
-class LeftOutDialog(QDialog):
+class SkippedDialog(QDialog):
     """A list to look through and to copy; it stays open beside the images and follows the study."""
 
     def __init__(self, study: Study, parent: QWidget) -> None:
@@ -61,7 +61,7 @@ class LeftOutDialog(QDialog):
 
     def refresh(self) -> None:
         """Take over the files."""
-        self.head.setText(self._study.left_out_sentence or "No file was left out.")
+        self.head.setText(self._study.skipped_sentence or "No file was left out.")
         self.list.clear()
         for one in self._study.left_out:
             item = QTreeWidgetItem(self.list, [one.path.name, one.kind, one.reason])

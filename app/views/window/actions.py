@@ -111,7 +111,7 @@ def _overlay_dialog(workspace: Workspace, window: QWidget) -> QFileDialog:
     start = workspace.settings.values.last_folder
     dialog = QFileDialog(window, "Lay over the images", start, FILE_TYPES)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    dialog.fileSelected.connect(lambda path: workspace.fusion.start(Path(path)))
+    dialog.fileSelected.connect(lambda path: workspace.overlays.start(Path(path)))
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()
     return dialog

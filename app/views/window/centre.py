@@ -11,15 +11,15 @@ from collections.abc import Callable
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
-from app.viewmodels.window.layouts import Place
+from app.viewmodels.window.layouts import GridSpan
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.annotation_layer import AnnotationLayer
 from app.views.assistant.model_sheet import ModelSheet
 from app.views.assistant.plane_cell import PlaneCell
 from app.views.images.cine_timer import CineTimer
 from app.views.images.compare_pane import ComparePane
-from app.views.images.idle_timer import Rest
-from app.views.images.overlay_layer import FusionLayer
+from app.views.images.idle_timer import IdleTimer
+from app.views.images.overlay_layer import OverlayLayer
 from app.views.images.scene_cell import SceneCell
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
@@ -38,7 +38,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
 
 def _draw_on(view: SliceView, workspace: Workspace) -> None:
     """Let a view of the open volume show, and take, what lies over it and is drawn on it."""
-    FusionLayer(view, workspace.fusion)
+    OverlayLayer(view, workspace.overlays)
     AnnotationLayer(view, workspace.annotations, workspace.drawing)
 
 
@@ -49,7 +49,7 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
     Plane.CORONAL.value: _plane(Plane.CORONAL),
     "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
     "3d": lambda workspace: SceneCell(
-        workspace.scene, workspace.viewer, workspace.layouts, workspace.fusion
+        workspace.scene, workspace.viewer, workspace.layouts, workspace.overlays
     ),
 }
 
@@ -79,14 +79,14 @@ class Centre(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
-        self.compare = ComparePane(workspace.compare, workspace.exact_beside)
+        self.compare = ComparePane(workspace.compare, workspace.refiner_beside)
         _draw_on(self.compare.first, workspace)
         self._stack.addWidget(self.compare)
-        self.rest = Rest(workspace.exact, self)
+        self.rest = IdleTimer(workspace.exact, self)
         self.cine_timer = CineTimer(workspace.cine, self)
         workspace.compare.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}
-        self._placed: dict[str, Place] = {}
+        self._placed: dict[str, GridSpan] = {}
         self._away = ""
         self._viewer.volume_changed.connect(self.refresh)
         self._viewer.look_changed.connect(self._arrange)
@@ -144,7 +144,7 @@ class Centre(QWidget):
         alone = self._viewer.maximised
         places = self._workspace.layouts.places()
         if alone and alone.value != self._away:
-            places = {alone.value: Place(0, 0)}
+            places = {alone.value: GridSpan(0, 0)}
         places.pop(self._away, None)  # until it was taken back
         if places == self._placed:
             return
@@ -159,7 +159,7 @@ class Centre(QWidget):
                 widget.setVisible(name in places)
         self._stretch(places)
 
-    def _stretch(self, places: dict[str, Place]) -> None:
+    def _stretch(self, places: dict[str, GridSpan]) -> None:
         rows = max((at.row + at.rows for at in places.values()), default=1)
         columns = max((at.column + at.columns for at in places.values()), default=1)
         for k in range(max(self._layout.rowCount(), rows)):

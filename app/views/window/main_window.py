@@ -23,7 +23,7 @@ from app.viewmodels.window.commands import COMMANDS
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.measurements_panel import MeasurementsPanel
 from app.views.assistant.assistant_panel import AssistantPanel
-from app.views.images.overlay_panel import FusionPanel
+from app.views.images.overlay_panel import OverlayPanel
 from app.views.parts.column import Column
 from app.views.parts.keys import Keys, is_typed
 from app.views.parts.panels import Panels
@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         self.splitter = self._lay_out()
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
-        self.habits = window_dialogs.Habits(self)
+        self.dialogs = window_dialogs.WindowDialogs(self)
         self.keys = Keys(workspace, self, self.actions_by_name)
         self.keys.refresh()
         workspace.viewer.volume_changed.connect(self._title)
@@ -133,7 +133,7 @@ class MainWindow(QMainWindow):
 
     def _lay_out(self) -> QSplitter:
         splitter = Panels()
-        left = Column((self.series, FusionPanel(self.workspace.fusion)))
+        left = Column((self.series, OverlayPanel(self.workspace.overlays)))
         for panel in (left, self.centre, self.assistant):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
@@ -191,7 +191,7 @@ class MainWindow(QMainWindow):
         """What lies over the window stays as large as it is."""
         super().resizeEvent(event)
         self.help.cover()
-        self.habits.cover()
+        self.dialogs.cover()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keys that no text or list took: slices of the active plane, and Space for panning."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.views.window.main_window import MainWindow
 
 
-class Habits:
+class WindowDialogs:
     """Belongs to one window; made after everything else in it."""
 
     def __init__(self, window: MainWindow) -> None:
@@ -78,9 +78,9 @@ class Habits:
 def commands(window: MainWindow) -> dict[str, Callable[[], object]]:
     """The commands of the table that are about the window itself."""
     return {
-        "palette": lambda: window.habits.palette.toggle(),
-        "shortcuts": lambda: window.habits.shortcuts(),
-        "preferences": lambda: window.habits.preferences(),
-        "full_screen": lambda: window.habits.full_screen(),
-        "theme": lambda: window.habits.swap_theme(),
+        "palette": lambda: window.dialogs.palette.toggle(),
+        "shortcuts": lambda: window.dialogs.shortcuts(),
+        "preferences": lambda: window.dialogs.preferences(),
+        "full_screen": lambda: window.dialogs.full_screen(),
+        "theme": lambda: window.dialogs.swap_theme(),
     }

@@ -31,7 +31,7 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prompt:
     """A checked question: its turns, the whole prompt's token ids, and the rows that it takes.
 
     `question_tokens` are those of the last question alone. `scored_by` is the text that the slice
@@ -91,7 +91,7 @@ class Backend(Protocol):
         """The blocks that reading a volume passes through, in order."""
         ...
 
-    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
         """Tokenise; nothing is checked here but what tokenising needs.
 
         `spaced` says that it is a question of M3D-VQA (see `M3DLaMedProcessor`).
@@ -106,7 +106,7 @@ class Backend(Protocol):
         """Rows (1, T, D) that do not depend on a question; T may be 0."""
         ...
 
-    def suffix(self, features: Any, asked: Asked, keep: Tensor | None, seed: int) -> Suffix:
+    def suffix(self, features: Any, asked: Prompt, keep: Tensor | None, seed: int) -> Suffix:
         """The other rows; slices where `keep` (S,) is False are left out.
 
         `seed` is for whatever is random besides the choice of tokens.
@@ -120,7 +120,7 @@ class Backend(Protocol):
     def ground(
         self,
         kept: tuple[Any, Any],
-        asked: Asked,
+        asked: Prompt,
         token_ids: Sequence[int],
         place: tuple[ModelInput, Volume],
     ) -> Grounding:

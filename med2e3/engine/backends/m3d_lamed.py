@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import Asked, Grounding, Suffix
+from med2e3.engine.backends.backend import Grounding, Prompt, Suffix
 from med2e3.engine.decoding import shared_copy
 from med2e3.engine.grounding import Mask, parse_boxes, place_mask
 from med2e3.errors import QuestionError
@@ -54,7 +54,7 @@ class M3DLaMedBackend:
         blocks: Sequence[nn.Module] = self.model.vision3d.blocks
         return blocks
 
-    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
         """The published prompt. Raises `QuestionError` for a conversation: it knows none."""
         if len(turns) > 1:
             raise QuestionError(
@@ -64,7 +64,7 @@ class M3DLaMedBackend:
         question = turns[0][0]
         ids = self.processor.prompt_ids(question, spaced=spaced)
         own = self.processor.tokenizer(question, add_special_tokens=False)["input_ids"]
-        return Asked(tuple(turns), tuple(ids), len(ids), len(own))
+        return Prompt(tuple(turns), tuple(ids), len(ids), len(own))
 
     def encode(self, grid: Tensor) -> LaMedFeatures:
         """Vision tower and projector."""
@@ -77,7 +77,7 @@ class M3DLaMedBackend:
         return torch.cat([before, features.tokens.to(before)], dim=1)
 
     def suffix(
-        self, features: LaMedFeatures, asked: Asked, keep: Tensor | None, seed: int
+        self, features: LaMedFeatures, asked: Prompt, keep: Tensor | None, seed: int
     ) -> Suffix:
         """The question."""
         return Suffix(self._question(asked), None)
@@ -91,7 +91,7 @@ class M3DLaMedBackend:
     def ground(
         self,
         kept: tuple[LaMedFeatures, Any],
-        asked: Asked,
+        asked: Prompt,
         token_ids: Sequence[int],
         place: tuple[ModelInput, Volume],
     ) -> Grounding:
@@ -114,7 +114,7 @@ class M3DLaMedBackend:
         features: Tensor = segvol.encode(grid)
         return features
 
-    def _answer_states(self, cache: Any, asked: Asked, token_ids: Sequence[int]) -> Tensor:
+    def _answer_states(self, cache: Any, asked: Prompt, token_ids: Sequence[int]) -> Tensor:
         """What predicted each token of the answer: (1, T, C), by one pass after the prefix."""
         question = self._question(asked)
         rows = torch.cat([question, self._embed(token_ids[:-1])], dim=1)
@@ -128,7 +128,7 @@ class M3DLaMedBackend:
         states: Tensor = output.hidden_states[-1][:, question.shape[1] - 1 :]
         return states
 
-    def _question(self, asked: Asked) -> Tensor:
+    def _question(self, asked: Prompt) -> Tensor:
         """Rows of the text after the image."""
         ids = list(asked.ids)
         first = ids.index(self.model.config.image_token_id) + self.processor.num_visual_tokens

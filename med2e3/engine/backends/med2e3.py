@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import Asked, Grounding, Suffix
+from med2e3.engine.backends.backend import Grounding, Prompt, Suffix
 from med2e3.model.modeling import ImageFeatures
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import Turn
@@ -47,11 +47,11 @@ class Med2E3Backend:
             blocks += self.model.vision2d.siglip.encoder.layers
         return blocks
 
-    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Asked:
+    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
         """The prompt by the processor's template, which is the same for all questions."""
         ids = self.processor.prompt_ids(turns)
         question = self.processor.question_ids(turns[-1][0])
-        return Asked(tuple(turns), tuple(ids), len(ids), len(question))
+        return Prompt(tuple(turns), tuple(ids), len(ids), len(question))
 
     def encode(self, grid: Tensor) -> ImageFeatures:
         """Both encoders, connectors and slice keys."""
@@ -69,7 +69,7 @@ class Med2E3Backend:
     def suffix(
         self,
         features: ImageFeatures,
-        asked: Asked,
+        asked: Prompt,
         keep: Tensor | None,
         seed: int,
     ) -> Suffix:
@@ -95,7 +95,7 @@ class Med2E3Backend:
     def ground(
         self,
         kept: tuple[Any, Any],
-        asked: Asked,
+        asked: Prompt,
         token_ids: Sequence[int],
         place: tuple[ModelInput, Volume],
     ) -> Grounding:

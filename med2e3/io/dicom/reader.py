@@ -13,14 +13,14 @@ from med2e3.io.dicom.headers import Frame, Header, read_header
 from med2e3.io.dicom.notes import notes_of
 from med2e3.io.dicom.pixels import read_voxels, values_of
 from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
-from med2e3.io.dicom.resample import Plan, carry_out, plan
+from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
 from med2e3.io.dicom.skipped import foreign, kind_of_object
 from med2e3.io.dicom.stacks import SCOUT, Stack, find_stacks
 from med2e3.io.series import (
-    Findings,
-    Found,
     Groupings,
-    LeftOut,
+    IndexedSeries,
+    ScanResult,
+    SkippedFile,
     SliceSource,
     counted,
     some_names,
@@ -41,20 +41,20 @@ TELLING_SHARE = 10
 READING_SHARE = 0.8
 
 
-def find_dicom(paths: Sequence[Path], watch: Watch) -> Findings:
+def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
     """The series among `paths`; what is no DICOM, or damaged, is named in the notes.
 
     On the way `watch.found` is given what has been found so far, now and then.
     """
     headers: list[Header] = []
-    left: list[LeftOut] = []
+    left: list[SkippedFile] = []
     teller = _Teller(watch)
     for k, path in enumerate(paths):
         watch.step(k / len(paths), "Reading headers")
         try:
             header = read_header(path)
         except ImageReadError as error:
-            left.append(LeftOut(path, DAMAGED, str(error)))
+            left.append(SkippedFile(path, DAMAGED, str(error)))
             continue
         if header is None:
             left.append(foreign(path))
@@ -71,7 +71,7 @@ class _Teller:
         self._watch = watch
         self._next = time.monotonic() + FIRST_WORD_AFTER
 
-    def tell(self, headers: Sequence[Header], left: Sequence[LeftOut]) -> None:
+    def tell(self, headers: Sequence[Header], left: Sequence[SkippedFile]) -> None:
         began = time.monotonic()
         if self._watch.found is None or began < self._next:
             return
@@ -82,10 +82,10 @@ class _Teller:
 
 def _findings(
     headers: Sequence[Header],
-    left: Sequence[LeftOut],
+    left: Sequence[SkippedFile],
     groupings: Groupings | None = None,
     look: Callable[[], object] = lambda: None,
-) -> Findings:
+) -> ScanResult:
     stacks = find_stacks(headers, groupings, look)
     damaged = tuple(one.path.name for one in left if one.kind == DAMAGED)
     other = [one.path.name for one in left if one.kind != DAMAGED]
@@ -96,7 +96,7 @@ def _findings(
         notes.append(
             f"{counted(len(damaged), 'damaged DICOM file')} left out: {some_names(damaged)}."
         )
-    return Findings(
+    return ScanResult(
         tuple(_found(stack, damaged) for stack in stacks),
         tuple(notes),
         left_out=(*_unshown(stacks, headers), *left),
@@ -104,22 +104,24 @@ def _findings(
     )
 
 
-def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[LeftOut]:
+def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[SkippedFile]:
     """The DICOM files of which no volume shows anything, and the copies."""
     kinds = {header.path: kind_of_object(header.dataset) for header in headers}
     left = []
     for stack in stacks:
-        left += [LeftOut(f.path, "copy", "the same image is there already") for f in stack.copies]
+        left += [
+            SkippedFile(f.path, "copy", "the same image is there already") for f in stack.copies
+        ]
         summary = stack.summary
         if summary.is_volume:
             continue
         for path in summary.files:
             kind = "scout" if summary.reason == SCOUT else kinds[path] or "other image"
-            left.append(LeftOut(path, kind, summary.reason))
+            left.append(SkippedFile(path, kind, summary.reason))
     return left
 
 
-def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
+def _found(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
     def load(watch: Watch, resample_gaps: bool) -> Volume:
         try:
             return _load(stack, watch, resample_gaps)
@@ -133,7 +135,7 @@ def _found(stack: Stack, damaged: tuple[str, ...]) -> Found:
     frames = stack.frames
     slices = tuple(SliceSource(f.path, f.number, f.uid, f.position) for f in frames)
     middle = partial(values_of, frames[len(frames) // 2]) if frames else None
-    return Found(stack.summary, load, slices, middle, _bytes_needed(stack))
+    return IndexedSeries(stack.summary, load, slices, middle, _bytes_needed(stack))
 
 
 def _bytes_needed(stack: Stack) -> int:
@@ -173,7 +175,7 @@ def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
     return True
 
 
-def _resampled(stack: Stack, plan: Plan, watch: Watch) -> Volume:
+def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
     buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
     fill = AIR_HU if stack.summary.info.modality == "CT" else buffer.value_range[0]
     notes = (*notes_of(stack, buffer.value_range), *plan.notes)

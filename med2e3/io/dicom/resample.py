@@ -29,7 +29,7 @@ ODD_STEP_FACTOR = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class ResamplePlan:
     """Which acquired slices make each slice of the new grid, and where in the plane they go.
 
     Slice k of the grid is (1 − `weight[k]`) · slice `below[k]` + `weight[k]` · slice `below[k]`+1.
@@ -48,7 +48,7 @@ class Plan:
         return bool((self.weight == 0).all())
 
 
-def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> Plan:
+def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> ResamplePlan:
     """How to bring slices at `place` (sorted; stored as `shape`) onto a rectangular grid.
 
     `even` says that the slices are evenly spaced as they are, so that only tilt is to be undone.
@@ -81,10 +81,10 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
         notes.append(_gap_note(geometry, weight))
     if len(unused := _unused(below, weight, len(place.along))):
         notes.append(_unused_note(geometry, (place.along[unused] - place.along[0]) / step))
-    return Plan(geometry, below, weight, shift, tuple(notes))
+    return ResamplePlan(geometry, below, weight, shift, tuple(notes))
 
 
-def carry_out(plan: Plan, voxels: Voxels, fill: float, watch: Watch) -> Voxels:
+def carry_out(plan: ResamplePlan, voxels: Voxels, fill: float, watch: Watch) -> Voxels:
     """`voxels` on the grid of `plan`, `fill` where nothing was acquired; of the same type."""
     result = np.empty(plan.geometry.shape, dtype=voxels.dtype)
     size = plan.geometry.shape[1:]

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from med2e3.io.dicom.attributes import Attributes, sop_class, text
-from med2e3.io.series import LeftOut
+from med2e3.io.series import SkippedFile
 
 #: SOP classes that show no slices of a patient, by how their UID begins (PS3.4 B.5).
 OBJECTS: tuple[tuple[str, str], ...] = (
@@ -54,10 +54,10 @@ def _kind(uid: str, modality: str) -> str:
     return "structured report (SR)" if modality == "SR" else ""
 
 
-def foreign(path: Path) -> LeftOut:
+def foreign(path: Path) -> SkippedFile:
     """A file that is no DICOM, by its name or its first bytes."""
     kind = ENDINGS.get(path.suffix.lower(), "")
-    return LeftOut(path, kind or _by_content(path), "not DICOM")
+    return SkippedFile(path, kind or _by_content(path), "not DICOM")
 
 
 def _by_content(path: Path) -> str:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io.series import Findings, Found, SeriesFacts, SeriesSummary, SliceSource, counted
+from med2e3.io.series import (
+    IndexedSeries,
+    ScanResult,
+    SeriesFacts,
+    SeriesSummary,
+    SliceSource,
+    counted,
+)
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, SeriesInfo, Volume
@@ -46,7 +53,7 @@ class Plain:
     stored_bytes: int = 4
 
     @property
-    def findings(self) -> Findings:
+    def findings(self) -> ScanResult:
         """The one series of the file."""
         info = SeriesInfo(series_description=self.path.name)
         shape = self.geometry.shape
@@ -55,8 +62,8 @@ class Plain:
         key = (str(self.path),)
         summary = SeriesSummary(info, shape[0], shape, files=(self.path,), key=key, facts=facts)
         source = (SliceSource(self.path),)
-        found = Found(summary, lambda watch, _resample: self._load(info, watch), source)
-        return Findings((replace(found, bytes_needed=self._bytes_needed(summary.voxels)),))
+        found = IndexedSeries(summary, lambda watch, _resample: self._load(info, watch), source)
+        return ScanResult((replace(found, bytes_needed=self._bytes_needed(summary.voxels)),))
 
     def _bytes_needed(self, voxels: int) -> int:
         """The stored numbers, beside the volume that is filled from them."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
-from med2e3.io.series import Findings
+from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
 ENDINGS = (".mha", ".mhd")
@@ -40,7 +40,7 @@ LONGEST_HEADER = 64 * 1024
 Header = dict[str, str]
 
 
-def find_metaimage(path: Path) -> Findings:
+def find_metaimage(path: Path) -> ScanResult:
     """The one volume of a MetaImage file, from its header."""
     try:
         header, start = _header(path)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import DAMAGE, Plain, real_numbers, three_sizes, unreadable
-from med2e3.io.series import Findings
+from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
 ENDINGS = (".nii", ".nii.gz")
@@ -27,7 +27,7 @@ UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 CHUNK = 8 * 1024**2
 
 
-def find_nifti(path: Path) -> Findings:
+def find_nifti(path: Path) -> ScanResult:
     """The one volume of a NIfTI file, from its header."""
     import nibabel  # here: a DICOM study opens without it
     from nibabel.filebasedimages import ImageFileError

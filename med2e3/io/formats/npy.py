@@ -8,7 +8,7 @@ import numpy as np
 
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import DAMAGE, Plain, real_numbers, three_sizes, unreadable
-from med2e3.io.series import Findings
+from med2e3.io.series import ScanResult
 
 ENDINGS = (".npy",)
 
@@ -18,7 +18,7 @@ NO_GEOMETRY = (
 )
 
 
-def find_npy(path: Path) -> Findings:
+def find_npy(path: Path) -> ScanResult:
     """The one volume of a .npy file of (slice, row, column), or the same after an axis of 1."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
-from med2e3.io.series import Findings
+from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
 ENDINGS = (".nrrd", ".nhdr")
@@ -33,7 +33,7 @@ UNITS_MM = {
 }  # fmt: skip
 
 
-def find_nrrd(path: Path) -> Findings:
+def find_nrrd(path: Path) -> ScanResult:
     """The one volume of an NRRD file, from its header."""
     import nrrd  # here: a DICOM study opens without it
 

@@ -172,7 +172,7 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """Which positions of the run are read: for every step from `first` up to `last`, each of its
     `parts` parts whose number is in `mine`; a step has `batch` samples.
     """
@@ -194,7 +194,7 @@ class Plan:
                 yield list(range(start, start + size))
 
 
-def read_batches(dataset: SampleDataset, plan: Plan, workers: int) -> Iterator[Batch]:
+def read_batches(dataset: SampleDataset, plan: BatchPlan, workers: int) -> Iterator[Batch]:
     """The planned batches in order, read ahead by `workers` processes.
 
     Raises `DataError` for a damaged sample, unless the data set skips them.

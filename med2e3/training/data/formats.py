@@ -36,7 +36,7 @@ VQA_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Source:
+class SampleFile:
     """One list of a recipe. Paths inside the list start from `images`.
 
     `split` names the list in a JSON file that holds several.
@@ -64,7 +64,7 @@ class Source:
 class OpenSource:
     """A list whose rows have been found."""
 
-    source: Source
+    source: SampleFile
     records: Records
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class OpenSource:
         return FORMATS[self.source.format].read(_Row(row, where, index), self.source)
 
 
-def open_source(source: Source) -> OpenSource:
+def open_samples(source: SampleFile) -> OpenSource:
     """Finds the rows of a list; raises `DataError` when it is missing or of another format."""
     return OpenSource(source, FORMATS[source.format].open(source))
 
@@ -97,7 +97,7 @@ class _Row:
         return value
 
 
-def _conversation(row: _Row, source: Source) -> Sample:
+def _conversation(row: _Row, source: SampleFile) -> Sample:
     """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores."""
     said = row.fields.get("conversations")
     if not isinstance(said, list) or not said or len(said) % 2:
@@ -127,7 +127,7 @@ def _conversation(row: _Row, source: Source) -> Sample:
     return Sample(source.images / volumes[0], turns, row.text("question"), row.where)
 
 
-def _caption(row: _Row, source: Source) -> Sample:
+def _caption(row: _Row, source: SampleFile) -> Sample:
     """M3D-Cap: a volume and a text file, each by its path."""
     path = source.images / row.text("text")
     try:
@@ -140,7 +140,7 @@ def _caption(row: _Row, source: Source) -> Sample:
     return Sample(source.images / row.text("image"), ((request, report),), request, row.where)
 
 
-def _closed(row: _Row, source: Source) -> Sample:
+def _closed(row: _Row, source: SampleFile) -> Sample:
     """M3D-VQA with its choices."""
     listed = []
     for letter in "ABCD":
@@ -155,7 +155,7 @@ def _closed(row: _Row, source: Source) -> Sample:
     )
 
 
-def _open(row: _Row, source: Source) -> Sample:
+def _open(row: _Row, source: SampleFile) -> Sample:
     """M3D-VQA without its choices; also the yes/no list, which has the same columns."""
     question, answer = row.text("Question"), row.text("Answer")
     return Sample(
@@ -163,11 +163,11 @@ def _open(row: _Row, source: Source) -> Sample:
     )
 
 
-def _json(source: Source) -> Records:
+def _json(source: SampleFile) -> Records:
     return JsonRecords(source.file, source.split)
 
 
-def _csv(*columns: str) -> Callable[[Source], Records]:
+def _csv(*columns: str) -> Callable[[SampleFile], Records]:
     return lambda source: CsvRecords(source.file, columns)
 
 
@@ -175,8 +175,8 @@ def _csv(*columns: str) -> Callable[[Source], Records]:
 class Format:
     """How a list is opened, and how one of its rows is read."""
 
-    open: Callable[[Source], Records]
-    read: Callable[[_Row, Source], Sample]
+    open: Callable[[SampleFile], Records]
+    read: Callable[[_Row, SampleFile], Sample]
 
 
 #: By the name in a recipe.

@@ -21,12 +21,12 @@ from med2e3.checkpoints.building import quietly
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.prompts import IGNORE
-from med2e3.training.data.dataset import Batch, Plan, Reader, SampleDataset, read_batches
-from med2e3.training.data.formats import open_source
-from med2e3.training.distributed import Compute, Team
+from med2e3.training.data.dataset import Batch, BatchPlan, Reader, SampleDataset, read_batches
+from med2e3.training.data.formats import open_samples
+from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.starting import load_start, trained_parts
-from med2e3.training.trainer import Numbers, Part, Report, Run, run_stage
+from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
 
 #: The template that a finished model is asked with, whatever it was trained with.
 ASKING_TEMPLATE = "phi"
@@ -74,14 +74,14 @@ class PublishedStage:
         if recipe.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
 
-    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[Part]]:
+    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[MicroBatch]]:
         """The parts of every step that are `mine`, read ahead."""
-        plan = Plan(self.recipe.batch, self.recipe.parts, first, last, mine)
+        plan = BatchPlan(self.recipe.batch, self.recipe.parts, first, last, mine)
         batches = read_batches(self.dataset, plan, self.workers)
         for _ in range(first, last):
             step = [next(batches) for _ in mine]
             self._note_damage(step)
-            yield [Part(batch.tensors, batch.count) for batch in step]
+            yield [MicroBatch(batch.tensors, batch.count) for batch in step]
 
     def loss(self, content: dict[str, Tensor]) -> tuple[Tensor, Numbers]:
         """Mean cross entropy over the answers' tokens of one part."""
@@ -125,7 +125,7 @@ def open_data(
     recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, *, skip_damaged: bool
 ) -> SampleDataset:
     """The recipe's lists; raises `DataError` when one is missing or of another format."""
-    sources = [open_source(source) for source in recipe.data]
+    sources = [open_samples(source) for source in recipe.data]
     reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed)
     return SampleDataset(sources, reader, skip_damaged=skip_damaged)
 
@@ -134,7 +134,7 @@ def train_published(
     recipe: PublishedRecipe, folder: Path, settings: Settings, report: Report | None = None
 ) -> Path:
     """Runs the recipe's stage to its end in `folder`; returns the finished model's folder."""
-    team = Team(settings.compute(recipe))
+    distributed = Distributed(settings.compute(recipe))
     start = load_start(recipe, settings.hub)
     config = start.model.config
     dataset = open_data(
@@ -145,7 +145,7 @@ def train_published(
         start.model,
         dataset,
         workers=settings.workers,
-        device=team.device,
+        device=distributed.device,
         damaged=folder / DAMAGED_FILE,
     )
     run = Run(
@@ -153,22 +153,24 @@ def train_published(
         recipe.seed,
         settings.resume,
         report,
-        team,
+        distributed,
         settings.tensorboard,
         60 * recipe.checkpoint_minutes,
     )
     with quietly():  # the bar says what matters; transformers would write over it
         run_stage(stage, recipe.stage(len(dataset)), run)
-        if team.leads:
-            trained = _last(folder, recipe, team)
+        if distributed.is_main_process:
+            trained = _last(folder, recipe, distributed)
             _export(start.model, start.processor, folder / MODEL_FOLDER, trained)
-    team.accelerator.wait_for_everyone()
+    distributed.accelerator.wait_for_everyone()
     return folder / MODEL_FOLDER
 
 
-def _last(folder: Path, recipe: PublishedRecipe, team: Team) -> dict[str, Tensor] | None:
+def _last(
+    folder: Path, recipe: PublishedRecipe, distributed: Distributed
+) -> dict[str, Tensor] | None:
     """The trained tensors, where no process holds them all."""
-    if not team.sharded:
+    if not distributed.sharded:
         return None
     path = folder / f"{recipe.name}.pt"
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["module"]

@@ -69,7 +69,7 @@ def draw_topic(mix: Mix, rng: np.random.Generator) -> str:
     return names[int(rng.choice(len(names), p=shares / shares.sum()))]
 
 
-class Writer:
+class Collator:
     """Questions and answers to token ids and labels, with what was written before kept."""
 
     def __init__(self, processor: Med2E3Processor) -> None:
@@ -211,7 +211,7 @@ class TextStage:
 
     name = "text"
 
-    def __init__(self, language_model: nn.Module, writer: Writer, rows: int, mix: Mix) -> None:
+    def __init__(self, language_model: nn.Module, writer: Collator, rows: int, mix: Mix) -> None:
         self.module = language_model
         self.writer, self.rows, self.mix = writer, rows, mix
         words = writer.processor.tokenizer
@@ -252,7 +252,7 @@ class TextStage:
 
 @torch.inference_mode()
 def letters_right(
-    language_model: nn.Module, writer: Writer, questions: int = 64
+    language_model: nn.Module, writer: Collator, questions: int = 64
 ) -> dict[str, float]:
     """Of each topic, the share of closed questions about a report in words (always the same ones)
     whose letter is the most likely first word of the answer.
@@ -351,7 +351,7 @@ class TuneStage:
         model: Med2E3ForConditionalGeneration,
         pool: Sequence[Example],
         features: Features,
-        writer: Writer,
+        writer: Collator,
         options: dict[str, Any],
     ) -> None:
         self.name, self.model = name, model

@@ -15,8 +15,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.rendering import colours
+from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import TurnState
-from app.viewmodels.assistant.assistant import ModelState, exports
+from app.viewmodels.assistant.assistant import ModelState
 from app.viewmodels.report.report import Report
 from med2e3.errors import CheckpointError, QuestionError
 from med2e3.geometry import Geometry, Plane

@@ -13,8 +13,8 @@ from PySide6.QtCore import Qt
 from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import table
 from app.views.images.colour_button import ColourButton
-from app.views.images.overlay_layer import FusionLayer
-from app.views.images.overlay_panel import FusionPanel
+from app.views.images.overlay_layer import OverlayLayer
+from app.views.images.overlay_panel import OverlayPanel
 from med2e3.engine.grounding import Mask, parse_boxes
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_dicom_series, write_nifti
@@ -42,8 +42,8 @@ def bare(open_gui: Any) -> Any:
         open_gui.viewer.move_crosshair(phantom().geometry.to_patient_mm(middle))
 
     open_gui.do(act)
-    open_gui.fusion = open_gui.workspace.fusion
-    open_gui.panel = open_gui.window.findChild(FusionPanel)
+    open_gui.overlays = open_gui.workspace.overlays
+    open_gui.panel = open_gui.window.findChild(OverlayPanel)
     return open_gui
 
 
@@ -68,7 +68,7 @@ def box_of(shown: np.ndarray) -> tuple[float, ...]:
 
 
 def lay_over(gui: Any, volume: Volume, folder: Path, name: str = "mask.nii") -> bool:
-    return bool(gui.run(gui.fusion.open(write_nifti(volume, folder / name))))
+    return bool(gui.run(gui.overlays.open(write_nifti(volume, folder / name))))
 
 
 @pytest.mark.parametrize("plane", list(Plane))
@@ -84,7 +84,7 @@ def test_in_turned_planes_every_pixel_of_a_label_has_its_own_place(
     bare: Any, tmp_path: Path
 ) -> None:
     lay_over(bare, mark_labels(), tmp_path)
-    bare.do(lambda: bare.fusion.toggle_label(bare.fusion.layers[0], 8))
+    bare.do(lambda: bare.overlays.toggle_label(bare.overlays.layers[0], 8))
     bare.do(lambda: bare.viewer.turn(Plane.CORONAL, np.radians(25)))
     view = bare.view(Plane.AXIAL)
     shown = coloured(bare, Plane.AXIAL)
@@ -115,7 +115,7 @@ def test_the_legend_lists_labels_in_millilitres_and_switches_them(
         f"label 8  {voxel_ml:.1f} ml",
     ]
     bare.do(row.labels[0].click)
-    assert bare.fusion.layers[0].hidden == {3}
+    assert bare.overlays.layers[0].hidden == {3}
     assert not coloured(bare, Plane.AXIAL).any()
     bare.do(row.labels[0].click)
     assert coloured(bare, Plane.AXIAL).any()
@@ -143,7 +143,9 @@ def test_a_second_volume_on_another_grid_has_map_threshold_and_opacity(
     second = Volume(values, Geometry((8, 8, 8), affine), SeriesInfo(series_description="uptake"))
     assert lay_over(bare, second, tmp_path)
     (row,) = bare.panel.rows
-    bare.do(lambda: bare.fusion.change(bare.fusion.layers[0], opacity=1.0, colours=ColourMap.PET))
+    bare.do(
+        lambda: bare.overlays.change(bare.overlays.layers[0], opacity=1.0, colours=ColourMap.PET)
+    )
     view = bare.view(Plane.AXIAL)
     top = int(table(ColourMap.PET)[255])
     for column, lit in ((10, True), (50, False)):
@@ -153,11 +155,11 @@ def test_a_second_volume_on_another_grid_has_map_threshold_and_opacity(
         assert shown is lit
     slider = row.range
     bare.drag(slider, (slider.place(0.1), 8), (slider.place(0.0), 8))
-    assert bare.fusion.layers[0].low == pytest.approx(0.25, abs=1)
-    assert bare.fusion.layers[0].note  # NIfTI says nothing of a frame of reference
+    assert bare.overlays.layers[0].low == pytest.approx(0.25, abs=1)
+    assert bare.overlays.layers[0].note  # NIfTI says nothing of a frame of reference
     bare.do(lambda: row.maps.activated.emit(row.maps.findData(ColourMap.VIRIDIS)))
-    assert bare.fusion.layers[0].colours is ColourMap.VIRIDIS
-    bare.do(lambda: bare.fusion.remove(bare.fusion.layers[0]))
+    assert bare.overlays.layers[0].colours is ColourMap.VIRIDIS
+    bare.do(lambda: bare.overlays.remove(bare.overlays.layers[0]))
     assert not bare.panel.isVisible()
     assert not coloured(bare, Plane.AXIAL).any()
 
@@ -167,11 +169,11 @@ def test_opacity_dragged_faster_than_it_is_painted_is_the_last_one(
 ) -> None:
     """Layers replaced between two pictures: the newest may lie in memory where an older one lay."""
     assert lay_over(bare, mark_labels(), tmp_path)
-    fusion, sheet = bare.workspace.fusion, bare.view(Plane.AXIAL).findChild(FusionLayer)
+    overlays, sheet = bare.workspace.overlays, bare.view(Plane.AXIAL).findChild(OverlayLayer)
     wrong = []
     for percent in range(10, 90, 4):
         for step in (0, 1, 2, 3):
-            fusion.change(fusion.layers[0], opacity=(percent + step) / 100)
+            overlays.change(overlays.layers[0], opacity=(percent + step) / 100)
         bare.pixels(bare.view(Plane.AXIAL))
         (image,) = sheet._painted.values()
         alphas = {image.pixelColor(x, 10).alpha() for x in range(image.width())} - {0}
@@ -184,41 +186,41 @@ def test_another_frame_of_reference_is_refused_until_the_user_insists(
     gui: Any, dicom: Path, tmp_path: Path
 ) -> None:
     assert gui.open(dicom)
-    fusion, notices = gui.workspace.fusion, gui.workspace.notices
+    overlays, notices = gui.workspace.overlays, gui.workspace.notices
     info = replace(phantom().info, frame_of_reference_uid="1.2.3.4", series_description="other")
     other = tmp_path / "other"
     write_dicom_series(Volume(phantom().voxels, phantom().geometry, info), other, seed="other")
-    assert not gui.run(fusion.open(other))
-    assert fusion.empty
+    assert not gui.run(overlays.open(other))
+    assert overlays.empty
     assert "frame of reference" in notices.message.sentence
     assert gui.window.errors.isVisible()
     gui.do(notices.remedy.act)
-    assert "not certain" in fusion.layers[0].note
+    assert "not certain" in overlays.layers[0].note
     ours = gui.viewer.volume.info.frame_of_reference_uid
     same = tmp_path / "same"
     info = replace(info, frame_of_reference_uid=ours)
     write_dicom_series(Volume(phantom().voxels, phantom().geometry, info), same, seed="same")
-    assert gui.run(fusion.open(same))
-    assert fusion.layers[-1].note == ""
+    assert gui.run(overlays.open(same))
+    assert overlays.layers[-1].note == ""
 
 
 def test_what_cannot_be_read_or_lies_elsewhere_is_said(bare: Any, tmp_path: Path) -> None:
     broken = tmp_path / "broken.nii"
     broken.write_bytes(b"not an image")
-    assert not bare.run(bare.fusion.open(broken))
+    assert not bare.run(bare.overlays.open(broken))
     assert bare.workspace.notices.message is not None
     away = phantom().geometry.affine_lps.copy()
     away[0, 3] += 900
     assert lay_over(bare, Volume(mark_labels().voxels, Geometry(SHAPE, away)), tmp_path)
-    assert "outside" in bare.fusion.layers[0].note
+    assert "outside" in bare.overlays.layers[0].note
     assert not coloured(bare, Plane.AXIAL).any()
 
 
 def test_another_study_takes_the_overlays_away(bare: Any, tmp_path: Path) -> None:
     lay_over(bare, mark_labels(), tmp_path)
     assert bare.open(write_nifti(phantom("Other"), tmp_path / "other.nii"))
-    assert bare.fusion.empty
-    assert not bare.window.findChild(FusionLayer).isVisible()
+    assert bare.overlays.empty
+    assert not bare.window.findChild(OverlayLayer).isVisible()
 
 
 def draw_mark(given: Any, volume: Volume) -> tuple[Any, Any]:
@@ -236,15 +238,15 @@ def draw_mark(given: Any, volume: Volume) -> tuple[Any, Any]:
 def test_boxes_and_masks_of_an_answer_are_drawn_where_it_saw_them(bare: Any, plane: Plane) -> None:
     bare.engine.draw = draw_mark
     bare.ask("Where is the mark? Segment it.")
-    fusion = bare.fusion
-    assert (len(fusion.layers), len(fusion.boxes)) == (1, 1)
-    assert fusion.layers[0].labels[0].millilitres == pytest.approx(4 * 8 * 10 * 10 / 1000)
-    bare.do(lambda: fusion.toggle_box(fusion.boxes[0]))
+    overlays = bare.overlays
+    assert (len(overlays.layers), len(overlays.boxes)) == (1, 1)
+    assert overlays.layers[0].labels[0].millilitres == pytest.approx(4 * 8 * 10 * 10 / 1000)
+    bare.do(lambda: overlays.toggle_box(overlays.boxes[0]))
     assert box_of(coloured(bare, plane)) == pytest.approx(rect_of_mark(bare, plane), abs=2)
-    bare.do(lambda: fusion.change(fusion.layers[0], visible=False))
+    bare.do(lambda: overlays.change(overlays.layers[0], visible=False))
     assert not coloured(bare, plane).any()
-    bare.do(lambda: fusion.toggle_box(fusion.boxes[0]))
-    view, box = bare.view(plane), fusion.boxes[0]
+    bare.do(lambda: overlays.toggle_box(overlays.boxes[0]))
+    view, box = bare.view(plane), overlays.boxes[0]
     places = view.state.geometry.to_index(box.corners_mm)[:, 1:]
     screen = np.array([view.viewport().to_screen(row, column) for row, column in places])
     expected = (*_ends(screen[:, 0]), *_ends(screen[:, 1]))
@@ -262,17 +264,17 @@ def test_only_the_answer_that_is_shown_draws(bare: Any) -> None:
     first = bare.ask("Where is the mark?")
     bare.engine.draw = lambda given, volume: ((), ())
     bare.ask("Is there a nodule?")
-    assert bare.fusion.empty
+    assert bare.overlays.empty
     bare.do(lambda: bare.assistant.choose(first))
-    assert len(bare.fusion.boxes) == 1
+    assert len(bare.overlays.boxes) == 1
     box = bare.panel.boxes[0]
     assert (box.text(), box.toolTip()) == ("box 1", "box 1: Where is the mark?")
     assert bare.panel.rows[0].labels[0].text() == "mask 1  3.2 ml"
     assert bare.panel.rows[0].width() <= bare.panel.width()
     bare.do(bare.panel.boxes[0].click)
-    assert not bare.fusion.boxes[0].visible
+    assert not bare.overlays.boxes[0].visible
     bare.do(lambda: bare.assistant.choose(None))
-    assert bare.fusion.empty
+    assert bare.overlays.empty
 
 
 # --- colour maps of the images -----------------------------------------------------------------

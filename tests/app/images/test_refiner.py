@@ -18,7 +18,7 @@ from app.imaging.slab import Mode, Slab
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Message, Outcome, Stopped
-from app.viewmodels.images.refiner import Exact
+from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.viewer import Viewer
 from med2e3.errors import Cancelled, ResourceError
 from med2e3.geometry import Geometry, Plane
@@ -153,7 +153,7 @@ class Bench:
         self.viewer = turned_viewer(Slab(20.0))
         self.source, self.notices = Held(), Notices()
         self.tasks = Tasks(lambda error: pytest.fail(str(error)))
-        self.exact = Exact(
+        self.exact = Refiner(
             self.viewer, self.source, self.tasks, self.notices, lambda e: Message(str(e))
         )
 

@@ -16,7 +16,7 @@ from PySide6.QtTest import QTest
 from app.imaging.camera import Camera
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Message, Outcome, Stopped
-from app.viewmodels.images.scene import WHOLE, Frame, FrameRequest, Preset, Scene
+from app.viewmodels.images.scene import WHOLE, FrameRequest, Preset, RenderedFrame, Scene
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.scene_cell import SceneCell
 from med2e3.geometry import Plane
@@ -26,7 +26,9 @@ from tests.app.bodies import phantom
 
 class FakeJob:
     def __init__(self) -> None:
-        self.outcome: asyncio.Future[Outcome[Frame]] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[Outcome[RenderedFrame]] = (
+            asyncio.get_running_loop().create_future()
+        )
 
     def cancel(self) -> None:
         if not self.outcome.done():
@@ -54,7 +56,7 @@ class FakeRenderer:
         request, job = self.asked[-1]
         pixels = np.zeros(request.size[::-1], np.uint32)
         job.outcome.set_result(
-            Done(Frame(pixels, request.look, request.coarse, seconds, (1, 2, 5)))
+            Done(RenderedFrame(pixels, request.look, request.coarse, seconds, (1, 2, 5)))
         )
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -149,7 +151,7 @@ async def test_large_volumes_say_what_is_shown(scene: Any) -> None:
     assert scene.note == ""
     request, job = scene.renderer.asked[-1]
     pixels = np.zeros((2, 2), np.uint32)
-    job.outcome.set_result(Done(Frame(pixels, request.look, False, 0.1, (2.0, 4.0, 5.0))))
+    job.outcome.set_result(Done(RenderedFrame(pixels, request.look, False, 0.1, (2.0, 4.0, 5.0))))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert scene.note == "large volume: shown at 2.0 × 4.0 × 5.0 mm of 1.0 × 2.0 × 5.0 mm"

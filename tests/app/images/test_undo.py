@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 
 from app.imaging.colour_names import ColourMap
 from app.viewmodels.images.viewer import Tool
-from app.views.images.overlay_panel import FusionPanel
+from app.views.images.overlay_panel import OverlayPanel
 from med2e3.geometry import Plane
 from med2e3.io import write_nifti
 from med2e3.volume import WINDOWS
@@ -119,29 +119,29 @@ def test_a_new_step_ends_what_could_be_done_again(reading: Any) -> None:
 
 
 def test_overlays_come_go_and_change_by_undo_and_redo(reading: Any, tmp_path: Path) -> None:
-    fusion = reading.workspace.fusion
-    assert reading.run(fusion.open(mask(tmp_path)))
-    panel = reading.window.findChild(FusionPanel)
+    overlays = reading.workspace.overlays
+    assert reading.run(overlays.open(mask(tmp_path)))
+    panel = reading.window.findChild(OverlayPanel)
     row = panel.rows[0]
     reading.do(lambda: QTest.mouseClick(row.labels[0], Qt.MouseButton.LeftButton))
-    assert fusion.layers[0].hidden == {1}
+    assert overlays.layers[0].hidden == {1}
     for percent in (40, 55, 80):
         reading.do(lambda p=percent: row.opacity.setValue(p))
     undo(reading)
-    assert fusion.layers[0].opacity == pytest.approx(0.35)  # the whole way of the slider
+    assert overlays.layers[0].opacity == pytest.approx(0.35)  # the whole way of the slider
     undo(reading)
-    assert fusion.layers[0].hidden == frozenset()
+    assert overlays.layers[0].hidden == frozenset()
     assert row.labels[0].isChecked()
     undo(reading)
-    assert not fusion.layers
+    assert not overlays.layers
     for _ in range(3):
         redo(reading)
-    assert fusion.layers[0].hidden == {1}
-    assert fusion.layers[0].opacity == pytest.approx(0.8)
-    reading.do(lambda: fusion.remove(fusion.layers[0]))
+    assert overlays.layers[0].hidden == {1}
+    assert overlays.layers[0].opacity == pytest.approx(0.8)
+    reading.do(lambda: overlays.remove(overlays.layers[0]))
     assert reading.workspace.steps.undo_name.startswith("remove overlay")
     undo(reading)
-    assert fusion.layers[0].hidden == {1}
+    assert overlays.layers[0].hidden == {1}
 
 
 def test_another_series_begins_without_steps_and_what_was_drawn_keeps_its_own(

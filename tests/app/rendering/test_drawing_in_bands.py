@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QWidget
 
 from app.rendering import bands
-from app.rendering.cached_layer import Still
+from app.rendering.cached_layer import CachedLayer
 from app.rendering.grey import GreyMap, as_picture
 from med2e3.volume import Window
 
@@ -73,7 +73,7 @@ def test_a_picture_is_kept_from_the_second_look_on(qapp: object) -> None:
         painted.append("")
         painter.fillRect(QRectF(0, 0, 8, 8), Qt.GlobalColor.red)
 
-    widget, still = QWidget(), Still(paint)
+    widget, still = QWidget(), CachedLayer(paint)
     widget.resize(20, 20)
     looks = [canvas(lambda painter: still.draw(painter, widget, ("same",))) for _ in range(4)]
     assert len(painted) == 2

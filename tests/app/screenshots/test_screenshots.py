@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QImage
 
-from app import screenshots
+from app.screenshots import take
 from app.screenshots.stage import Stage, back_to_first
 from app.screenshots.states import STATES
 from app.viewmodels.study.study import Target
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 def test_states_of_one_screen_become_files_in_both_themes(
     gui: Any, nifti: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(screenshots, "SCREENS", (screenshots.Screen("small", (900, 600), 1),))
+    monkeypatch.setattr(take, "SCREENS", (take.Screen("small", (900, 600), 1),))
     options = Namespace(
         folder=tmp_path / "pictures",
         path=nifti,
@@ -34,7 +34,7 @@ def test_states_of_one_screen_become_files_in_both_themes(
         theme=None,
         screen="small",
     )
-    files = gui.run(screenshots.take(gui.application, options), 60)
+    files = gui.run(take.take(gui.application, options), 60)
     names = {file.name for file in files}
     assert {"study-small-dark.png", "study-small-light.png", "empty-small-dark.png"} <= names
     assert not any(name.startswith("answered") for name in names)  # no model, no answer
@@ -48,9 +48,9 @@ def test_every_state_leaves_the_window_as_it_was(gui: Any, nifti: Path) -> None:
     for name in ("help", "palette", "shortcuts", "panels-hidden", "error", "hint"):
         gui.run(STATES[name].act(stage))
         gui.run(back_to_first(stage, STATES["study"]))
-        assert gui.window.habits.dialog is None
+        assert gui.window.dialogs.dialog is None
         assert not gui.window.help.isVisible()
-        assert not gui.window.habits.palette.isVisible()
+        assert not gui.window.dialogs.palette.isVisible()
         assert gui.workspace.notices.message is None
         assert all(panel.isVisible() for panel in gui.window.panels.values())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.viewmodels.study.browser import browse, different_patients
+from app.viewmodels.core.patients import different_patients
+from app.viewmodels.study.browser import browse
 from med2e3.io.series import SeriesFacts, SeriesSummary
 from med2e3.volume import SeriesInfo
 

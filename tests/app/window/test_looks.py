@@ -42,7 +42,7 @@ def resize(gui: Any, width: int, height: int = 800) -> None:
 
 
 def text_size(gui: Any, percent: int) -> None:
-    gui.do(lambda: gui.window.habits.editor.set("text_size", percent))
+    gui.do(lambda: gui.window.dialogs.editor.set("text_size", percent))
     settle(gui)
 
 
@@ -81,9 +81,9 @@ class TestToolbar:
         assert "theme" in tools.left
         open_gui.do(tools.more.menu().aboutToShow.emit)
         action = open_gui.window.actions_by_name["theme"]
-        before = open_gui.window.habits.editor.value("theme")
+        before = open_gui.window.dialogs.editor.value("theme")
         open_gui.do(action.trigger)
-        assert open_gui.window.habits.editor.value("theme") != before
+        assert open_gui.window.dialogs.editor.value("theme") != before
         open_gui.do(action.trigger)
 
     def test_a_command_that_cannot_run_stays_grey_at_every_width(self, open_gui: Any) -> None:
@@ -209,7 +209,7 @@ class TestTextOverImages:
     ) -> None:
         text_size(open_gui, percent)
         resize(open_gui, *size)
-        editor = open_gui.window.habits.editor
+        editor = open_gui.window.dialogs.editor
         open_gui.do(lambda: editor.set("corner_series", True))
         for kind in (Kind.GRID, Kind.SIDE, Kind.SINGLE):
             open_gui.do(lambda kind=kind: open_gui.workspace.layouts.choose(kind))
@@ -283,7 +283,7 @@ class TestTextOverImages:
 
 class TestLightTheme:
     def test_no_bright_line_or_field_stands_between_images(self, open_gui: Any) -> None:
-        editor = open_gui.window.habits.editor
+        editor = open_gui.window.dialogs.editor
         open_gui.do(lambda: editor.set("theme", "light"))
         open_gui.ask()
         try:
@@ -301,7 +301,7 @@ class TestLightTheme:
             open_gui.do(lambda: editor.set("theme", "dark"))
 
     def test_the_controls_of_3d_stand_on_the_themes_ground(self, open_gui: Any) -> None:
-        editor, layouts = open_gui.window.habits.editor, open_gui.workspace.layouts
+        editor, layouts = open_gui.window.dialogs.editor, open_gui.workspace.layouts
         open_gui.do(lambda: editor.set("theme", "light"))
         try:
             open_gui.do(lambda: layouts.choose_main(SCENE))
@@ -367,10 +367,10 @@ class TestPanels:
         cell = open_gui.window.centre.cell(SCENE)
         assert not any("overlays" in text for text in cell.view.corner_texts().values())
         path = write_nifti(phantom(), tmp_path / "over.nii")
-        assert open_gui.run(open_gui.workspace.fusion.open(path))
+        assert open_gui.run(open_gui.workspace.overlays.open(path))
         assert any("overlays" in text for text in cell.view.corner_texts().values())
-        layer = open_gui.workspace.fusion.layers[0]
-        open_gui.do(lambda: open_gui.workspace.fusion.change(layer, visible=False))
+        layer = open_gui.workspace.overlays.layers[0]
+        open_gui.do(lambda: open_gui.workspace.overlays.change(layer, visible=False))
         assert not any("overlays" in text for text in cell.view.corner_texts().values())
 
     def test_buttons_of_the_first_page_stand_below_each_other_where_it_is_narrow(
@@ -404,7 +404,7 @@ class TestOverTheWindow:
         assert not help_._area.horizontalScrollBar().isVisible()
 
     def test_the_palette_is_as_high_as_what_it_found(self, open_gui: Any) -> None:
-        palette = open_gui.window.habits.palette
+        palette = open_gui.window.dialogs.palette
         open_gui.do(palette.toggle)
         whole = palette.list.height()
         assert whole % palette.list.sizeHintForRow(0) == 0

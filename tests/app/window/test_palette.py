@@ -16,14 +16,14 @@ from med2e3.geometry import Plane
 
 
 def titles(gui: Any) -> list[str]:
-    entries = gui.window.habits.palette.list
+    entries = gui.window.dialogs.palette.list
     items = [entries.topLevelItem(k) for k in range(entries.topLevelItemCount())]
     return [item.data(0, ENTRY).command.title for item in items]
 
 
 def open_palette(gui: Any, text: str = "") -> Any:
     """Press Ctrl+K over a view and type."""
-    palette = gui.window.habits.palette
+    palette = gui.window.dialogs.palette
     view, ctrl = gui.view(Plane.AXIAL), Qt.KeyboardModifier.ControlModifier
     gui.do(lambda: QTest.keyClick(view, Qt.Key.Key_K, ctrl))
     assert palette.isVisible()
@@ -32,7 +32,7 @@ def open_palette(gui: Any, text: str = "") -> Any:
 
 
 def press(gui: Any, key: Qt.Key) -> None:
-    gui.do(lambda: QTest.keyClick(gui.window.habits.palette.line, key))
+    gui.do(lambda: QTest.keyClick(gui.window.dialogs.palette.line, key))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_last_used_command_comes_first(open_gui: Any) -> None:
 
 
 def test_a_command_that_cannot_run_says_why_and_does_not(gui: Any, nifti: Path) -> None:
-    palette = gui.window.habits.palette
+    palette = gui.window.dialogs.palette
     gui.do(palette.toggle)
     gui.do(lambda: QTest.keyClicks(palette.line, "draft report"))
     press(gui, Qt.Key.Key_Return)

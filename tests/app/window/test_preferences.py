@@ -32,7 +32,7 @@ def dialog(open_gui: Any) -> Any:
     """The dialog, opened by its key."""
     view, ctrl = open_gui.view(Plane.AXIAL), Qt.KeyboardModifier.ControlModifier
     open_gui.do(lambda: QTest.keyClick(view, Qt.Key.Key_Comma, ctrl))
-    made = open_gui.window.habits.dialog
+    made = open_gui.window.dialogs.dialog
     assert isinstance(made, PreferencesDialog)
     return made
 
@@ -81,7 +81,7 @@ def test_the_patients_name_goes_from_the_images_at_once_and_cancel_brings_it_bac
 def test_each_line_of_the_corners_can_be_chosen(
     gui: Any, dicom: Path, name: str, text: str
 ) -> None:
-    editor = gui.window.habits.editor
+    editor = gui.window.dialogs.editor
     gui.open(dicom)
     gui.do(lambda: editor.set("patient_name", False))
     for on in (True, False):
@@ -105,12 +105,12 @@ def test_each_line_of_the_corners_can_be_chosen(
 def test_what_lies_over_the_images_follows(open_gui: Any, name: str, value: Any) -> None:
     view = open_gui.view(Plane.AXIAL)
     before = open_gui.pixels(view)
-    open_gui.do(lambda: open_gui.window.habits.editor.set(name, value))
+    open_gui.do(lambda: open_gui.window.dialogs.editor.set(name, value))
     assert not np.array_equal(open_gui.pixels(view), before)
 
 
 def test_buttons_and_wheel_do_what_was_chosen(open_gui: Any) -> None:
-    editor, view = open_gui.window.habits.editor, open_gui.view(Plane.AXIAL)
+    editor, view = open_gui.window.dialogs.editor, open_gui.view(Plane.AXIAL)
     state, window = open_gui.viewer.planes[Plane.AXIAL], open_gui.viewer.window
     open_gui.do(lambda: editor.set("mouse_right", "window"))
     open_gui.drag(view, (50, 50), (90, 50), Qt.MouseButton.RightButton)
@@ -131,8 +131,8 @@ def test_buttons_and_wheel_do_what_was_chosen(open_gui: Any) -> None:
 def test_ok_keeps_and_the_next_start_has_it(loop: Any, engine: Any, tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     gui = Gui(loop, engine, Settings(file))
-    gui.do(gui.window.habits.preferences)
-    dialog = gui.window.habits.dialog
+    gui.do(gui.window.dialogs.preferences)
+    dialog = gui.window.dialogs.dialog
     tick(gui, dialog.controls["letters"], False)
     assert isinstance(dialog.controls["crosshair_gap"], QSpinBox)
     gui.do(lambda: dialog.controls["crosshair_gap"].setValue(20))
@@ -155,7 +155,7 @@ def test_restore_defaults_is_taken_back_by_cancel_too(open_gui: Any, dialog: Any
 
 
 def test_text_grows_and_shrinks_with_its_preference(open_gui: Any) -> None:
-    editor, label = open_gui.window.habits.editor, open_gui.window.statusBar().facts
+    editor, label = open_gui.window.dialogs.editor, open_gui.window.statusBar().facts
     before = label.font().pointSizeF()
     open_gui.do(lambda: editor.set("text_size", 150))
     assert label.font().pointSizeF() == pytest.approx(1.5 * before, rel=0.02)
@@ -204,7 +204,7 @@ def test_f11_fills_the_screen_and_goes_back(open_gui: Any) -> None:
 
 
 def test_the_hint_shows_with_the_first_study_until_it_is_dismissed(gui: Any, nifti: Path) -> None:
-    hint = gui.window.habits.hint
+    hint = gui.window.dialogs.hint
     assert not hint.isVisible()
     gui.open(nifti)
     assert hint.isVisible()
@@ -224,8 +224,8 @@ def test_the_hint_shows_with_the_first_study_until_it_is_dismissed(gui: Any, nif
 
 @pytest.fixture
 def editor(open_gui: Any) -> Any:
-    open_gui.do(open_gui.window.habits.shortcuts)
-    made = open_gui.window.habits.dialog
+    open_gui.do(open_gui.window.dialogs.shortcuts)
+    made = open_gui.window.dialogs.dialog
     assert isinstance(made, ShortcutEditor)
     return made
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from med2e3.benchmark import measure, measuring, random_model, released_config
-from med2e3.benchmark.measuring import Asked
+from med2e3.benchmark.measuring import TimedAnswer
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_recomputing_includes_reading_the_volume(
     monkeypatch.setattr(type(model), "read", slow_read)
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(measuring, "read_bandwidth", lambda device: 1.0)
-    monkeypatch.setattr(measuring, "_ask", lambda session, question: Asked(0.25, 1.0))
+    monkeypatch.setattr(measuring, "_ask", lambda session, question: TimedAnswer(0.25, 1.0))
     found = measure(model, repeats=1)
     assert found.recomputed_seconds == pytest.approx(1.25)
     assert found.second_question_seconds == pytest.approx(0.25)

@@ -14,7 +14,7 @@ from pydicom.uid import EncapsulatedPDFStorage, XRayRadiationDoseSRStorage
 
 from med2e3.errors import Cancelled, ImageReadError, SeriesChoiceError
 from med2e3.geometry import Geometry, Plane
-from med2e3.io import Watch, list_series, load_volume, open_place
+from med2e3.io import Watch, list_series, load_volume, open_source
 from med2e3.io.dicom import duplicates
 from med2e3.volume import SeriesInfo, Volume
 from tests.med2e3.io import mixed
@@ -95,7 +95,7 @@ class TestAsked:
         assert load_volume(folder, series="#1").shape[0] in (4, 6)
 
     def test_one_look_serves_the_list_and_the_loading(self, several: Path) -> None:
-        place = open_place(several)
+        place = open_source(several)
         for path in several.rglob("*.dcm"):
             path.rename(path.with_suffix(".moved"))
         for path in several.rglob("*.moved"):
@@ -254,7 +254,7 @@ class TestDoubledSlices:
                     dataset.SOPInstanceUID = "1.2.3.4"
 
             mixed.add(folder, f"phase{phase}", replace(mixed.body(10), voxels=voxels), edit)
-        place = open_place(folder)
+        place = open_source(folder)
         assert [(s.count, s.is_volume) for s in place.series] == [(10, True)] * 2
         assert place.left_out == ()
         one, two = (place.load(s, Watch()) for s in place.series)
@@ -276,7 +276,7 @@ class TestDoubledSlices:
         folder = series(lambda d, k: setattr(d, "AcquisitionNumber", k))
         changes = {"SOPInstanceUID": "1.2.3.9", "PixelData": b"\7\0" * 20, "AcquisitionNumber": 99}
         self.double(folder, **changes)
-        place = open_place(folder)
+        place = open_source(folder)
         assert sorted((s.count, s.is_volume) for s in place.series) == [(1, False), (6, True)]
         loaded = load_volume(folder)
         expected = volume.voxels.copy()
@@ -307,7 +307,7 @@ class TestDoubledSlices:
         second = mixed.add(folder, "b", mixed.body(24, 120), again)
         for path in (*second[:4], *second[8:]):
             path.unlink()
-        place = open_place(folder)
+        place = open_source(folder)
         assert sorted((s.count, s.is_volume) for s in place.series) == [(4, True), (24, True)]
         loaded = load_volume(folder)
         assert any("4 positions imaged again" in said for said in loaded.warnings)
@@ -326,7 +326,7 @@ class TestDoubledSlices:
         monkeypatch.setattr(
             duplicates, "stored_bytes", lambda frame: read.append(frame) or real(frame)
         )
-        place = open_place(folder)
+        place = open_source(folder)
         assert not any(s.is_volume for s in place.series)
         assert len(read) == len(set(read)) <= 18
         asked = 0
@@ -337,7 +337,7 @@ class TestDoubledSlices:
             return asked > 18 + 3  # headers are read by then
 
         with pytest.raises(Cancelled):
-            open_place(folder, cancelled=enough)
+            open_source(folder, cancelled=enough)
 
     def test_two_days_with_one_series_uid_are_two_series(self, tmp_path: Path) -> None:
         folder = tmp_path / "days"
@@ -350,7 +350,7 @@ class TestDoubledSlices:
                 dataset.ImagePositionPatient[2] += 0.5 * int(day)
 
             mixed.add(folder, day, mixed.body(8, 80 + int(day)), edit)
-        found = open_place(folder).series
+        found = open_source(folder).series
         assert [s.count for s in found] == [8, 8]
         assert {s.info.study_date for s in found} == {"20200101", "20200102"}
 

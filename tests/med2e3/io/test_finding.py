@@ -17,7 +17,7 @@ import pytest
 from pydicom.fileset import FileSet
 
 from med2e3.errors import Cancelled, GapError, ImageReadError
-from med2e3.io import Watch, list_series, load_volume, open_place
+from med2e3.io import Watch, list_series, load_volume, open_source
 from med2e3.volume import Volume
 
 Write = Callable[..., Path]
@@ -141,7 +141,7 @@ class TestSingleFiles:
         (folder / "slice_0001.dcm").write_bytes(b"")
         cut = folder / "slice_0002.dcm"
         cut.write_bytes(cut.read_bytes()[:300])
-        place = open_place(folder / "slice_0004.dcm")
+        place = open_source(folder / "slice_0004.dcm")
         assert {one.path.name for one in place.left_out} == {"slice_0001.dcm", "slice_0002.dcm"}
         (warning,) = load_volume(folder / "slice_0004.dcm").warnings[1:]
         assert warning == (
@@ -299,7 +299,7 @@ class TestArchives:
     def test_the_unpacked_files_stay_while_the_place_is_in_use(
         self, series: Write, tmp_path: Path, temporary: Path
     ) -> None:
-        place = open_place(self.zipped(series(), tmp_path / "study.zip"))
+        place = open_source(self.zipped(series(), tmp_path / "study.zip"))
         assert all(file.is_file() for file in place.series[0].files)
         assert place.load(place.choose(), Watch()).shape[0] == 6
         assert len(list(temporary.iterdir())) == 1
@@ -386,7 +386,7 @@ class TestWatching:
     ) -> None:
         looks: list[tuple[np.ndarray, tuple[int, int, int]]] = []
         path = series() if kind == "dicom" else nifti(tmp_path / "scan.nii.gz", 6)
-        place = open_place(path)
+        place = open_source(path)
         watch = Watch(first_look=lambda v: looks.append((v.voxels.copy(), v.shape)))
         loaded = place.load(place.choose(), watch)
         ((voxels, shape),) = looks

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from med2e3.errors import CheckpointError, InputError
 from med2e3.training.checkpointing import restore, save
-from med2e3.training.optimizers import OPTIMIZERS, Paired, muon
-from med2e3.training.recipe import FOLDER, Schedule, load_recipe
+from med2e3.training.optimizers import OPTIMIZERS, Paired, Schedule, muon
+from med2e3.training.recipe import FOLDER, load_recipe
 
 
 class Words(nn.Module):

@@ -15,7 +15,7 @@ import torch
 
 from med2e3.errors import InputError
 from med2e3.training import Options, train
-from med2e3.training.distributed import Team
+from med2e3.training.distributed import Distributed
 from med2e3.training.processes import in_processes
 
 #: Spawned processes import what they run by name; the tests' folder is no package.
@@ -96,9 +96,9 @@ def test_an_error_in_one_process_ends_all_and_comes_back_as_itself(work: Any) ->
 
 
 def test_a_step_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Team, "processes", property(lambda _: 2))
+    monkeypatch.setattr(Distributed, "processes", property(lambda _: 2))
     with pytest.raises(InputError, match="multiple of 2"):
-        Team().share(3, "tune")
+        Distributed().share(3, "tune")
 
 
 def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:

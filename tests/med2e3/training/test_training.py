@@ -20,12 +20,12 @@ from med2e3.resources import resource_path
 from med2e3.training import Options, train
 from med2e3.training.data.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
 from med2e3.training.data.tokens import train_tokenizer
-from med2e3.training.distributed import Team
+from med2e3.training.distributed import Distributed
 from med2e3.training.pipeline import (
     ENCODERS,
     LETTERS_FILE,
     TUNING,
-    Workshop,
+    RunFolder,
     build_stage,
     make_features,
     make_pool,
@@ -42,9 +42,9 @@ from med2e3.training.recipe import (
 )
 from med2e3.training.stages.encoders import Encoder2DStage
 from med2e3.training.stages.tuning import (
+    Collator,
     TextStage,
     TuneStage,
-    Writer,
     letters_right,
     pointing_loss,
 )
@@ -79,15 +79,15 @@ def small_recipe() -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def shop(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def shop(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run with its pool and tokenizer made."""
-    made = Workshop(small_recipe, tmp_path_factory.mktemp("run"))
+    made = RunFolder(small_recipe, tmp_path_factory.mktemp("run"))
     make_pool(made, made.starts())
     return made
 
 
 @pytest.fixture(scope="module")
-def seen_shop(shop: Workshop) -> Workshop:
+def seen_shop(shop: RunFolder) -> RunFolder:
     """The same run with its encoders trained and its features made."""
     for encoder in ENCODERS:
         train_stage(shop, encoder)
@@ -96,7 +96,7 @@ def seen_shop(shop: Workshop) -> Workshop:
 
 
 @pytest.fixture
-def text_stage(shop: Workshop) -> TextStage:
+def text_stage(shop: RunFolder) -> TextStage:
     stage = build_stage(shop, "text")
     assert isinstance(stage, TextStage)
     return stage
@@ -120,20 +120,20 @@ def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) ->
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
 
 
-def test_right_letters_are_told_by_topic(shop: Workshop) -> None:
+def test_right_letters_are_told_by_topic(shop: RunFolder) -> None:
     folder = resource_path("demo-model")
     demo = Med2E3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    writer = Writer(Med2E3Processor.from_pretrained(folder))
+    writer = Collator(Med2E3Processor.from_pretrained(folder))
     shares = letters_right(demo.language_model, writer, questions=24)
     assert list(shares) == ["plane", "phase", "organ", "abnormality", "location"]
     assert shares["phase"] > 0.9
     assert demo.language_model.training is False
-    untaught = letters_right(shop.model().language_model, Writer(shop.processor()), questions=24)
+    untaught = letters_right(shop.model().language_model, Collator(shop.processor()), questions=24)
     assert max(untaught.values()) < 0.7
 
 
-def test_a_report_is_weighed_by_what_its_sections_say(shop: Workshop) -> None:
-    writer = Writer(shop.processor())
+def test_a_report_is_weighed_by_what_its_sections_say(shop: RunFolder) -> None:
+    writer = Collator(shop.processor())
     said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion, 30 mm."
     batch = writer.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
     words = shop.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
@@ -144,7 +144,7 @@ def test_a_report_is_weighed_by_what_its_sections_say(shop: Workshop) -> None:
     assert not batch["weights"][batch["labels"] < 0].any()
 
 
-def test_encoder_training_lowers_the_loss(shop: Workshop, tmp_path: Path) -> None:
+def test_encoder_training_lowers_the_loss(shop: RunFolder, tmp_path: Path) -> None:
     stage = build_stage(shop, "encoder2d")
     assert isinstance(stage, Encoder2DStage)
     losses = run_stage(stage, stage_recipe("encoder2d", 25), Run(tmp_path, seed=1))
@@ -152,7 +152,7 @@ def test_encoder_training_lowers_the_loss(shop: Workshop, tmp_path: Path) -> Non
 
 
 def test_a_stopped_run_goes_on_with_the_same_losses(
-    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("med2e3.training.trainer.CHECKPOINT_SECONDS", 0.0)
     recipe = stage_recipe("text", 8)
@@ -171,7 +171,7 @@ def test_a_stopped_run_goes_on_with_the_same_losses(
     assert len((folder / "text.csv").read_text(encoding="utf-8").splitlines()) >= 9
 
 
-def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: Workshop) -> None:
+def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: RunFolder) -> None:
     from med2e3.engine import load
 
     folder = run_all(shop, lambda *_: None, workers=1)
@@ -196,7 +196,7 @@ def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: P
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         listener = (lambda *_: None) if workers == 1 else None
-        run_all(Workshop(recipe, folder), listener, workers=workers)
+        run_all(RunFolder(recipe, folder), listener, workers=workers)
         with (folder / "tune.csv").open(newline="", encoding="utf-8") as stream:
             losses.append([float(row["loss"]) for row in csv.DictReader(stream)])
     assert len(losses[0]) == parts["tune"].steps
@@ -205,7 +205,7 @@ def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: P
 
 
 def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
-    seen_shop: Workshop, monkeypatch: pytest.MonkeyPatch
+    seen_shop: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six questions of three volumes: the 3D tokens stand before what the question decides."""
     monkeypatch.setattr("med2e3.training.stages.tuning.half_precision", nullcontext)
@@ -229,7 +229,7 @@ def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
         assert torch.allclose(gradient, gradients_each[name], atol=1e-5, rtol=1e-3), name
 
 
-def test_kept_features_are_what_the_model_computes(seen_shop: Workshop) -> None:
+def test_kept_features_are_what_the_model_computes(seen_shop: RunFolder) -> None:
     stored = read_features(seen_shop, seen_shop.starts())
     model = seen_shop.model("encoder2d", "encoder3d").eval()
     grid = read_shard(next(seen_shop.pool.glob("*.npz")))[0].grid
@@ -280,9 +280,9 @@ def test_any_text_can_be_written_and_read_back() -> None:
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_labels_cover_the_answer_and_nothing_else(shop: Workshop) -> None:
+def test_labels_cover_the_answer_and_nothing_else(shop: RunFolder) -> None:
     processor = shop.processor()
-    batch = Writer(processor).batch([("Is there a cyst?", "No.")], image=False)
+    batch = Collator(processor).batch([("Is there a cyst?", "No.")], image=False)
     labelled = batch["labels"][0][batch["labels"][0] != -100]
     assert processor.tokenizer.decode(labelled) == f" No.{processor.tokenizer.eos_token}"
 
@@ -318,7 +318,7 @@ def test_a_stage_learns_after_another_one_failed_within_a_step(
     text_stage: TextStage, tmp_path: Path
 ) -> None:
     """Whether optimizers move is kept for the whole process."""
-    Team().accelerator.gradient_state._set_sync_gradients(False)
+    Distributed().accelerator.gradient_state._set_sync_gradients(False)
     before = [p.detach().clone() for p in text_stage.module.parameters()]
     run_stage(text_stage, stage_recipe("text", 2), Run(tmp_path, seed=1))
     after = text_stage.module.parameters()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.errors import InputError
-from med2e3.training.distributed import Team
+from med2e3.training.distributed import Distributed
 from med2e3.training.recipe import StageRecipe
 from med2e3.training.trainer import Run, run_stage
 
@@ -40,13 +40,13 @@ def train_sometimes(folder: Path) -> tuple[list[float], list[float]]:
     """Losses of every step, and the second layer's weights at the end."""
     stage = Sometimes()
     plan = StageRecipe(stage.name, STEPS, 1e-2, {}, parts=PARTS)
-    losses = run_stage(stage, plan, Run(folder, seed=1, team=Team()))
+    losses = run_stage(stage, plan, Run(folder, seed=1, distributed=Distributed()))
     return losses, [float(w) for p in stage.module.parameters() for w in p.detach().flatten()]
 
 
 def fail_in_the_second() -> None:
     """The first waits for the second, which never comes."""
-    team = Team()
-    if team.rank == 1:
+    distributed = Distributed()
+    if distributed.rank == 1:
         raise InputError("There is no second helping. Take a first one.")
-    team.accelerator.wait_for_everyone()
+    distributed.accelerator.wait_for_everyone()

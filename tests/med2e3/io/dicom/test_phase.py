@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from med2e3.io import open_place
+from med2e3.io import open_source
 from med2e3.io.dicom.phase import phase_in, phase_of_agent
 from tests.med2e3.io.mixed import add, body
 
@@ -144,5 +144,5 @@ def test_the_words_that_led_to_a_guess_stand_beside_it(
         dataset.SeriesDescription, dataset.ProtocolName, dataset.ContrastBolusAgent = texts
 
     add(tmp_path, "s", body(3), edit)
-    (series,) = open_place(tmp_path).series
+    (series,) = open_source(tmp_path).series
     assert (series.facts.phase, series.facts.phase_from) == facts

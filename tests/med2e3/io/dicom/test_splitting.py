@@ -10,17 +10,17 @@ import pytest
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Plane
-from med2e3.io import Place, Watch, load_volume, open_place
-from med2e3.io.series import Grouping, left_out_sentence
+from med2e3.io import Source, Watch, load_volume, open_source
+from med2e3.io.series import Grouping, skipped_sentence
 from tests.med2e3.io.mixed import add, body, dose_report, kernel, mixed, scout, two_kernels
 
 
-def volumes(place: Place) -> dict[str, int]:
+def volumes(place: Source) -> dict[str, int]:
     return {s.part: s.count for s in place.series if s.is_volume}
 
 
 def test_a_mixed_folder_is_split_as_a_radiologist_expects(tmp_path: Path) -> None:
-    place = open_place(mixed(tmp_path / "mixed"))
+    place = open_source(mixed(tmp_path / "mixed"))
     assert volumes(place) == {
         "axial, kernel B30f": 12,
         "axial, kernel B70f": 12,
@@ -33,8 +33,8 @@ def test_a_mixed_folder_is_split_as_a_radiologist_expects(tmp_path: Path) -> Non
 
 
 def test_what_is_left_out_is_counted_by_kind_and_named_by_file(tmp_path: Path) -> None:
-    place = open_place(mixed(tmp_path / "mixed"))
-    said = left_out_sentence(place.left_out)
+    place = open_source(mixed(tmp_path / "mixed"))
+    said = skipped_sentence(place.left_out)
     assert said == "3 files left out: 1 scout, 1 dose report (SR), 1 text file"
     assert {(one.path.name, one.kind) for one in place.left_out} == {
         ("scout_000.dcm", "scout"),
@@ -47,7 +47,7 @@ def test_every_file_is_either_in_a_volume_or_left_out(tmp_path: Path) -> None:
     folder = mixed(tmp_path / "mixed")
     (folder / "again.dcm").write_bytes((folder / "soft_003.dcm").read_bytes())
     (folder / "broken.dcm").write_bytes((folder / "soft_003.dcm").read_bytes()[:800])
-    place = open_place(folder)
+    place = open_source(folder)
     shown = [file for s in place.series if s.is_volume for file in s.files]
     left = [one.path for one in place.left_out]
     assert sorted(shown + left) == sorted(folder.iterdir())
@@ -55,7 +55,7 @@ def test_every_file_is_either_in_a_volume_or_left_out(tmp_path: Path) -> None:
 
 
 def test_each_kernel_loads_its_own_values(tmp_path: Path) -> None:
-    place = open_place(two_kernels(tmp_path / "k"))
+    place = open_source(two_kernels(tmp_path / "k"))
     tops = {s.facts.kernel: place.load(s, Watch()).voxels.max() for s in place.series}
     assert tops == {"B30f": 40, "B70f": 60}
 
@@ -71,7 +71,7 @@ def test_kernels_are_apart_even_where_they_share_no_position(tmp_path: Path) -> 
     folder = tmp_path / "k"
     add(folder, "soft", body(), kernel("B30f"))
     add(folder, "sharp", body(), lower)
-    assert volumes(open_place(folder)) == {"kernel B30f": 12, "kernel B70f": 12}
+    assert volumes(open_source(folder)) == {"kernel B30f": 12, "kernel B70f": 12}
 
 
 def test_phases_that_lie_between_each_other_are_apart(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_phases_that_lie_between_each_other_are_apart(tmp_path: Path) -> None:
     folder = tmp_path / "p"
     add(folder, "one", body(), lambda d, _k: setattr(d, "AcquisitionNumber", 1))
     add(folder, "two", body(), second)
-    assert volumes(open_place(folder)) == {"acquisition 1": 12, "acquisition 2": 12}
+    assert volumes(open_source(folder)) == {"acquisition 1": 12, "acquisition 2": 12}
 
 
 def test_two_phases_by_two_echoes_are_four_stacks(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_two_phases_by_two_echoes_are_four_stacks(tmp_path: Path) -> None:
                 d.AcquisitionNumber, d.TemporalPositionIdentifier = n, t
 
             add(folder, f"s{number}{time}", body(value=10 * number + time), edit)
-    counts = volumes(open_place(folder))
+    counts = volumes(open_source(folder))
     assert list(counts.values()) == [12] * 4
     assert "acquisition 2, time 1" in counts
 
@@ -105,22 +105,22 @@ def test_two_phases_by_two_echoes_are_four_stacks(tmp_path: Path) -> None:
 def test_steps_of_a_sequential_scan_stay_one_stack(tmp_path: Path) -> None:
     folder = tmp_path / "steps"
     add(folder, "s", body(), lambda d, k: setattr(d, "AcquisitionNumber", k // 2 + 1))
-    (series,) = open_place(folder).series
+    (series,) = open_source(folder).series
     assert (series.count, series.split_by, series.ways) == (12, "", ())
 
 
 class TestEndToEnd:
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Place:
+    def place(self, tmp_path: Path) -> Source:
         folder = tmp_path / "long"
         add(folder, "s", body(20), lambda d, k: setattr(d, "AcquisitionNumber", 1 + k // 10))
-        return open_place(folder)
+        return open_source(folder)
 
-    def test_they_open_as_one_with_a_word(self, place: Place) -> None:
+    def test_they_open_as_one_with_a_word(self, place: Source) -> None:
         (series,) = place.series
         assert "Acquisitions 1, 2 lie end to end" in place.load(series, Watch()).warnings[0]
 
-    def test_they_can_be_split_and_joined_again(self, place: Place) -> None:
+    def test_they_can_be_split_and_joined_again(self, place: Source) -> None:
         (series,) = place.series
         assert series.ways == (Grouping.ACQUISITIONS,)
         apart = place.regrouped({series.key: Grouping.ACQUISITIONS})
@@ -132,7 +132,7 @@ class TestEndToEnd:
 def test_a_split_by_thickness_can_be_undone(tmp_path: Path) -> None:
     folder = tmp_path / "t"
     add(folder, "s", body(), lambda d, k: setattr(d, "SliceThickness", 3 if k < 6 else 5))
-    place = open_place(folder)
+    place = open_source(folder)
     assert [s.split_by for s in place.series] == ["slice thickness: 3 mm / 5 mm"] * 2
     joined = place.regrouped({place.series[0].key: Grouping.JOINED})
     (series,) = joined.series
@@ -140,7 +140,7 @@ def test_a_split_by_thickness_can_be_undone(tmp_path: Path) -> None:
 
 
 def test_kernels_at_the_same_places_do_not_join_silently(tmp_path: Path) -> None:
-    place = open_place(two_kernels(tmp_path / "k"))
+    place = open_source(two_kernels(tmp_path / "k"))
     (series,) = place.regrouped({place.series[0].key: Grouping.JOINED}).series
     assert not series.is_volume
     assert "different images lie at the same place in 12 positions" in series.reason
@@ -156,7 +156,7 @@ def test_the_facts_are_those_of_the_headers(tmp_path: Path) -> None:
 
     folder = tmp_path / "f"
     add(folder, "s", body(plane=Plane.SAGITTAL), edit)
-    place = open_place(folder)
+    place = open_source(folder)
     facts = place.series[0].facts
     assert (facts.plane, facts.thickness_mm, facts.step_mm) == ("sagittal", 5.0, 3.0)
     assert (facts.kernel, facts.pixel_mm) == ("B30f", 1.0)
@@ -168,13 +168,13 @@ def test_the_facts_are_those_of_the_headers(tmp_path: Path) -> None:
 def test_trouble_with_positions_is_told_before_opening(tmp_path: Path) -> None:
     folder = tmp_path / "gap"
     add(folder, "s", body())[5].unlink()
-    (series,) = open_place(folder).series
+    (series,) = open_source(folder).series
     assert "1 gap between slices" in series.facts.trouble
     assert "s_006.dcm and s_004.dcm" in series.facts.trouble
 
 
 def test_the_slices_say_which_file_they_are_from(tmp_path: Path) -> None:
-    place = open_place(two_kernels(tmp_path / "k"))
+    place = open_source(two_kernels(tmp_path / "k"))
     found = place.found(place.series[0])
     volume = place.load(place.series[0], Watch())
     assert tuple(source.uid for source in found.slices) == volume.slice_uids
@@ -187,14 +187,14 @@ def test_the_slices_say_which_file_they_are_from(tmp_path: Path) -> None:
 def test_several_places_open_as_one_list(tmp_path: Path) -> None:
     one, two = two_kernels(tmp_path / "one"), tmp_path / "two"
     files = add(two, "b", body(5), uid="1.2.3")
-    place = open_place(one, *files[:3], tmp_path / "missing")
+    place = open_source(one, *files[:3], tmp_path / "missing")
     assert volumes(place) == {"kernel B30f": 12, "kernel B70f": 12, "": 3}
     assert any("There is no file or folder" in note for note in place.findings.notes)
 
 
 def test_several_places_without_an_image_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match="There is no file or folder"):
-        open_place(tmp_path / "a", tmp_path / "b")
+        open_source(tmp_path / "a", tmp_path / "b")
 
 
 def test_what_was_found_so_far_is_told_on_the_way(
@@ -204,7 +204,7 @@ def test_what_was_found_so_far_is_told_on_the_way(
     monkeypatch.setattr("med2e3.io.dicom.reader.TELLING_SHARE", 0)
     folder = mixed(tmp_path / "mixed")
     counts: list[int] = []
-    whole = open_place(folder, so_far=lambda p: counts.append(sum(s.count for s in p.series)))
+    whole = open_source(folder, so_far=lambda p: counts.append(sum(s.count for s in p.series)))
     assert counts == sorted(counts)
     assert counts[0] == 1
     assert counts[-1] == sum(s.count for s in whole.series)

@@ -19,14 +19,14 @@ from med2e3.model.prompts import IGNORE
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.dataset import (
     Batch,
+    BatchPlan,
     Collator,
     Item,
-    Plan,
     Reader,
     SampleDataset,
     read_batches,
 )
-from med2e3.training.data.formats import Source, open_source
+from med2e3.training.data.formats import SampleFile, open_samples
 from med2e3.training.data.samples import Sample
 
 GRID = (32, 64, 64)
@@ -61,11 +61,11 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_all(folder: Path, reader: Reader, **more: Any) -> SampleDataset:
-    source = open_source(Source("conversations", folder / "list.json", folder))
+    source = open_samples(SampleFile("conversations", folder / "list.json", folder))
     return SampleDataset([source], reader, **more)
 
 
-def batches(dataset: SampleDataset, plan: Plan, workers: int = 0) -> list[Batch]:
+def batches(dataset: SampleDataset, plan: BatchPlan, workers: int = 0) -> list[Batch]:
     return list(read_batches(dataset, plan, workers))
 
 
@@ -106,19 +106,19 @@ def test_an_epoch_has_every_sample_once_in_an_order_of_its_own(
 
 def test_steps_do_not_depend_on_how_they_are_shared(reader: Reader, volumes: Path) -> None:
     data = open_all(volumes, reader)
-    whole = batches(data, Plan(batch=4, parts=1, first=0, last=2, mine=[0]))
-    halves = [batches(data, Plan(4, 2, 0, 2, [rank])) for rank in (0, 1)]
+    whole = batches(data, BatchPlan(batch=4, parts=1, first=0, last=2, mine=[0]))
+    halves = [batches(data, BatchPlan(4, 2, 0, 2, [rank])) for rank in (0, 1)]
     for step in range(2):
         together = torch.cat([halves[rank][step].tensors["pixel_values"] for rank in (0, 1)])
         assert torch.equal(together, whole[step].tensors["pixel_values"])
         assert sum(halves[rank][step].count for rank in (0, 1)) == whole[step].count
-    resumed = batches(data, Plan(4, 1, 1, 2, [0]))
+    resumed = batches(data, BatchPlan(4, 1, 1, 2, [0]))
     assert torch.equal(resumed[0].tensors["pixel_values"], whole[1].tensors["pixel_values"])
 
 
 def test_a_worker_reads_what_the_process_itself_reads(reader: Reader, volumes: Path) -> None:
     data = open_all(volumes, reader)
-    plan = Plan(batch=2, parts=1, first=0, last=2, mine=[0])
+    plan = BatchPlan(batch=2, parts=1, first=0, last=2, mine=[0])
     for one, other in zip(batches(data, plan), batches(data, plan, workers=1), strict=True):
         assert one.tensors.keys() == other.tensors.keys()
         assert all(torch.equal(one.tensors[n], other.tensors[n]) for n in one.tensors)
@@ -173,7 +173,7 @@ def test_a_damaged_volume_is_named_with_its_row(
     assert said in str(error)
     assert f"entry {entry}" in str(error)
     with pytest.raises(DataError, match=f"entry {entry}"):
-        batches(data, Plan(1, 1, at, at + 1, [0]))
+        batches(data, BatchPlan(1, 1, at, at + 1, [0]))
 
 
 def test_damaged_samples_are_skipped_and_counted_when_wished(damaged: Path, reader: Reader) -> None:
@@ -182,7 +182,7 @@ def test_damaged_samples_are_skipped_and_counted_when_wished(damaged: Path, read
     assert all(isinstance(item, Item) for item in items)
     named = {line.split(":")[0] for i in items if isinstance(i, Item) for line in i.skipped}
     assert {name.rsplit(" ", 1)[1] for name in named} == {"2", "3", "4"}
-    (batch,) = batches(data, Plan(7, 1, 0, 1, [0]))
+    (batch,) = batches(data, BatchPlan(7, 1, 0, 1, [0]))
     assert len(batch.skipped) >= 3
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from med2e3.errors import DataError, InputError
-from med2e3.training.data.formats import Source, open_source
+from med2e3.training.data.formats import SampleFile, open_samples
 from med2e3.training.data.records import CsvRecords, JsonRecords
 from med2e3.training.data.samples import Sample
 
@@ -20,12 +20,12 @@ HEADER = (
 )
 
 
-def source(file: Path, form: str, **more: Any) -> Source:
-    return Source(form, file, file.parent, **more)
+def source(file: Path, form: str, **more: Any) -> SampleFile:
+    return SampleFile(form, file, file.parent, **more)
 
 
 def samples(file: Path, form: str, **more: Any) -> list[Sample]:
-    opened = open_source(source(file, form, **more))
+    opened = open_samples(source(file, form, **more))
     return [opened.sample(k) for k in range(len(opened))]
 
 
@@ -87,7 +87,7 @@ def test_captions_ask_for_the_report_in_the_text_file(tmp_path: Path) -> None:
     assert first == samples(path, "m3d-cap", split="train")[0], "the same at every reading"
     assert samples(path, "m3d-cap", split="test") == []
     with pytest.raises(DataError, match="train, test"):
-        open_source(source(path, "m3d-cap", split="validation"))
+        open_samples(source(path, "m3d-cap", split="validation"))
 
 
 def test_conversations_keep_the_place_of_the_volume(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ HUMAN, GPT = {"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}
 def test_a_wrong_conversation_is_named(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     path = tmp_path / "talk.json"
     path.write_text(json.dumps([conversation(), conversation(**changes)]), encoding="utf-8")
-    opened = open_source(source(path, "conversations"))
+    opened = open_samples(source(path, "conversations"))
     opened.sample(0)
     with pytest.raises(DataError, match=said) as caught:
         opened.sample(1)
@@ -142,7 +142,7 @@ def test_a_wrong_conversation_is_named(changes: dict[str, Any], said: str, tmp_p
 def test_a_wrong_row_is_named(tmp_path: Path) -> None:
     path = tmp_path / "vqa.csv"
     path.write_text(HEADER + "x/1.npy,t,1,Q,A,B,C,D,A,A\nx/2.npy,t,1,Q\n", encoding="utf-8")
-    opened = open_source(source(path, "m3d-vqa-closed"))
+    opened = open_samples(source(path, "m3d-vqa-closed"))
     assert len(opened) == 2
     with pytest.raises(DataError, match="row 2 has 4 fields where 10"):
         opened.sample(1)
@@ -158,19 +158,19 @@ def test_a_list_that_is_none_or_was_cut_short_is_refused(content: str, tmp_path:
 
 def test_a_missing_list_and_a_missing_column_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not there"):
-        open_source(source(tmp_path / "none.json", "conversations"))
+        open_samples(source(tmp_path / "none.json", "conversations"))
     path = tmp_path / "half.csv"
     path.write_text("Image Path,Question\n", encoding="utf-8")
     with pytest.raises(DataError, match="lacks the column Answer"):
-        open_source(source(path, "m3d-vqa-open"))
+        open_samples(source(path, "m3d-vqa-open"))
     path.write_bytes(b"Image Path,Question,Answer\n\xff\xfe,a,b\n")
     with pytest.raises(DataError, match="no CSV text"):
-        open_source(source(path, "m3d-vqa-open"))
+        open_samples(source(path, "m3d-vqa-open"))
 
 
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="m3d-vqa-closed"):
-        Source("m3d", tmp_path, tmp_path)
+        SampleFile("m3d", tmp_path, tmp_path)
 
 
 def test_rows_are_read_by_number_and_only_then(tmp_path: Path) -> None:
