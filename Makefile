@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SCREENSHOT ?= output/demo.png
 
-.PHONY: run test test-all lint format wheel bundle screenshots benchmark clean
+.PHONY: run test test-all coverage lint format tree docs-check measure hooks wheel bundle screenshots benchmark clean
 
 $(STAMP): pyproject.toml .ci/system.sh
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one (Debian/Ubuntu: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -37,10 +37,33 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports .importlinter-runtime
+	$(BIN)/deptry .
+	$(BIN)/python tests/project/tree.py --check
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The file trees in app/README.md and med2e3/README.md, from the modules' docstrings.
+tree: $(STAMP)
+	$(BIN)/python tests/project/tree.py
+
+# Trees, links, and every command that the pages print.
+docs-check: $(STAMP)
+	$(BIN)/python tests/project/tree.py --check
+	$(BIN)/python -m pytest tests/project
+
+# Sizes, duplicates, rooms, modules that a change meets; BEFORE=figures.json puts an earlier state beside.
+measure: $(STAMP)
+	$(BIN)/python tests/project/measure.py $(if $(BEFORE),--before $(BEFORE)) $(if $(TESTS),--tests)
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+# Runs before each commit what CI runs.
+hooks: $(STAMP)
+	$(BIN)/pre-commit install
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel

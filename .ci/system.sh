@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the system libraries Qt needs, a font, and Python's venv module are there.
 # With root on Debian or Ubuntu it installs what is missing; elsewhere it prints the one command.
-# Usage: system.sh venv PYTHON | system.sh qt PYTHON_OF_THE_VENV
+# Usage: system.sh venv PYTHON | system.sh qt PYTHON_OF_THE_VENV | system.sh qt-packages | system.sh checkers
 set -eu
 
 QT_PACKAGES="libegl1 libgl1 libglib2.0-0 libfontconfig1 libfreetype6 libdbus-1-3 libxkbcommon0 libxkbcommon-x11-0 libwayland-client0 libwayland-cursor0 libwayland-egl1 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-sync1 libxcb-util1 libxcb-xfixes0 libxcb-xkb1 libx11-xcb1 fontconfig fonts-dejavu-core"
@@ -47,8 +47,18 @@ qt)
         install $QT_PACKAGES
     fi
     ;;
+qt-packages)
+    # shellcheck disable=SC2086
+    install $QT_PACKAGES
+    ;;
+checkers)
+    # dciodvfy holds the DICOM that we write against the standard; without it one test skips.
+    if ! command -v dciodvfy >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+        install dicom3tools
+    fi
+    ;;
 *)
-    echo "usage: $0 venv PYTHON | qt PYTHON" >&2
+    echo "usage: $0 venv PYTHON | qt PYTHON | qt-packages | checkers" >&2
     exit 2
     ;;
 esac

@@ -3,6 +3,20 @@
 Every message names the value that was wrong, the cause, and the way out; it is written for the
 person at the workstation, and the command line and the window show it unchanged. Knows nothing of
 where an error is shown.
+
+    Med2E3Error
+        Cancelled
+        CheckpointError
+        DownloadError
+        InputError
+            DataError
+            GeometryError
+                GapError
+            ImageReadError
+            PreprocessingError
+            QuestionError
+            SeriesChoiceError
+        ResourceError
 """
 
 from __future__ import annotations
