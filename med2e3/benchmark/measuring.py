@@ -57,7 +57,7 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         seconds.append(_ask(session, QUESTIONS[1]))
         again, took = timed(lambda: model.read(volume))
         recomputed.append(took + _ask(again, QUESTIONS[1]).to_first)
-    network = model.backend.model
+    network = model.backend.network
     return Result(
         model=model.info.name,
         parameters=model.info.parameters,
@@ -75,7 +75,7 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         tokens_per_second_second=statistics.median(a.per_second for a in seconds),
         weights_bytes=sum(p.nbytes for p in network.parameters()),
         decode_bytes=decode_bytes(network),
-        cache_bytes=model.kept(session).nbytes,
+        cache_bytes=session.computed().nbytes,
         peak_bytes=peak_memory(device_of(network)),
         read_bytes_per_second=read_bandwidth(device_of(network)),
         parts=tuple(measure_parts(model, session)),
@@ -130,20 +130,20 @@ def measure_parts(model: Model, session: Session) -> list[Part]:
 def _pieces(model: Model, session: Session) -> list[Piece]:
     """What is measured, to be called once and in this order: a question's rows follow a prefix."""
     backend = model.backend
-    network = backend.model
+    network = backend.network
     pixels = session.input.grid.unsqueeze(0).to(device_of(network), network.dtype)
-    kept = model.kept(session)
-    asked = backend.ask([(QUESTIONS[1], None)])
-    suffix = backend.suffix(kept.features, asked, None, 0)
-    cache = DynamicCache(config=network.config.get_text_config())
+    cache = session.computed()
+    prompt = backend.tokenise([(QUESTIONS[1], None)])
+    suffix = backend.suffix(cache.features, prompt, None, 0)
+    prefix = DynamicCache(config=network.config.get_text_config())
     token = suffix.rows[:, -1:]
-    prefix = backend.prefix(kept.features)
+    prefix_rows = backend.prefix(cache.features)
     pieces: list[Piece] = [
         ("both encoders and connectors", lambda: network.encode_images(pixels)),
-        ("question, scores, mixing", lambda: backend.suffix(kept.features, asked, None, 0)),
-        ("prefix into the language model", lambda: advance(network, prefix, cache)),
-        ("rest of the prompt", lambda: advance(network, suffix.rows, cache)),
-        ("one more token", lambda: advance(network, token, cache)),
+        ("question, scores, mixing", lambda: backend.suffix(cache.features, prompt, None, 0)),
+        ("prefix into the language model", lambda: advance(network, prefix_rows, prefix)),
+        ("rest of the prompt", lambda: advance(network, suffix.rows, prefix)),
+        ("one more token", lambda: advance(network, token, prefix)),
     ]  # fmt: skip
     if network.vision2d is not None:
         images = pixels.transpose(1, 2).flatten(0, 1)

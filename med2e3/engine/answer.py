@@ -9,26 +9,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from med2e3.engine.backends.backend import Grounding, Prompt, advance, language_blocks
-from med2e3.engine.decoding import Chooser, SamplingParams, TextStream, probability
-from med2e3.engine.grounding import Box, Mask
+from med2e3.engine.backends.backend import Prompt, advance, language_blocks
+from med2e3.engine.decoding import SamplingParams, TextStream, TokenSampler, probability
+from med2e3.engine.grounding import Box, Grounding, Mask
+from med2e3.engine.interruption import interruptible
+from med2e3.engine.runtime import Runtime
 from med2e3.engine.scores import Scores
-from med2e3.engine.watching import interruptible
 from med2e3.errors import Cancelled
 from med2e3.model.placing import device_of
 
-if TYPE_CHECKING:
-    from med2e3.engine.model import Model
-
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """What decoding begins with: the prefix's cache (its own copy), the rows after it, a bound."""
+class DecoderInput:
+    """What decoding begins with: `cache` of the prefix, and the prompt's other rows (1, T, D).
+
+    `cache` grows with every token, so each answer has a copy of its own.
+    """
 
     cache: Any
     rows: Tensor
@@ -43,27 +44,28 @@ class Answer:
 
     def __init__(
         self,
-        model: Model,
-        asked: Prompt,
-        decoding: SamplingParams,
-        start: Start,
+        model: Runtime,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        decoder_input: DecoderInput,
         *,
         scores: Scores | None,
         describe: Callable[[Answer], dict[str, Any]],
         ground: Callable[[Answer], Grounding],
     ) -> None:
-        self.asked = asked
-        self.decoding = decoding
+        self.prompt = prompt
+        self.sampling = sampling
         self.scores = scores
         self.token_ids: list[int] = []
         self.token_probabilities: list[float] = []
         self.finish_reason = ""
         self.seconds_to_first_token: float | None = None
         self.seconds: float | None = None
-        self.max_new_tokens = start.max_new_tokens
+        self.max_new_tokens = decoder_input.max_new_tokens
         self._model = model
-        self._start: Start | None = start
-        self._chooser = Chooser(decoding)
+        self._device = device_of(model.backend.network)
+        self._decoder_input: DecoderInput | None = decoder_input
+        self._sampler = TokenSampler(sampling)
         self._stream = TextStream(model.backend.processor.decode)
         self._stopped = threading.Event()
         self._describe = describe
@@ -120,8 +122,8 @@ class Answer:
             except Cancelled:
                 self.finish_reason = "cancelled"
 
-    def look(self, _fraction: float) -> None:
-        """Raises `Cancelled` once the work was stopped; called between blocks of a network."""
+    def stop_if_cancelled(self, _fraction: float = 0.0) -> None:
+        """Raises `Cancelled` once `cancel` was called; a callback of `interruptible`."""
         if self._stopped.is_set():
             raise Cancelled("The answer was stopped.")
 
@@ -144,30 +146,43 @@ class Answer:
 
     def _step(self) -> tuple[int, float] | None:
         """The next token and its probability; None when the work was stopped."""
-        start = self._start
-        if start is None or self._stopped.is_set():
+        decoder_input = self._decoder_input
+        if decoder_input is None:
             return None
-        network = self._model.backend.model
-        with self._model.lock:
-            rows = start.rows if not self.token_ids else self._embed(self.token_ids[-1])
-            try:
-                with interruptible(language_blocks(network), self.look):
-                    logits = advance(network, rows, start.cache)
-            except Cancelled:
-                return None
-        token = self._chooser.choose(logits)
+        try:
+            logits = self._logits(decoder_input)
+        except Cancelled:
+            return None
+        token = self._sampler.choose(logits)
         return token, probability(logits, token)
 
+    def _logits(self, decoder_input: DecoderInput) -> Tensor:
+        """What follows the last token, or the prompt: (V,). Raises `Cancelled`.
+
+        The prompt is one long pass, stopped between blocks; a token's pass is short and ends first.
+        """
+        network = self._model.backend.network
+        self.stop_if_cancelled()
+        with self._model.lock:
+            if self.token_ids:
+                rows = self._embed(self.token_ids[-1])
+                logits = advance(network, rows, decoder_input.cache)
+            else:
+                with interruptible(language_blocks(network), self.stop_if_cancelled):
+                    logits = advance(network, decoder_input.rows, decoder_input.cache)
+        self.stop_if_cancelled()
+        return logits
+
     def _embed(self, token: int) -> Tensor:
-        network = self._model.backend.model
-        ids = torch.tensor([[token]], device=device_of(network))
+        """The row (1, 1, D) of a token."""
+        ids = torch.tensor([[token]], device=self._device)
         with torch.inference_mode():
-            rows: Tensor = network.get_input_embeddings()(ids)
+            rows: Tensor = self._model.backend.network.get_input_embeddings()(ids)
         return rows
 
     def _finish(self, reason: str) -> str:
         """End; lets go of the cache, and gives the text that was held back."""
         self.finish_reason = reason
-        self._start = None
+        self._decoder_input = None
         self.seconds = None if self._began is None else time.perf_counter() - self._began
         return self._stream.flush(self.token_ids)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from med2e3.engine.backends.backend import Prompt, Suffix
 from med2e3.engine.decoding import cache_bytes, shared_copy
+from med2e3.engine.runtime import Runtime
+from med2e3.engine.volume_cache import VolumeCache
 from med2e3.model.placing import device_of
-
-if TYPE_CHECKING:
-    from med2e3.engine.model import Model, VolumeCache
 
 #: Keys and values of one batch take at most about this much; a single question may take more.
 BATCH_BYTES = 500_000_000
@@ -44,16 +43,16 @@ class Reply:
 
 @torch.inference_mode()
 def answer_all(
-    model: Model, kept: VolumeCache, asked: Sequence[Prompt], max_new_tokens: int | None
+    model: Runtime, cache: VolumeCache, prompts: Sequence[Prompt], max_new_tokens: int | None
 ) -> list[Reply]:
     """Replies to checked questions, in their order; the caller holds the model's lock."""
     backend = model.backend
     replies: list[Reply] = []
-    for part in _batches(kept, asked, max_new_tokens):
-        suffixes = [backend.suffix(kept.features, a, None, 0) for a in part]
-        rooms = [backend.context_length - a.rows for a in part]
+    for part in _batches(cache, prompts, max_new_tokens):
+        suffixes = [backend.suffix(cache.features, prompt, None, 0) for prompt in part]
+        rooms = [backend.context_length - prompt.rows for prompt in part]
         limits = [min(room, max_new_tokens or room) for room in rooms]
-        batch = _Batch(model, kept, [s.rows for s in suffixes], limits)
+        batch = _Batch(model, cache, [s.rows for s in suffixes], limits)
         batch.run()
         replies += [
             batch.reply(k, *pair) for k, pair in enumerate(zip(part, suffixes, strict=True))
@@ -62,42 +61,43 @@ def answer_all(
 
 
 def _batches(
-    kept: VolumeCache, asked: Sequence[Prompt], max_new_tokens: int | None
+    cache: VolumeCache, prompts: Sequence[Prompt], max_new_tokens: int | None
 ) -> Iterator[Sequence[Prompt]]:
     """Questions whose keys and values fit into `BATCH_BYTES` together."""
-    a_row = cache_bytes(kept.cache) / max(1, kept.prefix_rows)
-    longest = max((a.rows for a in asked), default=0) + (max_new_tokens or 0)
-    fitting = int(BATCH_BYTES / max(1.0, a_row * longest))
+    row_bytes = cache_bytes(cache.prefix) / max(1, cache.prefix_rows)
+    longest = max((prompt.rows for prompt in prompts), default=0) + (max_new_tokens or 0)
+    fitting = int(BATCH_BYTES / max(1.0, row_bytes * longest))
     size = max(1, min(BATCH_ROWS, fitting))
-    for first in range(0, len(asked), size):
-        yield asked[first : first + size]
+    for first in range(0, len(prompts), size):
+        yield prompts[first : first + size]
 
 
 class _Batch:
     """Greedy decoding of suffixes (1, T, D) after one prefix, padded on the left."""
 
     def __init__(
-        self, model: Model, kept: VolumeCache, rows: Sequence[Tensor], limits: Sequence[int]
+        self, model: Runtime, cache: VolumeCache, rows: Sequence[Tensor], limits: Sequence[int]
     ) -> None:
-        self.model, self.network = model, model.backend.model
+        self.model, self.network = model, model.backend.network
+        self.device = device_of(self.network)
         self.limits = limits
         self.tokens: list[list[int]] = [[] for _ in rows]
         self.shares: list[list[float]] = [[] for _ in rows]
         self.reasons = [""] * len(rows)
         self.alive = list(range(len(rows)))
-        self.cache = shared_copy(kept.cache)
-        if kept.prefix_rows:
+        self.cache = shared_copy(cache.prefix)
+        if cache.prefix_rows:
             self.cache.batch_repeat_interleave(len(rows))
         longest = max(row.shape[1] for row in rows)
         self.rows = rows[0].new_zeros((len(rows), longest, rows[0].shape[2]))
         self.mask = torch.ones(
-            (len(rows), kept.prefix_rows + longest), dtype=torch.long, device=self.rows.device
+            (len(rows), cache.prefix_rows + longest), dtype=torch.long, device=self.rows.device
         )
         for k, row in enumerate(rows):
             gap = longest - row.shape[1]
             self.rows[k, gap:] = row[0]
-            self.mask[k, kept.prefix_rows : kept.prefix_rows + gap] = 0
-        self.positions = (self.mask.cumsum(1) - 1).clamp_min(0)[:, kept.prefix_rows :]
+            self.mask[k, cache.prefix_rows : cache.prefix_rows + gap] = 0
+        self.positions = (self.mask.cumsum(1) - 1).clamp_min(0)[:, cache.prefix_rows :]
 
     def run(self) -> None:
         """Until every row has ended."""
@@ -112,12 +112,12 @@ class _Batch:
             if self.alive:
                 self._prepare(chosen)
 
-    def reply(self, k: int, asked: Prompt, suffix: Suffix) -> Reply:
+    def reply(self, k: int, prompt: Prompt, suffix: Suffix) -> Reply:
         """What row `k` became."""
         text = self.model.backend.processor.decode(self.tokens[k]).strip()
         scores = () if suffix.scores is None else tuple(float(s) for s in suffix.scores)
         return Reply(
-            asked.question, text, tuple(self.tokens[k]), tuple(self.shares[k]),
+            prompt.question, text, tuple(self.tokens[k]), tuple(self.shares[k]),
             self.reasons[k], scores,
         )  # fmt: skip
 
@@ -156,7 +156,7 @@ class _Batch:
             self.mask, self.positions = self.mask[index], self.positions[index]
 
     def _prepare(self, chosen: Tensor) -> None:
-        ids = chosen[:, None].to(device_of(self.network))
+        ids = chosen[:, None].to(self.device)
         self.rows = self.network.get_input_embeddings()(ids)
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(ids), 1))], dim=1)
         self.positions = self.positions[:, -1:] + 1

@@ -49,20 +49,20 @@ class SamplingParams:
         )
 
 
-class Chooser:
-    """Picks one token after the other. Draws on the CPU, so that a seed means the same anywhere."""
+class TokenSampler:
+    """Picks one token after the other; draws on the CPU, so that a seed means the same anywhere."""
 
-    def __init__(self, decoding: SamplingParams) -> None:
-        self.decoding = decoding
-        self.generator = torch.Generator().manual_seed(decoding.seed or 0)
+    def __init__(self, sampling: SamplingParams) -> None:
+        self.sampling = sampling
+        self.generator = torch.Generator().manual_seed(sampling.seed or 0)
 
     def choose(self, logits: Tensor) -> int:
         """The next token's id, from logits (V,)."""
-        if self.decoding.temperature == 0:
+        if self.sampling.temperature == 0:
             return int(logits.argmax())
-        shares = (logits.double().cpu() / self.decoding.temperature).softmax(0)
-        if self.decoding.top_p < 1:
-            shares = _nucleus(shares, self.decoding.top_p)
+        shares = (logits.double().cpu() / self.sampling.temperature).softmax(0)
+        if self.sampling.top_p < 1:
+            shares = _nucleus(shares, self.sampling.top_p)
         return int(torch.multinomial(shares, 1, generator=self.generator))
 
 

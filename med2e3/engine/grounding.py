@@ -79,6 +79,14 @@ class Mask:
         return self.geometry.to_patient_mm(centre)
 
 
+@dataclass(frozen=True, eq=False)
+class Grounding:
+    """What an answer names in the image: boxes in its text, and masks drawn for it."""
+
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
+
+
 def parse_boxes(text: str, model_input: ModelInput) -> tuple[Box, ...]:
     """The boxes in an answer's text that still holds its marks, in the order they stand there.
 

@@ -95,7 +95,7 @@ def describe(
     name: str, checkpoint: Checkpoint, backend: Any, digest: str, quantize: str = ""
 ) -> ModelInfo:
     """The facts about a model that was just built."""
-    config, network = checkpoint.config, backend.model
+    config, network = checkpoint.config, backend.network
     is_demo = bool(getattr(config, "demo", False)) or name == DEMO_NAME
     window = getattr(config, "default_window", None)
     plane = getattr(config, "default_plane", "")

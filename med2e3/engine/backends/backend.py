@@ -15,19 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from med2e3.engine.grounding import Box, Mask
+from med2e3.engine.grounding import Grounding
+from med2e3.engine.volume_cache import Features, VolumeCache
 from med2e3.model.prompts import Turn
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
-
-
-class Features(Protocol):
-    """What a backend keeps of a volume."""
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -63,18 +55,10 @@ class Suffix:
     scores: NDArray[np.float32] | None
 
 
-@dataclass(frozen=True, eq=False)
-class Grounding:
-    """What an answer names in the image: boxes in its text, and masks drawn for it."""
-
-    boxes: tuple[Box, ...] = ()
-    masks: tuple[Mask, ...] = ()
-
-
 class Backend(Protocol):
     """One kind of model behind the same `read` and `ask`."""
 
-    model: Any
+    network: Any
     processor: Any
 
     @property
@@ -91,8 +75,8 @@ class Backend(Protocol):
         """The blocks that reading a volume passes through, in order."""
         ...
 
-    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
-        """Tokenise; nothing is checked here but what tokenising needs.
+    def tokenise(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
+        """The prompt of a conversation, whose last turn has no answer yet; its length is unchecked.
 
         `spaced` says that it is a question of M3D-VQA (see `M3DLaMedProcessor`).
         """
@@ -106,7 +90,7 @@ class Backend(Protocol):
         """Rows (1, T, D) that do not depend on a question; T may be 0."""
         ...
 
-    def suffix(self, features: Any, asked: Prompt, keep: Tensor | None, seed: int) -> Suffix:
+    def suffix(self, features: Any, prompt: Prompt, keep: Tensor | None, seed: int) -> Suffix:
         """The other rows; slices where `keep` (S,) is False are left out.
 
         `seed` is for whatever is random besides the choice of tokens.
@@ -119,25 +103,32 @@ class Backend(Protocol):
 
     def ground(
         self,
-        kept: tuple[Any, Any],
-        asked: Prompt,
+        cache: VolumeCache,
+        prompt: Prompt,
         token_ids: Sequence[int],
-        place: tuple[ModelInput, Volume],
+        model_input: ModelInput,
+        volume: Volume,
     ) -> Grounding:
-        """What a complete answer names; `kept` are features and the prefix's cache."""
+        """What a complete answer names, placed in `volume`, of which the model saw `model_input`.
+
+        May change nothing in `cache` but its features.
+        """
         ...
 
 
-def language_blocks(model: Any) -> Sequence[nn.Module]:
-    """The layers of a language model, in order."""
-    blocks: Sequence[nn.Module] = model.language_model.model.layers
+def language_blocks(network: Any) -> Sequence[nn.Module]:
+    """The layers of the language model, in order."""
+    blocks: Sequence[nn.Module] = network.language_model.model.layers
     return blocks
 
 
 @torch.inference_mode()
-def advance(model: Any, rows: Tensor, cache: Any) -> Tensor:
-    """Rows (1, T, D) through the language model, growing `cache`; the last row's logits (V,)."""
-    output = model.language_model(
+def advance(network: Any, rows: Tensor, cache: Any) -> Tensor:
+    """Pass rows (1, T, D) through the language model; the logits (V,) after the last row.
+
+    The keys and values of the rows are added to `cache`.
+    """
+    output = network.language_model(
         inputs_embeds=rows, past_key_values=cache, use_cache=True, logits_to_keep=1
     )
     logits: Tensor = output.logits[0, -1].float()
