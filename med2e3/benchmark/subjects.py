@@ -1,4 +1,4 @@
-"""Models to measure that need no weights: any config, filled at random."""
+"""Builds models with random weights by any config, to be measured without a checkpoint."""
 
 from __future__ import annotations
 

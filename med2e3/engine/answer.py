@@ -1,6 +1,6 @@
-"""One answer: scores at once, then text piece by piece; stopped at any moment, from any thread.
+"""Streams one answer: slice scores first, then text piece by piece; any thread can stop it.
 
-What the text names in the image, boxes and masks, is known when the iteration has come to its end.
+Boxes and masks that the text names in the image are known once the iteration has ended.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class DecoderInput:
 
 
 class Answer:
-    """Iterate for text pieces; leaving the loop stops the work. Work happens while iterating.
+    """An answer, computed while one iterates over its pieces of text; leaving the loop stops it.
 
-    `token_probabilities` are the model's own (temperature 1), one for each of `token_ids`.
+    `finish_reason` is "end", "length" or "cancelled", and "" before. `token_probabilities` are the
+    model's own (temperature 1), one for each of `token_ids`.
     """
 
     def __init__(
@@ -75,30 +76,30 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What has arrived so far."""
+        """The text so far."""
         return self._stream.text
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """What the complete text names, in mm; empty until then and after a stop."""
+        """Boxes that the whole text names, in mm; none before its end or after a stop."""
         return () if self._grounding is None else self._grounding.boxes
 
     @property
     def masks(self) -> tuple[Mask, ...]:
-        """What was drawn for the complete text, on the volume's own grid; empty as `boxes` is."""
+        """Masks for the whole text, on the volume's grid; none before its end or after a stop."""
         return () if self._grounding is None else self._grounding.masks
 
     @property
     def record(self) -> dict[str, Any]:
-        """Everything needed to repeat and check the answer, for JSON; complete once it ended."""
+        """Plain values to repeat and check the answer by, for JSON; complete once it has ended."""
         return self._describe(self)
 
     def cancel(self) -> None:
-        """Stop; may be called from any thread. What has arrived stays."""
+        """Stop the answer, from any thread; the text so far stays."""
         self._stopped.set()
 
     def complete(self) -> str:
-        """Run to the end; the whole text."""
+        """Run to the end and return the whole text."""
         for _ in self:
             pass
         return self.text
@@ -109,13 +110,13 @@ class Answer:
                 piece = self._next_piece()
                 if piece:
                     yield piece
-            self._find_named()
+            self._find_grounding()
         finally:
             if not self.finish_reason:
                 self._finish("cancelled")
 
-    def _find_named(self) -> None:
-        """Boxes and masks, once, of an answer that came to its end."""
+    def _find_grounding(self) -> None:
+        """Find boxes and masks, once, for an answer that has come to its end."""
         if self._grounding is None and self.finish_reason != "cancelled":
             try:
                 self._grounding = self._ground(self)
@@ -128,18 +129,18 @@ class Answer:
             raise Cancelled("The answer was stopped.")
 
     def _next_piece(self) -> str:
-        """One token's work, and the text that it adds."""
+        """Compute one token and return the text that it adds."""
         self._began = self._began if self._began is not None else time.perf_counter()
         step = self._step()
         if step is None:
             return self._finish("cancelled")
-        token, share = step
+        token, token_probability = step
         if self.seconds_to_first_token is None:
             self.seconds_to_first_token = time.perf_counter() - self._began
         if token == self._model.end_token:
             return self._finish("end")
         self.token_ids.append(token)
-        self.token_probabilities.append(share)
+        self.token_probabilities.append(token_probability)
         if len(self.token_ids) >= self.max_new_tokens:
             return self._stream.push(self.token_ids) + self._finish("length")
         return self._stream.push(self.token_ids)
@@ -157,9 +158,9 @@ class Answer:
         return token, probability(logits, token)
 
     def _logits(self, decoder_input: DecoderInput) -> Tensor:
-        """What follows the last token, or the prompt: (V,). Raises `Cancelled`.
+        """Logits (V,) of the next token, after the prompt or the last token. Raises `Cancelled`.
 
-        The prompt is one long pass, stopped between blocks; a token's pass is short and ends first.
+        A stop ends the long pass of the prompt between blocks, the short one of a token after it.
         """
         network = self._model.backend.network
         self.stop_if_cancelled()
@@ -181,7 +182,7 @@ class Answer:
         return rows
 
     def _finish(self, reason: str) -> str:
-        """End; lets go of the cache, and gives the text that was held back."""
+        """End the answer, release keys and values, and return the text that was held back."""
         self.finish_reason = reason
         self._decoder_input = None
         self.seconds = None if self._began is None else time.perf_counter() - self._began

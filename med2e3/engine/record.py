@@ -1,4 +1,4 @@
-"""The record of an answer: what is needed to repeat it, and to know what it was about."""
+"""Records an answer in plain values: what repeats it, and which images it is about."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _input(volume: Volume, model_input: ModelInput) -> dict[str, Any]:
 
 
 def _box(box: Box) -> dict[str, Any]:
-    """Fractions of the model's grid as written, and where the box lies."""
+    """Fractions of the model's grid as the answer has them, and the place in the patient in mm."""
     return {
         "fractions": [list(end) for end in box.fractions],
         "centre_mm": box.centre_mm.tolist(),
@@ -91,7 +91,7 @@ def _box(box: Box) -> dict[str, Any]:
 
 
 def _mask(mask: Mask) -> dict[str, Any]:
-    """Size and place; the voxels themselves are in `Answer.masks`."""
+    """Volume and centre of a mask; its voxels are in `Answer.masks` alone."""
     centre = mask.centre_mm
     return {
         "millilitres": mask.millilitres,

@@ -1,4 +1,4 @@
-"""One volume, encoded once, asked many times. Knows nothing of files."""
+"""Answers questions about one volume, which is encoded once. Knows nothing of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from med2e3.engine.answer import Answer, DecoderInput
 from med2e3.engine.backends.backend import Prompt
 from med2e3.engine.batch import Reply, answer_all
-from med2e3.engine.decoding import SamplingParams, shared_copy
+from med2e3.engine.decoding import SamplingParams
 from med2e3.engine.encoding import encode_volume
 from med2e3.engine.grounding import Grounding
 from med2e3.engine.info import Progress
@@ -66,7 +66,7 @@ class Session:
         leave_out: Sequence[int] = (),
         scored_by: str = "",
     ) -> Answer:
-        """Ask; the slice scores are known when this returns, the text comes by iterating.
+        """An answer whose slice scores are known now, and whose text comes by iterating over it.
 
         `history` are earlier (question, answer) turns. `leave_out` are model slices whose 2D
         features get no weight; the 3D tokens still hold them. `scored_by` is what the slice scores
@@ -104,11 +104,10 @@ class Session:
         scored_by: Sequence[str] | None = None,
         spaced: Sequence[bool] | None = None,
     ) -> list[Reply]:
-        """The answers that `ask` gives greedily, all in one batch and without streaming.
+        """The greedy answers of `ask`, computed in batches, without streaming, boxes or masks.
 
-        For measuring. `scored_by` has a text for each question, and `spaced` says which are of
-        M3D-VQA: M3D-LaMed learned those after a space. No boxes or masks are looked for. Raises
-        `QuestionError`.
+        `scored_by` has a text for each question. `spaced` says which questions are of M3D-VQA:
+        M3D-LaMed learned those after a space. Raises `QuestionError`.
         """
         SamplingParams(max_new_tokens)
         guides = scored_by or [""] * len(questions)
@@ -119,7 +118,7 @@ class Session:
             return answer_all(self.model, cache, prompts, max_new_tokens)
 
     def _ground(self, answer: Answer) -> Grounding:
-        """What a complete answer names in the volume. Raises `Cancelled` when it is stopped."""
+        """Boxes and masks that a complete answer names. Raises `Cancelled` when it is stopped."""
         backend, cache = self.model.backend, self.computed()
         with (
             self.model.lock,
@@ -133,7 +132,7 @@ class Session:
     ) -> DecoderInput:
         """The prompt's keys, values and rows; the context's length bounds the answer's tokens."""
         room = self.model.backend.context_length - prompt.rows
-        return DecoderInput(shared_copy(cache.prefix), rows, min(room, max_new_tokens or room))
+        return DecoderInput(cache.copy_prefix(), rows, min(room, max_new_tokens or room))
 
     def _checked(
         self,
@@ -172,7 +171,7 @@ class Session:
             )
 
     def _keep(self, leave_out: Sequence[int]) -> torch.Tensor | None:
-        """(S,) False for slices to leave out; None where all stay."""
+        """Which slices have weight: (S,), False for those left out; None where all stay."""
         if not len(leave_out):
             return None
         slices = self.model.info.grid_shape[0]
@@ -202,5 +201,5 @@ def check_question(question: str) -> None:
 
 
 def _bare(question: str) -> str:
-    """The question without the placeholder of the volume, which the prompt puts first by itself."""
+    """The question without the volume's placeholder, which the prompt's template has already."""
     return question.replace(IMAGE_PLACEHOLDER, " ").strip()

@@ -1,11 +1,12 @@
-"""What the engine computes of a volume once and uses for every question. Knows no networks."""
+"""What the engine computes once for a volume and uses for every question. Knows no networks."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from med2e3.engine.decoding import cache_bytes
+from torch import Tensor
 
 
 class Features(Protocol):
@@ -21,7 +22,7 @@ class Features(Protocol):
 class VolumeCache:
     """Image features, and keys and values of the prompt's prefix: its first `prefix_rows` rows.
 
-    `prefix` is a transformers cache; copy it with `shared_copy` before a pass that grows it.
+    `prefix` is a cache of transformers; a pass grows it, so give each pass a `copy_prefix`.
     """
 
     features: Any
@@ -29,10 +30,29 @@ class VolumeCache:
     prefix_rows: int
 
     @property
+    def prefix_bytes(self) -> int:
+        """Memory that the keys and values take."""
+        return sum(
+            tensor.nbytes
+            for layer in self.prefix.layers
+            for tensor in (layer.keys, layer.values)
+            if isinstance(tensor, Tensor)
+        )
+
+    @property
     def nbytes(self) -> int:
         """Memory that features, keys and values take."""
         features: Features = self.features
-        return features.nbytes + cache_bytes(self.prefix)
+        return features.nbytes + self.prefix_bytes
+
+    def copy_prefix(self) -> Any:
+        """A cache that starts from the same keys and values and grows without changing them.
+
+        Layers of a dynamic cache replace their tensors when they grow, so a shallow copy suffices.
+        """
+        twin = copy.copy(self.prefix)
+        twin.layers = [copy.copy(layer) for layer in self.prefix.layers]
+        return twin
 
 
 class CacheOwner(Protocol):

@@ -1,7 +1,7 @@
-"""What the engine asks of each kind of model; one class a kind stands in `engine.loading.BACKENDS`.
+"""The interface of a kind of model; `engine.loading.BACKENDS` names the class for each kind.
 
-A prompt is rows of the language model's width. Its first part, the prefix, depends on the volume
-alone, so that its keys and values are computed once; the rest, with the question, is the suffix.
+A prompt becomes rows of the language model's width. The prefix, its first rows, depends on the
+volume alone: its keys and values are computed once. The suffix, the other rows, has the question.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from med2e3.volume import Volume
 
 @dataclass(frozen=True)
 class Prompt:
-    """A checked question: its turns, the whole prompt's token ids, and the rows that it takes.
+    """A tokenised conversation: its turns, the whole prompt's token ids, and the rows it takes.
 
     `question_tokens` are those of the last question alone. `scored_by` is the text that the slice
     scores follow where it is not the last question.
@@ -43,32 +43,32 @@ class Prompt:
 
     @property
     def guide(self) -> str:
-        """What the slice scores follow."""
+        """The text that the slice scores follow."""
         return self.scored_by or self.question
 
 
 @dataclass(frozen=True, eq=False)
 class Suffix:
-    """What follows the prefix: rows (1, T, D), and the slice scores (S,) or None."""
+    """The prompt's rows (1, T, D) after the prefix, and the slice scores (S,), None without any."""
 
     rows: Tensor
     scores: NDArray[np.float32] | None
 
 
 class Backend(Protocol):
-    """One kind of model behind the same `read` and `ask`."""
+    """What the engine needs of one kind of model."""
 
     network: Any
     processor: Any
 
     @property
     def has_scores(self) -> bool:
-        """Whether slices get weights."""
+        """Whether the model weighs slices by the question."""
         ...
 
     @property
     def context_length(self) -> int:
-        """Rows that prompt and answer may take together."""
+        """Most rows that prompt and answer may take together."""
         ...
 
     def vision_blocks(self) -> Sequence[nn.Module]:
@@ -83,17 +83,17 @@ class Backend(Protocol):
         ...
 
     def encode(self, grid: Tensor) -> Features:
-        """A volume (1, S, H, W) in 0..1 on the model's device → features."""
+        """Image features of a grid (1, S, H, W) in 0..1 on the model's device."""
         ...
 
     def prefix(self, features: Any) -> Tensor:
-        """Rows (1, T, D) that do not depend on a question; T may be 0."""
+        """The prompt's first rows (1, T, D), the same for every question; T may be 0."""
         ...
 
     def suffix(self, features: Any, prompt: Prompt, keep: Tensor | None, seed: int) -> Suffix:
-        """The other rows; slices where `keep` (S,) is False are left out.
+        """The prompt's rows after the prefix; slices where `keep` (S,) is False have no weight.
 
-        `seed` is for whatever is random besides the choice of tokens.
+        `seed` is for draws other than those of tokens: the "random" aggregation of slices.
         """
         ...
 

@@ -1,6 +1,6 @@
-"""M3D-LaMed behind the engine: start token and image rows are the prefix, the question the suffix.
+"""The backend of M3D-LaMed: the prefix is start token and image, the suffix the question.
 
-It has no slice scores. What its answers name, boxes and masks, is placed in the patient.
+The model has no slice scores. Boxes and masks of its answers are placed in the patient.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.engine.backends.backend import Prompt, Suffix
-from med2e3.engine.decoding import shared_copy
 from med2e3.engine.grounding import Grounding, Mask, parse_boxes, place_mask
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.errors import QuestionError
@@ -25,7 +24,7 @@ from med2e3.volume import Volume
 
 @dataclass(eq=False)
 class LaMedFeatures:
-    """Image rows (1, N, C) of the prompt; the mask head's features once a mask was asked for."""
+    """Image rows (1, N, C) of the prompt, and the mask head's features once a mask was drawn."""
 
     tokens: Tensor
     mask_features: Tensor | None = None
@@ -47,7 +46,7 @@ class M3DLaMedBackend:
 
     @property
     def context_length(self) -> int:
-        """Rows that prompt and answer may take together."""
+        """Most rows that prompt and answer may take together."""
         return int(self.network.config.max_context)
 
     def vision_blocks(self) -> Sequence[nn.Module]:
@@ -56,7 +55,7 @@ class M3DLaMedBackend:
         return blocks
 
     def tokenise(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
-        """The published prompt. Raises `QuestionError` for a conversation: it knows none."""
+        """The published prompt of one question. Raises `QuestionError` for earlier turns."""
         if len(turns) > 1:
             raise QuestionError(
                 "M3D-LaMed was trained on single questions and cannot take earlier turns. Ask "
@@ -68,11 +67,11 @@ class M3DLaMedBackend:
         return Prompt(tuple(turns), tuple(ids), len(ids), len(own))
 
     def encode(self, grid: Tensor) -> LaMedFeatures:
-        """Vision tower and projector."""
+        """Image rows of the vision tower, after the projector."""
         return LaMedFeatures(self.network.encode_images(grid.unsqueeze(0).to(self.network.dtype)))
 
     def prefix(self, features: LaMedFeatures) -> Tensor:
-        """What stands before the image, and the image."""
+        """Rows of the start token and of the image."""
         ids = self.processor.prompt_ids("")
         before = self._embed(ids[: ids.index(self.network.config.image_token_id)])
         return torch.cat([before, features.tokens.to(before)], dim=1)
@@ -80,7 +79,7 @@ class M3DLaMedBackend:
     def suffix(
         self, features: LaMedFeatures, prompt: Prompt, keep: Tensor | None, seed: int
     ) -> Suffix:
-        """The question."""
+        """Rows of the question; no scores."""
         return Suffix(self._question(prompt), None)
 
     def drawing_blocks(self) -> Sequence[nn.Module]:
@@ -97,7 +96,7 @@ class M3DLaMedBackend:
         model_input: ModelInput,
         volume: Volume,
     ) -> Grounding:
-        """The boxes that the answer names, and the mask that its `[SEG]` asks for."""
+        """Boxes in the answer's text, and the mask that its token `[SEG]` asks for."""
         features: LaMedFeatures = cache.features
         text = self.processor.decode(token_ids, skip_special_tokens=False)
         masks: tuple[Mask, ...] = ()
@@ -105,7 +104,7 @@ class M3DLaMedBackend:
             if features.mask_features is None:
                 features.mask_features = self._encode_for_masks(model_input)
             tokens = torch.tensor([list(token_ids)], device=device_of(self.network))
-            states = self._answer_states(cache.prefix, prompt, token_ids)
+            states = self._answer_states(cache, prompt, token_ids)
             (logits,) = self.network.segment(features.mask_features, tokens, states)
             masks = (place_mask(logits, model_input, volume),)
         return Grounding(parse_boxes(text, model_input), masks)
@@ -116,13 +115,15 @@ class M3DLaMedBackend:
         features: Tensor = segvol.encode(grid)
         return features
 
-    def _answer_states(self, prefix: Any, prompt: Prompt, token_ids: Sequence[int]) -> Tensor:
-        """What predicted each token of the answer: (1, T, C), by one pass after the prefix."""
+    def _answer_states(
+        self, cache: VolumeCache, prompt: Prompt, token_ids: Sequence[int]
+    ) -> Tensor:
+        """Last hidden states (1, T, C) that predict the answer's tokens, by one more pass."""
         question = self._question(prompt)
         rows = torch.cat([question, self._embed(token_ids[:-1])], dim=1)
         output = self.network.language_model(
             inputs_embeds=rows,
-            past_key_values=shared_copy(prefix),
+            past_key_values=cache.copy_prefix(),
             use_cache=True,
             output_hidden_states=True,
             logits_to_keep=1,

@@ -1,7 +1,6 @@
-"""Med-2E3 behind the engine: text before the volume and 3D tokens are the prefix.
+"""The backend of Med-2E3: system text and 3D tokens are the prefix of its prompts.
 
-The order of the prompt (system text, 3D tokens, 2D tokens, question) makes that possible; the 2D
-tokens depend on the question through the scores.
+The suffix has the 2D tokens and the question: slice scores mix the 2D tokens by the question.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ class Med2E3Backend:
 
     @property
     def has_scores(self) -> bool:
-        """All but "max" and a model without 2D encoder weigh the slices."""
+        """True but for the aggregation "max" and models without a 2D encoder."""
         config = self.network.config
         return "2d" in config.encoders and config.aggregation != "max"
 
     @property
     def context_length(self) -> int:
-        """Rows that prompt and answer may take together."""
+        """Most rows that prompt and answer may take together."""
         return int(self.network.config.max_context)
 
     def vision_blocks(self) -> Sequence[nn.Module]:
-        """3D blocks, then 2D layers."""
+        """The 3D encoder's blocks, then the 2D encoder's layers."""
         blocks: list[nn.Module] = []
         if self.network.vision3d is not None:
             blocks += self.network.vision3d.blocks
@@ -50,20 +49,20 @@ class Med2E3Backend:
         return blocks
 
     def tokenise(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
-        """The prompt by the processor's template, which is the same for all questions."""
+        """The prompt by the processor's template; `spaced` changes nothing."""
         ids = self.processor.prompt_ids(turns)
         question = self.processor.question_ids(turns[-1][0])
         return Prompt(tuple(turns), tuple(ids), len(ids), len(question))
 
     def encode(self, grid: Tensor) -> ImageFeatures:
-        """Both encoders, connectors and slice keys."""
+        """Features of both encoders, after the connectors, with the slices' keys."""
         features: ImageFeatures = self.network.encode_images(
             grid.unsqueeze(0).to(self.network.dtype)
         )
         return features
 
     def prefix(self, features: ImageFeatures) -> Tensor:
-        """Text before the volume, and the 3D tokens."""
+        """Rows of the text before the volume, and of the 3D tokens."""
         ids = self.processor.prompt_ids([("", None)])
         before = self._embed(ids[: ids.index(self.network.config.image_token_id)])
         if features.tokens3d is None:
@@ -77,7 +76,7 @@ class Med2E3Backend:
         keep: Tensor | None,
         seed: int,
     ) -> Suffix:
-        """2D tokens by this question's scores, and the text after the volume."""
+        """2D tokens mixed by the question's scores, and the text after the volume."""
         ids, image = list(prompt.ids), self.network.config.image_token_id
         rows = [self._embed(ids[ids.index(image) + self.processor.num_visual_tokens :])]
         scores = None
@@ -93,7 +92,7 @@ class Med2E3Backend:
         return Suffix(torch.cat(rows, dim=1), values)
 
     def drawing_blocks(self) -> Sequence[nn.Module]:
-        """None."""
+        """No blocks: this model draws nothing."""
         return ()
 
     def ground(
@@ -104,7 +103,7 @@ class Med2E3Backend:
         model_input: ModelInput,
         volume: Volume,
     ) -> Grounding:
-        """Nothing: this model writes neither boxes nor masks."""
+        """No boxes and no masks: this model names none."""
         return Grounding()
 
     def _text(self, question: str) -> Tensor | None:
