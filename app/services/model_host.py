@@ -1,4 +1,4 @@
-"""Runs the model on its worker: loads it, reads volumes once, streams answers. Knows no widgets.
+"""Runs the model on its worker thread: loads it, reads volumes, streams answers. Knows no widgets.
 
 torch is imported here, on the worker's thread, so that the window is on the screen before. All
 attributes with an underscore are touched on that thread only.
@@ -6,7 +6,6 @@ attributes with an underscore are touched on that thread only.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +21,22 @@ if TYPE_CHECKING:
     from med2e3.engine import Answer, Model, ModelInfo, Session
     from med2e3.preprocessing import ModelInput
 
-#: Sessions kept of the volume on the screen: as the model was given it last, and once in another
-#: plane or window, to go back and forth. Each holds the features of the volume.
-SESSIONS_KEPT = 2
-
 LoadModel = Callable[..., "Model"]
 
 
 class ModelHost:
-    """The loaded model and the volumes it has read."""
+    """The loaded model, and its sessions with the volume that was asked about last.
+
+    A plane and window have a session of their own, so that going back to them reads nothing again.
+    How many keep their features is for the model to decide, by its limit of memory.
+    """
 
     def __init__(self, jobs: Jobs, load: LoadModel | None = None) -> None:
         """`load` takes a name and `progress`, as `med2e3.engine.load` does."""
         self._jobs = jobs
         self._load_model = load or _load_with_engine
         self._model: Model | None = None
-        self._sessions: OrderedDict[tuple[Any, ...], Session] = OrderedDict()
+        self._sessions: dict[tuple[Any, ...], Session] = {}
 
     def load(self, name: str, listener: Listener) -> Job[ModelInfo]:
         """Load a model in place of the one loaded."""
@@ -66,7 +65,7 @@ class ModelHost:
     def _session(self, request: Request, context: Context) -> Session:
         if self._model is None:
             raise CheckpointError("No model is loaded. Load one in the assistant, then ask again.")
-        self._forget_other_volumes(request.volume)
+        self._let_go_of_sessions(request.volume)
         key = (request.plane, request.window)
         if key not in self._sessions:
             context.progress(-1, "Reading the volume")
@@ -77,14 +76,15 @@ class ModelHost:
                 progress=context.progress,
                 cancelled=context.cancelled,
             )
-        self._sessions.move_to_end(key)
-        while len(self._sessions) > SESSIONS_KEPT:
-            self._sessions.popitem(last=False)
         return self._sessions[key]
 
-    def _forget_other_volumes(self, volume: Volume) -> None:
-        if any(session.volume is not volume for session in self._sessions.values()):
-            self._sessions.clear()
+    def _let_go_of_sessions(self, volume: Volume) -> None:
+        """Forget sessions with another volume, and those whose features the model has dropped."""
+        self._sessions = {
+            key: session
+            for key, session in self._sessions.items()
+            if session.volume is volume and session.cache is not None
+        }
 
 
 def _load_with_engine(name: str, **options: Any) -> Model:

@@ -1,4 +1,4 @@
-"""Times a model: reading, asking twice, and the same without anything kept."""
+"""Times a model: reading a volume, asking twice, and the same with nothing cached."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DynamicCache
 
-from med2e3.benchmark.result import Part, Result
+from med2e3.benchmark.result import Result, TimedPart
 from med2e3.engine import Model, Session
 from med2e3.engine.backends.backend import advance
 from med2e3.geometry import Geometry
@@ -43,7 +43,7 @@ class TimedAnswer:
 
 
 def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None) -> Result:
-    """Read, ask and ask again `repeats` times; medians."""
+    """Medians of reading a volume, asking, and asking again, `repeats` times each."""
     report = progress or (lambda fraction, what: None)
     volume = synthetic_volume()
     reads, firsts, seconds, recomputed = [], [], [], []
@@ -57,7 +57,7 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         seconds.append(_ask(session, QUESTIONS[1]))
         again, took = timed(lambda: model.read(volume))
         recomputed.append(took + _ask(again, QUESTIONS[1]).to_first)
-    network = model.backend.model
+    network = model.backend.network
     return Result(
         model=model.info.name,
         parameters=model.info.parameters,
@@ -75,7 +75,7 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         tokens_per_second_second=statistics.median(a.per_second for a in seconds),
         weights_bytes=sum(p.nbytes for p in network.parameters()),
         decode_bytes=decode_bytes(network),
-        cache_bytes=model.kept(session).nbytes,
+        cache_bytes=session.computed().nbytes,
         peak_bytes=peak_memory(device_of(network)),
         read_bytes_per_second=read_bandwidth(device_of(network)),
         parts=tuple(measure_parts(model, session)),
@@ -110,47 +110,47 @@ def _ask(session: Session, question: str) -> TimedAnswer:
     return TimedAnswer(before + waited, (len(answer.token_ids) - 1) / rest if rest > 0 else 0.0)
 
 
-#: A piece of the work by name.
-Piece = tuple[str, Callable[[], Any]]
+#: A part of the work by name, and what computes it.
+NamedPart = tuple[str, Callable[[], Any]]
 
 
 @torch.inference_mode()
-def measure_parts(model: Model, session: Session) -> list[Part]:
-    """Each piece of the work by itself: seconds and floating-point operations.
+def measure_parts(model: Model, session: Session) -> list[TimedPart]:
+    """Each part of the work by itself: seconds and floating-point operations.
 
     Counted first, which also warms up; then timed, for the counter stands in the way of every call,
     and on a GPU took several times as long as the work.
     """
-    gflop = [_count(work) for _, work in _pieces(model, session)]
-    seconds = [timed(work)[1] for _, work in _pieces(model, session)]
-    names = [name for name, _ in _pieces(model, session)]
-    return [Part(*said) for said in zip(names, seconds, gflop, strict=True)]
+    gflop = [_count(work) for _, work in _parts(model, session)]
+    seconds = [timed(work)[1] for _, work in _parts(model, session)]
+    names = [name for name, _ in _parts(model, session)]
+    return [TimedPart(*row) for row in zip(names, seconds, gflop, strict=True)]
 
 
-def _pieces(model: Model, session: Session) -> list[Piece]:
-    """What is measured, to be called once and in this order: a question's rows follow a prefix."""
+def _parts(model: Model, session: Session) -> list[NamedPart]:
+    """The parts, each to be computed once and in this order: a question follows the prefix."""
     backend = model.backend
-    network = backend.model
+    network = backend.network
     pixels = session.input.grid.unsqueeze(0).to(device_of(network), network.dtype)
-    kept = model.kept(session)
-    asked = backend.ask([(QUESTIONS[1], None)])
-    suffix = backend.suffix(kept.features, asked, None, 0)
-    cache = DynamicCache(config=network.config.get_text_config())
+    cache = session.computed()
+    prompt = backend.tokenise([(QUESTIONS[1], None)])
+    suffix = backend.suffix(cache.features, prompt, None, 0)
+    prefix = DynamicCache(config=network.config.get_text_config())
     token = suffix.rows[:, -1:]
-    prefix = backend.prefix(kept.features)
-    pieces: list[Piece] = [
+    prefix_rows = backend.prefix(cache.features)
+    parts: list[NamedPart] = [
         ("both encoders and connectors", lambda: network.encode_images(pixels)),
-        ("question, scores, mixing", lambda: backend.suffix(kept.features, asked, None, 0)),
-        ("prefix into the language model", lambda: advance(network, prefix, cache)),
-        ("rest of the prompt", lambda: advance(network, suffix.rows, cache)),
-        ("one more token", lambda: advance(network, token, cache)),
+        ("question, scores, mixing", lambda: backend.suffix(cache.features, prompt, None, 0)),
+        ("prefix into the language model", lambda: advance(network, prefix_rows, prefix)),
+        ("rest of the prompt", lambda: advance(network, suffix.rows, prefix)),
+        ("one more token", lambda: advance(network, token, prefix)),
     ]  # fmt: skip
     if network.vision2d is not None:
         images = pixels.transpose(1, 2).flatten(0, 1)
-        pieces.insert(0, ("2D encoder alone", lambda: network.vision2d(images)))
+        parts.insert(0, ("2D encoder alone", lambda: network.vision2d(images)))
     if network.vision3d is not None:
-        pieces.insert(0, ("3D encoder alone", lambda: network.vision3d(pixels)))
-    return pieces
+        parts.insert(0, ("3D encoder alone", lambda: network.vision3d(pixels)))
+    return parts
 
 
 def _count(work: Callable[[], Any]) -> float:

@@ -1,4 +1,4 @@
-"""What a benchmark found, as a table for people and an object for machines."""
+"""The figures of a benchmark, as a table for people and an object for machines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Part:
-    """One piece of the work: seconds, and 10⁹ floating-point operations (a multiply-add is 2).
+class TimedPart:
+    """One part of the work: seconds, and 10⁹ floating-point operations (a multiply-add is 2).
 
     Products with quantised weights are not among them, nor on a CPU those of queries with keys and
     of weights with values inside torch's fused attention: its counter does not know that kernel.
@@ -46,7 +46,7 @@ class Result:
     cache_bytes: int
     peak_bytes: int
     read_bytes_per_second: float
-    parts: tuple[Part, ...]
+    parts: tuple[TimedPart, ...]
 
     @property
     def speed_up(self) -> float:

@@ -1,4 +1,4 @@
-"""Models to measure that need no weights: any config, filled at random."""
+"""Builds models with random weights by any config, to be measured without a checkpoint."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _describe(
         kind="med2e3",
         is_demo=True,
         notice="Random weights, for measuring only: the answers are noise.",
-        parameters=backend.model.num_parameters(),
+        parameters=backend.network.num_parameters(),
         device=device,
         dtype=str(dtype).removeprefix("torch."),
         has_scores=backend.has_scores,

@@ -1,6 +1,7 @@
-"""`load` a model, `read` a volume, `ask` a question: one door for app, command line, notebooks.
+"""Loads a model, reads a volume, answers questions: for the app, the command line and notebooks.
 
-load → Model; Model.read → Session; Session.ask → Answer
+`load` makes a Model, `Model.read` a Session, `Session.ask` an Answer. Imports go one way: loading,
+model, session, then answer, batch and record, then runtime, encoding and decoding.
 """
 
 from med2e3.engine.answer import Answer

@@ -1,12 +1,10 @@
-"""From logits to tokens, and from tokens to pieces of text. Knows nothing of volumes or threads."""
+"""Chooses tokens by their logits, and makes text of tokens. Knows no volumes and no threads."""
 
 from __future__ import annotations
 
-import copy
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +17,10 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How tokens are chosen: temperature 0 takes the likeliest; a seed makes it repeatable."""
+    """How tokens are chosen: the likeliest at temperature 0, else drawn, repeatably by a seed.
+
+    `top_p` is the share of probability, likeliest tokens first, that is drawn from.
+    """
 
     max_new_tokens: int | None = None
     temperature: float = 0.0
@@ -41,7 +42,7 @@ class SamplingParams:
             )
 
     def seeded(self) -> SamplingParams:
-        """The same with a seed, drawn now where sampling has none, so that it can be recorded."""
+        """The same parameters with a seed, drawn now where sampling has none, for the record."""
         if self.temperature == 0 or self.seed is not None:
             return self
         return SamplingParams(
@@ -49,41 +50,41 @@ class SamplingParams:
         )
 
 
-class Chooser:
-    """Picks one token after the other. Draws on the CPU, so that a seed means the same anywhere."""
+class TokenSampler:
+    """Picks one token after the other; draws on the CPU, so that a seed means the same anywhere."""
 
-    def __init__(self, decoding: SamplingParams) -> None:
-        self.decoding = decoding
-        self.generator = torch.Generator().manual_seed(decoding.seed or 0)
+    def __init__(self, sampling: SamplingParams) -> None:
+        self.sampling = sampling
+        self.generator = torch.Generator().manual_seed(sampling.seed or 0)
 
     def choose(self, logits: Tensor) -> int:
         """The next token's id, from logits (V,)."""
-        if self.decoding.temperature == 0:
+        if self.sampling.temperature == 0:
             return int(logits.argmax())
-        shares = (logits.double().cpu() / self.decoding.temperature).softmax(0)
-        if self.decoding.top_p < 1:
-            shares = _nucleus(shares, self.decoding.top_p)
-        return int(torch.multinomial(shares, 1, generator=self.generator))
+        probabilities = (logits.double().cpu() / self.sampling.temperature).softmax(0)
+        if self.sampling.top_p < 1:
+            probabilities = _nucleus(probabilities, self.sampling.top_p)
+        return int(torch.multinomial(probabilities, 1, generator=self.generator))
 
 
 def probability(logits: Tensor, token: int) -> float:
-    """What the model itself gives a token, whatever the temperature: logits (V,) → 0..1."""
+    """Probability of a token, 0 to 1, by the model's own logits (V,), at temperature 1."""
     return float(logits.float().softmax(0)[token])
 
 
-def _nucleus(shares: Tensor, top_p: float) -> Tensor:
-    """Shares of the smallest set of tokens that holds at least `top_p`, 0 elsewhere."""
-    ordered, order = shares.sort(descending=True)
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Probabilities of the smallest set of tokens that holds at least `top_p`, 0 elsewhere."""
+    ordered, order = probabilities.sort(descending=True)
     before = ordered.cumsum(0) - ordered
-    kept = torch.zeros_like(shares)
+    kept = torch.zeros_like(probabilities)
     kept[order[before < top_p]] = ordered[before < top_p]
     return kept
 
 
 class TextStream:
-    """Token ids to pieces of text that together are the whole answer, stripped.
+    """Makes pieces of text of token ids; together they are the whole answer, stripped.
 
-    Half characters and white space wait until what follows shows what they are.
+    Incomplete characters and trailing white space are held back until the next token.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
@@ -91,14 +92,14 @@ class TextStream:
         self.text = ""
 
     def push(self, ids: Sequence[int]) -> str:
-        """The new piece after `ids`, all tokens so far; "" while there is nothing to add."""
+        """The text that the last of `ids`, all tokens so far, adds; "" where it is held back."""
         whole = self._decode(ids).strip()
         if whole.endswith(UNFINISHED) or not whole.startswith(self.text):
             return ""
         return self._add(whole)
 
     def flush(self, ids: Sequence[int]) -> str:
-        """What was held back, at the end."""
+        """The text that was held back, at the end of the answer."""
         whole = self._decode(ids).strip()
         return self._add(whole) if whole.startswith(self.text) else ""
 
@@ -106,23 +107,3 @@ class TextStream:
         piece = whole[len(self.text) :]
         self.text = whole
         return piece
-
-
-def shared_copy(cache: Any) -> Any:
-    """A key/value cache that grows by itself but starts from the same tensors, which stay as is.
-
-    Layers of a dynamic cache replace their tensors when they grow, so a shallow copy suffices.
-    """
-    twin = copy.copy(cache)
-    twin.layers = [copy.copy(layer) for layer in cache.layers]
-    return twin
-
-
-def cache_bytes(cache: Any) -> int:
-    """Memory that the keys and values take."""
-    return sum(
-        tensor.nbytes
-        for layer in cache.layers
-        for tensor in (layer.keys, layer.values)
-        if isinstance(tensor, Tensor)
-    )

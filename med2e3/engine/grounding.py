@@ -1,7 +1,7 @@
-"""Where a model's boxes and masks lie in the patient.
+"""Places a model's boxes and masks in the patient. Knows nothing of models or tokenizers.
 
-Boxes come as text in fractions of the model's grid, masks as logits on it; `ModelInput` says where
-that grid lies. Knows nothing of models or tokenizers.
+Boxes come as text in fractions of the model's grid, masks as logits on that grid. `ModelInput` says
+where the grid lies.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """What a model drew, on the volume's own grid: `voxels` has the volume's shape."""
+    """A mask that a model draws, on the volume's own grid: `voxels` has the volume's shape."""
 
     voxels: NDArray[np.bool_]
     geometry: Geometry
@@ -79,11 +79,19 @@ class Mask:
         return self.geometry.to_patient_mm(centre)
 
 
-def parse_boxes(text: str, model_input: ModelInput) -> tuple[Box, ...]:
-    """The boxes in an answer's text that still holds its marks, in the order they stand there.
+@dataclass(frozen=True, eq=False)
+class Grounding:
+    """What an answer names in the image: boxes in its text, and masks drawn for it."""
 
-    A box whose numbers are no box (not six, outside of 0..1, or ends swapped) is left out: the
-    text still shows what the model wrote.
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[Mask, ...] = ()
+
+
+def parse_boxes(text: str, model_input: ModelInput) -> tuple[Box, ...]:
+    """The boxes in `text`, which still holds the marks of boxes, in their order.
+
+    A box is skipped unless it has six numbers of 0..1 with its ends in order; the answer's text
+    still shows it.
     """
     boxes = []
     for match in _BOX.finditer(text):
@@ -113,7 +121,7 @@ def _box(low: list[float], high: list[float], grid: Geometry) -> Box:
 
 
 def place_mask(logits: torch.Tensor, model_input: ModelInput, volume: Volume) -> Mask:
-    """Mask logits (1, D, H, W) on the model's grid → the voxels of `volume` that they cover.
+    """Mask logits (1, D, H, W) on the model's grid → the mask on the voxels of `volume`.
 
     The crop is filled by the same trilinear rule that shrank it, and a voxel belongs to the mask
     where the logit is above 0 (probability one half). Voxels outside of the crop were not shown to

@@ -1,4 +1,4 @@
-"""What a loaded model is, in words and numbers for whoever asks it. Knows nothing of volumes."""
+"""Facts about a loaded model, notices to show with it, its questions. Knows no volumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is given of a volume or an array: plane, window and grid. Knows no networks."""
+"""Brings a volume or an array into a model's plane, window and grid. Knows no networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prepare_input(
     *,
     crop: bool,
 ) -> tuple[Volume, ModelInput]:
-    """The volume, and the model's view of it. Raises `PreprocessingError`."""
+    """A volume, also of an array, and the model's input of it. Raises `PreprocessingError`."""
     if not isinstance(volume, Volume):
         volume = array_volume(volume)
         window = UNIT_WINDOW if window is None else window

@@ -1,4 +1,4 @@
-"""`load`: a model by name, folder or hub id, onto a device. Never opens a network connection."""
+"""Loads a model by name, folder or hub id onto a device. Never opens a network connection."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from med2e3.geometry import Plane
 from med2e3.model.placing import device_of
 from med2e3.volume import Window
 
-#: The class that asks each kind of model.
+#: The backend of each kind of model.
 BACKENDS: dict[str, Any] = {"med2e3": Med2E3Backend, "m3d-lamed": M3DLaMedBackend}
 
 #: Precisions by the names that the command line uses.
@@ -67,10 +67,10 @@ def load(
     `ResourceError` before loading when the model does not fit.
     """
     report = progress or (lambda fraction, what: None)
-    places = Hub(None if hub is None else Path(hub))
+    published = Hub(None if hub is None else Path(hub))
     report(0.0, "Reading the checkpoint")
-    folder = find_model(name_or_path, places)
-    checkpoint = open_checkpoint(folder, places)
+    folder = find_model(name_or_path, published)
+    checkpoint = open_checkpoint(folder, published)
     if checkpoint.kind not in BACKENDS:
         raise CheckpointError(
             f"{folder} is a model of kind {checkpoint.kind!r}, which does not answer questions."
@@ -95,7 +95,7 @@ def describe(
     name: str, checkpoint: Checkpoint, backend: Any, digest: str, quantize: str = ""
 ) -> ModelInfo:
     """The facts about a model that was just built."""
-    config, network = checkpoint.config, backend.model
+    config, network = checkpoint.config, backend.network
     is_demo = bool(getattr(config, "demo", False)) or name == DEMO_NAME
     window = getattr(config, "default_window", None)
     plane = getattr(config, "default_plane", "")

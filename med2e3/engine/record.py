@@ -1,23 +1,28 @@
-"""The record of an answer: what is needed to repeat it, and to know what it was about."""
+"""Records an answer in plain values: what repeats it, and which images it is about."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import transformers
 
 import med2e3
+from med2e3.engine.answer import Answer
 from med2e3.engine.grounding import Box, Mask
+from med2e3.engine.info import ModelInfo
+from med2e3.engine.scores import Scores
+from med2e3.preprocessing import ModelInput
+from med2e3.volume import Volume
 
-if TYPE_CHECKING:
-    from med2e3.engine.answer import Answer
-    from med2e3.engine.session import Session
 
+def make_record(
+    info: ModelInfo, volume: Volume, model_input: ModelInput, answer: Answer, left_out: list[int]
+) -> dict[str, Any]:
+    """A dict of plain values; `scores` in full precision, lengths in mm, slices 0-based.
 
-def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[str, Any]:
-    """A dict of plain values; `scores` in full precision, lengths in mm, slices 0-based."""
-    info = session.model.info
+    `model_input` is what the model saw of `volume`; `left_out` are model slices without weight.
+    """
     return {
         "model": {
             "name": info.name,
@@ -33,19 +38,19 @@ def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[s
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
-        "input": _input(session),
-        "question": answer.asked.question,
-        "scored_by": answer.asked.guide,
-        "history": [list(turn) for turn in answer.asked.turns[:-1]],
-        "prompt_ids": list(answer.asked.ids),
+        "input": _input(volume, model_input),
+        "question": answer.prompt.question,
+        "scored_by": answer.prompt.guide,
+        "history": [list(turn) for turn in answer.prompt.turns[:-1]],
+        "prompt_ids": list(answer.prompt.ids),
         "left_out": left_out,
         "decoding": {
             "max_new_tokens": answer.max_new_tokens,
-            "temperature": answer.decoding.temperature,
-            "top_p": answer.decoding.top_p,
-            "seed": answer.decoding.seed,
+            "temperature": answer.sampling.temperature,
+            "top_p": answer.sampling.top_p,
+            "seed": answer.sampling.seed,
         },
-        "scores": _scores(session, answer),
+        "scores": _scores(answer.scores, volume, model_input),
         "boxes": [_box(box) for box in answer.boxes],
         "masks": [_mask(mask) for mask in answer.masks],
         "answer": answer.text,
@@ -57,27 +62,27 @@ def make_record(session: Session, answer: Answer, left_out: list[int]) -> dict[s
     }
 
 
-def _input(session: Session) -> dict[str, Any]:
-    given, volume = session.input, session.volume
-    window = None if given.window is None else [given.window.centre, given.window.width]
+def _input(volume: Volume, model_input: ModelInput) -> dict[str, Any]:
+    """Where the volume comes from, and which part of it the model saw, in which window."""
+    window = model_input.window
     return {
         "source": volume.source,
         "study_uid": volume.info.study_uid,
         "series_uid": volume.info.series_uid,
         "shape": list(volume.shape),
-        "plane": str(given.plane),
-        "window_centre_width": window,
-        "grid_shape": list(session.model.info.grid_shape),
-        "grid_affine_lps": given.geometry.affine_lps.tolist(),
-        "crop_start": list(given.crop_start),
-        "crop_shape": list(given.crop_shape),
-        "unread_slices": list(given.unread_slices),
+        "plane": str(model_input.plane),
+        "window_centre_width": None if window is None else [window.centre, window.width],
+        "grid_shape": list(model_input.grid.shape[-3:]),
+        "grid_affine_lps": model_input.geometry.affine_lps.tolist(),
+        "crop_start": list(model_input.crop_start),
+        "crop_shape": list(model_input.crop_shape),
+        "unread_slices": list(model_input.unread_slices),
         "warnings": list(volume.warnings),
     }
 
 
 def _box(box: Box) -> dict[str, Any]:
-    """Fractions of the model's grid as written, and where the box lies."""
+    """Fractions of the model's grid as the answer has them, and the place in the patient in mm."""
     return {
         "fractions": [list(end) for end in box.fractions],
         "centre_mm": box.centre_mm.tolist(),
@@ -86,7 +91,7 @@ def _box(box: Box) -> dict[str, Any]:
 
 
 def _mask(mask: Mask) -> dict[str, Any]:
-    """Size and place; the voxels themselves are in `Answer.masks`."""
+    """Volume and centre of a mask; its voxels are in `Answer.masks` alone."""
     centre = mask.centre_mm
     return {
         "millilitres": mask.millilitres,
@@ -94,22 +99,25 @@ def _mask(mask: Mask) -> dict[str, Any]:
     }
 
 
-def _scores(session: Session, answer: Answer) -> dict[str, Any] | None:
-    if answer.scores is None:
+def _scores(
+    scores: Scores | None, volume: Volume, model_input: ModelInput
+) -> dict[str, Any] | None:
+    """Each model slice's weight, and the slices of the series that it was made from."""
+    if scores is None:
         return None
-    uids = session.volume.slice_uids
-    stacked = session.input.plane == session.volume.geometry.plane
+    uids = volume.slice_uids
+    stacked = model_input.plane == volume.geometry.plane
     bands = []
-    for k, band in enumerate(answer.scores.bands):
+    for k, band in enumerate(scores.bands):
         first, last = band.source_slices
         bands.append(
             {
                 "model_slice": band.model_slice,
-                "weight": float(answer.scores.values[k]),
+                "weight": float(scores.values[k]),
                 "from_mm": band.from_mm,
                 "to_mm": band.to_mm,
                 "source_slices": [first, last],
                 "sop_instance_uids": list(uids[first : last + 1]) if stacked else [],
             }
         )
-    return {"effective_slices": answer.scores.effective_slices, "bands": bands}
+    return {"effective_slices": scores.effective_slices, "bands": bands}

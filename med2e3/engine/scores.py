@@ -1,4 +1,4 @@
-"""Slice scores with the bands of the volume that they are about. Knows nothing of models."""
+"""Slice scores, each with the band of the volume that it weighs. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from med2e3.preprocessing import Band
 
 @dataclass(frozen=True)
 class ScoredBand:
-    """One band, its share of the weight, and that share as a multiple of the uniform one."""
+    """A band, its weight, and that weight as a multiple of the uniform one."""
 
     band: Band
     weight: float
@@ -49,7 +49,7 @@ class Scores:
 
 
 def scores_of(values: NDArray[np.float32], bands: Sequence[Band]) -> Scores:
-    """Scores that cannot be written to."""
+    """Scores of weights (S,), copied into a read-only array."""
     fixed = np.array(values, dtype=np.float32)
     fixed.setflags(write=False)
     return Scores(fixed, tuple(bands))

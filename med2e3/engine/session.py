@@ -1,4 +1,4 @@
-"""One volume, encoded once, asked many times. Knows nothing of files."""
+"""Answers questions about one volume, which is encoded once. Knows nothing of files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Any
 
 import torch
 
-from med2e3.engine.answer import Answer, Start
-from med2e3.engine.backends.backend import Grounding, Prompt
+from med2e3.engine.answer import Answer, DecoderInput
+from med2e3.engine.backends.backend import Prompt
 from med2e3.engine.batch import Reply, answer_all
-from med2e3.engine.decoding import SamplingParams, shared_copy
-from med2e3.engine.model import Model, VolumeCache
+from med2e3.engine.decoding import SamplingParams
+from med2e3.engine.encoding import encode_volume
+from med2e3.engine.grounding import Grounding
+from med2e3.engine.info import Progress
+from med2e3.engine.interruption import StopCheck, interruptible
 from med2e3.engine.record import make_record
+from med2e3.engine.runtime import Runtime
 from med2e3.engine.scores import scores_of
-from med2e3.engine.watching import interruptible
+from med2e3.engine.volume_cache import VolumeCache
 from med2e3.errors import QuestionError
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
@@ -27,12 +31,28 @@ LONGEST_QUESTION = 20_000
 
 
 class Session:
-    """Made by `Model.read`; `input` is what the model was given of `volume`."""
+    """Made by `Model.read`; `input` is what the model was given of `volume`.
 
-    def __init__(self, model: Model, volume: Volume, given: ModelInput) -> None:
+    `cache` is what was computed of the volume. The model sets it to None when its limit of memory
+    is passed and other sessions were used since; the next question computes it again.
+    """
+
+    def __init__(self, model: Runtime, volume: Volume, model_input: ModelInput) -> None:
         self.model = model
         self.volume = volume
-        self.input = given
+        self.input = model_input
+        self.cache: VolumeCache | None = None
+
+    def computed(
+        self, progress: Progress | None = None, cancelled: StopCheck | None = None
+    ) -> VolumeCache:
+        """The volume's cache, computed now where there is none. Raises `Cancelled`."""
+        with self.model.lock:
+            if self.cache is None:
+                backend, grid = self.model.backend, self.input.grid
+                self.cache = encode_volume(backend, grid, progress, cancelled)
+            self.model.mark_used(self)
+            return self.cache
 
     def ask(
         self,
@@ -46,31 +66,31 @@ class Session:
         leave_out: Sequence[int] = (),
         scored_by: str = "",
     ) -> Answer:
-        """Ask; the slice scores are known when this returns, the text comes by iterating.
+        """An answer whose slice scores are known now, and whose text comes by iterating over it.
 
         `history` are earlier (question, answer) turns. `leave_out` are model slices whose 2D
         features get no weight; the 3D tokens still hold them. `scored_by` is what the slice scores
         follow in place of the question: conversations of the published form state it apart. Raises
         `QuestionError`.
         """
-        decoding = SamplingParams(max_new_tokens, temperature, top_p, seed).seeded()
-        asked = self._checked(question, history, scored_by)
+        sampling = SamplingParams(max_new_tokens, temperature, top_p, seed).seeded()
+        prompt = self._checked(question, history, scored_by)
         keep = self._keep(leave_out)
-        kept = self.model.kept(self)
+        cache = self.computed()
         with self.model.lock, torch.inference_mode():
-            suffix = self.model.backend.suffix(kept.features, asked, keep, decoding.seed or 0)
+            suffix = self.model.backend.suffix(cache.features, prompt, keep, sampling.seed or 0)
         scores = None if suffix.scores is None else scores_of(suffix.scores, self.input.bands)
         left_out = sorted({int(k) for k in leave_out})
-        start = self._start(kept, asked, suffix.rows, max_new_tokens)
+        decoder_input = self._decoder_input(cache, prompt, suffix.rows, max_new_tokens)
 
         def describe(answer: Answer) -> dict[str, Any]:
-            return make_record(self, answer, left_out)
+            return make_record(self.model.info, self.volume, self.input, answer, left_out)
 
         return Answer(
             self.model,
-            asked,
-            decoding,
-            start,
+            prompt,
+            sampling,
+            decoder_input,
             scores=scores,
             describe=describe,
             ground=self._ground,
@@ -84,40 +104,35 @@ class Session:
         scored_by: Sequence[str] | None = None,
         spaced: Sequence[bool] | None = None,
     ) -> list[Reply]:
-        """The answers that `ask` gives greedily, all in one batch and without streaming.
+        """The greedy answers of `ask`, computed in batches, without streaming, boxes or masks.
 
-        For measuring. `scored_by` has a text for each question, and `spaced` says which are of
-        M3D-VQA: M3D-LaMed learned those after a space. No boxes or masks are looked for. Raises
-        `QuestionError`.
+        `scored_by` has a text for each question. `spaced` says which questions are of M3D-VQA:
+        M3D-LaMed learned those after a space. Raises `QuestionError`.
         """
         SamplingParams(max_new_tokens)
         guides = scored_by or [""] * len(questions)
         rows = zip(questions, guides, spaced or [False] * len(questions), strict=True)
-        asked = [self._checked(question, (), guide, space) for question, guide, space in rows]
-        kept = self.model.kept(self)
+        prompts = [self._checked(question, (), guide, space) for question, guide, space in rows]
+        cache = self.computed()
         with self.model.lock:
-            return answer_all(self.model, kept, asked, max_new_tokens)
+            return answer_all(self.model, cache, prompts, max_new_tokens)
 
     def _ground(self, answer: Answer) -> Grounding:
-        """What a complete answer names in the volume. Raises `Cancelled` when it is stopped."""
-        backend, kept = self.model.backend, self.model.kept(self)
+        """Boxes and masks that a complete answer names. Raises `Cancelled` when it is stopped."""
+        backend, cache = self.model.backend, self.computed()
         with (
             self.model.lock,
             torch.inference_mode(),
-            interruptible(backend.drawing_blocks(), answer.look),
+            interruptible(backend.drawing_blocks(), answer.stop_if_cancelled),
         ):
-            return backend.ground(
-                (kept.features, kept.cache),
-                answer.asked,
-                answer.token_ids,
-                (self.input, self.volume),
-            )
+            return backend.ground(cache, answer.prompt, answer.token_ids, self.input, self.volume)
 
-    def _start(
-        self, kept: VolumeCache, asked: Prompt, rows: torch.Tensor, max_new_tokens: int | None
-    ) -> Start:
-        room = self.model.backend.context_length - asked.rows
-        return Start(shared_copy(kept.cache), rows, min(room, max_new_tokens or room))
+    def _decoder_input(
+        self, cache: VolumeCache, prompt: Prompt, rows: torch.Tensor, max_new_tokens: int | None
+    ) -> DecoderInput:
+        """The prompt's keys, values and rows; the context's length bounds the answer's tokens."""
+        room = self.model.backend.context_length - prompt.rows
+        return DecoderInput(cache.copy_prefix(), rows, min(room, max_new_tokens or room))
 
     def _checked(
         self,
@@ -129,26 +144,26 @@ class Session:
         """The tokenised question; raises `QuestionError` when it is empty or does not fit."""
         check_question(question)
         turns: list[Turn] = [(_bare(q), answer) for q, answer in history]
-        asked = self.model.backend.ask([*turns, (_bare(question), None)], spaced=spaced)
+        prompt = self.model.backend.tokenise([*turns, (_bare(question), None)], spaced=spaced)
         limit = self.model.backend.context_length
-        if asked.rows >= limit:
-            rest = asked.rows - asked.question_tokens
+        if prompt.rows >= limit:
+            rest = prompt.rows - prompt.question_tokens
             raise QuestionError(
-                f"The question takes {asked.question_tokens} tokens, but the model reads {limit} "
+                f"The question takes {prompt.question_tokens} tokens, but the model reads {limit} "
                 f"in all, of which volume, prompt and earlier turns take {rest}: "
                 f"{max(0, limit - rest - 1)} are left. Ask in fewer words."
             )
-        asked = dataclasses.replace(asked, scored_by=_bare(scored_by))
-        self._check_guide(asked)
-        return asked
+        prompt = dataclasses.replace(prompt, scored_by=_bare(scored_by))
+        self._check_guide(prompt)
+        return prompt
 
-    def _check_guide(self, asked: Prompt) -> None:
+    def _check_guide(self, prompt: Prompt) -> None:
         """Raises `QuestionError` where the text encoder of the scores cannot read their text."""
         backend = self.model.backend
-        encoder = getattr(backend.model.config, "text_encoder_config", None)
+        encoder = getattr(backend.network.config, "text_encoder_config", None)
         if encoder is None:
             return
-        tokens = backend.ask([(asked.guide, None)]).question_tokens
+        tokens = backend.tokenise([(prompt.guide, None)]).question_tokens
         if tokens > encoder.max_position_embeddings:
             raise QuestionError(
                 f"The question takes {tokens} tokens of the text encoder, which reads at most "
@@ -156,7 +171,7 @@ class Session:
             )
 
     def _keep(self, leave_out: Sequence[int]) -> torch.Tensor | None:
-        """(S,) False for slices to leave out; None where all stay."""
+        """Which slices have weight: (S,), False for those left out; None where all stay."""
         if not len(leave_out):
             return None
         slices = self.model.info.grid_shape[0]
@@ -171,7 +186,7 @@ class Session:
         keep[list(leave_out)] = False
         if not keep.any():
             raise QuestionError(f"All {slices} slices are left out; keep at least one.")
-        return keep.to(device_of(self.model.backend.model))
+        return keep.to(device_of(self.model.backend.network))
 
 
 def check_question(question: str) -> None:
@@ -186,5 +201,5 @@ def check_question(question: str) -> None:
 
 
 def _bare(question: str) -> str:
-    """The question without the placeholder of the volume, which the prompt puts first by itself."""
+    """The question without the volume's placeholder, which the prompt's template has already."""
     return question.replace(IMAGE_PLACEHOLDER, " ").strip()

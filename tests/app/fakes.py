@@ -84,6 +84,7 @@ class FakeSession:
     model: FakeModel
     volume: Volume
     input: ModelInput
+    cache: Any = ()
 
     def ask(self, question: str) -> FakeAnswer:
         check_question(question)
@@ -107,7 +108,9 @@ class FakeModel:
     def read(self, volume: Volume, *, plane=None, window=None, progress=None, cancelled=None):
         self.engine.reads.append((volume, plane, window))
         chosen = resolve_window(window, volume, WINDOWS["soft tissue"])
-        return FakeSession(self, volume, prepare(volume, GRID, plane=plane, window=chosen))
+        session = FakeSession(self, volume, prepare(volume, GRID, plane=plane, window=chosen))
+        self.engine.sessions.append(session)
+        return session
 
 
 @dataclass
@@ -121,6 +124,7 @@ class FakeEngine:
     load_failure: Exception | None = None
     gate: Gate = field(default_factory=lambda: Gate())
     reads: list[Any] = field(default_factory=list)
+    sessions: list[FakeSession] = field(default_factory=list)
     answers: list[FakeAnswer] = field(default_factory=list)
 
     #: What an answer draws, from the model's input and the volume: boxes, and masks.

@@ -40,7 +40,7 @@ def exact_products(monkeypatch: pytest.MonkeyPatch) -> None:
 def _speak(answer: Any, tokens: list[int]) -> None:
     """Has an answer say these tokens."""
     left = list(tokens)
-    answer._chooser = type("Speaks", (), {"choose": lambda self, logits: left.pop(0)})()
+    answer._sampler = type("Speaks", (), {"choose": lambda self, logits: left.pop(0)})()
 
 
 def test_m3d_lamed_answers_and_draws_as_recorded(fixtures: Path) -> None:

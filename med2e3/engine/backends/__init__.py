@@ -1,1 +1,1 @@
-"""One module a kind of model behind the same `read` and `ask`; `backend` says what each must do."""
+"""One module for each kind of model behind `read` and `ask`; `backend` has their interface."""

@@ -1,7 +1,7 @@
-"""What the engine asks of each kind of model; one class a kind stands in `engine.loading.BACKENDS`.
+"""The interface of a kind of model; `engine.loading.BACKENDS` names the class for each kind.
 
-A prompt is rows of the language model's width. Its first part, the prefix, depends on the volume
-alone, so that its keys and values are computed once; the rest, with the question, is the suffix.
+A prompt becomes rows of the language model's width. The prefix, its first rows, depends on the
+volume alone: its keys and values are computed once. The suffix, the other rows, has the question.
 """
 
 from __future__ import annotations
@@ -15,24 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from med2e3.engine.grounding import Box, Mask
+from med2e3.engine.grounding import Grounding
+from med2e3.engine.volume_cache import Features, VolumeCache
 from med2e3.model.prompts import Turn
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
 
 
-class Features(Protocol):
-    """What a backend keeps of a volume."""
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes."""
-        ...
-
-
 @dataclass(frozen=True)
 class Prompt:
-    """A checked question: its turns, the whole prompt's token ids, and the rows that it takes.
+    """A tokenised conversation: its turns, the whole prompt's token ids, and the rows it takes.
 
     `question_tokens` are those of the last question alone. `scored_by` is the text that the slice
     scores follow where it is not the last question.
@@ -51,65 +43,57 @@ class Prompt:
 
     @property
     def guide(self) -> str:
-        """What the slice scores follow."""
+        """The text that the slice scores follow."""
         return self.scored_by or self.question
 
 
 @dataclass(frozen=True, eq=False)
 class Suffix:
-    """What follows the prefix: rows (1, T, D), and the slice scores (S,) or None."""
+    """The prompt's rows (1, T, D) after the prefix, and the slice scores (S,), None without any."""
 
     rows: Tensor
     scores: NDArray[np.float32] | None
 
 
-@dataclass(frozen=True, eq=False)
-class Grounding:
-    """What an answer names in the image: boxes in its text, and masks drawn for it."""
-
-    boxes: tuple[Box, ...] = ()
-    masks: tuple[Mask, ...] = ()
-
-
 class Backend(Protocol):
-    """One kind of model behind the same `read` and `ask`."""
+    """What the engine needs of one kind of model."""
 
-    model: Any
+    network: Any
     processor: Any
 
     @property
     def has_scores(self) -> bool:
-        """Whether slices get weights."""
+        """Whether the model weighs slices by the question."""
         ...
 
     @property
     def context_length(self) -> int:
-        """Rows that prompt and answer may take together."""
+        """Most rows that prompt and answer may take together."""
         ...
 
     def vision_blocks(self) -> Sequence[nn.Module]:
         """The blocks that reading a volume passes through, in order."""
         ...
 
-    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
-        """Tokenise; nothing is checked here but what tokenising needs.
+    def tokenise(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
+        """The prompt of a conversation, whose last turn has no answer yet; its length is unchecked.
 
         `spaced` says that it is a question of M3D-VQA (see `M3DLaMedProcessor`).
         """
         ...
 
     def encode(self, grid: Tensor) -> Features:
-        """A volume (1, S, H, W) in 0..1 on the model's device → features."""
+        """Image features of a grid (1, S, H, W) in 0..1 on the model's device."""
         ...
 
     def prefix(self, features: Any) -> Tensor:
-        """Rows (1, T, D) that do not depend on a question; T may be 0."""
+        """The prompt's first rows (1, T, D), the same for every question; T may be 0."""
         ...
 
-    def suffix(self, features: Any, asked: Prompt, keep: Tensor | None, seed: int) -> Suffix:
-        """The other rows; slices where `keep` (S,) is False are left out.
+    def suffix(self, features: Any, prompt: Prompt, keep: Tensor | None, seed: int) -> Suffix:
+        """The prompt's rows after the prefix; slices where `keep` (S,) is False have no weight.
 
-        `seed` is for whatever is random besides the choice of tokens.
+        `seed` is for draws other than those of tokens: the "random" aggregation of slices.
         """
         ...
 
@@ -119,25 +103,32 @@ class Backend(Protocol):
 
     def ground(
         self,
-        kept: tuple[Any, Any],
-        asked: Prompt,
+        cache: VolumeCache,
+        prompt: Prompt,
         token_ids: Sequence[int],
-        place: tuple[ModelInput, Volume],
+        model_input: ModelInput,
+        volume: Volume,
     ) -> Grounding:
-        """What a complete answer names; `kept` are features and the prefix's cache."""
+        """What a complete answer names, placed in `volume`, of which the model saw `model_input`.
+
+        May change nothing in `cache` but its features.
+        """
         ...
 
 
-def language_blocks(model: Any) -> Sequence[nn.Module]:
-    """The layers of a language model, in order."""
-    blocks: Sequence[nn.Module] = model.language_model.model.layers
+def language_blocks(network: Any) -> Sequence[nn.Module]:
+    """The layers of the language model, in order."""
+    blocks: Sequence[nn.Module] = network.language_model.model.layers
     return blocks
 
 
 @torch.inference_mode()
-def advance(model: Any, rows: Tensor, cache: Any) -> Tensor:
-    """Rows (1, T, D) through the language model, growing `cache`; the last row's logits (V,)."""
-    output = model.language_model(
+def advance(network: Any, rows: Tensor, cache: Any) -> Tensor:
+    """Pass rows (1, T, D) through the language model; the logits (V,) after the last row.
+
+    The keys and values of the rows are added to `cache`.
+    """
+    output = network.language_model(
         inputs_embeds=rows, past_key_values=cache, use_cache=True, logits_to_keep=1
     )
     logits: Tensor = output.logits[0, -1].float()

@@ -1,7 +1,6 @@
-"""Med-2E3 behind the engine: text before the volume and 3D tokens are the prefix.
+"""The backend of Med-2E3: system text and 3D tokens are the prefix of its prompts.
 
-The order of the prompt (system text, 3D tokens, 2D tokens, question) makes that possible; the 2D
-tokens depend on the question through the scores.
+The suffix has the 2D tokens and the question: slice scores mix the 2D tokens by the question.
 """
 
 from __future__ import annotations
@@ -12,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import Grounding, Prompt, Suffix
+from med2e3.engine.backends.backend import Prompt, Suffix
+from med2e3.engine.grounding import Grounding
+from med2e3.engine.volume_cache import VolumeCache
 from med2e3.model.modeling import ImageFeatures
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import Turn
@@ -23,45 +24,47 @@ from med2e3.volume import Volume
 class Med2E3Backend:
     """Wraps `Med2E3ForConditionalGeneration` and its processor."""
 
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.model = model
+    def __init__(self, network: Any, processor: Any) -> None:
+        self.network = network
         self.processor = processor
 
     @property
     def has_scores(self) -> bool:
-        """All but "max" and a model without 2D encoder weigh the slices."""
-        config = self.model.config
+        """True but for the aggregation "max" and models without a 2D encoder."""
+        config = self.network.config
         return "2d" in config.encoders and config.aggregation != "max"
 
     @property
     def context_length(self) -> int:
-        """Rows that prompt and answer may take together."""
-        return int(self.model.config.max_context)
+        """Most rows that prompt and answer may take together."""
+        return int(self.network.config.max_context)
 
     def vision_blocks(self) -> Sequence[nn.Module]:
-        """3D blocks, then 2D layers."""
+        """The 3D encoder's blocks, then the 2D encoder's layers."""
         blocks: list[nn.Module] = []
-        if self.model.vision3d is not None:
-            blocks += self.model.vision3d.blocks
-        if self.model.vision2d is not None:
-            blocks += self.model.vision2d.siglip.encoder.layers
+        if self.network.vision3d is not None:
+            blocks += self.network.vision3d.blocks
+        if self.network.vision2d is not None:
+            blocks += self.network.vision2d.siglip.encoder.layers
         return blocks
 
-    def ask(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
-        """The prompt by the processor's template, which is the same for all questions."""
+    def tokenise(self, turns: Sequence[Turn], *, spaced: bool = False) -> Prompt:
+        """The prompt by the processor's template; `spaced` changes nothing."""
         ids = self.processor.prompt_ids(turns)
         question = self.processor.question_ids(turns[-1][0])
         return Prompt(tuple(turns), tuple(ids), len(ids), len(question))
 
     def encode(self, grid: Tensor) -> ImageFeatures:
-        """Both encoders, connectors and slice keys."""
-        features: ImageFeatures = self.model.encode_images(grid.unsqueeze(0).to(self.model.dtype))
+        """Features of both encoders, after the connectors, with the slices' keys."""
+        features: ImageFeatures = self.network.encode_images(
+            grid.unsqueeze(0).to(self.network.dtype)
+        )
         return features
 
     def prefix(self, features: ImageFeatures) -> Tensor:
-        """Text before the volume, and the 3D tokens."""
+        """Rows of the text before the volume, and of the 3D tokens."""
         ids = self.processor.prompt_ids([("", None)])
-        before = self._embed(ids[: ids.index(self.model.config.image_token_id)])
+        before = self._embed(ids[: ids.index(self.network.config.image_token_id)])
         if features.tokens3d is None:
             return before
         return torch.cat([before, features.tokens3d.to(before)], dim=1)
@@ -69,47 +72,48 @@ class Med2E3Backend:
     def suffix(
         self,
         features: ImageFeatures,
-        asked: Prompt,
+        prompt: Prompt,
         keep: Tensor | None,
         seed: int,
     ) -> Suffix:
-        """2D tokens by this question's scores, and the text after the volume."""
-        ids, image = list(asked.ids), self.model.config.image_token_id
+        """2D tokens mixed by the question's scores, and the text after the volume."""
+        ids, image = list(prompt.ids), self.network.config.image_token_id
         rows = [self._embed(ids[ids.index(image) + self.processor.num_visual_tokens :])]
         scores = None
         if features.tokens2d is not None:
             mask = None if keep is None else keep.unsqueeze(0)
-            text = self._text(asked.guide)
+            text = self._text(prompt.guide)
             with torch.random.fork_rng(devices=[]):  # "random" aggregation draws on the CPU
                 torch.manual_seed(seed)
-                scores, _ = self.model.weigh_slices(features, text, 1, mask)
-            mixed = self.model.mixed_tokens(features, scores, keep=mask)
+                scores, _ = self.network.weigh_slices(features, text, 1, mask)
+            mixed = self.network.mixed_tokens(features, scores, keep=mask)
             rows.insert(0, mixed.to(rows[0]))
         values = None if scores is None else scores[0].float().cpu().numpy()
         return Suffix(torch.cat(rows, dim=1), values)
 
     def drawing_blocks(self) -> Sequence[nn.Module]:
-        """None."""
+        """No blocks: this model draws nothing."""
         return ()
 
     def ground(
         self,
-        kept: tuple[Any, Any],
-        asked: Prompt,
+        cache: VolumeCache,
+        prompt: Prompt,
         token_ids: Sequence[int],
-        place: tuple[ModelInput, Volume],
+        model_input: ModelInput,
+        volume: Volume,
     ) -> Grounding:
-        """Nothing: this model writes neither boxes nor masks."""
+        """No boxes and no masks: this model names none."""
         return Grounding()
 
     def _text(self, question: str) -> Tensor | None:
-        if self.model.scorer is None:
+        if self.network.scorer is None:
             return None
-        ids = torch.tensor([self.processor.question_ids(question)], device=device_of(self.model))
-        vector: Tensor = self.model.encode_question(ids)
+        ids = torch.tensor([self.processor.question_ids(question)], device=device_of(self.network))
+        vector: Tensor = self.network.encode_question(ids)
         return vector
 
     def _embed(self, ids: Sequence[int]) -> Tensor:
-        tokens = torch.tensor([ids], dtype=torch.long, device=device_of(self.model))
-        rows: Tensor = self.model.get_input_embeddings()(tokens)
+        tokens = torch.tensor([ids], dtype=torch.long, device=device_of(self.network))
+        rows: Tensor = self.network.get_input_embeddings()(tokens)
         return rows

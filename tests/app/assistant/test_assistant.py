@@ -40,6 +40,13 @@ def click(gui: Any, widget: Any, x: float, y: float) -> None:
     gui.do(lambda: QTest.mouseClick(widget, LEFT, pos=QPoint(round(x), round(y))))
 
 
+def choose_window(gui: Any, name: str) -> None:
+    """Which window the model is given, as chosen under the question."""
+    choice = gui.window.assistant.ask_box.window_choice
+    choice.setCurrentText(name)
+    choice.activated.emit(choice.currentIndex())
+
+
 def press(gui: Any, button: Any) -> None:
     gui.do(lambda: QTest.mouseClick(button, LEFT))
 
@@ -236,19 +243,13 @@ def test_the_wheel_over_the_strip_scrolls_as_over_the_view_itself(open_gui: Any)
 
 
 def test_the_model_is_given_the_window_that_was_chosen(open_gui: Any) -> None:
-    box = open_gui.window.assistant.ask_box
-
-    def choose(name: str) -> None:
-        box.window_choice.setCurrentText(name)
-        box.window_choice.activated.emit(box.window_choice.currentIndex())
-
     for name, expected in (
         ("model default", None),
         ("lung", "lung"),
         ("as displayed", Window(77, 222)),
     ):
         open_gui.do(lambda: open_gui.viewer.set_window(Window(77, 222)))
-        open_gui.do(lambda name=name: choose(name))
+        open_gui.do(lambda name=name: choose_window(open_gui, name))
         open_gui.ask()
         assert open_gui.engine.reads[-1][2] == expected
     caption = open_gui.window.centre.sheet.caption.text()
@@ -259,6 +260,23 @@ def test_a_second_question_does_not_read_the_volume_again(open_gui: Any) -> None
     open_gui.ask("First?")
     open_gui.ask("Second?")
     assert len(open_gui.engine.reads) == 1
+
+
+def test_a_window_asked_about_before_is_not_read_again(open_gui: Any) -> None:
+    windows = ("lung", "bone", "soft tissue", "lung", "bone")
+    for window in windows:
+        open_gui.do(lambda name=window: choose_window(open_gui, name))
+        open_gui.ask()
+    assert [window for _, _, window in open_gui.engine.reads] == ["lung", "bone", "soft tissue"]
+
+
+def test_a_volume_that_the_model_dropped_is_read_again(open_gui: Any) -> None:
+    open_gui.ask("First?")
+    (session,) = open_gui.engine.sessions
+    session.cache = None
+    open_gui.ask("Second?")
+    open_gui.ask("Third?")
+    assert len(open_gui.engine.reads) == 2
 
 
 def test_the_sheet_shows_what_the_model_saw_and_leads_there(open_gui: Any) -> None:

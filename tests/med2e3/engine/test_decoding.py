@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from med2e3.engine.decoding import Chooser, SamplingParams, TextStream
+from med2e3.engine.decoding import SamplingParams, TextStream, TokenSampler
 
 #: Token ids → bytes; 2 and 3 are the halves of "µ".
 BYTES = {0: b" three", 1: b" mm", 2: b"\xc2", 3: b"\xb5", 4: b" ", 5: b"."}
@@ -36,13 +36,13 @@ def test_white_space_at_the_ends_is_no_part_of_an_answer() -> None:
 
 def test_top_p_never_takes_a_token_outside_the_nucleus() -> None:
     logits = torch.tensor([2.0, 1.9, 0.0, -1.0])
-    chooser = Chooser(SamplingParams(temperature=1.0, top_p=0.8, seed=3))
+    chooser = TokenSampler(SamplingParams(temperature=1.0, top_p=0.8, seed=3))
     assert {chooser.choose(logits) for _ in range(200)} == {0, 1}
 
 
 def test_temperature_shapes_the_shares() -> None:
     logits = torch.log(torch.tensor([0.8, 0.2]))
-    chooser = Chooser(SamplingParams(temperature=0.5, seed=1))
+    chooser = TokenSampler(SamplingParams(temperature=0.5, seed=1))
     share = sum(chooser.choose(logits) == 0 for _ in range(2000)) / 2000
     assert share == pytest.approx(0.64 / 0.68, abs=0.02)
 

@@ -67,7 +67,7 @@ def test_a_model_partly_on_disk_answers_as_recorded(
         hub=golden_folder / "hub",
         device_map={**ON_DISK, "text_encoder": "disk"},
     )
-    network = model.backend.model
+    network = model.backend.network
     streamed = {n.split(".")[0] for n, p in network.named_parameters() if p.is_meta}
     assert streamed == {"vision2d", "connector3d", "language_model", "text_encoder"}
     assert model.info.device == "cpu, disk"
@@ -84,7 +84,7 @@ def test_a_mask_head_on_disk_draws_as_in_memory(fixtures: Path) -> None:
     volume = golden["volumes_u8"][1, 0].astype(np.float32) / 255
     drawn = []
     for device_map in ({"": "cpu"}, spread):
-        network = med2e3.load(folder / "checkpoint", device_map=device_map).backend.model
+        network = med2e3.load(folder / "checkpoint", device_map=device_map).backend.network
         grid = torch.from_numpy(volume)[None, None]
         hidden = torch.randn(1, 3, 1, generator=torch.Generator().manual_seed(0)).expand(
             -1, -1, network.config.text_config.hidden_size

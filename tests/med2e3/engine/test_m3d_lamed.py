@@ -110,7 +110,7 @@ def test_a_drawn_mask_is_the_recorded_one_on_the_volumes_own_grid(
 ) -> None:
     session = model.read(_array(golden, 1))
     answer = session.ask(questions[1], max_new_tokens=8)
-    answer._chooser = _Speaks(golden["seg1.generated_ids"])  # type: ignore[assignment]
+    answer._sampler = _Speaks(golden["seg1.generated_ids"])  # type: ignore[assignment]
     assert answer.masks == ()
     answer.complete()
     (mask,) = answer.masks
@@ -126,7 +126,7 @@ def test_a_mask_token_that_comes_first_draws_too(
     model: Model, golden: Any, questions: list[str]
 ) -> None:
     answer = model.read(_array(golden, 1)).ask(questions[1], max_new_tokens=8)
-    answer._chooser = _Speaks(golden["segfirst.generated_ids"])  # type: ignore[assignment]
+    answer._sampler = _Speaks(golden["segfirst.generated_ids"])  # type: ignore[assignment]
     answer.complete()
     assert answer.token_ids[0] == SEG
     assert len(answer.masks) == 1
@@ -156,7 +156,7 @@ def test_mask_and_box_land_at_their_millimetres_in_an_oblique_cropped_scan(
     answers = []
     for one in (session, plain):
         answer = one.ask(questions[1], max_new_tokens=len(spoken))
-        answer._chooser = _Speaks(spoken)  # type: ignore[assignment]
+        answer._sampler = _Speaks(spoken)  # type: ignore[assignment]
         answer.complete()
         answers.append(answer)
     assert "<bx_start>" not in answers[0].text
@@ -183,7 +183,7 @@ def test_mask_and_box_land_at_their_millimetres_in_an_oblique_cropped_scan(
 
 def test_a_stopped_answer_names_nothing(model: Model, golden: Any, questions: list[str]) -> None:
     answer = model.read(_array(golden, 1)).ask(questions[1], max_new_tokens=8)
-    answer._chooser = _Speaks(golden["segfirst.generated_ids"])  # type: ignore[assignment]
+    answer._sampler = _Speaks(golden["segfirst.generated_ids"])  # type: ignore[assignment]
     for _ in answer:
         answer.cancel()
     assert answer.finish_reason == "cancelled"
@@ -194,15 +194,15 @@ def test_drawing_can_be_stopped(
     model: Model, golden: Any, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = model.read(_array(golden, 1)).ask(questions[1], max_new_tokens=1)
-    answer._chooser = _Speaks([SEG])  # type: ignore[assignment]
-    encode = model.backend.model.segvol.encode
+    answer._sampler = _Speaks([SEG])  # type: ignore[assignment]
+    encode = model.backend.network.segvol.encode
 
     def stopped(grid: torch.Tensor) -> torch.Tensor:
         answer.cancel()
         features: torch.Tensor = encode(grid)
         return features
 
-    monkeypatch.setattr(model.backend.model.segvol, "encode", stopped)
+    monkeypatch.setattr(model.backend.network.segvol, "encode", stopped)
     answer.complete()
     assert answer.finish_reason == "cancelled"
     assert answer.masks == ()
@@ -213,18 +213,18 @@ def test_the_mask_heads_own_reading_of_a_volume_is_kept(
 ) -> None:
     session = model.read(_array(golden, 1))
     reads: list[int] = []
-    encode = model.backend.model.segvol.encode
+    encode = model.backend.network.segvol.encode
     monkeypatch.setattr(
-        model.backend.model.segvol, "encode", lambda grid: reads.append(1) or encode(grid)
+        model.backend.network.segvol, "encode", lambda grid: reads.append(1) or encode(grid)
     )
-    before = model.kept(session).nbytes
+    before = session.computed().nbytes
     for _ in range(2):
         answer = session.ask(questions[1], max_new_tokens=1)
-        answer._chooser = _Speaks([SEG])  # type: ignore[assignment]
+        answer._sampler = _Speaks([SEG])  # type: ignore[assignment]
         answer.complete()
         assert len(answer.masks) == 1
     assert reads == [1]
-    assert model.kept(session).nbytes > before
+    assert session.computed().nbytes > before
 
 
 def test_what_the_model_cannot_do_is_said(model: Model, golden: Any) -> None:
@@ -288,7 +288,7 @@ def test_half_precision_draws_nearly_the_recorded_mask(
 ) -> None:
     half = med2e3.load(fixtures / "m3d_lamed" / "checkpoint", device="cpu", dtype=dtype)
     answer = half.read(_array(golden, 1)).ask(questions[1], max_new_tokens=3)
-    answer._chooser = _Speaks(golden["seg1.generated_ids"][:3])  # type: ignore[assignment]
+    answer._sampler = _Speaks(golden["seg1.generated_ids"][:3])  # type: ignore[assignment]
     answer.complete()
     drawn = answer.masks[0].voxels[::2, ::4, ::4]
     assert (drawn == (golden["seg1.mask_logits_sub"] > 0)).mean() > 0.97
@@ -310,14 +310,14 @@ def test_questions_of_m3d_vqa_follow_a_space_and_others_none(
     patches = text.removesuffix(question)
     assert spaced == list(processor.tokenizer(f"{patches} {question}")["input_ids"])
     heard: list[tuple[int, ...]] = []
-    ask = model.backend.ask
+    ask = model.backend.tokenise
 
     def noted(turns: Any, **options: Any) -> Any:
         asked = ask(turns, **options)
         heard.append(asked.ids)
         return asked
 
-    monkeypatch.setattr(model.backend, "ask", noted)
+    monkeypatch.setattr(model.backend, "tokenise", noted)
     session = model.read(_array(golden, 0))
     session.ask_many([question, question, closed], max_new_tokens=1, spaced=[True, False, True])
     session.ask(question, max_new_tokens=1)

@@ -45,11 +45,11 @@ def test_kept_features_and_prefix_give_the_logits_of_one_whole_pass(
     session = model.read(ct)
     answer = session.ask(QUESTION, max_new_tokens=8)
     answer.complete()
-    network, processor = model.backend.model, model.backend.processor
+    network, processor = model.backend.network, model.backend.processor
     batch = processor(QUESTION, session.input.grid[None])
     with torch.inference_mode():
         output = network(**batch)
-        start = session.ask(QUESTION)._start
+        start = session.ask(QUESTION)._decoder_input
         assert start is not None
         logits = network.language_model(
             inputs_embeds=start.rows, past_key_values=start.cache, logits_to_keep=1
@@ -111,13 +111,44 @@ def test_cancel_keeps_what_has_arrived(session: med2e3.Session) -> None:
 def test_cancel_works_in_the_middle_of_a_pass(session: med2e3.Session) -> None:
     """The second layer sees the stop: no token comes out, and the session still answers."""
     answer = session.ask(QUESTION)
-    layer = session.model.backend.model.language_model.model.layers[0]
+    layer = session.model.backend.network.language_model.model.layers[0]
     handle = layer.register_forward_hook(lambda *_: answer.cancel())
     assert answer.complete() == ""
     handle.remove()
     assert answer.finish_reason == "cancelled"
     assert answer.token_ids == []
     assert session.ask(QUESTION, max_new_tokens=4).complete() != ""
+
+
+def test_a_stop_inside_the_pass_of_a_token_adds_no_token(session: med2e3.Session) -> None:
+    whole = session.ask(QUESTION, max_new_tokens=4)
+    whole.complete()
+    answer = session.ask(QUESTION, max_new_tokens=4)
+    layer = session.model.backend.network.language_model.model.layers[0]
+    handle = layer.register_forward_hook(lambda *_: answer.cancel() if answer.token_ids else None)
+    answer.complete()
+    handle.remove()
+    assert answer.finish_reason == "cancelled"
+    assert answer.token_ids == whole.token_ids[:1]
+
+
+def test_hooks_are_set_for_the_prompt_and_not_for_each_token(
+    session: med2e3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = session.model.backend.network.language_model.model.layers
+    hooked: list[Any] = []
+    register = torch.nn.Module.register_forward_pre_hook
+
+    def counted(module: Any, *args: Any, **options: Any) -> Any:
+        hooked.append(module)
+        return register(module, *args, **options)
+
+    monkeypatch.setattr(torch.nn.Module, "register_forward_pre_hook", counted)
+    answer = session.ask(QUESTION, max_new_tokens=6)
+    answer.complete()
+    assert len(answer.token_ids) > 1
+    assert hooked == list(layers)
+    assert not any(layer._forward_pre_hooks for layer in layers)
 
 
 def test_reading_can_be_stopped_between_blocks(tiny: med2e3.Model, ct: Volume) -> None:
@@ -246,6 +277,38 @@ def test_a_session_that_is_gone_frees_its_memory(tiny: med2e3.Model, ct: Volume)
     del session
     gc.collect()
     assert tiny.cache_bytes == before
+
+
+def test_beyond_the_limit_the_least_recently_used_session_loses_its_cache(
+    tiny: med2e3.Model, ct: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tiny.read(ct), tiny.read(ct, plane="coronal")
+    expected = _ids(second.ask(QUESTION, max_new_tokens=6))
+    monkeypatch.setattr(tiny, "cache_limit", first.computed().nbytes + second.computed().nbytes)
+    first.ask(QUESTION)
+    third = tiny.read(ct, plane="sagittal")
+    assert first.cache is not None
+    assert third.cache is not None
+    assert second.cache is None
+    assert _ids(second.ask(QUESTION, max_new_tokens=6)) == expected
+    assert second.cache is not None
+    assert first.cache is None
+    assert tiny.cache_bytes <= tiny.cache_limit
+
+
+def test_an_answer_that_has_begun_does_not_need_its_sessions_cache(
+    tiny: med2e3.Model, ct: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = tiny.read(ct)
+    expected = _ids(session.ask(QUESTION, max_new_tokens=6))
+    begun = session.ask(QUESTION, max_new_tokens=6)
+    pieces = iter(begun)
+    next(pieces)
+    monkeypatch.setattr(tiny, "cache_limit", 1)
+    tiny.read(ct, plane="coronal")
+    assert session.cache is None
+    list(pieces)
+    assert begun.token_ids == expected
 
 
 def test_planes_and_windows_go_by_name(tiny: med2e3.Model, ct: Volume) -> None:

@@ -1,0 +1,61 @@
+"""What the engine computes once for a volume and uses for every question. Knows no networks."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Features(Protocol):
+    """The image features of a volume; each backend has a class of its own."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the tensors take."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeCache:
+    """Image features, and keys and values of the prompt's prefix: its first `prefix_rows` rows.
+
+    `prefix` is a cache of transformers; a pass grows it, so give each pass a `copy_prefix`.
+    """
+
+    features: Any
+    prefix: Any
+    prefix_rows: int
+
+    @property
+    def prefix_bytes(self) -> int:
+        """Memory that the keys and values take."""
+        return sum(
+            tensor.nbytes
+            for layer in self.prefix.layers
+            for tensor in (layer.keys, layer.values)
+            if isinstance(tensor, Tensor)
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that features, keys and values take."""
+        features: Features = self.features
+        return features.nbytes + self.prefix_bytes
+
+    def copy_prefix(self) -> Any:
+        """A cache that starts from the same keys and values and grows without changing them.
+
+        Layers of a dynamic cache replace their tensors when they grow, so a shallow copy suffices.
+        """
+        twin = copy.copy(self.prefix)
+        twin.layers = [copy.copy(layer) for layer in self.prefix.layers]
+        return twin
+
+
+class CacheOwner(Protocol):
+    """Holds the cache of one volume until the model drops it; `Session` is one."""
+
+    cache: VolumeCache | None
