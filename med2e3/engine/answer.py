@@ -21,7 +21,7 @@ from med2e3.engine.interruption import interruptible
 from med2e3.engine.runtime import Runtime
 from med2e3.engine.scores import Scores
 from med2e3.errors import Cancelled
-from med2e3.model.placing import device_of
+from med2e3.model.placing import device_of, is_streamed
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +65,9 @@ class Answer:
         self.max_new_tokens = decoder_input.max_new_tokens
         self._model = model
         self._device = device_of(model.backend.network)
+        # A token's pass is short, and hooks would cost it a part of its speed; seconds may go by
+        # while layers come from disk.
+        self._token_is_long = is_streamed(model.backend.network)
         self._decoder_input: DecoderInput | None = decoder_input
         self._sampler = TokenSampler(sampling)
         self._stream = TextStream(model.backend.processor.decode)
@@ -160,17 +163,16 @@ class Answer:
     def _logits(self, decoder_input: DecoderInput) -> Tensor:
         """Logits (V,) of the next token, after the prompt or the last token. Raises `Cancelled`.
 
-        A stop ends the long pass of the prompt between blocks, the short one of a token after it.
+        A stop ends a long pass between blocks, the short one of a token after it.
         """
         network = self._model.backend.network
         self.stop_if_cancelled()
         with self._model.lock:
-            if self.token_ids:
-                rows = self._embed(self.token_ids[-1])
+            first = not self.token_ids
+            rows = decoder_input.rows if first else self._embed(self.token_ids[-1])
+            blocks = language_blocks(network) if first or self._token_is_long else ()
+            with interruptible(blocks, self.stop_if_cancelled):
                 logits = advance(network, rows, decoder_input.cache)
-            else:
-                with interruptible(language_blocks(network), self.stop_if_cancelled):
-                    logits = advance(network, decoder_input.rows, decoder_input.cache)
         self.stop_if_cancelled()
         return logits
 

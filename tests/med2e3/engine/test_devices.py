@@ -78,6 +78,29 @@ def test_a_model_partly_on_disk_answers_as_recorded(
     assert answer.token_ids == golden["q0.generated_ids"].tolist()
 
 
+def test_a_token_of_a_model_on_disk_is_stopped_between_layers(
+    golden_folder: Path, golden_items: list[dict[str, Any]], golden_volumes: Any
+) -> None:
+    model = med2e3.load(golden_folder / "checkpoint", hub=golden_folder / "hub", device_map=ON_DISK)
+    layers = model.backend.network.language_model.model.layers
+    answer = model.read(golden_volumes["case0"]).ask(golden_items[0]["question"], max_new_tokens=16)
+    pieces = iter(answer)
+    while not answer.token_ids:
+        next(pieces)
+    had, passed = len(answer.token_ids), []
+
+    def stop_in_the_first_layer(*_: Any) -> None:
+        passed.append("first")
+        answer.cancel()
+
+    layers[0].register_forward_hook(stop_in_the_first_layer)
+    layers[1].register_forward_hook(lambda *_: passed.append("second"))
+    assert list(pieces) in ([], [""])
+    assert passed == ["first"]
+    assert len(answer.token_ids) == had
+    assert answer.finish_reason == "cancelled"
+
+
 def test_a_mask_head_on_disk_draws_as_in_memory(fixtures: Path) -> None:
     folder, golden = fixtures / "m3d_lamed", np.load(fixtures / "m3d_lamed" / "golden.npz")
     spread = {"": "cpu", "segvol": "disk", "seg_projector": "disk", "vision3d": "disk"}
