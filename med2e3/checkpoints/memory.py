@@ -5,29 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from med2e3.checkpoints.checkpoint import Checkpoint
 from med2e3.checkpoints.quantizing import QUANTIZATIONS, weight_bytes
 from med2e3.checkpoints.spreading import AUTO, DISK, computing, place_of, places
 from med2e3.errors import ResourceError
+from med2e3.memory import free_bytes
 from med2e3.words import size_text
 
 #: Rows of a long question and its answer: a context of 100,000 is never filled in our use.
 LONG_EXCHANGE = 1024
-
-#: Where Linux keeps a container's own limit (cgroup v2, then v1): limit and use, in bytes.
-CGROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -187,19 +177,7 @@ def free_at(place: str) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can be taken on a device now; a container's own limit counts."""
+    """Bytes that can be taken on a device now."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
-    for limit, used in CGROUP_FILES:
-        if Path(limit).is_file() and (bound := Path(limit).read_text().strip()).isdigit():
-            free = min(free, max(0, int(bound) - _cgroup_use(Path(used))))
-    return free
-
-
-def _cgroup_use(path: Path) -> int:
-    """Bytes in use in the container, without the page cache, which gives way."""
-    statistics = dict(
-        line.split() for line in (path.parent / "memory.stat").read_text().splitlines()
-    )
-    return int(path.read_text()) - int(statistics.get("inactive_file", 0))
+    return free_bytes()
