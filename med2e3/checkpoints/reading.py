@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from med2e3.errors import CheckpointError
+from med2e3.words import some_names
 
 Weights = dict[str, Tensor]
 
@@ -150,6 +151,4 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 def listed(names: Iterable[str]) -> str:
     """Names for a message: the first ones, and how many more there are."""
-    ordered = sorted(names)
-    rest = len(ordered) - NAMED_KEYS
-    return ", ".join(ordered[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+    return some_names(sorted(names), NAMED_KEYS)

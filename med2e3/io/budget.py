@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from med2e3.errors import ResourceError
 from med2e3.io.loading import Source
-from med2e3.io.series import SeriesSummary, counted
+from med2e3.io.series import SeriesSummary
 from med2e3.memory import free_bytes
-from med2e3.words import size_text
+from med2e3.words import counted, size_text
 
 #: Left to the system and to what the window itself needs while it shows a volume.
 RESERVE_BYTES = 300 * 1024**2
