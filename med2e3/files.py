@@ -1,10 +1,11 @@
-"""Files that are written whole or not at all: a draft beside the file takes its place when done.
+"""Files that are written whole or not at all, and hashes of files.
 
-Knows nothing of what is in them.
+A draft beside the file takes its place when it is done. Knows nothing of what is in the files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
@@ -56,6 +57,12 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -18,11 +18,11 @@ from safetensors import SafetensorError
 
 from med2e3.checkpoints.building import build, quietly, stored_dtype
 from med2e3.checkpoints.checkpoint import Checkpoint
-from med2e3.checkpoints.download import file_sha256
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.layouts import find_model, open_checkpoint
 from med2e3.checkpoints.native import CARD_FILE
 from med2e3.errors import CheckpointError, ResourceError
+from med2e3.files import file_sha256
 from med2e3.words import size_text
 
 Progress = Callable[[float, str], None]

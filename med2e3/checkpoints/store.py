@@ -7,22 +7,23 @@ it has shown size and licence and was told to go on. Knows nothing of what is in
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 import filelock
 import platformdirs
+from huggingface_hub import constants, get_token, hf_hub_url
 
-from med2e3.checkpoints.download import Connection, RemoteFile, fetch, file_sha256, get_json
+from med2e3.checkpoints.download import Connection, RemoteFile, fetch, get_json
 from med2e3.checkpoints.names import RELEASES, Release, find_release
 from med2e3.errors import Cancelled, DownloadError, ResourceError
+from med2e3.files import file_sha256
 from med2e3.resources import resource_path
 from med2e3.words import GIGABYTE, size_text
 
@@ -95,9 +96,7 @@ def find_installed(repo: str, root: Path | None = None) -> Path | None:
 
 def _in_hub_cache(repo: str) -> Path | None:
     """The newest snapshot in the hub's own cache."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     reference = folder / "refs" / "main"
     if reference.is_file():
         snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
@@ -211,7 +210,7 @@ def download(
         stated = int(sum(one.gigabytes for one in missing) * GIGABYTE)
         _ask(confirm, _terms(missing, stated, folder))
         _check_disk(folder, stated)
-    server = endpoint or os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    server = endpoint or constants.ENDPOINT
     for one in missing:
         job = _Job(one, folder, server.rstrip("/"), confirm, progress, cancelled)
         job.run()
@@ -319,9 +318,11 @@ class _Job:
         return revision, files
 
     def _wanted(self, path: str) -> bool:
-        return any(fnmatch.fnmatch(path, pattern) for pattern in self.release.files) and not any(
-            fnmatch.fnmatch(path, pattern) for pattern in self.release.without
+        kept, dropped = (
+            any(fnmatchcase(path, pattern) for pattern in patterns)
+            for patterns in (self.release.files, self.release.without)
         )
+        return kept and not dropped
 
     def _remote(self, listed: dict[str, Any], revision: str) -> RemoteFile:
         path = str(listed["rfilename"])
@@ -331,15 +332,13 @@ class _Job:
         stated = str((listed.get("lfs") or {}).get("sha256", ""))
         return RemoteFile(
             path=path,
-            url=f"{self.server}/{self.release.repo}/resolve/{revision}/{quote(path)}",
+            url=hf_hub_url(self.release.repo, path, revision=revision, endpoint=self.server),
             size=int(listed["size"]),
             sha256=self.release.sha256.get(path, stated),
         )
 
     def _token(self) -> str:
         """The user's own token for the hub, if there is one: some models ask who fetches them."""
-        from huggingface_hub import get_token
-
         return get_token() or "" if self.server.startswith("https://") else ""
 
     @staticmethod

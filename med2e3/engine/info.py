@@ -11,8 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from med2e3.checkpoints.download import file_sha256
-from med2e3.files import write_whole
+from med2e3.files import file_sha256, write_whole
 from med2e3.geometry import Plane
 from med2e3.volume import Window
 
