@@ -1,9 +1,9 @@
-"""Fetching one file from a hub: resumed, verified, and never left half-written as if whole.
+"""Fetching one file from a hub: resumed, verified, and in place only when it is whole.
 
-Connections are those of huggingface_hub: its proxies, certificates, redirects and offline mode. Its
-own downloads delete what a broken-off one brought, which is gigabytes here, and name no hash of
-small files: parts, going on from them, and hashes are ours. Knows nothing of models. This module
-and `store` are the only ones that open a connection.
+huggingface_hub makes the connections, with its proxies, certificates, redirects and offline mode.
+Its own downloads (2.4) delete what an interrupted one brought, which is gigabytes here, and verify
+the size of a file but not its hash. So parts, resuming and hashes are ours. This module and `store`
+are the only ones that open a connection. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Connection:
-    """How to talk to the server, and how to report bytes (negative: lost again) and stop."""
+    """The user's token, and functions that take the bytes received and say whether to stop.
+
+    `received` takes a negative count for bytes that have to come again.
+    """
 
     token: str = ""
     received: Callable[[int], None] = lambda count: None
@@ -53,9 +56,9 @@ class Connection:
 
     @contextmanager
     def open(self, url: str, first_byte: int = 0) -> Iterator[httpx2.Response]:
-        """The answer to a GET from `first_byte` on, whose body is not read yet.
+        """Send a GET from `first_byte` on; the body of the response is not read yet.
 
-        Each has a connection of its own: a kept one may have been closed by the server meanwhile.
+        Each GET opens a new connection, for the server may have closed a kept one meanwhile.
         Raises `DownloadError` for a refusal, `httpx2.HTTPError` for a connection that is lost.
         """
         headers = {"User-Agent": "med2e3", "Accept-Encoding": "identity", "Connection": "close"}
@@ -78,7 +81,7 @@ class Connection:
 
 
 def get_json(url: str, connection: Connection) -> Any:
-    """What the server answers, as parsed JSON. Raises `DownloadError`."""
+    """Ask a server for JSON; returns it parsed. Raises `DownloadError`."""
     try:
         with connection.open(url) as response:
             response.read()
@@ -96,10 +99,10 @@ def get_json(url: str, connection: Connection) -> Any:
 
 
 def fetch(remote: RemoteFile, target: Path, connection: Connection) -> str:
-    """Download to `target`, going on from `target` + ".part" if there is one; returns the SHA-256.
+    """Download to `target`, resuming from `target` + ".part" if there is one; returns the SHA-256.
 
-    `target` appears only when size and hash are right. Raises `DownloadError`, or `Cancelled`;
-    in both cases the part stays for the next time, unless it is what was wrong.
+    `target` appears only when size and hash are right. Raises `DownloadError`, or `Cancelled`; in
+    both cases the part is kept to resume from, unless its size or hash is wrong.
     """
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +133,7 @@ def fetch(remote: RemoteFile, target: Path, connection: Connection) -> str:
 
 
 def _continue(remote: RemoteFile, part: Path, connection: Connection) -> str:
-    """One connection's worth of bytes appended to `part`; returns why it ended."""
+    """Append to `part` what one connection brings; returns why the connection ended."""
     have = _size_of(part)
     try:
         with connection.open(remote.url, have) as response:

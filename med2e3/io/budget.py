@@ -1,4 +1,7 @@
-"""Whether a series fits into memory, said before it is read. Knows nothing of models or windows."""
+"""Memory that a series needs, compared with what is free before the series is read.
+
+Knows nothing of models or windows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ BYTES_A_VOXEL = 2
 
 
 def check_room(place: Source, series: SeriesSummary) -> None:
-    """Raise `ResourceError`, with the numbers and the ways out, if `series` does not fit."""
+    """Raise `ResourceError`, with figures and ways out, if `series` does not fit into memory."""
     need = bytes_needed(place, series)
     free = free_bytes()
     if need + RESERVE_BYTES <= free:
@@ -37,6 +40,6 @@ def check_room(place: Source, series: SeriesSummary) -> None:
 
 
 def bytes_needed(place: Source, series: SeriesSummary) -> int:
-    """Memory at the height of loading."""
+    """Bytes that loading a series needs at its peak."""
     found = place.found(series)
     return found.bytes_needed or series.voxels * BYTES_A_VOXEL
