@@ -37,10 +37,11 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = False) -> N
 def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A draft to write to, which replaces `path` when the block ends and vanishes when it raises.
 
-    Each writer has a draft of its own, so that of several at once the last one wins whole. With
-    `durable` the bytes have reached the disk before the file is replaced: it survives a power cut,
-    for milliseconds a file. A link is followed; what is no regular file, as a pipe, has no draft.
-    Raises `OSError` when the folder is missing or cannot be written.
+    Each writer has a draft of its own, so that the last of several writers at once wins whole. With
+    `durable` the bytes are on the disk before the file is replaced, so that a power cut leaves the
+    old file or the new one; it costs milliseconds a file. A link is followed. A path that is no
+    regular file, such as a pipe, is written directly. Raises `OSError` when the folder is missing
+    or cannot be written.
     """
     target = path.resolve()
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
@@ -71,7 +72,7 @@ def _sync(path: Path) -> None:
 
 
 def _sweep(folder: Path, start: str) -> None:
-    """Remove drafts that programs left when they were killed; those that cannot be stay."""
+    """Remove abandoned drafts whose names begin with `start`; one that is in use may stay."""
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name.startswith(start) and path.name.endswith(DRAFT):
