@@ -47,16 +47,13 @@ from app.viewmodels.window.workspace import Workspace
 from app.views.window.main_window import MainWindow
 from med2e3.resources import resources_root
 from med2e3.volume import Volume
+from med2e3.words import counted
 
 if TYPE_CHECKING:
     from app.rendering.scene.volume_scene import VolumeScene
 
 #: What Qt's own log says that helps nobody: platforms without a window manager cannot do this.
 QT_NOISE = ("propagateSizeHints",)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"1 {what} was" if count == 1 else f"{count} {what}s were"
 
 
 class Exporter:
@@ -85,7 +82,8 @@ class Exporter:
         outcomes = [await job for job in jobs]
         written = [one.value for one in outcomes if isinstance(one, Done)]
         failed = next((one.error for one in outcomes if isinstance(one, Failed)), None)
-        said = f"{_counted(len(written), what)} written to {folder}."
+        count = counted(len(written), f"{what} was", f"{what}s were")
+        said = f"{count} written to {folder}."
         if failed is not None:
             cause = explain(failed)
             if written:

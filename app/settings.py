@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from med2e3.files import write_whole
 
 #: Places remembered in the list of recently opened ones; what fits in a menu without scrolling.
 RECENT_PLACES = 10
@@ -187,9 +188,7 @@ class Settings:
             return
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._file.with_suffix(f".{os.getpid()}.tmp")
-            draft.write_text(json.dumps(asdict(self.values), indent=2), encoding="utf-8")
-            draft.replace(self._file)
+            write_whole(self._file, json.dumps(asdict(self.values), indent=2))
 
 
 def declared() -> dict[str, Shown]:

@@ -50,13 +50,6 @@ def unbroken(text: str) -> str:
     return "\u00a0· ".join(kept)  # a dot ends a line rather than beginning one
 
 
-def memory(count: int) -> str:
-    """Bytes as they are read, e.g. "8 MB"; a little is never "0 MB"."""
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{max(count / 1e3, 1):.0f} kB"
-
-
 def axis_of(plane: Plane) -> str:
     """The name of the patient axis that a plane's slices run along: x, y or z."""
     return "xyz"[DISPLAY_AXES[plane][0][0]]

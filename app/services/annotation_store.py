@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.services.files import put_aside, write_whole
+from app.services.files import put_aside
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.annotation.annotations import Stored
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
 from app.viewmodels.annotation.model import Document
 from app.viewmodels.core.identity import series_key
 from app.viewmodels.core.work import Job
+from med2e3.files import write_whole
 from med2e3.volume import Volume
 
 
@@ -43,7 +44,7 @@ class AnnotationStore:
             path = self._path(key)
             if self._folder is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, encode(document, key, about).encode())
+                write_whole(path, encode(document, key, about), durable=True)
             return path
 
         return self._jobs.start(Lane.NOTES, work)

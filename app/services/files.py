@@ -1,4 +1,4 @@
-"""Writes small files whole or not at all; exports, texts and pictures, on the worker for files."""
+"""Writes exports, texts and pictures on the worker for files, whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job
+from med2e3.files import write_whole
 
 
 class TextFiles:
@@ -18,10 +19,9 @@ class TextFiles:
 
     def save(self, path: Path, content: str | bytes) -> Job[Path]:
         """Write `content` (text as UTF-8), replacing the file whole or not at all."""
-        data = content.encode() if isinstance(content, str) else content
 
         def work(context: Context) -> Path:
-            write_whole(path, data)
+            write_whole(path, content)
             return path
 
         return self._jobs.start(Lane.FILES, work)
@@ -42,13 +42,6 @@ def free_name(path: Path) -> Path:
     """`path`, or the first of name-2, name-3, … that no file has."""
     numbered = (path.with_name(f"{path.stem}-{k}{path.suffix}") for k in itertools.count(2))
     return _first_free(itertools.chain([path], numbered))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, or leave the one that is there as it is."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(data)
-    draft.replace(path)
 
 
 def put_aside(path: Path) -> Path:

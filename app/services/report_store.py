@@ -11,11 +11,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.services.files import put_aside, write_whole
+from app.services.files import put_aside
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job
 from app.viewmodels.report.autosave import SavedReport
 from app.viewmodels.report.report import Draft
+from med2e3.files import write_whole
 
 #: The version of the form of a file; another one is not guessed at.
 FORMAT = 1
@@ -35,7 +36,7 @@ class ReportStore:
     def save(self, key: str, about: Mapping[str, str], draft: Draft | None) -> Job[Path]:
         """Replace the report of a series, whole or not at all; None removes it."""
         series = dict(about)
-        content = None if draft is None else _encode(key, series, draft).encode()
+        content = None if draft is None else _encode(key, series, draft)
 
         def work(context: Context) -> Path:
             path = self._path(key)
@@ -43,7 +44,7 @@ class ReportStore:
                 path.unlink(missing_ok=True)
             elif self._folder is not None and content is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, content)
+                write_whole(path, content, durable=True)
             return path
 
         return self._jobs.start(Lane.NOTES, work)

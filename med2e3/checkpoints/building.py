@@ -1,4 +1,4 @@
-"""From a checkpoint's parts to a model on a device, every tensor checked by name and shape."""
+"""Building a model on a device from a checkpoint; every tensor is checked by name and shape."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def build(
     quantize: str | None = None,
     device_map: str | dict[str, str] | None = None,
 ) -> Any:
-    """The model in eval mode; `dtype` None keeps the stored one.
+    """Build the model in eval mode; `dtype` None keeps the stored precision.
 
-    Tensors of the right type on the CPU stay mapped from their files; others are converted one at
-    a time, so that no second copy of the model exists. `quantize` is a name that `check_quantize`
-    passed, `device_map` a `normalised` one. Raises `ResourceError` before loading when it does not
-    fit, `CheckpointError` listing what is missing, left over, or of another shape.
+    Tensors of the right type stay mapped from their files on the CPU. Others are converted one at a
+    time, so that no second copy of the model exists. `quantize` is a name that `check_quantize`
+    passed, `device_map` a map that `normalised` returned. Raises `ResourceError` before loading
+    when the model does not fit, and `CheckpointError`, which lists the tensors that are missing,
+    left over or of another shape.
     """
     precision = dtype or stored_dtype(checkpoint)
     if isinstance(device_map, dict):
@@ -69,9 +70,10 @@ def build(
 
 @contextmanager
 def _place_on_disk(device_map: str | dict[str, str] | None) -> Iterator[str | None]:
-    """A folder for parts that a map sends to the disk; nothing stays of it when loading fails.
+    """A temporary folder for the parts that a map puts on the disk; None if it puts none there.
 
-    "auto" may send there what fits nowhere else in one piece.
+    "auto" may put a part there that fits on no device in one piece. The folder is removed when
+    loading fails.
     """
     if device_map is None or (isinstance(device_map, dict) and DISK not in device_map.values()):
         yield None
@@ -85,7 +87,7 @@ def _place_on_disk(device_map: str | dict[str, str] | None) -> Iterator[str | No
 
 
 def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
-    """The type that most numbers are stored in."""
+    """The type in which most of the weights are stored."""
     counts: dict[torch.dtype, int] = {}
     for tensor in checkpoint.weights.values():
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.numel()
@@ -93,7 +95,7 @@ def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
 
 
 def _check(report: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """Raises `CheckpointError` unless every tensor had its place and every place its tensor."""
+    """Raise `CheckpointError` unless weights and model have the same tensors of the same shapes."""
     wrong = []
     if report["missing_keys"]:
         wrong.append(f"missing are {listed(report['missing_keys'])}")
@@ -110,7 +112,7 @@ def _check(report: dict[str, Any], checkpoint: Checkpoint) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without transformers' own progress bar and warnings: `_check` says what matters."""
+    """Silence the progress bar and the warnings of transformers; `_check` reports what matters."""
     shown, level = (
         transformers_logging.is_progress_bar_enabled(),
         transformers_logging.get_verbosity(),

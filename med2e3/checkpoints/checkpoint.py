@@ -1,4 +1,4 @@
-"""What every layout's reader gives: a checkpoint's parts, mapped from disk, not yet a model."""
+"""A checkpoint as every layout's reader returns it: parts mapped from disk, not yet a model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from med2e3.errors import CheckpointError
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Config, processor and weights under our names.
+    """Config, processor and weights of a model, under our names.
 
-    `kind` says what the model is ("med2e3", "m3d-clip", "m3d-lamed"). `weights` are what the model
-    needs and nothing else; `files` hold them and are what a hash of the model covers. `notes` are
-    sentences for the user about what was and was not taken from the folder.
+    `kind` names the kind of model ("med2e3", "m3d-clip", "m3d-lamed"). `weights` holds exactly the
+    tensors that the model needs. `files` are those that hold the weights; a hash of the model
+    covers them. `notes` tell the user what was and was not taken from the folder.
     """
 
     kind: str
@@ -33,15 +33,16 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
 
     def with_notes(self, *sentences: str) -> Checkpoint:
-        """The same with more notes."""
+        """A copy with more notes."""
         return dataclasses.replace(self, notes=(*self.notes, *sentences))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which a model lies on disk: how to tell, and how to read it.
+    """One way in which a model lies on disk.
 
-    `read` raises `CheckpointError` with the keys, files or settings that do not fit.
+    `fits` tells whether a folder is of this layout, `read` reads it and raises
+    `CheckpointError` with the keys, files or settings that do not fit.
     """
 
     name: str
@@ -53,9 +54,10 @@ class Layout:
 def renamed(
     weights: Weights, rename: Callable[[str], str | None], path: Path, layout: str
 ) -> Weights:
-    """The tensors under our names; `rename` gives "" for those known to be unused.
+    """Rename tensors to our names; `rename` returns "" for a tensor that is never used.
 
-    Raises `CheckpointError` listing the keys for which it gives None: they are not of this layout.
+    Raises `CheckpointError`, which lists the keys for which `rename` returns None: they are not of
+    this layout.
     """
     from med2e3.checkpoints.reading import listed
 

@@ -1,6 +1,6 @@
-"""Any readable layout into our own format: sharded safetensors, config, tokenizer, model card.
+"""Converting a model of any layout to our own format: safetensors, config, tokenizer and card.
 
-What is written appears whole or not at all. Knows nothing of particular layouts.
+The new folder appears whole or not at all. Knows nothing of particular layouts.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from safetensors import SafetensorError
 
 from med2e3.checkpoints.building import build, quietly, stored_dtype
 from med2e3.checkpoints.checkpoint import Checkpoint
-from med2e3.checkpoints.download import file_sha256
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.layouts import find_model, open_checkpoint
 from med2e3.checkpoints.native import CARD_FILE
 from med2e3.errors import CheckpointError, ResourceError
+from med2e3.files import file_sha256
 from med2e3.words import size_text
 
 Progress = Callable[[float, str], None]
 
-#: Bytes beside the weights: config, tokenizer and card, generously.
+#: Bytes for config, tokenizer and card beside the weights; real ones take a few MB.
 SPARE = 64_000_000
 
 
@@ -89,7 +89,7 @@ def _write(
 
 
 def model_card(checkpoint: Checkpoint, model: Any, folder: Path) -> str:
-    """What was converted from what, with hashes and date; `folder` holds the written weights."""
+    """Write the text of the model card: source, date and hashes; `folder` holds the new weights."""
     numbers = sum(p.numel() for p in model.parameters())
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     notes = "\n".join(f"- {note}" for note in checkpoint.notes) or "- none"

@@ -1,33 +1,36 @@
-"""Fetching one file over HTTP: resumed, verified, and never left half-written as if whole.
+"""Fetching one file from a hub: resumed, verified, and in place only when it is whole.
 
-Knows nothing of models. This module and `store` are the only ones that open a connection.
+huggingface_hub makes the connections, with its proxies, certificates, redirects and offline mode.
+Its own downloads (2.4) delete what an interrupted one brought, which is gigabytes here, and verify
+the size of a file but not its hash. So parts, resuming and hashes are ours. This module and `store`
+are the only ones that open a connection. Knows nothing of models.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import http.client
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from med2e3.errors import Cancelled, DownloadError
+import httpx2
+from huggingface_hub import get_session
+from huggingface_hub.errors import OfflineModeIsEnabled
 
-#: Bytes read at once: small enough for a smooth bar and a quick stop, large enough for the wire.
-CHUNK = 1 << 20
+from med2e3.errors import Cancelled, DownloadError
+from med2e3.files import file_sha256
+
+#: Bytes between two reports: small enough for a smooth bar, large enough not to slow the transfer.
+REPORTED = 1 << 20
 
 #: Seconds without any byte after which a connection counts as lost.
 SILENCE = 60.0
 
 #: A lost connection is taken up again as long as each attempt brought something, this often.
 ATTEMPTS = 20
-
-_LOST = (urllib.error.URLError, http.client.HTTPException, OSError)
 
 
 @dataclass(frozen=True)
@@ -42,30 +45,48 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Connection:
-    """How to talk to the server, and how to report and stop."""
+    """The user's token, and functions that take the bytes received and say whether to stop.
+
+    `received` takes a negative count for bytes that have to come again.
+    """
 
     token: str = ""
     received: Callable[[int], None] = lambda count: None
     cancelled: Callable[[], bool] = lambda: False
 
-    def open(self, url: str, first_byte: int = 0) -> Any:
-        """The response to a GET from `first_byte` on. Raises what urllib raises."""
-        request = urllib.request.Request(url, headers={"User-Agent": "med2e3"})
-        if self.token:  # not passed on to where the server redirects to
-            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
+    @contextmanager
+    def open(self, url: str, first_byte: int = 0) -> Iterator[httpx2.Response]:
+        """Send a GET from `first_byte` on; the body of the response is not read yet.
+
+        Each GET opens a new connection, for the server may have closed a kept one meanwhile.
+        Raises `DownloadError` for a refusal, `httpx2.HTTPError` for a connection that is lost.
+        """
+        headers = {"User-Agent": "med2e3", "Accept-Encoding": "identity", "Connection": "close"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         if first_byte:
-            request.add_header("Range", f"bytes={first_byte}-")
-        return urllib.request.urlopen(request, timeout=SILENCE)
+            headers["Range"] = f"bytes={first_byte}-"
+        try:
+            with get_session().stream("GET", url, headers=headers, timeout=SILENCE) as response:
+                if response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    response.raise_for_status()
+                yield response
+        except httpx2.HTTPStatusError as error:
+            raise DownloadError(_refused(url, error.response.status_code)) from error
+        except OfflineModeIsEnabled as error:
+            raise DownloadError(
+                f"{url} was not asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set and forbids "
+                "every download. Unset it, and run the same command again."
+            ) from error
 
 
 def get_json(url: str, connection: Connection) -> Any:
-    """What the server answers, as parsed JSON. Raises `DownloadError`."""
+    """Ask a server for JSON; returns it parsed. Raises `DownloadError`."""
     try:
         with connection.open(url) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        raise DownloadError(_refused(url, error.code)) from error
-    except _LOST as error:
+            response.read()
+            return response.json()
+    except (httpx2.HTTPError, OSError) as error:
         raise DownloadError(
             f"{url} cannot be reached ({error}). Check the network or the proxy settings, and try "
             "again; what was fetched so far is kept."
@@ -78,14 +99,14 @@ def get_json(url: str, connection: Connection) -> Any:
 
 
 def fetch(remote: RemoteFile, target: Path, connection: Connection) -> str:
-    """Download to `target`, going on from `target` + ".part" if there is one; returns the SHA-256.
+    """Download to `target`, resuming from `target` + ".part" if there is one; returns the SHA-256.
 
-    `target` appears only when size and hash are right. Raises `DownloadError`, or `Cancelled`;
-    in both cases the part stays for the next time, unless it is what was wrong.
+    `target` appears only when size and hash are right. Raises `DownloadError`, or `Cancelled`; in
+    both cases the part is kept to resume from, unless its size or hash is wrong.
     """
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    if part.exists() and part.stat().st_size > remote.size:
+    if _size_of(part) > remote.size:
         part.unlink()
     have, before, reason = _size_of(part), -1, ""
     for _ in range(ATTEMPTS):
@@ -112,67 +133,55 @@ def fetch(remote: RemoteFile, target: Path, connection: Connection) -> str:
 
 
 def _continue(remote: RemoteFile, part: Path, connection: Connection) -> str:
-    """One connection's worth of bytes appended to `part`; returns why it ended."""
+    """Append to `part` what one connection brings; returns why the connection ended."""
     have = _size_of(part)
     try:
         with connection.open(remote.url, have) as response:
-            resumed = have > 0 and _starts_at(response, have)
+            if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                part.unlink()
+                connection.received(-have)
+                return "the server refused to go on"
+            stated = response.headers.get("Content-Range", "")
+            resumed = have > 0 and stated.startswith(f"bytes {have}-")
             if have and not resumed:  # the server sends the whole file again
                 connection.received(-have)
             with part.open("ab" if resumed else "wb") as file:
                 _copy(response, file, connection)
         return "closed by the server"
-    except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            connection.received(-have)
-            part.unlink()
-            return "the server refused to go on"
-        raise DownloadError(_refused(remote.url, error.code)) from error
-    except _LOST as error:
-        if _is_disk_full(error):
+    except (httpx2.HTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DownloadError(
                 f"{remote.path}: {error}. Free the missing space, then run the same command again."
             ) from error
         return str(error) or type(error).__name__
 
 
+def _copy(response: httpx2.Response, file: BinaryIO, connection: Connection) -> None:
+    """Write bytes as they come, so that what came before a cut is kept."""
+    fresh = 0
+    try:
+        for chunk in response.iter_bytes():
+            if connection.cancelled():
+                raise Cancelled("The download was stopped; what was fetched so far is kept.")
+            file.write(chunk)
+            fresh += len(chunk)
+            if fresh >= REPORTED:
+                connection.received(fresh)
+                fresh = 0
+    finally:
+        connection.received(fresh)
+
+
 def _size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _starts_at(response: Any, first_byte: int) -> bool:
-    """Whether the answer holds the bytes from `first_byte` on, and not the whole file."""
-    stated = str(response.headers.get("Content-Range", ""))
-    return bool(
-        response.status == http.HTTPStatus.PARTIAL_CONTENT
-        and stated.startswith(f"bytes {first_byte}-")
-    )
-
-
-def _copy(response: Any, file: BinaryIO, connection: Connection) -> None:
-    while chunk := response.read(CHUNK):
-        if connection.cancelled():
-            raise Cancelled("The download was stopped; what was fetched so far is kept.")
-        file.write(chunk)
-        connection.received(len(chunk))
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
 def _refused(url: str, code: int) -> str:
-    if code in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
+    if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return (
             f"{url} answers {code}: it wants to know who asks. Accept the model's terms on its "
             "page, then log in once with `hf auth login`, or set HF_TOKEN."
         )
-    if code == http.HTTPStatus.NOT_FOUND:
+    if code == HTTPStatus.NOT_FOUND:
         return f"{url} answers 404: the model was moved or withdrawn since this list was made."
     return f"{url} answers {code}. The server is busy or in repair; try again later."
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

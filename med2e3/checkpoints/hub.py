@@ -1,4 +1,4 @@
-"""Files that a published checkpoint leaves on the hub: found on this computer, never fetched.
+"""Finding hub files that a published checkpoint lacks, on this computer; none is fetched.
 
 Knows nothing of what the files mean.
 """
@@ -15,12 +15,12 @@ from med2e3.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Hub:
-    """Looks in `folder` (of `owner/name` folders), then among downloads and in the hub's cache."""
+    """The hub files on this computer: `folder` (of `owner/name` folders), downloads, hub cache."""
 
     folder: Path | None = None
 
     def find(self, repos: Sequence[str], filename: str) -> Path | None:
-        """The first of `repos` that has the file."""
+        """The path of a file in the first of `repos` that has it; None if none has."""
         for repo in repos:
             for folder in self._places(repo):
                 if (folder / filename).is_file():
@@ -28,7 +28,7 @@ class Hub:
         return None
 
     def need(self, repos: Sequence[str], filename: str, what: str) -> Path:
-        """As `find`; raises `CheckpointError` saying where the file must be put."""
+        """As `find`, but raises `CheckpointError`, which says where to put the missing file."""
         path = self.find(repos, filename)
         if path is not None:
             return path
@@ -40,7 +40,7 @@ class Hub:
         )
 
     def repo(self, name: str) -> Path | None:
-        """The folder of a hub id, if it is on this computer."""
+        """The folder of a hub id on this computer; None if it is not there."""
         return next(iter(self._places(name)), None)
 
     def _places(self, repo: str) -> list[Path]:

@@ -1,6 +1,7 @@
-"""The layouts that can be read, in one table, and how a folder finds its own.
+"""The table of layouts that can be read, and the search for the layout of a folder.
 
-To add one: a module with `fits(folder)` and `read(folder, hub)`, and a line in `LAYOUTS`.
+To add a layout, write a module with `fits(folder)` and `read(folder, hub)`, and add a line to
+`LAYOUTS`.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ LAYOUTS: tuple[Layout, ...] = (
 
 
 def open_checkpoint(folder: Path, hub: Hub | None = None) -> Checkpoint:
-    """A folder's parts, by the first layout that fits.
+    """Read a model folder by the first layout that fits it.
 
-    Raises `CheckpointError` when none does, saying what the folder seems to be.
+    Raises `CheckpointError`, which says what the folder seems to be, when no layout fits.
     """
     for layout in LAYOUTS:
         if layout.fits(folder):
@@ -75,9 +76,9 @@ def _looks_like(folder: Path) -> str:
 
 
 def find_model(name: str | Path, hub: Hub | None = None) -> Path:
-    """The folder of a model given by folder, name ("demo", a published one) or hub id.
+    """Find the folder of a model given by folder, name ("demo" or a published one) or hub id.
 
-    Looks on this computer only. Raises `CheckpointError` when it is not there.
+    Only this computer is searched. Raises `CheckpointError` when the model is not on it.
     """
     text = str(name)
     if text == DEMO_NAME:
@@ -103,7 +104,7 @@ def find_model(name: str | Path, hub: Hub | None = None) -> Path:
 
 
 def _is_hub_id(text: str) -> bool:
-    """Whether a name can be a repository's: one or two plain parts."""
+    """Whether a name has the form of a hub id: one or two plain parts."""
     parts = text.split("/")
     return (
         len(parts) <= 2 and all(part not in ("", ".", "..") for part in parts) and "\\" not in text

@@ -1,7 +1,7 @@
 """The published M3D-CLIP: its own folder, or `pretrained_ViT.bin`, its vision encoder alone.
 
-Layout and keys: as published (M3D, 63e7200). BERT's sizes are not in the folder and are looked up
-on the hub. Knows nothing of devices.
+Layout and keys are as published (M3D, 63e7200). The folder lacks the sizes of BERT; they are read
+from BERT's own folder among the hub files on this computer. Knows nothing of devices.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ VIT_IMAGE_SIZE, VIT_PATCH_SIZE = (32, 256, 256), (4, 16, 16)
 
 
 def native_key(key: str) -> str | None:
-    """Our name of a published weight; None for strangers."""
+    """Our name of a published weight; None for a name that no published weight has."""
     for theirs, ours in PREFIXES:
         if key.startswith(theirs):
             rest = key.removeprefix(theirs)
@@ -59,13 +59,13 @@ def native_key(key: str) -> str | None:
 
 
 def fits(folder: Path) -> bool:
-    """Whether the folder's config is the published one."""
+    """Whether the config of a folder is that of the published M3D-CLIP."""
     path = folder / "config.json"
     return path.is_file() and read_json(path).get("model_type") == PUBLISHED_TYPE
 
 
 def read(folder: Path, hub: Hub) -> Checkpoint:
-    """Weights under our names, with config and tokenizer."""
+    """Read weights under our names, config and tokenizer."""
     path = folder / "config.json"
     settings = read_json(path)
     weights = renamed(read_weights(folder), native_key, folder, "M3D-CLIP")
@@ -111,7 +111,7 @@ def _config(settings: dict[str, Any], weights: Weights, bert: BertConfig) -> M3D
 def _bert_config(
     settings: dict[str, Any], weights: Weights, hub: Hub, notes: list[str]
 ) -> BertConfig:
-    """BERT's sizes: from its config on the hub, else as its tensors show them."""
+    """The sizes of BERT, from its config among the hub files, else from its tensors."""
     repos = _bert_repos(settings)
     path = hub.find(repos, "config.json")
     if path is not None:
@@ -141,7 +141,7 @@ def _bert_repos(settings: dict[str, Any]) -> list[str]:
 
 
 def _tokenizer(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
-    """The uncased WordPiece tokenizer: the folder's own, else BERT's on the hub."""
+    """The uncased WordPiece tokenizer of the folder, else that of BERT among the hub files."""
     path = folder / "vocab.txt"
     if not path.is_file():
         path = hub.need(_bert_repos(settings), "vocab.txt", "the text encoder's vocabulary")
@@ -149,7 +149,7 @@ def _tokenizer(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
 
 
 def vit_fits(path: Path) -> bool:
-    """Whether this is the vision encoder's file, or a folder with no weights but that."""
+    """Whether a path is the vision encoder's file, or a folder that holds no other weights."""
     return _vit_file(path) is not None
 
 
@@ -161,7 +161,7 @@ def _vit_file(path: Path) -> Path | None:
 
 
 def read_vit(path: Path, _: Hub) -> Checkpoint:
-    """The vision encoder alone; it has image features, but none in common with texts."""
+    """Read the vision encoder alone, whose features cannot be compared with those of texts."""
     file = _vit_file(path)
     if file is None:
         raise CheckpointError(f"{path} is no file with a vision encoder's weights.")
@@ -187,7 +187,7 @@ def read_vit(path: Path, _: Hub) -> Checkpoint:
 
 
 def _vit_config(weights: Weights) -> Vision3DConfig:
-    """Raises ValueError where the released grid does not go with the tensors."""
+    """The sizes of the encoder; raises ValueError when the tensors are of another grid."""
     patches = weights["vision3d.positions"].shape[1]
     voxels = weights["vision3d.patch_embedding.projection.weight"].shape[1]
     slices, rows, columns = VIT_PATCH_SIZE

@@ -1,8 +1,7 @@
-"""The published M3D-LaMed folders, Phi-3 and Llama-2 forms.
+"""The published M3D-LaMed folders, with Phi-3 or Llama-2 as language model.
 
-Layout and keys: as published (M3D, 63e7200). Sizes of the vision tower
-and the mask head, which the published config leaves out, are read off the tensors. Knows nothing
-of devices.
+Layout and keys are as published (M3D, 63e7200). The published config lacks the sizes of the vision
+tower and the mask head; they are read off the tensors. Knows nothing of devices.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ CONTEXT_LENGTH = 512 + 256
 
 
 def native_key(key: str) -> str:
-    """Our name of a published weight; "" for known unused ones."""
+    """Our name of a published weight; "" for a weight that the model never uses."""
     for theirs, ours in PREFIXES:
         if key.startswith(theirs):
             rest = key.removeprefix(theirs)
@@ -75,13 +74,13 @@ def native_key(key: str) -> str:
 
 
 def fits(folder: Path) -> bool:
-    """Whether the folder's config is of one of the published forms."""
+    """Whether the config of a folder is that of a published M3D-LaMed."""
     path = folder / "config.json"
     return path.is_file() and read_json(path).get("model_type") in FORMS
 
 
 def read(folder: Path, _: Hub) -> Checkpoint:
-    """Weights under our names, with config and processor."""
+    """Read weights under our names, config and processor."""
     path = folder / "config.json"
     settings = read_json(path)
     _check_choices(settings, path)
@@ -101,7 +100,7 @@ def read(folder: Path, _: Hub) -> Checkpoint:
 
 
 def _check_choices(settings: dict[str, Any], path: Path) -> None:
-    """Raises `CheckpointError` for a choice that the published code does not have."""
+    """Raise `CheckpointError` for a setting that the published code does not know."""
     for name, expected in REQUIRED.items():
         if settings.get(name, expected) != expected:
             raise CheckpointError(
@@ -125,7 +124,7 @@ def _check_choices(settings: dict[str, Any], path: Path) -> None:
 def _config(
     settings: dict[str, Any], weights: Weights, tokenizer: Any, path: Path
 ) -> M3DLaMedConfig:
-    """Our config. Raises `CheckpointError` when settings, tokens or tensors are missing."""
+    """Translate the config; raises `CheckpointError` when a setting, token or tensor is missing."""
     model_type = FORMS[settings["model_type"]][0]
     try:
         sizes = (settings["image_size"], settings["patch_size"])
@@ -181,7 +180,7 @@ def _segvol_config(
 
 
 def _token_id(tokenizer: Any, token: str, folder: Path) -> int:
-    """Raises `CheckpointError` when the tokenizer does not have the token as one."""
+    """The id of a special token; raises `CheckpointError` when the tokenizer splits it."""
     found = tokenizer.get_vocab().get(token)
     if found is None:
         raise CheckpointError(
@@ -192,9 +191,9 @@ def _token_id(tokenizer: Any, token: str, folder: Path) -> int:
 
 
 def _tokenizer(folder: Path, settings: dict[str, Any]) -> Any:
-    """The language model's tokenizer.
+    """Read the tokenizer of the language model.
 
-    A config is handed in because the folder's own names code (`auto_map`), which is never run.
+    The config is passed because that of the folder names code (`auto_map`), which must not run.
     """
     config = TEXT_CONFIGS[FORMS[settings["model_type"]][0]]()
     try:

@@ -1,4 +1,4 @@
-"""The 3D ViT in published checkpoints: its keys, and its sizes as its tensors show them.
+"""The keys of the 3D ViT in published checkpoints, and its sizes by the shapes of its tensors.
 
 Knows nothing of files.
 """
@@ -26,7 +26,7 @@ HEAD_WIDTH, FEWEST_HEADS = 64, 4
 
 
 def native_vit_key(key: str) -> str:
-    """The name in `Vision3DModel` of a published key, both without the encoder's prefix."""
+    """The key in `Vision3DModel` of a published key; both lack the prefix of the encoder."""
     for theirs, ours in _PARTS:
         if theirs in key:
             return key.replace(theirs, ours)
@@ -34,7 +34,7 @@ def native_vit_key(key: str) -> str:
 
 
 def guessed_heads(width: int) -> int:
-    """Attention heads of an encoder whose config does not say how many it has."""
+    """The number of attention heads of an encoder whose config does not state it."""
     return width // HEAD_WIDTH or FEWEST_HEADS
 
 
@@ -42,9 +42,9 @@ def vit_config(
     weights: Mapping[str, Tensor], prefix: str, image_size: Sequence[int],
     patch_size: Sequence[int], heads: int = 0,
 ) -> Vision3DConfig:  # fmt: skip
-    """The sizes of an encoder whose tensors have our names below `prefix`.
+    """Read the sizes of an encoder off its tensors, which have our names below `prefix`.
 
-    Raises KeyError where a tensor that shows a size is missing.
+    Raises KeyError when a tensor that shows a size is missing.
     """
     width = int(weights[f"{prefix}norm.weight"].shape[0])
     layers = {key.removeprefix(prefix).split(".")[1] for key in _blocks(weights, prefix)}

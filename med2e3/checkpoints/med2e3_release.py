@@ -1,7 +1,7 @@
 """The directory of the published Med-2E3: five parts of weights, each in a folder of its own.
 
-Layout and key names: as published (Med-2E3, 0b4c6c4). What the release leaves on the
-hub (the text encoder's vocabulary and sizes) is looked up there. Knows nothing of devices.
+Layout and keys are as published (Med-2E3, 0b4c6c4). The release lacks the vocabulary and the sizes
+of the text encoder; they are read from the hub files on this computer. Knows nothing of devices.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ BERT_BASE_WIDTH, BERT_BASE_HEADS = 768, 12
 
 
 def fits(folder: Path) -> bool:
-    """Whether the folder is laid out as the published save leaves it."""
+    """Whether a folder has the parts that the published code saves."""
     return (folder / "args" / "config.json").is_file() or (
         (folder / "config.json").is_file() and "exp_id" in read_json(folder / "config.json")
     )
 
 
 def read(folder: Path, hub: Hub) -> Checkpoint:
-    """The five parts under our names, with config and processor."""
+    """Read the five parts under our names, config and processor."""
     path = settings_path(folder)
     settings = read_json(path)
     check_choices(settings, path)
@@ -102,13 +102,13 @@ def read(folder: Path, hub: Hub) -> Checkpoint:
 
 
 def settings_path(folder: Path) -> Path:
-    """The config that the published loader reads, else its copy at the top."""
+    """The path of the config that the published loader reads, else of its copy at the top."""
     path = folder / "args" / "config.json"
     return path if path.is_file() else folder / "config.json"
 
 
 def native_key(part: str, key: str) -> str | None:
-    """Our name of a published weight; "" for known unused ones, None for strangers."""
+    """Our name of a published weight; "" for one that is never used, None for an unknown name."""
     return _renamer(PARTS[part])(key)
 
 
@@ -124,7 +124,7 @@ def _renamer(prefixes: tuple[tuple[str, str], ...]) -> Callable[[str], str | Non
 
 
 def _refuse_adapter(folder: Path) -> None:
-    """Raises `CheckpointError` for a LoRA directory: its base is not in it."""
+    """Raise `CheckpointError` for a LoRA directory, which lacks the weights of its base model."""
     if (folder / "adapter_config.json").is_file():
         raise CheckpointError(
             f"{folder} holds a LoRA adapter (adapter_config.json), not a whole model: its language "
@@ -136,7 +136,7 @@ def _refuse_adapter(folder: Path) -> None:
 def _text_encoder_sizes(
     settings: dict[str, Any], weights: Weights, hub: Hub, notes: list[str]
 ) -> BertConfig:
-    """BERT's sizes: from its config on the hub, else from the weights of a base-sized one."""
+    """The sizes of the text encoder, from its config among the hub files, else from its weights."""
     repos = _text_repos(settings)
     path = hub.find(repos[1:], "config.json")
     if path is not None:
@@ -154,7 +154,7 @@ def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_repos(settings: dict[str, Any]) -> list[str]:
-    """Where the text encoder's files may lie: M3D-CLIP's repository first, then BERT's own."""
+    """The hub ids whose files the text encoder may use: that of M3D-CLIP first, then of BERT."""
     clip = settings.get("vision3d_model_config", {})
     bert = str(clip.get("language_model_name_or_path") or "bert-base-uncased")
     own = str(clip.get("_name_or_path") or "GoodBaiBai88/M3D-CLIP")
@@ -162,7 +162,7 @@ def _text_repos(settings: dict[str, Any]) -> list[str]:
 
 
 def _question_words(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
-    """The text encoder's uncased WordPiece tokenizer."""
+    """Read the uncased WordPiece tokenizer of the text encoder."""
     path = folder / "vision3d_model" / "vocab.txt"
     if not path.is_file():
         path = hub.need(_text_repos(settings), "vocab.txt", "the text encoder's vocabulary")
@@ -170,7 +170,7 @@ def _question_words(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
 
 
 def _tokenizer(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
-    """The language model's tokenizer, which the release keeps at the top of the folder."""
+    """Read the tokenizer of the language model, which lies at the top of the folder."""
     place = folder
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
         repo = str(settings.get("tokenizer_name_or_path", ""))

@@ -1,38 +1,28 @@
-"""Whether a model fits, said before it is loaded. Knows only sizes of tensors and devices."""
+"""Memory that a model needs, compared with what is free before it is loaded."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from med2e3.checkpoints.checkpoint import Checkpoint
 from med2e3.checkpoints.quantizing import QUANTIZATIONS, weight_bytes
 from med2e3.checkpoints.spreading import AUTO, DISK, computing, place_of, places
 from med2e3.errors import ResourceError
+from med2e3.memory import free_bytes
 from med2e3.words import size_text
 
 #: Rows of a long question and its answer: a context of 100,000 is never filled in our use.
 LONG_EXCHANGE = 1024
 
-#: Where Linux keeps a container's own limit (cgroup v2, then v1): limit and use, in bytes.
-CGROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
-
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes that a model takes: weights, key/value cache of a full context, and activations."""
+    """Bytes that a model needs: weights, key/value cache of a long exchange, and activations."""
 
     weights: int
     cache: int
@@ -40,14 +30,14 @@ class MemoryNeed:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of weights, cache and activations."""
         return self.weights + self.cache + self.activations
 
 
 def memory_need(
     checkpoint: Checkpoint, dtype: torch.dtype, quantize: str | None = None
 ) -> MemoryNeed:
-    """What loading and asking take at this precision."""
+    """Bytes that loading a model and asking it need at a precision."""
     size = dtype.itemsize
     text = getattr(checkpoint.config, "text_config", None)
     return MemoryNeed(
@@ -61,7 +51,7 @@ def memory_need(
 
 
 def _cache_numbers(config: Any, text: Any) -> int:
-    """Keys and values of a long exchange, twice: a growing cache is copied as it grows."""
+    """Count of keys and values of a long exchange, twice: a cache is copied when it grows."""
     if text is None or not hasattr(text, "num_key_value_heads"):
         return 0
     head = text.hidden_size // text.num_attention_heads
@@ -71,9 +61,9 @@ def _cache_numbers(config: Any, text: Any) -> int:
 
 
 def _activation_numbers(config: Any) -> int:
-    """The widest moment of reading a volume: all slices in one layer of the 2D encoder.
+    """Count of activations at the peak of reading a volume: all slices in one 2D encoder layer.
 
-    Input, output and hidden rows of an MLP together, and the features that a session keeps.
+    The peak holds input, output and hidden rows of an MLP, and the features that a session keeps.
     """
     v2 = getattr(config, "vision2d_config", None)
     if v2 is None or not getattr(config, "num_tokens2d", 0):
@@ -91,9 +81,9 @@ def check_memory(
     quantize: str | None = None,
     device_map: str | dict[str, str] | None = None,
 ) -> MemoryNeed:
-    """The need; raises `ResourceError` naming it, what is free, and the ways out if it is more.
+    """Return the need; raises `ResourceError`, with figures and ways out, if it exceeds the room.
 
-    With a device map each place of the map must have room for its own parts.
+    With a device map, each device of the map must have room for its own parts.
     """
     need = memory_need(checkpoint, dtype, quantize)
     if isinstance(device_map, dict):
@@ -123,7 +113,7 @@ def check_memory(
 def need_by_place(
     checkpoint: Checkpoint, dtype: torch.dtype, quantize: str | None, device_map: dict[str, str]
 ) -> dict[str, int]:
-    """Bytes on each device of a map; cache and activations count where inputs go first."""
+    """Bytes on each device of a map; cache and activations count on that which takes the inputs."""
     need = memory_need(checkpoint, dtype, quantize)
     wanted = dict.fromkeys(places(device_map), 0)
     for name, tensor in checkpoint.weights.items():
@@ -134,15 +124,15 @@ def need_by_place(
 
 
 def auto_places(quantize: str | None) -> list[str]:
-    """What device_map "auto" may use; quantised weights are not streamed from main memory."""
+    """List the devices of "auto"; if quantised, GPUs alone: such weights cannot be streamed."""
     every = places(AUTO)
     return every[:-1] if quantize and len(every) > 1 else every
 
 
 def room_by_place(need: MemoryNeed, quantize: str | None) -> dict[int | str, int]:
-    """Bytes of weights that "auto" may put on each place, as accelerate's `max_memory`.
+    """Bytes of weights that "auto" may put on each device, as accelerate's `max_memory`.
 
-    Each GPU keeps room for cache and activations: which of them gets these is not known before.
+    Each GPU keeps room for cache and activations, for accelerate decides which GPU holds them.
     """
     named = auto_places(quantize)
     spare = need.cache + need.activations
@@ -161,7 +151,7 @@ def _ways_out(
     quantize: str | None,
     device_map: str | None,
 ) -> str:
-    """What would take less, with how much it would."""
+    """The settings that need less memory, with their needs."""
     ways = ["Close other programs"]
     if dtype.itemsize > torch.bfloat16.itemsize:
         half = memory_need(checkpoint, torch.bfloat16, quantize).total
@@ -180,26 +170,14 @@ def _ways_out(
 
 
 def free_at(place: str) -> int:
-    """Bytes that can be taken at a place of a device map now."""
+    """Bytes that are free at a place of a device map: a device, or the disk."""
     if place == DISK:
         return shutil.disk_usage(tempfile.gettempdir()).free
     return free_memory(torch.device(place))
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can be taken on a device now; a container's own limit counts."""
+    """Bytes that are free on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
-    for limit, used in CGROUP_FILES:
-        if Path(limit).is_file() and (bound := Path(limit).read_text().strip()).isdigit():
-            free = min(free, max(0, int(bound) - _cgroup_use(Path(used))))
-    return free
-
-
-def _cgroup_use(path: Path) -> int:
-    """Bytes in use in the container, without the page cache, which gives way."""
-    statistics = dict(
-        line.split() for line in (path.parent / "memory.stat").read_text().splitlines()
-    )
-    return int(path.read_text()) - int(statistics.get("inactive_file", 0))
+    return free_bytes()

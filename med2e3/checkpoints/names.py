@@ -1,8 +1,8 @@
 """The published models by name: where they lie, what they weigh, and under which licence.
 
-Sizes are the sums of the files that we need, as listed or as computed from the parameters. No
-hash of these files is known beforehand, so none is pinned; what a download gave is recorded next to
-it. Knows nothing of disks or networks.
+A size is the sum of the files that we need, as the hub lists them or as the number of parameters
+gives it. No hash of these files was published, so none is pinned; a download records the hashes of
+its files beside them. Knows nothing of disks or networks.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _DATA = ("*.json", "*.safetensors", "tokenizer.model", "vocab.txt")
 class Release:
     """One published model.
 
-    `files` are patterns (fnmatch, where `*` also spans folders) of what is needed, `without` of
-    what is not. `needs` names releases whose files complete this one. `sha256` maps file names to
-    hashes that are known beforehand.
+    `files` are patterns of the files to fetch, `without` of those to leave (fnmatch, where `*` also
+    spans folders). `needs` names the releases whose files complete this one. `sha256` maps file
+    names to the hashes that a download must have.
     """
 
     name: str
@@ -89,9 +89,9 @@ RELEASES: tuple[Release, ...] = (
 
 
 def find_release(name: str) -> Release:
-    """The release of that name or hub id.
+    """Find a published model by its name or hub id.
 
-    Raises `CheckpointError` naming the known ones.
+    Raises `CheckpointError`, which names the known models, for any other name.
     """
     for release in RELEASES:
         if name in (release.name, release.repo):

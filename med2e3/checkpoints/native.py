@@ -1,4 +1,7 @@
-"""Our own format: what `save_pretrained` of model and processor write. Knows nothing of devices."""
+"""Our own format: the folder that `save_pretrained` of model and processor write.
+
+Knows nothing of devices.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class NativeKind:
 
 
 def native_layout(model_type: str, title: str, classes: NativeKind) -> Layout:
-    """The layout of `save_pretrained` folders whose config has this `model_type`."""
+    """The layout of the folders in our format whose config has the `model_type` of `kind`."""
 
     def fits(folder: Path) -> bool:
         path = folder / CONFIG_FILE
@@ -71,7 +74,7 @@ def _read(folder: Path, classes: NativeKind) -> Checkpoint:
 
 
 def card_licence(folder: Path) -> str:
-    """The licence that the model card's front matter names, "" where there is none."""
+    """The licence that the front matter of a model card names; "" where it names none."""
     card = folder / CARD_FILE
     if not card.is_file():
         return ""

@@ -35,7 +35,7 @@ _WAY_OUT = "or load without quantize (dtype bfloat16 takes half of float32)"
 
 
 def check_quantize(quantize: str | None, device: torch.device) -> str | None:
-    """The name if this computer can do it; raises `ResourceError` with the way out if not."""
+    """Return `name` if this computer can quantise so; raises `ResourceError` if it cannot."""
     if quantize is None:
         return None
     if quantize not in QUANTIZATIONS:
@@ -78,14 +78,14 @@ def quantize_options(names: Mapping[str, Tensor], quantize: str, dtype: torch.dt
 
 
 def is_quantized(name: str, tensor: Tensor, quantize: str) -> bool:
-    """Whether a tensor will be: a decoder's matrix, in 4 bits with rows of whole blocks."""
+    """Whether a tensor is quantised: a matrix of the decoder, for 4 bits with rows of blocks."""
     if tensor.ndim != 2 or not _LINEAR.fullmatch(name):
         return False
     return quantize == "8bit" or tensor.shape[1] % BLOCK == 0
 
 
 def weight_bytes(name: str, tensor: Tensor, dtype: torch.dtype, quantize: str | None) -> int:
-    """Memory of one tensor once loaded, with the scales of a quantised one."""
+    """Bytes of one tensor once it is loaded, with the scales if it is quantised."""
     if quantize is None or not is_quantized(name, tensor, quantize):
         return tensor.numel() * dtype.itemsize
     if quantize == "8bit":
@@ -94,7 +94,7 @@ def weight_bytes(name: str, tensor: Tensor, dtype: torch.dtype, quantize: str | 
 
 
 def quantize_note(quantize: str, dtype: torch.dtype) -> str:
-    """A sentence for the user about what was quantised and how."""
+    """Tell the user in a sentence what was quantised and how."""
     precision = str(dtype).removeprefix("torch.")
     return (
         f"The language model's linear layers are held in {METHODS[quantize]} by bitsandbytes "
@@ -113,9 +113,10 @@ def _library() -> Any:
 
 @contextmanager
 def _without_remote_kernels() -> Iterator[None]:
-    """Hides the package `kernels` from bitsandbytes while that is imported.
+    """Hide the package `kernels` from bitsandbytes while bitsandbytes is imported.
 
-    On some CPUs it would fetch code through it and run that; loading a model opens no connection.
+    On some CPUs bitsandbytes would fetch code through `kernels` and run it, but loading a model
+    must open no connection.
     """
     logger = logging.getLogger("bitsandbytes")
     hidden = "bitsandbytes" not in sys.modules

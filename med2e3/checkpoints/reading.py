@@ -1,6 +1,7 @@
-"""Tensors and settings from files, as data and never as code; mapped, not copied, where possible.
+"""Reading tensors and settings from files, as data and never as code.
 
-Knows nothing of models. Everything that cannot be read is a `CheckpointError` with the way out.
+Tensors are mapped from their files where possible, not copied. A file that cannot be read raises
+`CheckpointError` with the way out. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from med2e3.errors import CheckpointError
+from med2e3.words import some_names
 
 Weights = dict[str, Tensor]
 
@@ -36,7 +38,7 @@ _FETCH_AGAIN = "Copy or download the file again."
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; raises `CheckpointError` when the file is missing or holds none."""
+    """Read a JSON object; raises `CheckpointError` when the file is missing or holds none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -49,9 +51,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files with a folder's weights: one, or all shards of an index.
+    """List the files that hold the weights of a folder: one file, or all shards of an index.
 
-    Raises `CheckpointError` when there are none, or a shard is missing.
+    Raises `CheckpointError` when there is no such file, or a shard is missing.
     """
     for name in WEIGHT_FILES:
         path = folder / name
@@ -88,7 +90,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
 
 
 def read_weights(folder: Path) -> Weights:
-    """All tensors of a folder by name, mapped from its files."""
+    """Map all tensors of a folder by name."""
     weights: Weights = {}
     for path in weight_files(folder):
         read = read_safetensors if path.suffix == ".safetensors" else read_pickle
@@ -97,7 +99,7 @@ def read_weights(folder: Path) -> Weights:
 
 
 def read_safetensors(path: Path) -> Weights:
-    """The tensors of one safetensors file, mapped."""
+    """Map the tensors of one safetensors file."""
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -109,7 +111,10 @@ def read_safetensors(path: Path) -> Weights:
 
 
 def read_pickle(path: Path) -> Weights:
-    """The tensors of one `torch.save` file, mapped; a pickle with anything else is refused."""
+    """Map the tensors of one `torch.save` file.
+
+    Raises `CheckpointError` for a pickle that holds anything else: it could run code.
+    """
     archive = zipfile.is_zipfile(path)
     try:
         with warnings.catch_warnings():  # about pickle protocols, of which the error says enough
@@ -149,7 +154,5 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message: the first ones, and how many more there are."""
-    ordered = sorted(names)
-    rest = len(ordered) - NAMED_KEYS
-    return ", ".join(ordered[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+    """The first `NAMED_KEYS` names in order, and how many more there are, for a message."""
+    return some_names(sorted(names), NAMED_KEYS)

@@ -1,7 +1,7 @@
 """The published Med-2E3 config, translated into ours. Knows nothing of weights.
 
-Only the released choices are known (experiment 4, connector "score15"): the others in the published
-code have no published weights, and another one is refused by name.
+Only the choices of the release are known (experiment 4, connector "score15"). The published code
+has others, but no weights were published for them; they are refused by name.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LEGACY = ("rope_theta", "rope_scaling", "partial_rotary_factor")
 
 
 def check_choices(settings: dict[str, Any], path: Path) -> None:
-    """Raises `CheckpointError` naming the first choice that no published weights use."""
+    """Raise `CheckpointError` that names the first choice for which no weights were published."""
     for name, expected in REQUIRED.items():
         found = settings.get(name)
         if found != expected:
@@ -55,7 +55,7 @@ def check_choices(settings: dict[str, Any], path: Path) -> None:
 
 
 def translate(settings: dict[str, Any], bert: BertConfig, path: Path) -> Med2E3Config:
-    """Our config from a published one; `bert` are the text encoder's sizes.
+    """Translate a published config into ours; `bert` has the sizes of the text encoder.
 
     Raises `CheckpointError` when a part is missing or the parts do not fit together.
     """
@@ -93,7 +93,7 @@ def translate(settings: dict[str, Any], bert: BertConfig, path: Path) -> Med2E3C
 
 
 def known_settings(config_class: type, dump: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a dump that the class of today has; old dumps hold dozens of dead ones."""
+    """Drop the settings of a dumped config that today's class no longer has."""
     fields = set(config_class().to_dict()) | set(_LEGACY)
     dead = {"transformers_version", "architectures", "model_type", "torch_dtype", "dtype"}
     return {k: v for k, v in dump.items() if k in fields - dead and v is not None}

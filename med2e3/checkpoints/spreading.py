@@ -26,7 +26,7 @@ AUTO = "auto"
 
 
 def normalised(device_map: str | DeviceMap | None) -> str | dict[str, str] | None:
-    """The map with devices by name; raises `ResourceError` for what is no device map."""
+    """Write the devices of a map as names; raises `ResourceError` for what is no device map."""
     if device_map is None or device_map == AUTO:
         return device_map
     if isinstance(device_map, str) or not device_map:
@@ -38,7 +38,7 @@ def normalised(device_map: str | DeviceMap | None) -> str | dict[str, str] | Non
 
 
 def places(device_map: str | dict[str, str]) -> list[str]:
-    """The devices that a map names, GPUs first; "auto" takes every GPU and the CPU."""
+    """List the devices of a map, GPUs first; those of "auto" are every GPU and the CPU."""
     if isinstance(device_map, dict):
         named = dict.fromkeys(device_map.values())
         return sorted(named, key=lambda place: (place == DISK, place == "cpu"))
@@ -46,13 +46,13 @@ def places(device_map: str | dict[str, str]) -> list[str]:
 
 
 def computing(device_map: str | dict[str, str]) -> torch.device:
-    """Where inputs go first: the first GPU in the map, else the CPU."""
+    """The device that inputs are put on: the first GPU of the map, else the CPU."""
     first = places(device_map)[0]
     return torch.device("cpu" if first == DISK else first)
 
 
 def place_of(name: str, device_map: dict[str, str]) -> str | None:
-    """The device of the tensor `name`; the longest module name that begins it decides."""
+    """The device of the tensor `name`, by the longest module name that it begins with."""
     parts = name.split(".")
     for length in range(len(parts), -1, -1):
         place = device_map.get(".".join(parts[:length]))
@@ -62,9 +62,9 @@ def place_of(name: str, device_map: dict[str, str]) -> str | None:
 
 
 def expanded(device_map: dict[str, str], names: Mapping[str, Tensor]) -> dict[str, str]:
-    """The same map without an entry inside of another, which accelerate does not take.
+    """Split entries of a map until none lies inside of another, as accelerate demands.
 
-    An entry that has others inside of it is replaced by its children, again and again.
+    Each split replaces an entry by the children of its module.
     """
     found = dict(device_map)
     while outer := [key for key in found if _has_inner(key, found)]:
@@ -81,7 +81,7 @@ def _has_inner(key: str, keys: Mapping[str, str]) -> bool:
 
 
 def check_covers(device_map: dict[str, str], names: Mapping[str, Tensor]) -> None:
-    """Raises `ResourceError` unless every tensor has a place."""
+    """Raise `ResourceError` unless the map has a device for every tensor."""
     homeless = [name for name in names if place_of(name, device_map) is None]
     if homeless:
         raise ResourceError(
@@ -91,7 +91,7 @@ def check_covers(device_map: dict[str, str], names: Mapping[str, Tensor]) -> Non
 
 
 def check_quantized_places(device_map: str | dict[str, str], quantize: str | None) -> None:
-    """Raises `ResourceError` for quantised weights that would have to be streamed."""
+    """Raise `ResourceError` if quantised weights would have to be streamed."""
     if quantize is None or device_map == AUTO:
         return
     named = set(places(device_map))
@@ -104,7 +104,7 @@ def check_quantized_places(device_map: str | dict[str, str], quantize: str | Non
 
 
 def described(network: Any, device: torch.device) -> str:
-    """The devices of a loaded model, for people: "cpu", or "cuda:0, cuda:1, cpu"."""
+    """Name the devices of a loaded model for people, e.g. "cuda:0, cuda:1, cpu"."""
     spread = getattr(network, "hf_device_map", None)
     if not spread:
         return str(device)

@@ -1,28 +1,29 @@
-"""Models on this computer: what is known, what is installed, and fetching what is not.
+"""The published models on this computer: listing, finding and downloading them.
 
-Installed models lie as `owner/name` folders below one folder, as the hub names them, and in the
-local hub cache. `download` is the only thing in the project that opens a network connection, after
-it has shown size and licence and was told to go on. Knows nothing of what is in the files.
+An installed model is an `owner/name` folder below the folder of models, or a snapshot in the hub's
+cache. `download` alone opens a connection to fetch a model, after it has shown size and licence and
+the user has agreed. Knows nothing of what is in the files.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 import filelock
 import platformdirs
+from huggingface_hub import constants, get_token, hf_hub_url
 
-from med2e3.checkpoints.download import Connection, RemoteFile, fetch, file_sha256, get_json
+from med2e3.checkpoints.download import Connection, RemoteFile, fetch, get_json
 from med2e3.checkpoints.names import RELEASES, Release, find_release
 from med2e3.errors import Cancelled, DownloadError, ResourceError
+from med2e3.files import file_sha256
 from med2e3.resources import resource_path
 from med2e3.words import GIGABYTE, size_text
 
@@ -39,13 +40,13 @@ REVISION_FILE = ".revision"
 SURPRISE = 1.1
 
 
-#: Takes progress: the fraction done (0..1) and what is being done.
+#: Takes the fraction done (0 to 1) and what is being done.
 Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the list of models; `path` is empty where it is not installed."""
+    """One model of the list; `path` is empty if it is not installed."""
 
     name: str
     title: str
@@ -59,15 +60,15 @@ class Entry:
 
     @property
     def installed(self) -> bool:
-        """Whether its files are on this computer."""
+        """Whether the files of the model are on this computer."""
         return bool(self.path)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as a dict that JSON can hold."""
         return {**asdict(self), "installed": self.installed}
 
     def line(self) -> str:
-        """For a terminal: name, size, whether it is here, what it is, its terms, its hash."""
+        """Three lines for a terminal: name, size and folder; title; licence and hashes."""
         about = "" if self.size_is_exact else "about "
         size = f"{about}{size_text(self.size_bytes)}"
         here = f"installed in {self.path}" if self.installed else "not installed"
@@ -78,7 +79,7 @@ class Entry:
 
 
 def models_folder() -> Path:
-    """Where downloads go: MED2E3_MODELS, else the user's data folder."""
+    """The folder of models: MED2E3_MODELS, else one in the user's data folder."""
     chosen = os.environ.get("MED2E3_MODELS")
     if chosen:
         return Path(chosen).expanduser()
@@ -86,7 +87,7 @@ def models_folder() -> Path:
 
 
 def find_installed(repo: str, root: Path | None = None) -> Path | None:
-    """The folder of a hub id on this computer: a download of ours, else the local hub cache."""
+    """Find a hub id on this computer, among the downloads, else in the hub's cache."""
     own = (root or models_folder()).joinpath(*repo.split("/"))
     if own.is_dir():
         return own
@@ -94,10 +95,8 @@ def find_installed(repo: str, root: Path | None = None) -> Path | None:
 
 
 def _in_hub_cache(repo: str) -> Path | None:
-    """The newest snapshot in the hub's own cache."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    """The snapshot of the main branch in the cache that huggingface_hub keeps."""
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     reference = folder / "refs" / "main"
     if reference.is_file():
         snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
@@ -107,7 +106,7 @@ def _in_hub_cache(repo: str) -> Path | None:
 
 
 def list_models(root: Path | None = None) -> tuple[Entry, ...]:
-    """The shipped demo model, every published one, and converted ones in the models' folder."""
+    """List the demo model, the published models, and the others in the folder of models."""
     folder = root or models_folder()
     entries = [entry for entry in (_demo_entry(),) if entry is not None]
     entries += [_release_entry(release, folder) for release in RELEASES]
@@ -119,7 +118,7 @@ def list_models(root: Path | None = None) -> tuple[Entry, ...]:
 
 
 def _is_unfinished(folder: Path) -> bool:
-    """Whether a download or a conversion is under way there, or was broken off."""
+    """Whether a folder belongs to a download or conversion that has not ended."""
     return folder.name.endswith(INCOMPLETE) or folder.name.startswith(".")
 
 
@@ -167,7 +166,7 @@ def _local_entry(config: Path, root: Path) -> Entry:
 
 
 def _hashes(release: Release, path: Path | None) -> str:
-    """The known or recorded hashes of the weights, "file hash" separated by commas."""
+    """The pinned, else the recorded hashes of the weights, as "file hash", separated by commas."""
     hashes = dict(release.sha256)
     if not hashes and path is not None:
         hashes = {name: entry["sha256"] for name, entry in _recorded(path).items()}
@@ -196,11 +195,12 @@ def download(
     root: Path | None = None,
     endpoint: str | None = None,
 ) -> Path:
-    """Fetch a published model, and what it needs, into the models' folder; returns its folder.
+    """Fetch a published model and the models that it needs; returns the folder of the model.
 
-    `confirm` gets size, licence and destination as text, before any connection is opened, and says
-    whether to go on. An interrupted download goes on where it stopped when it is started again; a
-    model's folder appears only when all its files are whole. Raises `DownloadError`,
+    Before any connection is opened, `confirm` gets size, licence and destination as text and
+    returns whether to go on. A download that was interrupted resumes when it is started again. The
+    folder appears only when all its files are whole. `endpoint` is another server than that of
+    huggingface_hub. Raises `DownloadError`,
     `ResourceError` (disk), `CheckpointError` (unknown name), `Cancelled`.
     """
     release = find_release(name)
@@ -211,7 +211,7 @@ def download(
         stated = int(sum(one.gigabytes for one in missing) * GIGABYTE)
         _ask(confirm, _terms(missing, stated, folder))
         _check_disk(folder, stated)
-    server = endpoint or os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    server = endpoint or constants.ENDPOINT
     for one in missing:
         job = _Job(one, folder, server.rstrip("/"), confirm, progress, cancelled)
         job.run()
@@ -245,7 +245,7 @@ def _check_disk(folder: Path, need: int) -> None:
 
 @dataclass
 class _Job:
-    """The download of one release: a listing, then its files into a staging folder."""
+    """The download of one release: its files are listed, then fetched into a staging folder."""
 
     release: Release
     root: Path
@@ -258,7 +258,7 @@ class _Job:
     current: str = ""
 
     def run(self) -> None:
-        """Fetch, record, and move into place."""
+        """Fetch all files and move the staging folder into place, under a lock for one program."""
         target = self.root.joinpath(*self.release.repo.split("/"))
         staging = target.with_name(target.name + INCOMPLETE)
         staging.mkdir(parents=True, exist_ok=True)
@@ -302,7 +302,7 @@ class _Job:
             self.progress(min(1.0, self.done / self.total), f"{self.current} ({so_far})")
 
     def _listing(self, connection: Connection) -> tuple[str, list[RemoteFile]]:
-        """The revision, and the files that are needed."""
+        """Ask the server for the newest revision and its files; returns those that are needed."""
         url = f"{self.server}/api/models/{self.release.repo}/revision/main?blobs=true"
         answer = get_json(url, connection)
         try:
@@ -319,9 +319,11 @@ class _Job:
         return revision, files
 
     def _wanted(self, path: str) -> bool:
-        return any(fnmatch.fnmatch(path, pattern) for pattern in self.release.files) and not any(
-            fnmatch.fnmatch(path, pattern) for pattern in self.release.without
+        kept, dropped = (
+            any(fnmatchcase(path, pattern) for pattern in patterns)
+            for patterns in (self.release.files, self.release.without)
         )
+        return kept and not dropped
 
     def _remote(self, listed: dict[str, Any], revision: str) -> RemoteFile:
         path = str(listed["rfilename"])
@@ -331,20 +333,18 @@ class _Job:
         stated = str((listed.get("lfs") or {}).get("sha256", ""))
         return RemoteFile(
             path=path,
-            url=f"{self.server}/{self.release.repo}/resolve/{revision}/{quote(path)}",
+            url=hf_hub_url(self.release.repo, path, revision=revision, endpoint=self.server),
             size=int(listed["size"]),
             sha256=self.release.sha256.get(path, stated),
         )
 
     def _token(self) -> str:
-        """The user's own token for the hub, if there is one: some models ask who fetches them."""
-        from huggingface_hub import get_token
-
+        """The user's token for the hub, for gated models; "" if there is none, or no TLS."""
         return get_token() or "" if self.server.startswith("https://") else ""
 
     @staticmethod
     def _drop_other_revision(staging: Path, revision: str) -> None:
-        """Parts of another revision do not fit; start afresh."""
+        """Empty the staging folder if its files are of another revision."""
         mark = staging / REVISION_FILE
         if mark.exists() and mark.read_text(encoding="utf-8") != revision:
             shutil.rmtree(staging)
@@ -353,7 +353,7 @@ class _Job:
 
 
 def _have(target: Path) -> int:
-    """Bytes of a file that an earlier attempt left, whole or in part."""
+    """Bytes of a file that an earlier download left, whole or in part."""
     for path in (target, target.with_name(target.name + ".part")):
         if path.exists():
             return path.stat().st_size

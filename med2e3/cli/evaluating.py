@@ -12,6 +12,7 @@ import click
 
 from med2e3.cli.console import Report, print_json, progress
 from med2e3.errors import InputError
+from med2e3.files import write_whole
 
 if TYPE_CHECKING:
     from med2e3.evaluation.figures import Results
@@ -213,7 +214,7 @@ def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         raise InputError(f"The tables cannot be written to {path}: {error}.") from error
 

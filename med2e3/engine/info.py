@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from med2e3.checkpoints.download import file_sha256
+from med2e3.files import file_sha256, write_whole
 from med2e3.geometry import Plane
 from med2e3.volume import Window
 
@@ -91,8 +92,9 @@ def weights_hash(files: Sequence[Path], root: Path, report: Progress) -> str:
     key = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
     if key not in known:
         known[key] = _hash(files, root, report)
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps(known), encoding="utf-8")
+        with suppress(OSError):  # a disk that cannot be written costs the hashing, not the model
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(memory, json.dumps(known))
     return known[key]
 
 

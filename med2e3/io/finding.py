@@ -15,8 +15,9 @@ from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import DAMAGED, find_dicom
 from med2e3.io.dicom.skipped import EMPTY
 from med2e3.io.formats import metaimage, nifti, npy, nrrd
-from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile, counted, some_names
+from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile
 from med2e3.io.watch import SoFar, Watch
+from med2e3.words import counted, some_names
 
 #: Readers of files that hold one volume, by how their names end.
 READERS: dict[tuple[str, ...], Callable[[Path], ScanResult]] = {

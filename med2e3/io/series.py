@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from med2e3.errors import ImageReadError, SeriesChoiceError
 from med2e3.io.watch import Watch
 from med2e3.volume import SeriesInfo, Volume
+from med2e3.words import counted
 
 
 class Grouping(StrEnum):
@@ -25,9 +26,6 @@ class Grouping(StrEnum):
 
 
 Groupings = Mapping[tuple[str, ...], Grouping]
-
-#: How many names a sentence lists before it says only how many more there are.
-NAMES_IN_A_SENTENCE = 5
 
 
 @dataclass(frozen=True)
@@ -137,18 +135,6 @@ class ScanResult:
     holds: object = None
     left_out: tuple[SkippedFile, ...] = ()
     regroup: Callable[[Groupings], ScanResult] | None = None
-
-
-def some_names(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    shown = ", ".join(names[:NAMES_IN_A_SENTENCE])
-    more = len(names) - NAMES_IN_A_SENTENCE
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with its noun: "1 file", "3 files"."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def skipped_sentence(files: Sequence[SkippedFile]) -> str:

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.headers import is_dicom
 from med2e3.io.formats import metaimage, nifti, npy, nrrd
+from med2e3.words import counted
 
 #: Values longer than this are shown by their beginning and their length.
 LONGEST_VALUE = 1000
@@ -106,7 +107,7 @@ def _element(number: str, element: DataElement) -> Tag:
         Tag("", "", f"Item {k}", "", tuple(_elements(item)))
         for k, item in enumerate(element.value or [], start=1)
     )
-    return Tag(number, vr, name, f"{len(items)} item{'' if len(items) == 1 else 's'}", items)
+    return Tag(number, vr, name, counted(len(items), "item"), items)
 
 
 def _value(value: Any) -> str:

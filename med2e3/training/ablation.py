@@ -23,6 +23,7 @@ from med2e3.evaluation.metrics import (
     same_words,
     says_yes,
 )
+from med2e3.files import write_whole
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import Question, all_questions, location
@@ -174,7 +175,7 @@ def _keep_budget(folder: Path, budget: Budget) -> None:
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(said), encoding="utf-8")
+    write_whole(path, json.dumps(said))
 
 
 def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> RunFolder:
@@ -202,9 +203,7 @@ def _measure(
         "variant": name, "seed": seed, "budget": asdict(budget),
         "loss": float(np.mean(losses[-20:])) if losses else None, "phantoms": rows,
     }  # fmt: skip
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(said), encoding="utf-8")
-    unfinished.rename(path)
+    write_whole(path, json.dumps(said))
 
 
 def _examples(shop: RunFolder) -> list[Example]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.training.ablation import TABLES, file_name
+from med2e3.words import counted
 
 Phantoms = Sequence[dict[str, float]]
 Float = NDArray[np.float64]
@@ -79,7 +80,7 @@ def budget_line(results: Path) -> str:
     seeds = len({run["seed"] for run in told})
     return (
         f"{budget['steps']} steps of {budget['volumes']} volumes × {budget['questions']} questions "
-        f"on {budget['train_phantoms']} phantoms, {seeds} seed{'s' if seeds > 1 else ''}; "
+        f"on {budget['train_phantoms']} phantoms, {counted(seeds, 'seed')}; "
         f"{len(told[0]['phantoms'])} held-out phantoms."
     )
 

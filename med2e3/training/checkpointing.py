@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.errors import CheckpointError
+from med2e3.files import whole_file
 from med2e3.training.distributed import Distributed
 
 #: What reading a file that is no checkpoint, or one of something else, may raise.
@@ -42,9 +43,9 @@ def save(path: Path, module: nn.Module, optimizer: Any, step: int) -> None:
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".part")
-    torch.save(state, unfinished)
-    unfinished.replace(path)
+    # To a stream: given a path, torch writes its name, which is another for each draft, into it.
+    with whole_file(path, durable=True) as draft, draft.open("wb") as stream:
+        torch.save(state, stream)
 
 
 def restore(path: Path, module: nn.Module, optimizer: Any) -> int:

@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 
 from med2e3.errors import InputError
+from med2e3.words import counted
 
 PRECISIONS = ("no", "bf16", "fp16")
 
@@ -92,7 +93,7 @@ class Distributed:
         """
         if parts % self.processes:
             raise InputError(
-                f"A step of {what} has {parts} part{'s' if parts > 1 else ''}, which "
+                f"A step of {what} has {counted(parts, 'part')}, which "
                 f"{self.processes} processes cannot share evenly. Set `parts` in the recipe to a "
                 f"multiple of {self.processes}, or start fewer processes."
             )

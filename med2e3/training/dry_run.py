@@ -23,6 +23,7 @@ from med2e3.training.pipeline import RunFolder
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
 from med2e3.training.recipe import Recipe, StageRecipe
 from med2e3.training.starting import open_start
+from med2e3.words import counted, fine_size_text
 
 #: Parts of the demo model that each of its stages trains, and those that it only uses.
 DEMO_TRAINED: dict[str, tuple[str, ...]] = {
@@ -97,30 +98,24 @@ class StagePlan:
         lines.append(f"  steps: {self.steps}")
         lines.append(f"  batch: {self.batch}; peak learning rate {self.rate:g}")
         sizes = self.memory
-        listed = ", ".join(f"{name} {_size(count)}" for name, count in sizes.items())
+        listed = ", ".join(f"{name} {fine_size_text(count)}" for name, count in sizes.items())
         lines.append(
-            f"  memory of a process: {_size(sum(sizes.values()))} in float32 ({listed}); computing "
+            f"  memory of a process: {fine_size_text(sum(sizes.values()))} in float32 ({listed}); "
+            "computing "
             + {"no": "in float32", "bf16": "in bfloat16", "fp16": "in float16"}[self.precision]
         )
         if self.shares % processes:
             lines.append(
-                f"    {processes} processes cannot share a step of {self.shares} "
-                f"part{'s' if self.shares > 1 else ''}: set `parts` to a multiple of {processes}"
+                f"    {processes} processes cannot share a step of "
+                f"{counted(self.shares, 'part')}: set `parts` to a multiple of {processes}"
             )
         elif processes > 1:
-            copies = _size(sizes["gradients"])
+            copies = fine_size_text(sizes["gradients"])
             lines.append(
                 f"    {processes} processes hold it each, and {copies} more to exchange gradients; "
-                f"sharded (FSDP, ZeRO-3) {_size(sum(sizes.values()) // processes)} each"
+                f"sharded (FSDP, ZeRO-3) {fine_size_text(sum(sizes.values()) // processes)} each"
             )
         return "\n".join(lines)
-
-
-def _size(count: int) -> str:
-    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6)):
-        if count >= bytes_:
-            return f"{count / bytes_:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"
 
 
 def plan_recipe(

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from med2e3.files import whole_file, write_whole
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.resources import resource_path
 from med2e3.training.data.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
@@ -196,9 +197,8 @@ def make_features(
         path = features_path(shop, encoder, start)
         if not path.is_file():
             made = encode_pool(model, read_shard(shard_path(shop.pool, start)))
-            unfinished = path.with_suffix(".part")
-            torch.save(next(features for features in made if features is not None), unfinished)
-            unfinished.rename(path)
+            with whole_file(path) as draft, draft.open("wb") as stream:
+                torch.save(next(features for features in made if features is not None), stream)
 
 
 def features_path(shop: RunFolder, encoder: str, start: int) -> Path:
@@ -256,7 +256,7 @@ def train_stage(
     losses = run_stage(stage, shop.recipe.stages[name], run)
     if isinstance(stage, TextStage) and distributed.is_main_process and not distributed.sharded:
         shares = letters_right(stage.module, stage.writer)
-        (shop.folder / LETTERS_FILE).write_text(json.dumps(shares), encoding="utf-8")
+        write_whole(shop.folder / LETTERS_FILE, json.dumps(shares))
     return losses
 
 

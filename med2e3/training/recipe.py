@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from med2e3.errors import InputError
+from med2e3.files import write_whole
 from med2e3.model import Med2E3Config
 from med2e3.training.optimizers import OPTIMIZERS, Schedule
 from med2e3.volume import Window
@@ -114,9 +115,7 @@ def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
     path = folder / RECIPE_FILE
     own = json.loads(json.dumps(asdict(recipe)))
     if not path.is_file():
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(own, indent=1), encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, json.dumps(own, indent=1))
         return
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))

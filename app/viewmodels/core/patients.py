@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from med2e3.volume import SeriesInfo
+from med2e3.words import person_name
 
 #: ID, name and birth date, each empty where it is not given.
 PatientKey = tuple[str, str, str]
@@ -15,7 +16,7 @@ def patient_key(info: SeriesInfo) -> PatientKey:
     """Equal for series of one patient: an ID alone tells only within the place that gave it."""
     # Beside the name in letters, a file may or may not have it in other scripts.
     letters = info.patient_name.split("=")[0] or info.patient_name
-    name = " ".join(letters.replace("^", " ").split()).casefold()
+    name = person_name(letters).casefold()
     return info.patient_id, name, info.patient_birth_date
 
 
@@ -53,8 +54,7 @@ def _is_part(key: PatientKey, more: PatientKey) -> bool:
 
 def patient_name(info: SeriesInfo) -> str:
     """The patient's name as it is read, or what stands for it."""
-    name = " ".join(info.patient_name.replace("^", " ").split())
-    return name or info.patient_id or "Patient not named"
+    return person_name(info.patient_name) or info.patient_id or "Patient not named"
 
 
 def date(dicom: str) -> str:

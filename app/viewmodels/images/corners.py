@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from app.imaging import numbers, windows
 from app.imaging.plane import PlaneState
-from app.viewmodels.images.display import shown_name
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Plane
+from med2e3.words import person_name
 
 
 class Corner(StrEnum):
@@ -52,7 +52,7 @@ def _what(plane: Plane, state: PlaneState) -> list[str]:
 def _whose(viewer: Viewer) -> list[str]:
     if viewer.volume is None:
         return []
-    name = shown_name(viewer.volume.info.patient_name) if viewer.display.patient_name else ""
+    name = person_name(viewer.volume.info.patient_name) if viewer.display.patient_name else ""
     return [name, viewer.volume.name if viewer.display.corner_series else ""]
 
 

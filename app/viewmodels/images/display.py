@@ -33,8 +33,3 @@ class Display:
     def of(cls, values: Preferences) -> Display:
         """What the preferences say."""
         return cls(**{f.name: getattr(values, f.name) for f in fields(cls)})
-
-
-def shown_name(dicom_name: str) -> str:
-    """A DICOM person name (PS3.5 6.2.1) as people write it."""
-    return " ".join(dicom_name.replace("^", " ").split())

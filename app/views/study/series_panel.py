@@ -30,6 +30,7 @@ from app.views.study.skipped_dialog import SkippedDialog
 from app.views.study.study_browser import PICTURE, ROW, THUMBNAIL, StudyTree, pixmap_of
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
+from med2e3.words import counted
 
 if TYPE_CHECKING:
     from med2e3.io.series import Grouping, IndexedSeries
@@ -110,7 +111,7 @@ class SeriesPanel(QWidget):
         sentence = study.skipped_sentence
         self.left_out.setVisible(bool(sentence))
         number = len(study.left_out)
-        self.left_out.setText(f"{number} file{'' if number == 1 else 's'} left out…")
+        self.left_out.setText(f"{counted(number, 'file')} left out…")
         self.left_out.setToolTip(sentence)
 
     def _show_patient(self) -> None:

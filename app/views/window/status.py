@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar
 from app.imaging import numbers, windows
 from app.viewmodels.images.viewer import Viewer
 from app.views.parts.elided import ElidedLabel
+from med2e3.words import fine_size_text
 
 
 class StatusLine(QStatusBar):
@@ -44,5 +45,5 @@ class StatusLine(QStatusBar):
         shape = " × ".join(str(n) for n in volume.shape)
         spacing = " × ".join(f"{mm:.2f}" for mm in volume.geometry.spacing_mm)
         window = windows.describe(self._viewer.window)
-        memory = numbers.memory(volume.voxels.nbytes)
+        memory = fine_size_text(volume.voxels.nbytes, decimals=0)
         self.facts.setText(f"{window}  ·  {shape}  ·  {spacing} mm  ·  {memory}")

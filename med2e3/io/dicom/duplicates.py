@@ -16,7 +16,8 @@ from med2e3.errors import ImageReadError
 from med2e3.geometry import Float
 from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
 from med2e3.io.dicom.pixels import stored_bytes
-from med2e3.io.series import Grouping, counted, some_names
+from med2e3.io.series import Grouping
+from med2e3.words import counted, some_names
 
 #: Two images nearer than this lie at one position; no CT reconstructs at steps as small.
 SAME_POSITION_MM = 0.01

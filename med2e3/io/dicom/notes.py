@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.stacks import Stack
-from med2e3.io.series import counted, some_names
+from med2e3.words import counted, some_names
 
 #: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
 UNITS_OF_CT = {"HU", "US", ""}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import Float, Geometry
 from med2e3.io.dicom.headers import Frame
-from med2e3.io.series import counted, some_names
+from med2e3.words import counted, some_names
 
 #: How far a slice may lie from where a regular grid puts it: scanners round positions to 0.1 mm,
 #: so 0.06 mm is rounding; 5 % of the spacing is too little to see.

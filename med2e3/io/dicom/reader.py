@@ -16,18 +16,11 @@ from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
 from med2e3.io.dicom.skipped import foreign, kind_of_object
 from med2e3.io.dicom.stacks import SCOUT, Stack, find_stacks
-from med2e3.io.series import (
-    Groupings,
-    IndexedSeries,
-    ScanResult,
-    SkippedFile,
-    SliceSource,
-    counted,
-    some_names,
-)
+from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile, SliceSource
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
+from med2e3.words import counted, some_names
 
 #: What a file is called whose header cannot be read.
 DAMAGED = "damaged file"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import TILT_DEGREES, Float, Geometry
 from med2e3.io.dicom.positions import GAP_FACTOR, ROUNDING_MM, Places, tolerance_mm
-from med2e3.io.series import counted, some_names
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
+from med2e3.words import counted, some_names
 
 #: Resampling may make a volume this many times longer, or its images this many times larger, not
 #: more: beyond it, most of what is shown would be invented.

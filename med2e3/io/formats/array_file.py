@@ -16,17 +16,11 @@ from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io.series import (
-    IndexedSeries,
-    ScanResult,
-    SeriesFacts,
-    SeriesSummary,
-    SliceSource,
-    counted,
-)
+from med2e3.io.series import IndexedSeries, ScanResult, SeriesFacts, SeriesSummary, SliceSource
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, SeriesInfo, Volume
+from med2e3.words import counted
 
 #: What readers raise on files that end early or were damaged on the way.
 DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)

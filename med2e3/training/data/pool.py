@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from med2e3.evaluation.reference import finding_grid
+from med2e3.files import whole_file
 from med2e3.geometry import Plane
 from med2e3.phantoms import KINDS, Phantom, Phase, Region, make_phantom
 from med2e3.phantoms.facts import Fact, Facts
@@ -96,8 +97,7 @@ def shard_starts(first: int, end: int) -> list[int]:
 
 def _save(path: Path, examples: Sequence[Example]) -> None:
     words = [json.dumps({"seed": e.seed, **asdict(e.facts)}) for e in examples]
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as stream:
+    with whole_file(path) as draft, draft.open("wb") as stream:
         np.savez(
             stream,
             grids=np.stack([e.grid for e in examples]),
@@ -105,7 +105,6 @@ def _save(path: Path, examples: Sequence[Example]) -> None:
             columns=np.array(examples[0].patches.shape[-1]),
             facts=np.array(words),
         )
-    unfinished.rename(path)
 
 
 def read_shard(path: Path) -> list[Example]:

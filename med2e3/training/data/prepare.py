@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import DataError, InputError, PreprocessingError
+from med2e3.files import whole_file, write_whole
 
 IMAGE_SUFFIXES = (".jpeg", ".png")
 
@@ -94,7 +95,7 @@ def prepare_cases(
         if progress:
             progress(len(outcomes), len(tasks))
     rows = [{"image": o.image, "text": o.text} for o in outcomes if not o.failed and o.text]
-    _write(target / LIST_FILE, json.dumps({LIST_SPLIT: rows}, indent=1).encode())
+    write_whole(target / LIST_FILE, json.dumps({LIST_SPLIT: rows}, indent=1))
     return outcomes
 
 
@@ -158,10 +159,8 @@ def prepare_series(task: Task) -> Outcome:
         said = f"{series.images}: {error}"
         return Outcome(series.output, series.text, made=False, problems=(said,), failed=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    with unfinished.open("wb") as stream:
+    with whole_file(path) as draft, draft.open("wb") as stream:
         np.save(stream, volume)
-    unfinished.replace(path)
     return Outcome(series.output, series.text, made=True, problems=problems)
 
 
@@ -216,7 +215,7 @@ def write_texts(source: Path, target: Path, found: Sequence[Series]) -> None:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             said = (source / name).read_text(encoding="utf-8", errors="replace")
-            _write(path, cut_report(said).encode())
+            write_whole(path, cut_report(said))
 
 
 def cut_report(text: str) -> str:
@@ -227,9 +226,3 @@ def cut_report(text: str) -> str:
         if len(report.replace(" ", "")) >= FEWEST_LETTERS:
             return report
     return text.replace("\n", " ").strip()
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

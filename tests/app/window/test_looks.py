@@ -25,6 +25,7 @@ from app.views.study.study_browser import written
 from app.views.window.toolbar import LEAVING
 from med2e3.geometry import Plane
 from med2e3.io import write_nifti
+from med2e3.words import fine_size_text
 from tests.app.bodies import phantom
 
 SMALL = (900, 600)
@@ -163,7 +164,7 @@ class TestWords:
         [(3_000, "3 kB"), (8_400_000, "8 MB"), (1_573_000_000, "1.6 GB")],
     )
     def test_memory_is_never_nothing(self, count: int, words: str) -> None:
-        assert numbers.memory(count) == words
+        assert fine_size_text(count, decimals=0) == words
 
     def test_every_fact_of_a_series_is_written_in_a_narrow_list(
         self, gui: Any, dicom: Path

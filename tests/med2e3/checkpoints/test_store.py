@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +35,10 @@ class Hub:
     cuts_left: int = 0
     ignores_range: bool = False
     revision: str = "rev1"
+    status: int = 200  # what it answers instead of files
+    elsewhere: str = ""  # where it sends who asks for a file
+    page: bytes = b""  # what it answers instead of the list
+    tokens: list[str] = field(default_factory=list)
     log: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -43,8 +49,18 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self.close_connection = True
             hub.log.append((self.path, self.headers.get("Range", "")))
+            hub.tokens.append(self.headers.get("Authorization", ""))
+            if self.path.startswith("/api/models/") and hub.page:
+                self._send(200, hub.page, {})
+                return
             if self.path.startswith("/api/models/"):
                 self._send(200, json.dumps(_listing(hub)).encode(), {})
+                return
+            if hub.elsewhere:
+                self._send(302, b"", {"Location": hub.elsewhere + self.path})
+                return
+            if hub.status != 200:
+                self._send(hub.status, b"", {})
                 return
             name = self.path.split(f"/resolve/{hub.revision}/")[-1]
             if name not in hub.files:
@@ -95,12 +111,18 @@ def hub() -> Iterator[Hub]:
         },
         hashes={"model.safetensors": hashlib.sha256(WEIGHTS).hexdigest()},
     )
+    with _served(state):
+        yield state
+
+
+@contextmanager
+def _served(state: Hub) -> Iterator[None]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     server.daemon_threads = False
     state.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield state
+    yield
     server.shutdown()
     server.server_close()
     thread.join()
@@ -108,7 +130,8 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model of this computer's user is seen."""
+    """No model of this computer's user is seen, and this computer's own servers may be asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setenv("MED2E3_MODELS", str(tmp_path / "models"))
 
@@ -270,6 +293,70 @@ def test_a_withdrawn_file_is_said_so(hub: Hub) -> None:
     remote = RemoteFile("gone.bin", f"{hub.address}/o/n/resolve/rev1/gone.bin", 10)
     with pytest.raises(DownloadError, match="404"):
         fetch(remote, store.models_folder() / "gone.bin", Connection())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_model_says_how_to_be_let_in(hub: Hub, status: int) -> None:
+    hub.status = status
+    with pytest.raises(
+        DownloadError, match=rf"answers {status}: .* `hf auth login`, or set HF_TOKEN"
+    ):
+        _fetch(hub)
+
+
+def test_a_busy_server_is_said_so(hub: Hub) -> None:
+    hub.status = 503
+    with pytest.raises(DownloadError, match=r"answers 503\. The server is busy"):
+        _fetch(hub)
+
+
+def test_a_login_page_in_place_of_the_hub_is_said_so(hub: Hub) -> None:
+    hub.page = b"<html>Welcome to the guests' network</html>"
+    with pytest.raises(DownloadError, match="did not answer with JSON"):
+        _fetch(hub)
+
+
+def test_offline_mode_forbids_a_download(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadError, match=r"HF_HUB_OFFLINE .* is set"):
+        _fetch(hub)
+    assert hub.log == []
+
+
+def test_a_token_is_not_passed_on_to_where_the_server_sends_us(hub: Hub) -> None:
+    other = Hub(files=hub.files, hashes=hub.hashes)
+    with _served(other):
+        hub.elsewhere = other.address
+        remote = RemoteFile("config.json", f"{hub.address}/o/n/resolve/rev1/config.json", 26)
+        fetch(remote, store.models_folder() / "config.json", Connection(token="secret"))
+    assert hub.tokens == ["Bearer secret"]
+    assert other.tokens == [""]
+
+
+def test_a_disk_that_fills_up_says_so_and_keeps_what_came(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(response: Any, file: Any, connection: Any) -> None:
+        file.write(WEIGHTS[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("med2e3.checkpoints.download._copy", fill)
+    remote = RemoteFile("w.bin", f"{hub.address}/o/n/resolve/rev1/model.safetensors", len(WEIGHTS))
+    with pytest.raises(DownloadError, match="Free the missing space"):
+        fetch(remote, store.models_folder() / "w.bin", Connection())
+    assert (store.models_folder() / "w.bin.part").read_bytes() == WEIGHTS[:1000]
+
+
+def test_a_download_that_the_version_before_began_goes_on(hub: Hub) -> None:
+    """It left parts, whole files and the revision in a folder beside the model's."""
+    staging = store.models_folder() / "GoodBaiBai88" / "M3D-LaMed-Phi-3-4B.incomplete"
+    staging.mkdir(parents=True)
+    (staging / ".revision").write_text("rev1")
+    (staging / "config.json").write_bytes(CONFIG)
+    (staging / "model.safetensors.part").write_bytes(WEIGHTS[:200_000])
+    folder = _fetch(hub)
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert [wanted for path, wanted in hub.log if "/resolve/" in path] == ["bytes=200000-"]
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
