@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +14,10 @@ from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import DAMAGED, find_dicom
 from med2e3.io.dicom.skipped import EMPTY
-from med2e3.io.formats import metaimage, nifti, npy, nrrd
+from med2e3.io.formats.table import format_of
 from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile, counted, some_names
+from med2e3.io.suffixes import volume_suffixes
 from med2e3.io.watch import SoFar, Watch
-
-#: Readers of files that hold one volume, by how their names end.
-READERS: dict[tuple[str, ...], Callable[[Path], ScanResult]] = {
-    nifti.ENDINGS: nifti.find_nifti,
-    nrrd.ENDINGS: nrrd.find_nrrd,
-    metaimage.ENDINGS: metaimage.find_metaimage,
-    npy.ENDINGS: npy.find_npy,
-}
 
 #: What operating systems leave in folders; not worth a word.
 LITTER = ("thumbs.db", "desktop.ini")
@@ -66,7 +59,7 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
 
 def _is_loose_dicom(path: Path) -> bool:
     archived = path.name.lower().endswith(archive.ENDINGS)
-    return not archived and _reader(path) is None and path.name.upper() != "DICOMDIR"
+    return not archived and format_of(path) is None and path.name.upper() != "DICOMDIR"
 
 
 def _told_with(tell: SoFar | None, before: tuple[ScanResult, ...]) -> SoFar | None:
@@ -98,9 +91,8 @@ def _find(path: Path, watch: Watch) -> ScanResult:
     name = path.name.lower()
     if name.endswith(archive.ENDINGS):
         return _find_in_archive(path, watch)
-    reader = _reader(path)
-    if reader is not None:
-        return reader(path)
+    if (known := format_of(path)) is not None:
+        return known.scan(path)
     if is_dicom(path):
         header = read_header(path)
         if header is not None and header.is_directory:
@@ -108,14 +100,9 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         return _find_series_of(path, watch)
     raise ImageReadError(
         f"{path} is not a DICOM file, and its name does not end as those of other volumes do "
-        f"({', '.join(e for endings in READERS for e in endings)}, .zip). "
+        f"({', '.join(volume_suffixes())}). "
         "Open a folder of DICOM files, or one of these."
     )
-
-
-def _reader(path: Path) -> Callable[[Path], ScanResult] | None:
-    name = path.name.lower()
-    return next((read for endings, read in READERS.items() if name.endswith(endings)), None)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -131,8 +118,8 @@ def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
     files = list(_files(folder))
     if not files:
         raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
-    volumes = [f for f in files if _reader(f) is not None]
-    findings = find_dicom([f for f in files if _reader(f) is None], watch)
+    volumes = [f for f in files if format_of(f) is not None]
+    findings = find_dicom([f for f in files if format_of(f) is None], watch)
     if findings.series:
         if not volumes:
             return findings
@@ -159,9 +146,9 @@ def _find_volumes(paths: list[Path]) -> ScanResult:
     notes: list[str] = []
     left: list[SkippedFile] = []
     for path in paths:
-        reader = _reader(path)
+        known = format_of(path)
         try:
-            found.extend(reader(path).series if reader else ())
+            found.extend(known.scan(path).series if known else ())
         except InputError as error:
             if len(paths) == 1:
                 raise
@@ -175,7 +162,7 @@ def _find_volumes(paths: list[Path]) -> ScanResult:
 def _find_series_of(path: Path, watch: Watch) -> ScanResult:
     """The series that the DICOM file at `path` is of, from all files in its folder."""
     header = read_header(path)  # says what is wrong with this very file, before its neighbours
-    siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and _reader(p) is None)
+    siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and format_of(p) is None)
     uid = "" if header is None else str(header.dataset.get("SeriesInstanceUID") or "")
     return _only(path, uid, find_dicom(siblings, watch))
 

@@ -11,12 +11,8 @@ from pathlib import Path
 
 from med2e3.errors import ImageReadError, InputError
 from med2e3.io import SeriesSummary, Source, Watch, open_source
-from med2e3.io.archive import ENDINGS as ARCHIVES
-from med2e3.io.finding import READERS
+from med2e3.io.suffixes import volume_suffixes
 from med2e3.volume import Volume
-
-#: How the names of files end that are volumes by themselves, or hold some.
-ENDINGS = (*(ending for endings in READERS for ending in endings), *ARCHIVES)
 
 Cancelled = Callable[[], bool]
 
@@ -60,7 +56,7 @@ def find_candidates(
 
 
 def _is_volume(file: Path) -> bool:
-    return file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
+    return file.name.lower().endswith(volume_suffixes()) and not file.name.startswith(".")
 
 
 def _collect(

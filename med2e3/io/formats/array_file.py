@@ -1,6 +1,6 @@
 """Files that hold one array and, mostly, its geometry: what all such formats share.
 
-Knows nothing of any one format; each gives a `Plain`.
+Knows nothing of any one format: each gives an `ArrayFile` to load and `HeaderField`s to show.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +31,20 @@ from med2e3.volume import AIR_HU, SeriesInfo, Volume
 #: What readers raise on files that end early or were damaged on the way.
 DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
 
-
 #: Share of the loading before the voxels are all in memory, as they are in the file.
 READING_SHARE = 0.8
 
 
+class HeaderField(NamedTuple):
+    """One field of a header: its name, its value and, where the header states one, its type."""
+
+    name: str
+    value: object
+    type: str = ""
+
+
 @dataclass(frozen=True, eq=False)
-class Plain:
+class ArrayFile:
     """One array in one file, as its header describes it.
 
     `read` returns the stored numbers (slice, row, column), and may say how far it is; values are
@@ -53,7 +60,7 @@ class Plain:
     stored_bytes: int = 4
 
     @property
-    def findings(self) -> ScanResult:
+    def scan(self) -> ScanResult:
         """The one series of the file."""
         info = SeriesInfo(series_description=self.path.name)
         shape = self.geometry.shape

@@ -6,6 +6,7 @@ The format is a text header of `Key = value` lines, then the voxels, raw or comp
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
-from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.formats.array_file import (
+    DAMAGE,
+    ArrayFile,
+    HeaderField,
+    three_sizes,
+    unreadable,
+)
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
-
-ENDINGS = (".mha", ".mhd")
 
 TYPES = {
     "MET_CHAR": "i1",
@@ -37,10 +42,13 @@ TYPES = {
 #: A header is some twenty short lines; a file without its last key within this is something else.
 LONGEST_HEADER = 64 * 1024
 
+#: As much of a header is shown; one of twenty short lines is far below it.
+LONGEST_SHOWN_HEADER = 16 * 1024
+
 Header = dict[str, str]
 
 
-def find_metaimage(path: Path) -> ScanResult:
+def scan_metaimage(path: Path) -> ScanResult:
     """The one volume of a MetaImage file, from its header."""
     try:
         header, start = _header(path)
@@ -60,7 +68,20 @@ def find_metaimage(path: Path) -> ScanResult:
         content = _voxel_bytes(path, header, start, count * dtype.itemsize)
         return np.frombuffer(content, dtype=dtype, count=count)
 
-    return Plain(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).findings
+    return ArrayFile(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).scan
+
+
+def read_header(path: Path) -> Iterator[HeaderField]:
+    """The `Key = value` lines up to `ElementDataFile`, or up to the first that is none."""
+    with path.open("rb") as file:
+        text = file.read(LONGEST_SHOWN_HEADER).decode("latin-1")
+    for line in text.split("\n"):
+        key, equals, value = line.partition("=")
+        if not equals:
+            return
+        yield HeaderField(key.strip(), value.strip())
+        if key.strip() == "ElementDataFile":
+            return
 
 
 #: The names that each fact has had in the format, the newest first.

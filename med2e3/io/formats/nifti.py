@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
-from med2e3.io.formats.array_file import DAMAGE, Plain, real_numbers, three_sizes, unreadable
+from med2e3.io.formats.array_file import (
+    DAMAGE,
+    ArrayFile,
+    HeaderField,
+    real_numbers,
+    three_sizes,
+    unreadable,
+)
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
-
-ENDINGS = (".nii", ".nii.gz")
 
 #: NIfTI's patient space is RAS, ours LPS.
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -27,7 +33,7 @@ UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 CHUNK = 8 * 1024**2
 
 
-def find_nifti(path: Path) -> ScanResult:
+def scan_nifti(path: Path) -> ScanResult:
     """The one volume of a NIfTI file, from its header."""
     import nibabel  # here: a DICOM study opens without it
     from nibabel.filebasedimages import ImageFileError
@@ -48,7 +54,7 @@ def find_nifti(path: Path) -> ScanResult:
         # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
         return np.asanyarray(stored.reshape(shape, order="F").T)
 
-    return Plain(
+    return ArrayFile(
         path=path,
         geometry=_geometry(image.affine, shape, unit),
         read=read,
@@ -56,7 +62,19 @@ def find_nifti(path: Path) -> ScanResult:
         intercept=float(image.dataobj.inter),
         warnings=tuple(warnings),
         stored_bytes=header.get_data_dtype().itemsize,
-    ).findings
+    ).scan
+
+
+def read_header(path: Path) -> Iterator[HeaderField]:
+    """All fields of the header, the types as NumPy names them."""
+    import nibabel
+
+    header: Any = nibabel.load(path).header
+    for key in header:
+        value = header[key]
+        plain = value.item() if value.ndim == 0 else value.tolist()
+        text = plain.decode("latin-1").rstrip("\0") if isinstance(plain, bytes) else str(plain)
+        yield HeaderField(str(key), text, str(value.dtype))
 
 
 def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:

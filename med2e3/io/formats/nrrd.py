@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from med2e3.geometry import Geometry
-from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.formats.array_file import (
+    DAMAGE,
+    ArrayFile,
+    HeaderField,
+    three_sizes,
+    unreadable,
+)
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
-
-ENDINGS = (".nrrd", ".nhdr")
 
 #: From a patient space that NRRD names to LPS: the signs of x, y and z.
 SPACES = {
@@ -33,7 +38,7 @@ UNITS_MM = {
 }  # fmt: skip
 
 
-def find_nrrd(path: Path) -> ScanResult:
+def scan_nrrd(path: Path) -> ScanResult:
     """The one volume of an NRRD file, from its header."""
     import nrrd  # here: a DICOM study opens without it
 
@@ -51,7 +56,15 @@ def find_nrrd(path: Path) -> ScanResult:
             raise ValueError(str(error)) from error
 
     shape = (sizes[2], sizes[1], sizes[0])
-    return Plain(path, Geometry(shape, affine), read, warnings=warnings).findings
+    return ArrayFile(path, Geometry(shape, affine), read, warnings=warnings).scan
+
+
+def read_header(path: Path) -> Iterator[HeaderField]:
+    """All fields of the header, arrays as lists."""
+    import nrrd
+
+    for key, value in nrrd.read_header(str(path)).items():
+        yield HeaderField(str(key), value.tolist() if hasattr(value, "tolist") else value)
 
 
 def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
