@@ -12,10 +12,17 @@ import pydicom
 from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
-from med2e3.io.dicom.reader import DAMAGED, find_dicom
-from med2e3.io.dicom.skipped import EMPTY
+from med2e3.io.dicom.reader import find_dicom
 from med2e3.io.formats.table import format_of
-from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile, counted, some_names
+from med2e3.io.series import (
+    Defect,
+    Groupings,
+    IndexedSeries,
+    ScanResult,
+    SkippedFile,
+    counted,
+    some_names,
+)
 from med2e3.io.suffixes import volume_suffixes
 from med2e3.io.watch import SoFar, Watch
 
@@ -175,7 +182,7 @@ def _only(path: Path, series_uid: str, findings: ScanResult) -> ScanResult:
     mine = tuple(f for f in findings.series if f.summary.key in own)
     count = sum(len(f.summary.files) for f in mine)
     notes = [f"All {count} files of the series of {path.name} in its folder were opened."]
-    lost = [one for one in findings.left_out if one.kind in (DAMAGED, EMPTY)]
+    lost = [one for one in findings.left_out if one.defect is not Defect.NONE]
     if lost:
         names = some_names([one.path.name for one in lost])
         may = f"{counted(len(lost), 'damaged or empty file')} in the folder may belong to it"

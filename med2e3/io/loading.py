@@ -15,6 +15,7 @@ from med2e3.io.series import (
     SkippedFile,
     choose,
     listing,
+    skipped_sentence,
 )
 from med2e3.io.watch import IsCancelled, Progress, Watch
 from med2e3.volume import Volume
@@ -43,6 +44,11 @@ class Source:
     def left_out(self) -> tuple[SkippedFile, ...]:
         """The files that no volume shows."""
         return self.findings.left_out
+
+    @property
+    def skipped_sentence(self) -> str:
+        """How many files no volume shows, and of what kinds; empty if there are none."""
+        return skipped_sentence(self.left_out)
 
     def choose(self, wanted: str | SeriesSummary | None = None) -> SeriesSummary:
         """The series that `wanted` names, or the largest CT volume. Raises `SeriesChoiceError`."""

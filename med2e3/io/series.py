@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +62,25 @@ class SliceSource:
     position_mm: tuple[float, ...] = ()
 
 
+class Defect(Enum):
+    """What is wrong with a file, whatever it may have been."""
+
+    NONE = "none"
+    EMPTY = "empty"
+    DAMAGED = "damaged"
+
+
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that no volume shows: what kind it is ("dose report (SR)"), and why."""
+    """A file that no volume shows: what kind it is ("dose report (SR)"), and why.
+
+    `kind` and `reason` are for people to read; `defect` is for decisions.
+    """
 
     path: Path
     kind: str
     reason: str
+    defect: Defect = Defect.NONE
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,7 @@ class SeriesSummary:
     no volume, in words that finish "not a volume: ...". `part` tells apart several stacks that
     share one SeriesInstanceUID, and `split_by` says why they are apart ("kernel: B30f / B70f");
     `key` is the same for all of them. `ways` are the groupings that would change what they are.
+    `is_scout` says that the images are localizers, which are never a volume.
     """
 
     info: SeriesInfo
@@ -92,6 +105,7 @@ class SeriesSummary:
     key: tuple[str, ...] = ()
     ways: tuple[Grouping, ...] = ()
     facts: SeriesFacts = SeriesFacts()
+    is_scout: bool = False
 
     @property
     def label(self) -> str:
@@ -215,7 +229,7 @@ def _largest(found: Sequence[IndexedSeries], place: str) -> IndexedSeries:
             f"No volume in {place}: {listing([f.summary for f in found])}. "
             "Open a folder with the slices of a CT series."
         )
-    return max(volumes, key=lambda f: (f.summary.info.modality in ("CT", ""), f.summary.voxels))
+    return max(volumes, key=lambda f: (f.summary.info.may_be_ct, f.summary.voxels))
 
 
 def _matching(found: Sequence[IndexedSeries], name: str) -> list[IndexedSeries]:

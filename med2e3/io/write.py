@@ -120,7 +120,7 @@ def _series(volume: Volume, synthetic: bool, uids: _Uids) -> Dataset:
     header.BitsAllocated = header.BitsStored = 16
     header.HighBit = 15
     header.PixelRepresentation = 1
-    header.RescaleType = volume.info.unit or ("HU" if volume.info.modality in ("", "CT") else "US")
+    header.RescaleType = volume.info.unit or ("HU" if volume.info.may_be_ct else "US")
     window = (*volume.info.windows, WINDOWS["soft tissue"])[0]
     header.WindowCenter, header.WindowWidth = _ds(window.centre), _ds(window.width)
     return header

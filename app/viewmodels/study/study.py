@@ -7,7 +7,6 @@ open changes nothing of what was open. Knows no widgets, threads or formats.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -167,10 +166,7 @@ class Study:
     @property
     def skipped_sentence(self) -> str:
         """How many files were left out and of what kinds; empty if there are none."""
-        kinds = Counter(one.kind for one in self.left_out)
-        parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        count = len(self.left_out)
-        return f"{count} file{'' if count == 1 else 's'} left out: {parts}" if count else ""
+        return self.listed.skipped_sentence if self.listed is not None else ""
 
     def sources(self) -> tuple[SliceSource, ...]:
         """The files of the open series, in the order of its slices."""
@@ -373,9 +369,7 @@ class Study:
                 self._notices.show(self._explain(outcome.error))
             return
         place = outcome.value
-        own = [
-            s for s in place.series if s.key == series.key and not s.reason.startswith("a scout")
-        ]
+        own = [s for s in place.series if s.key == series.key and not s.is_scout]
         if bad := next((s for s in own if not s.is_volume), None):
             words = f"{bad.label} cannot be put together: {bad.reason}."
             self._notices.show(Message(words))

@@ -30,7 +30,7 @@ from med2e3.io.dicom.attributes import (
     transfer_syntax,
 )
 from med2e3.io.dicom.quick import quick_header, tags_of
-from med2e3.io.dicom.skipped import OVERLAYS, kind_of_object
+from med2e3.io.dicom.skipped import kind_of_object
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -221,8 +221,9 @@ def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[
         if kind.endswith("Image Storage"):
             raise ValueError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
-    if (kind := kind_of_object(dataset)) in OVERLAYS:
-        return (), f"a {kind}, not images of a patient"
+    special = kind_of_object(dataset)
+    if special is not None and special.is_derived:
+        return (), f"a {special.name}, not images of a patient"
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, offset)

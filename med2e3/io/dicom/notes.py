@@ -62,16 +62,16 @@ def _of_places(stack: Stack) -> Iterator[str]:
 
 
 def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
-    header, modality = stack.frames[0].header, stack.summary.info.modality
+    header, info = stack.frames[0].header, stack.summary.info
     if lossy := stack.summary.facts.lossy:
         yield (
             f"The images were compressed with loss ({lossy}): fine detail and values are not those "
             "that were measured."
         )
-    if modality != "CT":
+    if not info.is_ct:
         yield (
-            f"The modality is {modality or 'not given'}, not CT: values are not Hounsfield units, "
-            "and CT windows will not fit."
+            f"The modality is {info.modality or 'not given'}, not CT: values are not Hounsfield "
+            "units, and CT windows will not fit."
         )
         return
     units = {f.unit for f in stack.frames} - UNITS_OF_CT

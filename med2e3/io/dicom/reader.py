@@ -15,8 +15,9 @@ from med2e3.io.dicom.pixels import read_voxels, values_of
 from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
 from med2e3.io.dicom.skipped import foreign, kind_of_object
-from med2e3.io.dicom.stacks import SCOUT, Stack, find_stacks
+from med2e3.io.dicom.stacks import Stack, find_stacks
 from med2e3.io.series import (
+    Defect,
     Groupings,
     IndexedSeries,
     ScanResult,
@@ -28,9 +29,6 @@ from med2e3.io.series import (
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
-
-#: What a file is called whose header cannot be read.
-DAMAGED = "damaged file"
 
 #: Seconds before what was found so far is told, and again; and how many times as long as the
 #: telling took, so that it slows the scan by a tenth at most.
@@ -54,7 +52,7 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
         try:
             header = read_header(path)
         except ImageReadError as error:
-            left.append(SkippedFile(path, DAMAGED, str(error)))
+            left.append(SkippedFile(path, "damaged file", str(error), Defect.DAMAGED))
             continue
         if header is None:
             left.append(foreign(path))
@@ -87,8 +85,8 @@ def _findings(
     look: Callable[[], object] = lambda: None,
 ) -> ScanResult:
     stacks = find_stacks(headers, groupings, look)
-    damaged = tuple(one.path.name for one in left if one.kind == DAMAGED)
-    other = [one.path.name for one in left if one.kind != DAMAGED]
+    damaged = tuple(one.path.name for one in left if one.defect is Defect.DAMAGED)
+    other = [one.path.name for one in left if one.defect is not Defect.DAMAGED]
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
@@ -115,8 +113,10 @@ def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[Skipped
         summary = stack.summary
         if summary.is_volume:
             continue
+        usual = "scout" if summary.is_scout else "other image"
         for path in summary.files:
-            kind = "scout" if summary.reason == SCOUT else kinds[path] or "other image"
+            special = None if summary.is_scout else kinds[path]
+            kind = usual if special is None else special.name
             left.append(SkippedFile(path, kind, summary.reason))
     return left
 
@@ -177,7 +177,7 @@ def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
     buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
-    fill = AIR_HU if stack.summary.info.modality == "CT" else buffer.value_range[0]
+    fill = AIR_HU if stack.summary.info.is_ct else buffer.value_range[0]
     notes = (*notes_of(stack, buffer.value_range), *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []

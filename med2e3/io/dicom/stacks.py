@@ -31,9 +31,6 @@ SAME_SPACING = 1e-3
 #: Rescale Type "unspecified" (PS3.3 C.11.1.1.2), for frames whose values are not in one unit.
 MIXED_UNITS = "US"
 
-#: Why a stack of scouts is no volume.
-SCOUT = "a scout (localizer)"
-
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -54,6 +51,11 @@ class _Draft:
     notes: tuple[str, ...] = ()
     copies: tuple[Frame, ...] = ()
     along: tuple[float, ...] = ()
+
+    @property
+    def is_scout(self) -> bool:
+        """Whether the frames are localizers; these share no grid with others."""
+        return is_scout(self.frames[0])
 
 
 def find_stacks(
@@ -117,8 +119,8 @@ def _stacks_of(
 ) -> list[Stack]:
     """The stacks among the images of one series, named by what they differ in."""
     drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping, look)]
-    scouts = [d for d in drafts if d.reason == SCOUT]
-    others = [d for d in drafts if d.reason != SCOUT]
+    scouts = [d for d in drafts if d.is_scout]
+    others = [d for d in drafts if not d.is_scout]
     names, split_by = named([d.frames for d in others])
     stacks = [_stack(d, key, name, split_by) for d, name in zip(others, names, strict=True)]
     stacks += [_stack(d, key, "scout" if others else "", "") for d in scouts]
@@ -211,7 +213,7 @@ def _stacked(
 
 def _why_no_volume(frames: Sequence[Frame]) -> str:
     if is_scout(frames[0]):
-        return SCOUT
+        return "a scout (localizer)"
     if not frames[0].has_place:
         return "images without position, orientation or pixel spacing in the patient"
     return "one image only" if len(frames) == 1 else ""
@@ -233,6 +235,7 @@ def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Sta
         split_by=split_by,
         key=key,
         facts=facts_of(draft.frames, draft.along),
+        is_scout=draft.is_scout,
     )
     if summary.is_volume:
         place = places(draft.frames)

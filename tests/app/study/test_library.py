@@ -29,7 +29,7 @@ from med2e3.io.series import SeriesFacts, SeriesSummary
 from med2e3.measures import SlicePlane
 from med2e3.volume import SeriesInfo
 from tests.app.bodies import SHAPE, phantom
-from tests.med2e3.io.mixed import add, body, mixed, two_kernels
+from tests.med2e3.io.mixed import add, body, mixed, scout, two_kernels
 
 
 def rows(gui: Any) -> list[Any]:
@@ -141,6 +141,16 @@ def test_a_split_is_joined_and_split_again_in_the_window(gui: Any, tmp_path: Pat
     gui.do(button.click)
     gui.until(lambda: gui.viewer.volume.shape[0] == 6)
     assert len(rows(gui)) == 2
+
+
+def test_a_scout_of_the_series_does_not_keep_it_from_being_joined(gui: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    add(folder, "s", body(), lambda d, k: setattr(d, "SliceThickness", 3 if k < 6 else 5))
+    scout(folder)
+    assert gui.open(folder)
+    gui.do(gui.window.series.ways.itemAt(0).widget().click)
+    gui.until(lambda: gui.viewer.volume.shape[0] == 12)
+    assert not gui.window.errors.isVisible()
 
 
 def test_what_is_joined_while_another_series_opens_stays_joined(

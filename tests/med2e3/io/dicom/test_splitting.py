@@ -11,7 +11,7 @@ import pytest
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Plane
 from med2e3.io import Source, Watch, load_volume, open_source
-from med2e3.io.series import Grouping, skipped_sentence
+from med2e3.io.series import Defect, Grouping, skipped_sentence
 from tests.med2e3.io.mixed import add, body, dose_report, kernel, mixed, scout, two_kernels
 
 
@@ -34,7 +34,8 @@ def test_a_mixed_folder_is_split_as_a_radiologist_expects(tmp_path: Path) -> Non
 
 def test_what_is_left_out_is_counted_by_kind_and_named_by_file(tmp_path: Path) -> None:
     place = open_source(mixed(tmp_path / "mixed"))
-    said = skipped_sentence(place.left_out)
+    said = place.skipped_sentence
+    assert said == skipped_sentence(place.left_out)
     assert said == "3 files left out: 1 scout, 1 dose report (SR), 1 text file"
     assert {(one.path.name, one.kind) for one in place.left_out} == {
         ("scout_000.dcm", "scout"),
@@ -52,6 +53,24 @@ def test_every_file_is_either_in_a_volume_or_left_out(tmp_path: Path) -> None:
     left = [one.path for one in place.left_out]
     assert sorted(shown + left) == sorted(folder.iterdir())
     assert {one.kind for one in place.left_out} >= {"copy", "damaged file"}
+
+
+def test_a_scout_is_one_whatever_its_reason_says(tmp_path: Path) -> None:
+    place = open_source(mixed(tmp_path / "mixed"))
+    assert [s.part for s in place.series if s.is_scout] == ["scout"]
+    assert not any(s.is_volume for s in place.series if s.is_scout)
+
+
+def test_what_is_wrong_with_a_file_is_told_apart_from_what_it_is_called(tmp_path: Path) -> None:
+    folder = two_kernels(tmp_path / "k")
+    (folder / "broken.dcm").write_bytes((folder / "soft_003.dcm").read_bytes()[:800])
+    (folder / "nothing").touch()
+    (folder / "letter.txt").touch()
+    assert {one.path.name: one.defect for one in open_source(folder).left_out} == {
+        "broken.dcm": Defect.DAMAGED,
+        "nothing": Defect.EMPTY,
+        "letter.txt": Defect.NONE,
+    }
 
 
 def test_each_kernel_loads_its_own_values(tmp_path: Path) -> None:
