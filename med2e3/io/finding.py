@@ -14,6 +14,7 @@ from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import find_dicom
 from med2e3.io.formats.table import format_of
+from med2e3.io.references import referenced
 from med2e3.io.series import (
     Defect,
     Groupings,
@@ -203,7 +204,8 @@ def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
     listed = []
     for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
         parts = record.get("ReferencedFileID") or []
-        listed.append(directory.parent.joinpath(*([parts] if isinstance(parts, str) else parts)))
+        parts = [parts] if isinstance(parts, str) else list(parts)
+        listed.append(referenced(directory, "ReferencedFileID", parts))
     there = [path for path in listed if path.is_file()]
     if not there:
         return _find_in_folder(directory.parent, watch)

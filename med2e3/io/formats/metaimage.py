@@ -21,6 +21,7 @@ from med2e3.io.formats.array_file import (
     three_sizes,
     unreadable,
 )
+from med2e3.io.references import referenced
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
@@ -57,6 +58,7 @@ def scan_metaimage(path: Path) -> ScanResult:
             raise ValueError("it holds several numbers a voxel")
         if header.get("BinaryData", "True").lower() == "false":
             raise ValueError("its voxels are written as text, which is not supported")
+        source = _voxel_file(path, header)
         dtype = np.dtype(("<>"[_is_true(header, *MSB)]) + TYPES[header["ElementType"]])
         affine = _affine(header)
     except DAMAGE as error:
@@ -65,7 +67,7 @@ def scan_metaimage(path: Path) -> ScanResult:
 
     def read(_watch: Watch) -> NDArray[Any]:
         count = _count(shape)
-        content = _voxel_bytes(path, header, start, count * dtype.itemsize)
+        content = _voxel_bytes(source, header, start, count * dtype.itemsize)
         return np.frombuffer(content, dtype=dtype, count=count)
 
     return ArrayFile(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).scan
@@ -116,13 +118,23 @@ def _count(shape: tuple[int, int, int]) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
-def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
-    """All of them, `wanted` in number or more."""
+def _voxel_file(path: Path, header: Header) -> Path:
+    """The file that holds the voxels: the one with the header, or another below its folder."""
     name = header["ElementDataFile"]
-    if name != "LOCAL":
-        if "%" in name or name.upper().startswith("LIST"):
-            raise ValueError("its voxels are spread over several files, which is not supported")
-        path, start = path.parent / name, int(header.get("HeaderSize", "0"))
+    if name == "LOCAL":
+        return path
+    if "%" in name or name.upper().startswith("LIST"):
+        raise ValueError("its voxels are spread over several files, which is not supported")
+    return referenced(path, "ElementDataFile", [name])
+
+
+def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
+    """The bytes of all voxels in the file `path`, `wanted` in number or more.
+
+    They begin at `start` where the header is in the same file, else where `HeaderSize` says.
+    """
+    if header["ElementDataFile"] != "LOCAL":
+        start = int(header.get("HeaderSize", "0"))
         if start < 0:  # whatever stands before the voxels: they are the last bytes
             if _is_true(header, "CompressedData"):
                 raise ValueError(

@@ -16,6 +16,7 @@ from med2e3.io.formats.array_file import (
     three_sizes,
     unreadable,
 )
+from med2e3.io.references import referenced
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
@@ -46,6 +47,8 @@ def scan_nrrd(path: Path) -> ScanResult:
         header = nrrd.read_header(str(path))
         sizes = three_sizes(path, tuple(int(n) for n in header["sizes"]))
         affine, warnings = _affine(header)
+        if (name := header.get("data file", header.get("datafile"))) is not None:
+            referenced(path, "data file", [str(name)])  # pynrrd would follow any
     except (nrrd.NRRDError, *DAMAGE) as error:
         raise unreadable(path, "NRRD", error) from error
 

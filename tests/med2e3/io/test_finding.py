@@ -202,6 +202,21 @@ class TestMedia:
         loaded = load_volume(medium / "DICOMDIR", series="2")
         assert "1 file listed in DICOMDIR missing" in loaded.warnings[0]
 
+    @pytest.mark.parametrize(
+        "parts", [["..", "study", "slice_0001.dcm"], ["/etc", "passwd"], "../study/slice_0001.dcm"]
+    )
+    def test_a_list_that_leaves_the_medium_is_refused(
+        self, series: Write, tmp_path: Path, parts: list[str] | str
+    ) -> None:
+        directory = self.medium(series, tmp_path) / "DICOMDIR"
+        dataset = pydicom.dcmread(directory)
+        images = [r for r in dataset.DirectoryRecordSequence if "ReferencedFileID" in r]
+        images[-1].ReferencedFileID = parts
+        dataset.save_as(directory)
+        said = "/".join([parts] if isinstance(parts, str) else parts)
+        with pytest.raises(ImageReadError, match=rf"DICOMDIR names .*ReferencedFileID: {said}"):
+            load_volume(directory)
+
     def test_the_folder_of_a_medium_opens_like_any_other(
         self, series: Write, tmp_path: Path
     ) -> None:
