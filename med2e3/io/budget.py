@@ -27,17 +27,17 @@ LIMITS = (
 )
 
 
-def check_room(place: Source, series: SeriesSummary) -> None:
+def check_room(source: Source, series: SeriesSummary) -> None:
     """Raise `ResourceError`, with the numbers and the ways out, if `series` does not fit."""
-    need = bytes_needed(place, series)
+    need = bytes_needed(source, series)
     free = free_bytes()
     if need + RESERVE_BYTES <= free:
         return
     slices, rows, columns = series.shape
     smaller = [
         s.label
-        for s in place.series
-        if s.is_volume and s is not series and bytes_needed(place, s) + RESERVE_BYTES <= free
+        for s in source.series
+        if s.is_volume and s is not series and bytes_needed(source, s) + RESERVE_BYTES <= free
     ]
     other = f", or open {smaller[0]}, which fits" if smaller else ""
     raise ResourceError(
@@ -48,10 +48,9 @@ def check_room(place: Source, series: SeriesSummary) -> None:
     )
 
 
-def bytes_needed(place: Source, series: SeriesSummary) -> int:
+def bytes_needed(source: Source, series: SeriesSummary) -> int:
     """Memory at the height of loading."""
-    found = place.found(series)
-    return found.bytes_needed or series.voxels * BYTES_A_VOXEL
+    return source.indexed(series).bytes_needed or series.voxels * BYTES_A_VOXEL
 
 
 def free_bytes() -> int:

@@ -54,12 +54,12 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
     notes: list[str] = []
     for k, group in enumerate(groups):
         stage = watch.stage(k / len(groups), (k + 1) / len(groups))
-        stage = replace(stage, found=_told_with(watch.found, tuple(found)))
+        stage = replace(stage, so_far=_told_with(watch.so_far, tuple(found)))
         try:
             found.append(find_dicom(group, stage) if group is loose else find(group[0], stage))
         except InputError as error:
             notes.append(str(error))
-    if not any(findings.series for findings in found):
+    if not any(scan.series for scan in found):
         raise ImageReadError(" ".join(notes) or "None of what was given holds an image.")
     merged = merge(found)
     return replace(merged, notes=(*merged.notes, *notes))
@@ -71,11 +71,11 @@ def _is_loose_dicom(path: Path) -> bool:
 
 
 def _told_with(tell: SoFar | None, before: tuple[ScanResult, ...]) -> SoFar | None:
-    return None if tell is None else lambda findings: tell(merge([*before, findings]))
+    return None if tell is None else lambda scan: tell(merge([*before, scan]))
 
 
 def merge(parts: Sequence[ScanResult]) -> ScanResult:
-    """Several findings as one list."""
+    """Several scan results as one."""
     regroups = [part.regroup for part in parts]
 
     def regroup(wanted: Groupings) -> ScanResult:
@@ -86,7 +86,7 @@ def merge(parts: Sequence[ScanResult]) -> ScanResult:
         tuple(series for part in parts for series in part.series),
         tuple(note for part in parts for note in part.notes),
         tuple(part.holds for part in parts),
-        tuple(left for part in parts for left in part.left_out),
+        tuple(one for part in parts for one in part.skipped),
         regroup,
     )
 
@@ -127,23 +127,21 @@ def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
     if not files:
         raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
     volumes = [f for f in files if format_of(f) is not None]
-    findings = find_dicom([f for f in files if format_of(f) is None], watch)
-    if findings.series:
+    scan = find_dicom([f for f in files if format_of(f) is None], watch)
+    if scan.series:
         if not volumes:
-            return findings
+            return scan
         names = some_names([f.name for f in volumes])
         note = f"{counted(len(volumes), 'other file')} beside the DICOM files not opened: {names}."
-        left = [
+        volume_files = [
             SkippedFile(f, "volume file", "beside DICOM files; open it by itself") for f in volumes
         ]
-        return replace(
-            findings, notes=(*findings.notes, note), left_out=(*findings.left_out, *left)
-        )
+        return replace(scan, notes=(*scan.notes, note), skipped=(*scan.skipped, *volume_files))
     if volumes:
         found = _find_volumes(volumes)
-        return replace(found, left_out=(*found.left_out, *findings.left_out))
+        return replace(found, skipped=(*found.skipped, *scan.skipped))
     raise ImageReadError(
-        f"There is no image in {folder}. {' '.join(findings.notes)} "
+        f"There is no image in {folder}. {' '.join(scan.notes)} "
         "Open a folder with the DICOM files of a study."
     )
 
@@ -152,7 +150,7 @@ def _find_volumes(paths: list[Path]) -> ScanResult:
     """The volumes of a folder without DICOM; those that cannot be read are named in the notes."""
     found: list[IndexedSeries] = []
     notes: list[str] = []
-    left: list[SkippedFile] = []
+    skipped: list[SkippedFile] = []
     for path in paths:
         known = format_of(path)
         try:
@@ -161,10 +159,10 @@ def _find_volumes(paths: list[Path]) -> ScanResult:
             if len(paths) == 1:
                 raise
             notes.append(str(error))
-            left.append(SkippedFile(path, "volume file", str(error)))
+            skipped.append(SkippedFile(path, "volume file", str(error)))
     if not found:
         raise ImageReadError(" ".join(notes))
-    return ScanResult(tuple(found), tuple(notes), left_out=tuple(left))
+    return ScanResult(tuple(found), tuple(notes), skipped=tuple(skipped))
 
 
 def _find_series_of(path: Path, watch: Watch) -> ScanResult:
@@ -175,26 +173,26 @@ def _find_series_of(path: Path, watch: Watch) -> ScanResult:
     return _only(path, uid, find_dicom(siblings, watch))
 
 
-def _only(path: Path, series_uid: str, findings: ScanResult) -> ScanResult:
+def _only(path: Path, series_uid: str, scan: ScanResult) -> ScanResult:
     """The series of one file, and what was left out of it or may belong to it."""
-    own = {f.summary.key for f in findings.series if path in f.summary.files}
+    own = {f.summary.key for f in scan.series if path in f.summary.files}
     if not own:  # a copy of an image that is there already
-        own = {f.summary.key for f in findings.series if f.summary.info.series_uid == series_uid}
-    mine = tuple(f for f in findings.series if f.summary.key in own)
+        own = {f.summary.key for f in scan.series if f.summary.info.series_uid == series_uid}
+    mine = tuple(f for f in scan.series if f.summary.key in own)
     count = sum(len(f.summary.files) for f in mine)
     notes = [f"All {count} files of the series of {path.name} in its folder were opened."]
-    lost = [one for one in findings.left_out if one.defect is not Defect.NONE]
+    lost = [one for one in scan.skipped if one.defect is not Defect.NONE]
     if lost:
         names = some_names([one.path.name for one in lost])
         may = f"{counted(len(lost), 'damaged or empty file')} in the folder may belong to it"
         notes.append(f"{may}: {names}.")
     files = {file for f in mine for file in f.summary.files} | {path}
-    left = tuple(one for one in findings.left_out if one in lost or one.path in files)
-    again = findings.regroup
+    skipped = tuple(one for one in scan.skipped if one in lost or one.path in files)
+    again = scan.regroup
     return ScanResult(
         mine,
         tuple(notes) if count > 1 or lost else (),
-        left_out=left,
+        skipped=skipped,
         regroup=None if again is None else lambda wanted: _only(path, series_uid, again(wanted)),
     )
 
@@ -209,17 +207,17 @@ def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
     there = [path for path in listed if path.is_file()]
     if not there:
         return _find_in_folder(directory.parent, watch)
-    findings = find_dicom(there, watch)
+    scan = find_dicom(there, watch)
     missing = [path.name for path in listed if not path.exists()]
     if not missing:
-        return findings
+        return scan
     note = f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
-    return replace(findings, notes=(*findings.notes, note))
+    return replace(scan, notes=(*scan.notes, note))
 
 
 def _find_in_archive(path: Path, watch: Watch) -> ScanResult:
     unpacked = archive.Unpacked(path, watch.stage(0.0, UNPACKING_SHARE))
-    # The files live as long as the findings; their paths mean nothing to anybody else.
+    # The files live as long as the scan result; their paths mean nothing to anybody else.
     return replace(
         _find_in_folder(unpacked.folder, watch.stage(UNPACKING_SHARE, 1.0)), holds=unpacked
     )

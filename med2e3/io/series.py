@@ -142,14 +142,14 @@ class IndexedSeries:
 class ScanResult:
     """All series in one place, with sentences about what else was there.
 
-    `holds` is kept alive with them: unpacked files, for example. `left_out` are the files that no
+    `holds` is kept alive with them: unpacked files, for example. `skipped` are the files that no
     volume shows. `regroup` finds the series again with other groupings, by `SeriesSummary.key`.
     """
 
     series: tuple[IndexedSeries, ...]
     notes: tuple[str, ...] = ()
     holds: object = None
-    left_out: tuple[SkippedFile, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     regroup: Callable[[Groupings], ScanResult] | None = None
 
 
@@ -186,7 +186,7 @@ def listing(series: Sequence[SeriesSummary], leave_out: SeriesSummary | None = N
 
 
 def choose(
-    found: Sequence[IndexedSeries], wanted: str | SeriesSummary | None, place: str
+    found: Sequence[IndexedSeries], wanted: str | SeriesSummary | None, where: str
 ) -> IndexedSeries:
     """The series that `wanted` names, or the largest CT volume.
 
@@ -195,7 +195,7 @@ def choose(
     """
     summaries = [one.summary for one in found]
     if wanted is None:
-        return _largest(found, place)
+        return _largest(found, where)
     if isinstance(wanted, SeriesSummary):
         matches = [f for f in found if _same(f.summary, wanted)]
         name = wanted.label
@@ -205,7 +205,7 @@ def choose(
     volumes = [f for f in matches if f.summary.is_volume]
     if not matches:
         raise SeriesChoiceError(
-            f"There is no series {name!r} in {place}. Choose one of: {listing(summaries)}."
+            f"There is no series {name!r} in {where}. Choose one of: {listing(summaries)}."
         )
     if not volumes:
         chosen = matches[0].summary
@@ -216,17 +216,17 @@ def choose(
     uids = {f.summary.info.series_uid for f in volumes}
     if len(uids) > 1:
         raise SeriesChoiceError(
-            f"{len(volumes)} series in {place} have the number {name}. "
+            f"{len(volumes)} series in {where} have the number {name}. "
             f"Choose by UID or by place in the list: {listing(summaries)}."
         )
     return max(volumes, key=lambda f: f.summary.voxels)
 
 
-def _largest(found: Sequence[IndexedSeries], place: str) -> IndexedSeries:
+def _largest(found: Sequence[IndexedSeries], where: str) -> IndexedSeries:
     volumes = [f for f in found if f.summary.is_volume]
     if not volumes:
         raise ImageReadError(
-            f"No volume in {place}: {listing([f.summary for f in found])}. "
+            f"No volume in {where}: {listing([f.summary for f in found])}. "
             "Open a folder with the slices of a CT series."
         )
     return max(volumes, key=lambda f: (f.summary.info.may_be_ct, f.summary.voxels))
@@ -235,9 +235,9 @@ def _largest(found: Sequence[IndexedSeries], place: str) -> IndexedSeries:
 def _matching(found: Sequence[IndexedSeries], name: str) -> list[IndexedSeries]:
     by_uid = [f for f in found if f.summary.info.series_uid == name]
     by_number = [f for f in found if name and f.summary.info.series_number == name]
-    place = name.removeprefix("#")
-    by_place = [found[int(place) - 1]] if place.isdecimal() and 0 < int(place) <= len(found) else []
-    return by_uid or by_number or by_place
+    position = name.removeprefix("#")
+    listed = position.isdecimal() and 0 < int(position) <= len(found)
+    return by_uid or by_number or ([found[int(position) - 1]] if listed else [])
 
 
 def _same(one: SeriesSummary, other: SeriesSummary) -> bool:

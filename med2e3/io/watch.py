@@ -31,7 +31,7 @@ class Watch:
     low: float = 0.0
     high: float = 1.0
     first_look: FirstLook | None = None
-    found: SoFar | None = None
+    so_far: SoFar | None = None
 
     def stage(self, low: float, high: float) -> Watch:
         """The watch of a part of this stage."""

@@ -23,12 +23,12 @@ class Candidate:
 
     name: str
     path: str
-    place: Source
+    source: Source
     series: SeriesSummary
 
     def load(self, cancelled: Cancelled | None = None) -> Volume:
         """Read it. Raises `InputError` or `Cancelled`."""
-        return self.place.load(self.series, Watch(None, cancelled))
+        return self.source.load(self.series, Watch(None, cancelled))
 
 
 def find_candidates(
@@ -69,15 +69,15 @@ def _collect(
 ) -> None:
     """Adds the volumes at `path`; those whose files are `known` were added before."""
     try:
-        place = open_source(path, cancelled=cancelled)
+        source = open_source(path, cancelled=cancelled)
     except InputError as error:
         unreadable.append(str(error))
         return
     seen = set(known)
-    volumes = [s for s in place.series if s.is_volume and not (s.files and seen & set(s.files))]
+    volumes = [s for s in source.series if s.is_volume and not (s.files and seen & set(s.files))]
     for series in volumes:
         where = path if path.is_file() or not series.files else series.files[0].parent
         name = where.relative_to(folder).as_posix() if where != folder else folder.name
         many = path.is_dir() or len(volumes) > 1
         label = f"{name}: {series.label}" if many else name
-        found.append(Candidate(label, str(where), place, series))
+        found.append(Candidate(label, str(where), source, series))

@@ -42,24 +42,24 @@ READING_SHARE = 0.8
 def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
     """The series among `paths`; what is no DICOM, or damaged, is named in the notes.
 
-    On the way `watch.found` is given what has been found so far, now and then.
+    On the way `watch.so_far` is given what has been found so far, now and then.
     """
     headers: list[Header] = []
-    left: list[SkippedFile] = []
+    skipped: list[SkippedFile] = []
     teller = _Teller(watch)
     for k, path in enumerate(paths):
         watch.step(k / len(paths), "Reading headers")
         try:
             header = read_header(path)
         except ImageReadError as error:
-            left.append(SkippedFile(path, "damaged file", str(error), Defect.DAMAGED))
+            skipped.append(SkippedFile(path, "damaged file", str(error), Defect.DAMAGED))
             continue
         if header is None:
-            left.append(foreign(path))
+            skipped.append(foreign(path))
         elif not header.is_directory:
             headers.append(header)
-            teller.tell(headers, left)
-    return _findings(headers, left, look=partial(watch.step, 1.0, "Comparing images"))
+            teller.tell(headers, skipped)
+    return _scan_result(headers, skipped, look=partial(watch.step, 1.0, "Comparing images"))
 
 
 class _Teller:
@@ -69,24 +69,24 @@ class _Teller:
         self._watch = watch
         self._next = time.monotonic() + FIRST_WORD_AFTER
 
-    def tell(self, headers: Sequence[Header], left: Sequence[SkippedFile]) -> None:
+    def tell(self, headers: Sequence[Header], skipped: Sequence[SkippedFile]) -> None:
         began = time.monotonic()
-        if self._watch.found is None or began < self._next:
+        if self._watch.so_far is None or began < self._next:
             return
-        self._watch.found(_findings(headers, left, look=self._watch.check))
+        self._watch.so_far(_scan_result(headers, skipped, look=self._watch.check))
         now = time.monotonic()
         self._next = now + max(FIRST_WORD_AFTER, TELLING_SHARE * (now - began))
 
 
-def _findings(
+def _scan_result(
     headers: Sequence[Header],
-    left: Sequence[SkippedFile],
+    skipped: Sequence[SkippedFile],
     groupings: Groupings | None = None,
     look: Callable[[], object] = lambda: None,
 ) -> ScanResult:
     stacks = find_stacks(headers, groupings, look)
-    damaged = tuple(one.path.name for one in left if one.defect is Defect.DAMAGED)
-    other = [one.path.name for one in left if one.defect is not Defect.DAMAGED]
+    damaged = tuple(one.path.name for one in skipped if one.defect is Defect.DAMAGED)
+    other = [one.path.name for one in skipped if one.defect is not Defect.DAMAGED]
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
@@ -95,19 +95,19 @@ def _findings(
             f"{counted(len(damaged), 'damaged DICOM file')} left out: {some_names(damaged)}."
         )
     return ScanResult(
-        tuple(_found(stack, damaged) for stack in stacks),
+        tuple(_indexed(stack, damaged) for stack in stacks),
         tuple(notes),
-        left_out=(*_unshown(stacks, headers), *left),
-        regroup=lambda wanted: _findings(headers, left, wanted),
+        skipped=(*_unshown(stacks, headers), *skipped),
+        regroup=lambda wanted: _scan_result(headers, skipped, wanted),
     )
 
 
 def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[SkippedFile]:
     """The DICOM files of which no volume shows anything, and the copies."""
     kinds = {header.path: kind_of_object(header.dataset) for header in headers}
-    left = []
+    skipped = []
     for stack in stacks:
-        left += [
+        skipped += [
             SkippedFile(f.path, "copy", "the same image is there already") for f in stack.copies
         ]
         summary = stack.summary
@@ -117,11 +117,11 @@ def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[Skipped
         for path in summary.files:
             special = None if summary.is_scout else kinds[path]
             kind = usual if special is None else special.name
-            left.append(SkippedFile(path, kind, summary.reason))
-    return left
+            skipped.append(SkippedFile(path, kind, summary.reason))
+    return skipped
 
 
-def _found(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
+def _indexed(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
     def load(watch: Watch, resample_gaps: bool) -> Volume:
         try:
             return _load(stack, watch, resample_gaps)

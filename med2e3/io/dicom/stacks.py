@@ -206,8 +206,8 @@ def _stacked(
     for k, stack in enumerate(stacks):
         reason = stack.reason or _why_no_volume(stack.frames)
         along = () if reason else tuple(places(stack.frames).along.tolist())
-        left = tuple(copies) if k == 0 else ()
-        drafts.append(_Draft(stack.frames, reason, stack.notes, left, along))
+        dropped = tuple(copies) if k == 0 else ()
+        drafts.append(_Draft(stack.frames, reason, stack.notes, dropped, along))
     return drafts
 
 

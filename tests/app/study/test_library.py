@@ -74,8 +74,8 @@ class TestAMixedFolder:
 
     def test_what_was_left_out_is_said_and_listed_by_file(self, opened: Any) -> None:
         panel = opened.window.series
-        assert panel.left_out.text() == "3 files left out…"
-        opened.do(panel.left_out.click)
+        assert panel.skipped.text() == "3 files left out…"
+        opened.do(panel.skipped.click)
         dialog = panel.dialog
         assert dialog.isVisible()
         assert not dialog.isModal()
@@ -382,7 +382,7 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
         await asyncio.sleep(0)
         assert len(study.series) == len(rows(gui)) == 3
         assert study.chosen is former
-        assert gui.workspace.tags.source().path.parent == tmp_path / "former"
+        assert gui.workspace.tags.slice_source().path.parent == tmp_path / "former"
         study.changed.connect(lambda: listed.append(len(study.series)))
         read.set()
         assert await opening is not damaged
@@ -401,7 +401,7 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
         gui.until(lambda: study.loading is None)
     assert gui.viewer.volume.shape[0] == 6
     assert study.chosen in study.series
-    assert gui.workspace.tags.source().path.parent == folder / "1"
+    assert gui.workspace.tags.slice_source().path.parent == folder / "1"
 
 
 def test_too_large_a_series_is_refused_with_numbers_before_it_is_read(

@@ -157,10 +157,10 @@ def test_loading_can_be_cancelled_and_leaves_what_was_open(
     before = open_gui.viewer.volume
     original = studies._load
 
-    def slow(place: Any, series: Any, context: Any, resample: bool) -> Any:
+    def slow(source: Any, series: Any, context: Any, resample: bool) -> Any:
         while not context.cancelled():
             context.progress(0.5, "Reading slices")
-        return original(place, series, context, resample)
+        return original(source, series, context, resample)
 
     monkeypatch.setattr(studies, "_load", slow)
     open_gui.do(lambda: open_gui.study.start(Target(dicom)))

@@ -141,8 +141,8 @@ class TestSingleFiles:
         (folder / "slice_0001.dcm").write_bytes(b"")
         cut = folder / "slice_0002.dcm"
         cut.write_bytes(cut.read_bytes()[:300])
-        place = open_source(folder / "slice_0004.dcm")
-        assert {one.path.name for one in place.left_out} == {"slice_0001.dcm", "slice_0002.dcm"}
+        source = open_source(folder / "slice_0004.dcm")
+        assert {one.path.name for one in source.skipped} == {"slice_0001.dcm", "slice_0002.dcm"}
         (warning,) = load_volume(folder / "slice_0004.dcm").warnings[1:]
         assert warning == (
             "2 damaged or empty files in the folder may belong to it: slice_0001.dcm, "
@@ -314,11 +314,11 @@ class TestArchives:
     def test_the_unpacked_files_stay_while_the_place_is_in_use(
         self, series: Write, tmp_path: Path, temporary: Path
     ) -> None:
-        place = open_source(self.zipped(series(), tmp_path / "study.zip"))
-        assert all(file.is_file() for file in place.series[0].files)
-        assert place.load(place.choose(), Watch()).shape[0] == 6
+        source = open_source(self.zipped(series(), tmp_path / "study.zip"))
+        assert all(file.is_file() for file in source.series[0].files)
+        assert source.load(source.choose(), Watch()).shape[0] == 6
         assert len(list(temporary.iterdir())) == 1
-        del place
+        del source
         assert list(temporary.iterdir()) == []
 
     def test_a_damaged_archive_is_named(
@@ -401,9 +401,9 @@ class TestWatching:
     ) -> None:
         looks: list[tuple[np.ndarray, tuple[int, int, int]]] = []
         path = series() if kind == "dicom" else nifti(tmp_path / "scan.nii.gz", 6)
-        place = open_source(path)
+        source = open_source(path)
         watch = Watch(first_look=lambda v: looks.append((v.voxels.copy(), v.shape)))
-        loaded = place.load(place.choose(), watch)
+        loaded = source.load(source.choose(), watch)
         ((voxels, shape),) = looks
         assert shape == loaded.shape
         np.testing.assert_array_equal(voxels[3], loaded.voxels[3])
