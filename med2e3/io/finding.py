@@ -1,4 +1,4 @@
-"""Which reader takes a path: folders, single files, archives, media with a DICOMDIR."""
+"""Scan a path with the readers that fit it: folder, file, archive or medium with a DICOMDIR."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from med2e3.io.series import (
 from med2e3.io.suffixes import volume_suffixes
 from med2e3.io.watch import SoFar, Watch
 
-#: What operating systems leave in folders; not worth a word.
+#: Files that operating systems leave in folders: neither read nor named.
 LITTER = ("thumbs.db", "desktop.ini")
 
-#: Share of the looking that unpacks, where there is an archive.
+#: Share of the progress that unpacks an archive; the rest scans its files.
 UNPACKING_SHARE = 0.6
 
 
 def find(path: Path, watch: Watch) -> ScanResult:
-    """Every series at `path`. Raises `ImageReadError` if there is none, or `Cancelled`."""
+    """All series at `path`. Raises `ImageReadError` if there is none, or `Cancelled`."""
     try:
         return _find(path, watch)
     except OSError as error:
@@ -45,7 +45,10 @@ def find(path: Path, watch: Watch) -> ScanResult:
 
 
 def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
-    """Everything at all of `paths`; DICOM files named one by one are taken together."""
+    """All series at `paths`; DICOM files that are named one by one form series together.
+
+    A path that cannot be read becomes a note. Raises `ImageReadError` if nothing can, `Cancelled`.
+    """
     if len(paths) == 1:
         return find(paths[0], watch)
     loose = [p for p in paths if p.is_file() and _is_loose_dicom(p)]
@@ -114,7 +117,7 @@ def _find(path: Path, watch: Watch) -> ScanResult:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below `folder`; folders that may not be read are passed over."""
+    """All files below `folder`; folders without the right to read are passed over."""
     for where, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -147,7 +150,7 @@ def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
 
 
 def _find_volumes(paths: list[Path]) -> ScanResult:
-    """The volumes of a folder without DICOM; those that cannot be read are named in the notes."""
+    """The volumes of a folder without DICOM; notes name the files that cannot be read."""
     found: list[IndexedSeries] = []
     notes: list[str] = []
     skipped: list[SkippedFile] = []
@@ -166,7 +169,7 @@ def _find_volumes(paths: list[Path]) -> ScanResult:
 
 
 def _find_series_of(path: Path, watch: Watch) -> ScanResult:
-    """The series that the DICOM file at `path` is of, from all files in its folder."""
+    """The series that the DICOM file at `path` belongs to, from all files in its folder."""
     header = read_header(path)  # says what is wrong with this very file, before its neighbours
     siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and format_of(p) is None)
     uid = "" if header is None else str(header.dataset.get("SeriesInstanceUID") or "")
@@ -174,7 +177,7 @@ def _find_series_of(path: Path, watch: Watch) -> ScanResult:
 
 
 def _only(path: Path, series_uid: str, scan: ScanResult) -> ScanResult:
-    """The series of one file, and what was left out of it or may belong to it."""
+    """The series of one file, and the skipped files that are or may be of it."""
     own = {f.summary.key for f in scan.series if path in f.summary.files}
     if not own:  # a copy of an image that is there already
         own = {f.summary.key for f in scan.series if f.summary.info.series_uid == series_uid}
@@ -198,7 +201,10 @@ def _only(path: Path, series_uid: str, scan: ScanResult) -> ScanResult:
 
 
 def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
-    """The files that a DICOMDIR lists, or all around it if its list is of another medium."""
+    """The series of the files that a DICOMDIR lists.
+
+    A DICOMDIR of another medium lists no file that exists: then its folder is scanned.
+    """
     listed = []
     for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
         parts = record.get("ReferencedFileID") or []

@@ -1,4 +1,4 @@
-"""From a path to a volume: one look at what is there, then the series that was chosen."""
+"""Scan a path for series, choose one and load its volume."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from med2e3.io.series import (
 from med2e3.io.watch import IsCancelled, Progress, Watch
 from med2e3.volume import Volume
 
-#: How much of the work is looking at headers.
+#: Share of the progress of `load_volume` that reads headers.
 SCAN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Source:
-    """What one look at a path found; its series load without another look.
+    """A scanned path; its series load without another scan.
 
-    `others` are further paths that were looked at together with it.
+    `others` are further paths that were scanned with it.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def series(self) -> tuple[SeriesSummary, ...]:
-        """Every series, also those that are no volume, in the order that `choose` counts."""
+        """All series, also those that are no volume, in the order of `choose`."""
         return tuple(one.summary for one in self.scan.series)
 
     @property
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def skipped_sentence(self) -> str:
-        """How many files no volume shows, and of what kinds; empty if there are none."""
+        """The number of skipped files by their kinds; empty for none."""
         return skipped_sentence(self.skipped)
 
     def choose(self, wanted: str | SeriesSummary | None = None) -> SeriesSummary:
@@ -55,20 +55,20 @@ class Source:
         return choose(self.scan.series, wanted, str(self.path)).summary
 
     def indexed(self, series: SeriesSummary) -> IndexedSeries:
-        """Where one of `series` is from; raises `KeyError` for a series of another source."""
+        """The series with its loader and files; raises `KeyError` for one of another source."""
         for one in self.scan.series:
             if one.summary is series:
                 return one
         raise KeyError(series.label)
 
     def load(self, series: SeriesSummary, watch: Watch, *, resample_gaps: bool = False) -> Volume:
-        """The volume of one of `series`; its warnings include what the look noticed."""
+        """The volume of one of `series`; its warnings include the notes of the scan."""
         volume = self.indexed(series).load(watch, resample_gaps)
         sentences = (*self.scan.notes, *volume.warnings)
         return volume.described(str(self.path), sentences)
 
     def regrouped(self, groupings: Groupings) -> Source:
-        """The same files, their images put into stacks as `groupings` says, by `summary.key`."""
+        """The same source with its images stacked as `groupings` says, by `SeriesSummary.key`."""
         if self.scan.regroup is None:
             return self
         again = self.scan.regroup(groupings)
@@ -85,9 +85,9 @@ def open_source(
     cancelled: IsCancelled | None = None,
     so_far: Callable[[Source], None] | None = None,
 ) -> Source:
-    """Look at all headers at `path` (and `others`) and read no pixels.
+    """Scan the headers of all files at `path` and `others`, without pixels.
 
-    `so_far` is given what was found, now and then while the look goes on. Raises `ImageReadError`,
+    During the scan `so_far` receives the source as far as it is known. Raises `ImageReadError`,
     `Cancelled`, or `ResourceError` where a ZIP needs more disk than is free.
     """
     paths = tuple(Path(p) for p in (path, *others))
@@ -131,7 +131,7 @@ def list_series(
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> tuple[SeriesSummary, ...]:
-    """Every series at `path`, also those that are no volume, in the order that `series=` counts.
+    """All series at `path`, also those that are no volume, in the order that `series=` counts.
 
     Raises what `open_source` does.
     """

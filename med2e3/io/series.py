@@ -1,4 +1,7 @@
-"""The series found in one place, and how one of them is chosen. Knows nothing of file formats."""
+"""The result of a scan: its series, the files it skipped, and the choice of one series.
+
+Knows nothing of file formats.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from med2e3.volume import SeriesInfo, Volume
 
 
 class Grouping(StrEnum):
-    """How the images of one series become stacks."""
+    """How the images of one series are put into stacks."""
 
-    APART = "apart"  # whatever a radiologist would not want mixed
-    JOINED = "joined"  # all that fit one grid
-    ACQUISITIONS = "acquisitions"  # also acquisitions that lie end to end
+    APART = "apart"  # split by all that a radiologist would not want mixed
+    JOINED = "joined"  # not split where images fit one grid
+    ACQUISITIONS = "acquisitions"  # split as apart, and by acquisitions that lie end to end
 
 
 Groupings = Mapping[tuple[str, ...], Grouping]
@@ -32,11 +35,11 @@ NAMES_IN_A_SENTENCE = 5
 
 @dataclass(frozen=True)
 class SeriesFacts:
-    """What a reader wants to know of a series before it is open; empty where nobody says.
+    """Facts of a series from its headers; empty or None where these state nothing.
 
-    `step_mm` is from slice to slice, `thickness_mm` as declared. `phase` is a guess, from the words
-    in `phase_from`. `lossy` says how values were lost by compression. `trouble` says what is wrong
-    with the positions.
+    `step_mm` is the distance from slice to slice, `thickness_mm` the declared slice thickness.
+    `phase` is the contrast phase, guessed from the words `phase_from`. `lossy` names the lossy
+    compression. `trouble` says what is wrong with the positions.
     """
 
     plane: str = ""
@@ -54,7 +57,7 @@ class SeriesFacts:
 
 @dataclass(frozen=True)
 class SliceSource:
-    """Where a slice of a series is from: a file, a frame in it, its UID, its place in LPS mm."""
+    """The origin of a slice: file, frame in it, SOP Instance UID, and position in LPS mm."""
 
     path: Path
     frame: int = 0
@@ -87,10 +90,10 @@ class SkippedFile:
 class SeriesSummary:
     """One series as its headers describe it, before any pixel is read.
 
-    `count` is the number of images, `shape` (slices, rows, columns). `reason` says why a series is
-    no volume, in words that finish "not a volume: ...". `part` tells apart several stacks that
-    share one SeriesInstanceUID, and `split_by` says why they are apart ("kernel: B30f / B70f");
-    `key` is the same for all of them. `ways` are the groupings that would change what they are.
+    `count` is the number of images, `shape` is (slices, rows, columns). `reason` says why a series
+    is no volume, in words that finish "not a volume: ...". `part` names one of several stacks that
+    share a SeriesInstanceUID and a `key`; `split_by` says what splits them ("kernel: B30f / B70f").
+    `ways` are the groupings that would change these stacks.
     `is_scout` says that the images are localizers, which are never a volume.
     """
 
@@ -109,7 +112,7 @@ class SeriesSummary:
 
     @property
     def label(self) -> str:
-        """How a sentence names the series."""
+        """The name of the series in a sentence."""
         info = self.info
         words = [info.series_number, f'"{info.series_description}"' * bool(info.series_description)]
         if not any(words):
@@ -124,11 +127,12 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class IndexedSeries:
-    """A series and how to load it; `load` takes a watch and whether to resample over gaps.
+    """A series and how to load it.
 
-    `slices` are its sources in the order of its slices. `middle` reads the values of one image in
-    its middle (row, column), where that costs no more than one image. `bytes_needed` is the memory
-    at the height of loading; 0 where nobody knows.
+    `load` takes a watch and whether to resample over gaps. `slices` are the origins of the slices
+    in their order. `middle` reads the values (row, column) of an image in the middle; None where
+    that would read more than one image. `bytes_needed` is the memory at the height of loading; 0
+    where it is not known.
     """
 
     summary: SeriesSummary
@@ -140,10 +144,11 @@ class IndexedSeries:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All series in one place, with sentences about what else was there.
+    """All series of a folder, file or archive, and notes about its other files.
 
-    `holds` is kept alive with them: unpacked files, for example. `skipped` are the files that no
-    volume shows. `regroup` finds the series again with other groupings, by `SeriesSummary.key`.
+    `holds` is an object that must live as long as the series: unpacked files, for example.
+    `skipped` are the files that no volume shows. `regroup` gives the result for other groupings, by
+    `SeriesSummary.key`.
     """
 
     series: tuple[IndexedSeries, ...]
@@ -154,7 +159,7 @@ class ScanResult:
 
 
 def some_names(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """The first names, and the number of those that are not listed."""
     shown = ", ".join(names[:NAMES_IN_A_SENTENCE])
     more = len(names) - NAMES_IN_A_SENTENCE
     return f"{shown} and {more} more" if more > 0 else shown
@@ -166,7 +171,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def skipped_sentence(files: Sequence[SkippedFile]) -> str:
-    """How many files are left out and of what kinds; empty if there are none."""
+    """The number of skipped files by their kinds; empty for none."""
     if not files:
         return ""
     kinds = Counter(file.kind for file in files)

@@ -1,7 +1,7 @@
-"""Everything a file's header says, as a tree of rows to look through.
+"""Read the whole header of a file as a tree of rows.
 
-DICOM with private tags and sequences; every other format with its own fields. Reads no pixels and
-judges nothing.
+A DICOM file gives all its elements, private ones and sequences included; a file of another format
+its own fields. Reads no pixels and judges nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from med2e3.errors import ImageReadError
 from med2e3.io.dicom.headers import is_dicom
 from med2e3.io.formats.table import format_of
 
-#: Values longer than this are shown by their beginning and their length.
+#: Letters of a value that are shown; a longer one is shown by its beginning and its length.
 LONGEST_VALUE = 1000
 
 #: Bytes of a binary value that are shown.
@@ -61,7 +61,7 @@ def read_tags(path: Path) -> tuple[Tag, ...]:
 
 
 def matching(tags: Iterable[Tag], words: str) -> tuple[Tag, ...]:
-    """The rows that hold `words`, with what they stand in; a sequence that does keeps its items."""
+    """The rows that hold `words`, with their parents; a sequence that does keeps its items."""
     wanted = words.strip().lower()
     if not wanted:
         return tuple(tags)

@@ -1,6 +1,6 @@
-"""What a reader must know about the images of a stack: sentences on values, places and identity.
+"""Warnings about the images of a stack: their values, their positions and whose they are.
 
-Knows headers and the range of the values; nothing of how they are read.
+Knows headers and the range of the values; nothing of how values are read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOUCHING = 1.25
 
 
 def notes_of(stack: Stack, value_range: tuple[float, float]) -> list[str]:
-    """The sentences; `value_range` are the smallest and largest value, padding aside."""
+    """The warnings of a stack; `value_range` is its smallest and largest value without padding."""
     return [*_of_identity(stack.frames), *_of_places(stack), *_of_values(stack, value_range)]
 
 
@@ -47,7 +47,7 @@ def _of_identity(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def _different(frames: Sequence[Frame], keyword: str) -> list[str]:
-    """The values that the files give, each once; those that give none aside."""
+    """The values of an attribute among the files, each once; files without it do not count."""
     return [value for value in dict.fromkeys(text(f.header, keyword) for f in frames) if value]
 
 
@@ -98,7 +98,7 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
 
 
 def _of_rescale(frames: Sequence[Frame]) -> str:
-    """Which images lack slope, intercept or both; empty if none does."""
+    """A warning that names images without slope or intercept; empty if all have both."""
     lacking = [f for f in frames if not f.is_rescale_stated]
     if not lacking:
         return ""

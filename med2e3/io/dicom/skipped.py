@@ -1,4 +1,7 @@
-"""What the files are that no volume shows, in a reader's words. Reads first bytes at most."""
+"""Name the kinds of files that no volume shows: reports, presentation states, texts, programs.
+
+A DICOM file is named by its SOP class, any other by its suffix or its first bytes.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ OBJECTS: dict[str, ObjectKind] = {
     "1.2.840.10008.1.3.10": ObjectKind("table of contents (DICOMDIR)"),
 }
 
-#: Endings of what lies beside studies, by what to call it.
+#: Kinds of files that lie beside studies, by their suffix.
 ENDINGS: dict[str, str] = {
     ".txt": "text file", ".log": "text file", ".csv": "text file", ".xml": "text file",
     ".json": "text file", ".htm": "web page", ".html": "web page", ".pdf": "PDF",
@@ -47,12 +50,12 @@ ENDINGS: dict[str, str] = {
     ".exe": "program", ".dll": "program", ".inf": "text file", ".zip": "archive",
 }  # fmt: skip
 
-#: Bytes looked at to tell a text from other things.
+#: Bytes read to tell a text file from a binary one.
 LOOK = 512
 
 
 def kind_of_object(header: Attributes) -> ObjectKind | None:
-    """What a DICOM object is that is no usual image; None for one that is."""
+    """The kind of a DICOM object by its SOP class; None for a usual image."""
     return _kind(str(sop_class(header)), text(header, "Modality"))
 
 
@@ -65,7 +68,7 @@ def _kind(uid: str, modality: str) -> ObjectKind | None:
 
 
 def foreign(path: Path) -> SkippedFile:
-    """A file that is no DICOM, by its name or its first bytes."""
+    """A file that is no DICOM, its kind told by its suffix or its first bytes."""
     if (kind := ENDINGS.get(path.suffix.lower())) is not None:
         return SkippedFile(path, kind, "not DICOM")
     with path.open("rb") as file:

@@ -1,6 +1,6 @@
-"""Files that hold one array and, mostly, its geometry: what all such formats share.
+"""Load files that hold one array and, mostly, its geometry: the part that all such formats share.
 
-Knows nothing of any one format: each gives an `ArrayFile` to load and `HeaderField`s to show.
+Each format gives an `ArrayFile` to load and `HeaderField`s to show. Knows no format.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, SeriesInfo, Volume
 
-#: What readers raise on files that end early or were damaged on the way.
+#: The exceptions that readers raise on files that end early or are damaged.
 DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
 
-#: Share of the loading before the voxels are all in memory, as they are in the file.
+#: Share of the progress that reads stored numbers; the rest turns them into values.
 READING_SHARE = 0.8
 
 
@@ -47,8 +47,8 @@ class HeaderField(NamedTuple):
 class ArrayFile:
     """One array in one file, as its header describes it.
 
-    `read` returns the stored numbers (slice, row, column), and may say how far it is; values are
-    slope · stored + intercept.
+    `read` returns the stored numbers (slice, row, column), and may report progress. The values are
+    slope · stored + intercept. `stored_bytes` is the size of a stored number.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class ArrayFile:
         return ScanResult((replace(found, bytes_needed=self._bytes_needed(summary.voxels)),))
 
     def _bytes_needed(self, voxels: int) -> int:
-        """The stored numbers, beside the volume that is filled from them."""
+        """Bytes of the stored numbers and of the int16 volume that is filled from them."""
         return voxels * (self.stored_bytes + 2)
 
     def _load(self, info: SeriesInfo, watch: Watch) -> Volume:
@@ -110,7 +110,7 @@ class ArrayFile:
 
 
 def three_sizes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape of the one volume in an array of `shape`, surplus axes of 1 at the end dropped.
+    """The first three sizes of `shape`, of which all others must be 1.
 
     Raises `ImageReadError` for a single image and for several volumes.
     """
@@ -129,7 +129,7 @@ def three_sizes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
-    """Raise `ImageReadError` for colours, complex numbers and other things that are no values."""
+    """Raise `ImageReadError` for colours, complex numbers and all that is no real number."""
     if dtype.kind not in "biuf":
         raise ImageReadError(
             f"{path} holds voxels of type {dtype}, which are not single real numbers. "
@@ -138,7 +138,7 @@ def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
 
 
 def unreadable(path: Path, kind: str, error: Exception) -> ImageReadError:
-    """The one sentence for a header that cannot be understood."""
+    """The error for a header that cannot be read as `kind`."""
     return ImageReadError(
         f"{path} cannot be read as {kind}: {error}. "
         "It is damaged or of another format; export or download it again."

@@ -1,6 +1,6 @@
-"""MetaImage files (.mha, .mhd with a raw file) → volume. Knows nothing of other formats.
+"""Read MetaImage files (.mha, or .mhd with a raw file) as volumes. Knows nothing of other formats.
 
-The format is a text header of `Key = value` lines, then the voxels, raw or compressed by zlib.
+A file has a text header of `Key = value` lines, then the voxels, raw or compressed by zlib.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ TYPES = {
     "MET_DOUBLE": "f8",
 }
 
-#: A header is some twenty short lines; a file without its last key within this is something else.
+#: Most bytes of a header, which is some twenty short lines: a file whose last key lies behind them
+#: is of another format.
 LONGEST_HEADER = 64 * 1024
 
-#: As much of a header is shown; one of twenty short lines is far below it.
+#: Most bytes of a header that are shown.
 LONGEST_SHOWN_HEADER = 16 * 1024
 
 Header = dict[str, str]
@@ -86,16 +87,16 @@ def read_header(path: Path) -> Iterator[HeaderField]:
             return
 
 
-#: The names that each fact has had in the format, the newest first.
+#: The keys of voxel spacing and of directions in all versions of the format, the newest first.
 SPACING = ("ElementSpacing", "ElementSize")
 DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 
-#: Both spellings of "most significant byte first" are in use.
+#: Both keys of "most significant byte first" are in use.
 MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
 def _header(path: Path) -> tuple[Header, int]:
-    """The keys of the header, and where it ends; `ElementDataFile` is its last line."""
+    """The keys of the header, and the byte behind it; `ElementDataFile` is its last line."""
     with path.open("rb") as file:
         text = file.read(LONGEST_HEADER)
     header: Header = {}
@@ -119,7 +120,7 @@ def _count(shape: tuple[int, int, int]) -> int:
 
 
 def _voxel_file(path: Path, header: Header) -> Path:
-    """The file that holds the voxels: the one with the header, or another below its folder."""
+    """The file that holds the voxels: `path` itself, or another in or below its folder."""
     name = header["ElementDataFile"]
     if name == "LOCAL":
         return path
@@ -151,7 +152,7 @@ def _numbers(header: Header, *keys: str, default: str) -> list[float]:
 
 
 def _assumed(path: Path, header: Header) -> tuple[str, ...]:
-    """What the header does not say and was assumed."""
+    """Warnings about what the header does not state and the reader assumes."""
     warnings = []
     if not any(key in header for key in SPACING):
         warnings.append(
@@ -167,7 +168,10 @@ def _assumed(path: Path, header: Header) -> tuple[str, ...]:
 
 
 def _affine(header: Header) -> NDArray[np.float64]:
-    """(slice, row, column) → LPS; the file lists one direction after the other, column first."""
+    """The affine from (slice, row, column) to LPS mm.
+
+    The header lists one direction after the other, that of the columns first.
+    """
     matrix = _numbers(header, *DIRECTIONS, default="1 0 0 0 1 0 0 0 1")
     spacing = _numbers(header, *SPACING, default="1 1 1")
     affine = np.eye(4)

@@ -1,4 +1,4 @@
-"""NIfTI files → volume, voxel for voxel. Knows nothing of DICOM."""
+"""Read NIfTI files as volumes, voxel for voxel. Knows nothing of DICOM."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Units that a header may declare for its positions, in mm.
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 
-
-#: Bytes unpacked between two looks at whether to go on.
+#: Bytes unpacked between two reports of progress, which may cancel.
 CHUNK = 8 * 1024**2
 
 
@@ -78,7 +77,7 @@ def read_header(path: Path) -> Iterator[HeaderField]:
 
 
 def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
-    """The stored numbers of a compressed file, read to its end: only there is its checksum."""
+    """The stored numbers of a compressed file, read to its end because its checksum is there."""
     path = Path(image.get_filename())
     size = path.stat().st_size
     content = bytearray()
@@ -92,14 +91,14 @@ def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
 
 
 def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geometry:
-    """(i, j, k) → RAS becomes (slice, row, column) = (k, j, i) → LPS."""
+    """The grid (slice, row, column) to LPS mm from an affine (i, j, k) to RAS; slice is k."""
     scale = UNITS_MM.get(unit, 1.0)
     affine = np.diag([scale, scale, scale, 1.0]) @ RAS_TO_LPS @ np.asarray(affine_ras, dtype=float)
     return Geometry((shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
 
 
 def _unit(header: Any) -> tuple[str, list[str]]:
-    """What positions are counted in, and a warning where the header names nothing that exists."""
+    """The unit of positions, and a warning where the header states a unit that does not exist."""
     try:
         return str(header.get_xyzt_units()[0]), []
     except KeyError:
@@ -108,7 +107,7 @@ def _unit(header: Any) -> tuple[str, list[str]]:
 
 
 def _orientation_warning(header: Any) -> list[str]:
-    """Whether no affine is said to be valid, or both and one turns, flips or scales otherwise."""
+    """A warning where no affine is declared valid, or where the two that are differ."""
     from nibabel.spatialimages import HeaderDataError
 
     codes = [int(header[name]) for name in ("qform_code", "sform_code")]

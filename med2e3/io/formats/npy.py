@@ -1,4 +1,4 @@
-"""NumPy files → volume. They carry no geometry: a plain one is made up and said to be so."""
+"""Read NumPy files as volumes. They have no geometry: 1 mm and axial are assumed and said."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_GEOMETRY = (
 
 
 def scan_npy(path: Path) -> ScanResult:
-    """The one volume of a .npy file of (slice, row, column), or the same after an axis of 1."""
+    """The one volume of an array (slice, row, column), or of one with an axis of 1 before these."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except DAMAGE as error:

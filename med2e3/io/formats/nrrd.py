@@ -1,4 +1,4 @@
-"""NRRD files (3D Slicer) → volume. Knows nothing of other formats."""
+"""Read NRRD files (3D Slicer) as volumes. Knows nothing of other formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from med2e3.io.references import referenced
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
-#: From a patient space that NRRD names to LPS: the signs of x, y and z.
+#: The signs of x, y and z that take a patient space of NRRD to LPS.
 SPACES = {
     "left-posterior-superior": (1.0, 1.0, 1.0),
     "lps": (1.0, 1.0, 1.0),
@@ -30,8 +30,7 @@ SPACES = {
     "las": (1.0, -1.0, 1.0),
 }
 
-
-#: Words for units of length, in mm.
+#: Units of length, in mm.
 UNITS_MM = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0,
     "m": 1000.0, "meter": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001, "micron": 0.001,
@@ -71,7 +70,10 @@ def read_header(path: Path) -> Iterator[HeaderField]:
 
 
 def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
-    """(slice, row, column) → LPS from a header whose axes are (column, row, slice)."""
+    """The affine from (slice, row, column) to LPS mm, and warnings about what it assumes.
+
+    The axes of the file are (column, row, slice).
+    """
     signs = SPACES.get(str(header.get("space", "")).lower())
     affine = np.eye(4)
     warnings: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def _units_mm(stated: Any) -> tuple[Any, tuple[str, ...]]:
-    """(3,) mm in each of three stated units; a warning where a word is none that is known."""
+    """Millimetres (3,) in each of three stated units, and a warning that names unknown units."""
     words = [str(word).strip('"').strip() for word in (stated or ())][:3]
     known = [UNITS_MM.get(word.lower(), 1.0) for word in words]
     odd = sorted({word for word in words if word and word.lower() not in UNITS_MM})

@@ -303,8 +303,8 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
     gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scan stands still half-way until the chosen series is open; then it grows by a slice."""
-    monkeypatch.setattr("med2e3.io.dicom.reader.FIRST_WORD_AFTER", 0.0)
-    monkeypatch.setattr("med2e3.io.dicom.reader.TELLING_SHARE", 0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.SCAN_TO_REPORT", 0)
     folder = tmp_path / "s"
     add(folder / "1", "a", body(5), uid="1.2.1")
     late = add(folder / "2", "b", body(6), uid="1.2.2")
@@ -348,8 +348,8 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
     gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
 ) -> None:
     """What the scan finds after the click stays in the list; a failed series can be tried again."""
-    monkeypatch.setattr("med2e3.io.dicom.reader.FIRST_WORD_AFTER", 0.0)
-    monkeypatch.setattr("med2e3.io.dicom.reader.TELLING_SHARE", 0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.SCAN_TO_REPORT", 0)
     folder, load = tmp_path / "s", studies._load
     go_on, read = threading.Event(), threading.Event()
     for name, count in (("0", 5), ("1", 6)):

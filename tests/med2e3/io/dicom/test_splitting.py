@@ -219,8 +219,8 @@ def test_several_places_without_an_image_are_refused(tmp_path: Path) -> None:
 def test_what_was_found_so_far_is_told_on_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("med2e3.io.dicom.reader.FIRST_WORD_AFTER", 0.0)
-    monkeypatch.setattr("med2e3.io.dicom.reader.TELLING_SHARE", 0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.SCAN_TO_REPORT", 0)
     folder = mixed(tmp_path / "mixed")
     counts: list[int] = []
     whole = open_source(folder, so_far=lambda p: counts.append(sum(s.count for s in p.series)))
