@@ -14,7 +14,7 @@ from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.watch import Watch
 from med2e3.words import size_text
 
-ENDINGS = (".zip",)
+SUFFIXES = (".zip",)
 
 #: Bytes that unpacking leaves free on the disk, so that other programs do not fail.
 DISK_RESERVE = 256 * 1024**2

@@ -69,7 +69,7 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
 
 
 def _is_loose_dicom(path: Path) -> bool:
-    archived = path.name.lower().endswith(archive.ENDINGS)
+    archived = path.name.lower().endswith(archive.SUFFIXES)
     return not archived and format_of(path) is None and path.name.upper() != "DICOMDIR"
 
 
@@ -100,7 +100,7 @@ def _find(path: Path, watch: Watch) -> ScanResult:
     if path.is_dir():
         return _find_in_folder(path, watch)
     name = path.name.lower()
-    if name.endswith(archive.ENDINGS):
+    if name.endswith(archive.SUFFIXES):
         return _find_in_archive(path, watch)
     if (known := format_of(path)) is not None:
         return known.scan(path)

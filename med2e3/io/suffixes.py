@@ -14,7 +14,7 @@ DICOM = (".dcm",)
 
 def volume_suffixes() -> tuple[str, ...]:
     """Suffixes of files that are volumes by themselves, or archives of volumes."""
-    return (*(suffix for one in table.FORMATS for suffix in one.suffixes), *archive.ENDINGS)
+    return (*(suffix for one in table.FORMATS for suffix in one.suffixes), *archive.SUFFIXES)
 
 
 def image_suffixes() -> tuple[str, ...]:

@@ -96,9 +96,9 @@ def _distinct(
     rivals: list[Frame] = []
     copies: list[Frame] = []
     spot, last = -1, -float("inf")
-    for frame, place in zip(frames, along, strict=True):
-        if place - last > SAME_POSITION_MM:
-            spot, last, rivals = spot + 1, float(place), []
+    for frame, position in zip(frames, along, strict=True):
+        if position - last > SAME_POSITION_MM:
+            spot, last, rivals = spot + 1, float(position), []
         if rivals:
             look()
         if any(is_copy(frame, rival) for rival in rivals):

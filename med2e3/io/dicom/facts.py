@@ -61,7 +61,7 @@ def facts_of(frames: Sequence[Frame], along: Sequence[float] = ()) -> SeriesFact
 
 def plane_of(frame: Frame) -> str:
     """The patient plane of the image, or "oblique" and the nearest; empty without a position."""
-    if not frame.has_place:
+    if not frame.has_position:
         return ""
     normal = np.abs(np.cross(frame.orientation[:3], frame.orientation[3:]))
     axis = int(normal.argmax())

@@ -137,7 +137,7 @@ class Frame:
         return self.moment[THICKNESS]
 
     @property
-    def has_place(self) -> bool:
+    def has_position(self) -> bool:
         """Whether position, orientation and pixel spacing are all there."""
         return (len(self.position), len(self.orientation), len(self.spacing)) == (3, 6, 2)
 

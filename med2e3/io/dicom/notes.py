@@ -28,7 +28,7 @@ TOUCHING = 1.25
 
 def notes_of(stack: Stack, value_range: tuple[float, float]) -> list[str]:
     """The warnings of a stack; `value_range` is its smallest and largest value without padding."""
-    return [*_of_identity(stack.frames), *_of_places(stack), *_of_values(stack, value_range)]
+    return [*_of_identity(stack.frames), *_of_positions(stack), *_of_values(stack, value_range)]
 
 
 def _of_identity(frames: Sequence[Frame]) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _different(frames: Sequence[Frame], keyword: str) -> list[str]:
     return [value for value in dict.fromkeys(text(f.header, keyword) for f in frames) if value]
 
 
-def _of_places(stack: Stack) -> Iterator[str]:
+def _of_positions(stack: Stack) -> Iterator[str]:
     facts = stack.summary.facts
     thickness, step = facts.thickness_mm or 0.0, facts.step_mm or 0.0
     if 0 < thickness * TOUCHING < step:

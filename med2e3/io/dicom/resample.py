@@ -188,11 +188,11 @@ def _gap_note(geometry: Geometry, weight: Float) -> str:
 
 
 def _unused_note(geometry: Geometry, index: Float) -> str:
-    """Which acquired slices are not shown; `index` is where they lie among those of the grid."""
+    """A note on the acquired slices that are not shown; `index` is where each lies on the grid."""
     axis = geometry.patient_axes[0]
     middle = [(n - 1) / 2 for n in geometry.shape[1:]]
-    places = [f"{geometry.to_patient_mm((float(k), *middle))[axis]:.1f} mm" for k in index]
+    positions = [f"{geometry.to_patient_mm((float(k), *middle))[axis]:.1f} mm" for k in index]
     return (
-        f"{counted(len(places), 'acquired slice')} between those of the even grid not shown "
-        f"(at {some_names(places)})."
+        f"{counted(len(positions), 'acquired slice')} between those of the even grid not shown "
+        f"(at {some_names(positions)})."
     )

@@ -43,7 +43,7 @@ OBJECTS: dict[str, ObjectKind] = {
 }
 
 #: Kinds of files that lie beside studies, by their suffix.
-ENDINGS: dict[str, str] = {
+SUFFIXES: dict[str, str] = {
     ".txt": "text file", ".log": "text file", ".csv": "text file", ".xml": "text file",
     ".json": "text file", ".htm": "web page", ".html": "web page", ".pdf": "PDF",
     ".jpg": "picture", ".jpeg": "picture", ".png": "picture", ".gif": "picture", ".bmp": "picture",
@@ -69,7 +69,7 @@ def _kind(uid: str, modality: str) -> ObjectKind | None:
 
 def foreign(path: Path) -> SkippedFile:
     """A file that is no DICOM, its kind told by its suffix or its first bytes."""
-    if (kind := ENDINGS.get(path.suffix.lower())) is not None:
+    if (kind := SUFFIXES.get(path.suffix.lower())) is not None:
         return SkippedFile(path, kind, "not DICOM")
     with path.open("rb") as file:
         start = file.read(LOOK)

@@ -170,14 +170,14 @@ def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
 def _share_a_grid(a: Frame, b: Frame) -> bool:
     if _grid_of(a) == _grid_of(b):
         return True
-    if _kind(a) != _kind(b) or not a.has_place:
+    if _kind(a) != _kind(b) or not a.has_position:
         return _kind(a) == _kind(b)
     turned = np.abs(np.subtract(a.orientation, b.orientation)).max()
     return bool(turned < SAME_DIRECTION and np.allclose(a.spacing, b.spacing, rtol=SAME_SPACING))
 
 
 def _kind(frame: Frame) -> tuple[Hashable, ...]:
-    return frame.pixels.rows, frame.pixels.columns, frame.has_place, is_scout(frame)
+    return frame.pixels.rows, frame.pixels.columns, frame.has_position, is_scout(frame)
 
 
 def _grid_of(frame: Frame) -> tuple[Hashable, ...]:
@@ -228,7 +228,7 @@ def _stacked(
 def _why_no_volume(frames: Sequence[Frame]) -> str:
     if is_scout(frames[0]):
         return "a scout (localizer)"
-    if not frames[0].has_place:
+    if not frames[0].has_position:
         return "images without position, orientation or pixel spacing in the patient"
     return "one image only" if len(frames) == 1 else ""
 
