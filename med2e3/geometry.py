@@ -149,6 +149,11 @@ class Geometry:
         return np.asarray(self.affine_lps[:3, :3] / np.asarray(self.spacing_mm))
 
     @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres, sheared grids included."""
+        return abs(float(np.linalg.det(self.affine_lps[:3, :3]))) / 1000
+
+    @property
     def extent_mm(self) -> tuple[float, float, float]:
         """Length of the grid along each array axis, voxel edges included."""
         s, r, c = (n * d for n, d in zip(self.shape, self.spacing_mm, strict=True))

@@ -152,7 +152,7 @@ def _cross(u: Float, v: Float) -> Float:
 def mask_volume_ml(mask: NDArray[Any], geometry: Geometry) -> float:
     """Volume of the voxels of `mask` (slice, row, column) that are not 0, in millilitres.
 
-    Voxels count whole: number × volume of a cell of the grid. Raises `GeometryError` where mask
+    Voxels count whole: number × volume of a voxel. Raises `GeometryError` where mask
     and grid differ in shape.
     """
     if tuple(mask.shape) != geometry.shape:
@@ -160,5 +160,4 @@ def mask_volume_ml(mask: NDArray[Any], geometry: Geometry) -> float:
             f"The mask has shape {tuple(mask.shape)}, the volume {geometry.shape}. A mask is "
             "measured on its own grid; bring both onto one grid first."
         )
-    cell_mm3 = abs(float(np.linalg.det(geometry.affine_lps[:3, :3])))
-    return int(np.count_nonzero(mask)) * cell_mm3 / 1000
+    return int(np.count_nonzero(mask)) * geometry.voxel_ml

@@ -74,6 +74,16 @@ class SeriesInfo:
     unit: str = ""
     windows: tuple[Window, ...] = ()
 
+    @property
+    def is_ct(self) -> bool:
+        """Whether the source says that the series is CT."""
+        return self.modality == "CT"
+
+    @property
+    def may_be_ct(self) -> bool:
+        """Whether the source says CT or names no modality, as NIfTI and most other formats."""
+        return self.is_ct or not self.modality
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:

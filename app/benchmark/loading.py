@@ -50,7 +50,7 @@ LOADS = 3
 async def opened(bench: Bench) -> None:
     """Make sure that the big series is on the screen."""
     study, place = bench.workspace.study, bench.series(BIG)
-    if study.place != place and not await study.open(Target(place)):
+    if study.path != place and not await study.open(Target(place)):
         raise RuntimeError(f"The synthetic series did not open: {bench.workspace.notices.message}")
 
 

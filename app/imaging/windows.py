@@ -48,7 +48,7 @@ def is_ct(volume: Volume) -> bool:
     if volume.info.unit not in LIKE_HOUNSFIELD:
         return False
     if volume.info.modality:
-        return volume.info.modality == "CT"
+        return volume.info.is_ct
     return float(_sample(volume).min()) < CT_AIR_BELOW
 
 

@@ -64,7 +64,7 @@ class _Half:
         return getattr(self._library, name)
 
     def load(
-        self, place: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
+        self, source: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
     ) -> Job[Volume]:
         listener(Preview(self._volume))
         listener(Progress(0.42, "Reading 27 of 64 slices"))
@@ -143,9 +143,9 @@ async def _many_series(stage: Stage) -> QWidget:
         return await opened(stage, Path(folder))
 
 
-async def _left_out(stage: Stage) -> QWidget:
+async def _skipped_files(stage: Stage) -> QWidget:
     await _many_series(stage)
-    dialog = stage.window.series.show_left_out()
+    dialog = stage.window.series.show_skipped()
     stage.afterwards.append(dialog.hide)
     return dialog
 
@@ -193,7 +193,7 @@ OPENING: dict[str, State] = {
     "loading": State(_loading),
     "huge": State(_huge),
     "many-series": State(_many_series),
-    "left-out": State(_left_out),
+    "left-out": State(_skipped_files),
     "error": State(lambda stage: _error(False, stage)),
     "error-remedy": State(lambda stage: _error(True, stage)),
     "warnings": State(_warned),

@@ -1,4 +1,4 @@
-"""Looks through places, loads series, makes thumbnails, reads headers: on workers. No widgets."""
+"""Scans paths, loads series, makes thumbnails and reads headers on workers. No widgets."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Studies:
         return self._jobs.start(Lane.SCAN, lambda context: _scan(paths, context), listener)
 
     def load(
-        self, place: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
+        self, source: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
     ) -> Job[Volume]:
-        """The volume of a series of `place`; events: `Progress`, `Preview`."""
+        """The volume of a series of `source`; events: `Progress`, `Preview`."""
         return self._jobs.start(
-            Lane.FILES, lambda context: _load(place, series, context, resample), listener
+            Lane.FILES, lambda context: _load(source, series, context, resample), listener
         )
 
-    def regroup(self, place: Source, groupings: Groupings) -> Job[Source]:
-        """The series of `place` put together in another way."""
-        return self._jobs.start(Lane.SCAN, lambda _: place.regrouped(groupings))
+    def regroup(self, source: Source, groupings: Groupings) -> Job[Source]:
+        """The series of `source` put together in another way."""
+        return self._jobs.start(Lane.SCAN, lambda _: source.regrouped(groupings))
 
-    def thumbnails(self, place: Source, known: set[Path], listener: Listener) -> Job[None]:
-        """One picture of each series; events: `Thumbnail`. Those in `known` are left out."""
+    def thumbnails(self, source: Source, known: set[Path], listener: Listener) -> Job[None]:
+        """One picture of each series; events: `Thumbnail`. Those in `known` are not made again."""
         return self._jobs.start(
-            Lane.SCAN, lambda context: _thumbnails(place, known, context), listener
+            Lane.SCAN, lambda context: _thumbnails(source, known, context), listener
         )
 
     def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
@@ -61,36 +61,36 @@ def _scan(paths: Sequence[Path], context: Context) -> Source:
         *paths,
         progress=context.progress,
         cancelled=context.cancelled,
-        so_far=lambda place: context.emit(SoFar(place)),
+        so_far=lambda source: context.emit(SoFar(source)),
     )
 
 
-def _load(place: Source, series: SeriesSummary, context: Context, resample: bool) -> Volume:
+def _load(source: Source, series: SeriesSummary, context: Context, resample: bool) -> Volume:
     from med2e3.io import Watch
     from med2e3.io.budget import check_room
 
-    check_room(place, series)
+    check_room(source, series)
     watch = Watch(
         context.progress,
         context.cancelled,
         first_look=lambda volume: context.emit(Preview(volume)),
     )
-    volume = place.load(series, watch, resample_gaps=resample)
+    volume = source.load(series, watch, resample_gaps=resample)
     _ = volume.value_range  # reads every voxel once, here and not on the thread of the window
     return volume
 
 
-def _thumbnails(place: Source, known: set[Path], context: Context) -> None:
-    for found in place.findings.series:
+def _thumbnails(source: Source, known: set[Path], context: Context) -> None:
+    for indexed in source.scan.series:
         if context.cancelled():
             return
-        if found.middle is None or not found.summary.files:
+        if indexed.middle is None or not indexed.summary.files:
             continue
-        key = found.slices[len(found.slices) // 2].path
+        key = indexed.slices[len(indexed.slices) // 2].path
         if key in known:
             continue
         try:
-            context.emit(Thumbnail(key, thumbnail(found.middle(), found.summary.info)))
+            context.emit(Thumbnail(key, thumbnail(indexed.middle(), indexed.summary.info)))
         except Exception:  # a damaged image has no thumbnail; opening it will say why
             context.emit(Thumbnail(key, None))
 

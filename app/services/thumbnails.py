@@ -30,7 +30,7 @@ def _window(values: NDArray[np.float32], info: SeriesInfo) -> Window:
     """The file's own window; else soft tissue for CT, else all values."""
     if info.windows:
         return info.windows[0]
-    if info.modality == "CT":
+    if info.is_ct:
         return WINDOWS["soft tissue"]
     low, high = float(values.min()), float(values.max())
     return Window((low + high) / 2, max(high - low, 1e-6))

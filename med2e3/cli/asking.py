@@ -71,7 +71,7 @@ def describe(volume: Volume) -> dict[str, Any]:
         "affine_lps": volume.geometry.affine_lps.tolist(),
         "value_min": float(volume.voxels.min()),
         "value_max": float(volume.voxels.max()),
-        "unit": volume.info.unit or ("HU" if volume.info.modality == "CT" else ""),
+        "unit": volume.info.unit or ("HU" if volume.info.is_ct else ""),
         "warnings": list(volume.warnings),
     }
 

@@ -65,8 +65,7 @@ class Mask:
     @cached_property
     def millilitres(self) -> float:
         """Volume of the mask."""
-        cell = abs(float(np.linalg.det(self.geometry.affine_lps[:3, :3])))
-        return int(np.count_nonzero(self.voxels)) * cell / 1000
+        return int(np.count_nonzero(self.voxels)) * self.geometry.voxel_ml
 
     @cached_property
     def centre_mm(self) -> Float | None:

@@ -68,7 +68,7 @@ def default_window(info: ModelInfo, volume: Volume) -> Window | None:
     A model's HU window fits HU. Volumes already in 0..1 stay as they are, and 8-bit exports are
     scaled from minimum to maximum, as the published pipeline does.
     """
-    if info.default_window is None or volume.info.modality == "CT":
+    if info.default_window is None or volume.info.is_ct:
         return info.default_window
     low, high = float(volume.voxels.min()), float(volume.voxels.max())
     if low >= 0 and high <= 1:

@@ -64,7 +64,7 @@ def verdict(asked: Exchange) -> bool | None:
     if asked.is_closed:
         return closed_right_strict(asked.answer, asked.letter, asked.truth)
     if asked.topic == "presence":
-        return says_yes(asked.answer) is asked.truth.startswith("Yes")
+        return says_yes(asked.answer) is asked.is_present
     return same_words(asked.answer, asked.truth)
 
 

@@ -42,6 +42,14 @@ class Exchange:
         return bool(self.letter)
 
     @property
+    def is_present(self) -> bool:
+        """Whether the finding of a presence question is there: its wanted answer begins with yes.
+
+        A file of predictions holds no other word of it.
+        """
+        return self.truth.startswith("Yes")
+
+    @property
     def chance(self) -> float | None:
         """How often a guess among its choices is right; None for an open question."""
         return 1 / self.choices if self.choices else None

@@ -83,12 +83,12 @@ def count_presence(examined: Sequence[Examined]) -> Figures:
     figures: Figures = {}
     for suffix, use in (("", ANSWER), (", blank volume", BLANK)):
         rows = [e.of_use(use, "presence") for e in examined]
-        truth = [[a.truth.startswith("Yes") for a in row] for row in rows]
+        truth = [[a.is_present for a in row] for row in rows]
         right = [[bool(verdict(a)) for a in row] for row in rows]
         figures[f"presence{suffix}, balanced accuracy"] = balanced_accuracy(truth, right)
     asked = [e.of_use(ANSWER, "presence") for e in examined]
     for name, side in (("sensitivity", True), ("specificity", False)):
-        rows = [[a for a in row if a.truth.startswith("Yes") is side] for row in asked]
+        rows = [[a for a in row if a.is_present is side] for row in asked]
         figures[f"presence, {name}"] = estimate(
             [[float(bool(verdict(a))) for a in row] for row in rows], chance=0.5
         )

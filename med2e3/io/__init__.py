@@ -1,9 +1,30 @@
-"""Reading and writing studies: DICOM, NIfTI and others to a `Volume` and back. No torch here."""
+"""Reading and writing studies: DICOM, NIfTI and others to a `Volume` and back. No torch here.
 
-from med2e3.io.loading import Source, list_series, load_volume, open_source
-from med2e3.io.series import SeriesSummary
-from med2e3.io.watch import Watch
-from med2e3.io.write import write_dicom_series, write_nifti
+The readers load when first used: a file dialog asks for suffixes before anything is read.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from med2e3.io.loading import Source, list_series, load_volume, open_source
+    from med2e3.io.series import SeriesSummary
+    from med2e3.io.watch import Watch
+    from med2e3.io.write import write_dicom_series, write_nifti
+
+#: Where each public name lives; it is imported on first use.
+_HOMES = {
+    "SeriesSummary": "med2e3.io.series",
+    "Source": "med2e3.io.loading",
+    "Watch": "med2e3.io.watch",
+    "list_series": "med2e3.io.loading",
+    "load_volume": "med2e3.io.loading",
+    "open_source": "med2e3.io.loading",
+    "write_dicom_series": "med2e3.io.write",
+    "write_nifti": "med2e3.io.write",
+}
 
 __all__ = [
     "SeriesSummary",
@@ -15,3 +36,10 @@ __all__ = [
     "write_dicom_series",
     "write_nifti",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'med2e3.io' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

@@ -1,4 +1,4 @@
-"""ZIP archives, unpacked for as long as somebody needs their files. Knows no image formats."""
+"""Unpack ZIP archives for as long as their files are in use. Knows no image formats."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.watch import Watch
 from med2e3.words import size_text
 
-ENDINGS = (".zip",)
+SUFFIXES = (".zip",)
 
-#: Left free on the disk after unpacking, so that nothing else fails for want of it.
+#: Bytes that unpacking leaves free on the disk, so that other programs do not fail.
 DISK_RESERVE = 256 * 1024**2
 
 
 class Unpacked:
-    """The files of an archive in a folder of their own, which goes when this object goes."""
+    """The files of an archive in a temporary folder, removed with this object."""
 
     def __init__(self, path: Path, watch: Watch) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="med2e3-"))
@@ -66,9 +66,9 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
 def _extract(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, taken: set[str]
 ) -> None:
-    """Write one file; of several that would lie at one place, the later ones elsewhere.
+    """Write one file of the archive; into a folder of its own if its path is `taken`.
 
-    `zipfile` leaves out "..", drives and leading slashes, so that two names may lead to one place.
+    `zipfile` drops "..", drives and leading slashes: two names may lead to one path.
     """
     parts = [p for p in member.filename.replace("\\", "/").split("/") if p not in ("", ".", "..")]
     name = "/".join(parts).casefold()  # as systems compare that know no case

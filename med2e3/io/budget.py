@@ -18,17 +18,17 @@ RESERVE_BYTES = 300 * 1024**2
 BYTES_A_VOXEL = 2
 
 
-def check_room(place: Source, series: SeriesSummary) -> None:
-    """Raise `ResourceError`, with figures and ways out, if `series` does not fit into memory."""
-    need = bytes_needed(place, series)
+def check_room(source: Source, series: SeriesSummary) -> None:
+    """Raise `ResourceError`, with the numbers and the ways out, if `series` does not fit."""
+    need = bytes_needed(source, series)
     free = free_bytes()
     if need + RESERVE_BYTES <= free:
         return
     slices, rows, columns = series.shape
     smaller = [
         s.label
-        for s in place.series
-        if s.is_volume and s is not series and bytes_needed(place, s) + RESERVE_BYTES <= free
+        for s in source.series
+        if s.is_volume and s is not series and bytes_needed(source, s) + RESERVE_BYTES <= free
     ]
     other = f", or open {smaller[0]}, which fits" if smaller else ""
     raise ResourceError(
@@ -39,7 +39,6 @@ def check_room(place: Source, series: SeriesSummary) -> None:
     )
 
 
-def bytes_needed(place: Source, series: SeriesSummary) -> int:
-    """Bytes that loading a series needs at its peak."""
-    found = place.found(series)
-    return found.bytes_needed or series.voxels * BYTES_A_VOXEL
+def bytes_needed(source: Source, series: SeriesSummary) -> int:
+    """Memory at the height of loading."""
+    return source.indexed(series).bytes_needed or series.voxels * BYTES_A_VOXEL

@@ -1,9 +1,9 @@
-"""Which reader takes a path: folders, single files, archives, media with a DICOMDIR."""
+"""Scan a path with the readers that fit it: folder, file, archive or medium with a DICOMDIR."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,30 +12,29 @@ import pydicom
 from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
-from med2e3.io.dicom.reader import DAMAGED, find_dicom
-from med2e3.io.dicom.skipped import EMPTY
-from med2e3.io.formats import metaimage, nifti, npy, nrrd
-from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile
+from med2e3.io.dicom.reader import find_dicom
+from med2e3.io.formats.table import format_of
+from med2e3.io.references import referenced
+from med2e3.io.series import (
+    Defect,
+    Groupings,
+    IndexedSeries,
+    ScanResult,
+    SkippedFile,
+)
+from med2e3.io.suffixes import volume_suffixes
 from med2e3.io.watch import SoFar, Watch
 from med2e3.words import counted, some_names
 
-#: Readers of files that hold one volume, by how their names end.
-READERS: dict[tuple[str, ...], Callable[[Path], ScanResult]] = {
-    nifti.ENDINGS: nifti.find_nifti,
-    nrrd.ENDINGS: nrrd.find_nrrd,
-    metaimage.ENDINGS: metaimage.find_metaimage,
-    npy.ENDINGS: npy.find_npy,
-}
-
-#: What operating systems leave in folders; not worth a word.
+#: Files that operating systems leave in folders: neither read nor named.
 LITTER = ("thumbs.db", "desktop.ini")
 
-#: Share of the looking that unpacks, where there is an archive.
+#: Share of the progress that unpacks an archive; the rest scans its files.
 UNPACKING_SHARE = 0.6
 
 
 def find(path: Path, watch: Watch) -> ScanResult:
-    """Every series at `path`. Raises `ImageReadError` if there is none, or `Cancelled`."""
+    """All series at `path`. Raises `ImageReadError` if there is none, or `Cancelled`."""
     try:
         return _find(path, watch)
     except OSError as error:
@@ -45,7 +44,10 @@ def find(path: Path, watch: Watch) -> ScanResult:
 
 
 def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
-    """Everything at all of `paths`; DICOM files named one by one are taken together."""
+    """All series at `paths`; DICOM files that are named one by one form series together.
+
+    A path that cannot be read becomes a note. Raises `ImageReadError` if nothing can, `Cancelled`.
+    """
     if len(paths) == 1:
         return find(paths[0], watch)
     loose = [p for p in paths if p.is_file() and _is_loose_dicom(p)]
@@ -54,28 +56,28 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
     notes: list[str] = []
     for k, group in enumerate(groups):
         stage = watch.stage(k / len(groups), (k + 1) / len(groups))
-        stage = replace(stage, found=_told_with(watch.found, tuple(found)))
+        stage = replace(stage, so_far=_told_with(watch.so_far, tuple(found)))
         try:
             found.append(find_dicom(group, stage) if group is loose else find(group[0], stage))
         except InputError as error:
             notes.append(str(error))
-    if not any(findings.series for findings in found):
+    if not any(scan.series for scan in found):
         raise ImageReadError(" ".join(notes) or "None of what was given holds an image.")
     merged = merge(found)
     return replace(merged, notes=(*merged.notes, *notes))
 
 
 def _is_loose_dicom(path: Path) -> bool:
-    archived = path.name.lower().endswith(archive.ENDINGS)
-    return not archived and _reader(path) is None and path.name.upper() != "DICOMDIR"
+    archived = path.name.lower().endswith(archive.SUFFIXES)
+    return not archived and format_of(path) is None and path.name.upper() != "DICOMDIR"
 
 
 def _told_with(tell: SoFar | None, before: tuple[ScanResult, ...]) -> SoFar | None:
-    return None if tell is None else lambda findings: tell(merge([*before, findings]))
+    return None if tell is None else lambda scan: tell(merge([*before, scan]))
 
 
 def merge(parts: Sequence[ScanResult]) -> ScanResult:
-    """Several findings as one list."""
+    """Several scan results as one."""
     regroups = [part.regroup for part in parts]
 
     def regroup(wanted: Groupings) -> ScanResult:
@@ -86,7 +88,7 @@ def merge(parts: Sequence[ScanResult]) -> ScanResult:
         tuple(series for part in parts for series in part.series),
         tuple(note for part in parts for note in part.notes),
         tuple(part.holds for part in parts),
-        tuple(left for part in parts for left in part.left_out),
+        tuple(one for part in parts for one in part.skipped),
         regroup,
     )
 
@@ -97,11 +99,10 @@ def _find(path: Path, watch: Watch) -> ScanResult:
     if path.is_dir():
         return _find_in_folder(path, watch)
     name = path.name.lower()
-    if name.endswith(archive.ENDINGS):
+    if name.endswith(archive.SUFFIXES):
         return _find_in_archive(path, watch)
-    reader = _reader(path)
-    if reader is not None:
-        return reader(path)
+    if (known := format_of(path)) is not None:
+        return known.scan(path)
     if is_dicom(path):
         header = read_header(path)
         if header is not None and header.is_directory:
@@ -109,18 +110,13 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         return _find_series_of(path, watch)
     raise ImageReadError(
         f"{path} is not a DICOM file, and its name does not end as those of other volumes do "
-        f"({', '.join(e for endings in READERS for e in endings)}, .zip). "
+        f"({', '.join(volume_suffixes())}). "
         "Open a folder of DICOM files, or one of these."
     )
 
 
-def _reader(path: Path) -> Callable[[Path], ScanResult] | None:
-    name = path.name.lower()
-    return next((read for endings, read in READERS.items() if name.endswith(endings)), None)
-
-
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below `folder`; folders that may not be read are passed over."""
+    """All files below `folder`; folders without the right to read are passed over."""
     for where, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -132,99 +128,101 @@ def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
     files = list(_files(folder))
     if not files:
         raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
-    volumes = [f for f in files if _reader(f) is not None]
-    findings = find_dicom([f for f in files if _reader(f) is None], watch)
-    if findings.series:
+    volumes = [f for f in files if format_of(f) is not None]
+    scan = find_dicom([f for f in files if format_of(f) is None], watch)
+    if scan.series:
         if not volumes:
-            return findings
+            return scan
         names = some_names([f.name for f in volumes])
         note = f"{counted(len(volumes), 'other file')} beside the DICOM files not opened: {names}."
-        left = [
+        volume_files = [
             SkippedFile(f, "volume file", "beside DICOM files; open it by itself") for f in volumes
         ]
-        return replace(
-            findings, notes=(*findings.notes, note), left_out=(*findings.left_out, *left)
-        )
+        return replace(scan, notes=(*scan.notes, note), skipped=(*scan.skipped, *volume_files))
     if volumes:
         found = _find_volumes(volumes)
-        return replace(found, left_out=(*found.left_out, *findings.left_out))
+        return replace(found, skipped=(*found.skipped, *scan.skipped))
     raise ImageReadError(
-        f"There is no image in {folder}. {' '.join(findings.notes)} "
+        f"There is no image in {folder}. {' '.join(scan.notes)} "
         "Open a folder with the DICOM files of a study."
     )
 
 
 def _find_volumes(paths: list[Path]) -> ScanResult:
-    """The volumes of a folder without DICOM; those that cannot be read are named in the notes."""
+    """The volumes of a folder without DICOM; notes name the files that cannot be read."""
     found: list[IndexedSeries] = []
     notes: list[str] = []
-    left: list[SkippedFile] = []
+    skipped: list[SkippedFile] = []
     for path in paths:
-        reader = _reader(path)
+        known = format_of(path)
         try:
-            found.extend(reader(path).series if reader else ())
+            found.extend(known.scan(path).series if known else ())
         except InputError as error:
             if len(paths) == 1:
                 raise
             notes.append(str(error))
-            left.append(SkippedFile(path, "volume file", str(error)))
+            skipped.append(SkippedFile(path, "volume file", str(error)))
     if not found:
         raise ImageReadError(" ".join(notes))
-    return ScanResult(tuple(found), tuple(notes), left_out=tuple(left))
+    return ScanResult(tuple(found), tuple(notes), skipped=tuple(skipped))
 
 
 def _find_series_of(path: Path, watch: Watch) -> ScanResult:
-    """The series that the DICOM file at `path` is of, from all files in its folder."""
+    """The series that the DICOM file at `path` belongs to, from all files in its folder."""
     header = read_header(path)  # says what is wrong with this very file, before its neighbours
-    siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and _reader(p) is None)
+    siblings = sorted(p for p in path.parent.iterdir() if p.is_file() and format_of(p) is None)
     uid = "" if header is None else str(header.dataset.get("SeriesInstanceUID") or "")
     return _only(path, uid, find_dicom(siblings, watch))
 
 
-def _only(path: Path, series_uid: str, findings: ScanResult) -> ScanResult:
-    """The series of one file, and what was left out of it or may belong to it."""
-    own = {f.summary.key for f in findings.series if path in f.summary.files}
+def _only(path: Path, series_uid: str, scan: ScanResult) -> ScanResult:
+    """The series of one file, and the skipped files that are or may be of it."""
+    own = {f.summary.key for f in scan.series if path in f.summary.files}
     if not own:  # a copy of an image that is there already
-        own = {f.summary.key for f in findings.series if f.summary.info.series_uid == series_uid}
-    mine = tuple(f for f in findings.series if f.summary.key in own)
+        own = {f.summary.key for f in scan.series if f.summary.info.series_uid == series_uid}
+    mine = tuple(f for f in scan.series if f.summary.key in own)
     count = sum(len(f.summary.files) for f in mine)
     notes = [f"All {count} files of the series of {path.name} in its folder were opened."]
-    lost = [one for one in findings.left_out if one.kind in (DAMAGED, EMPTY)]
+    lost = [one for one in scan.skipped if one.defect is not Defect.NONE]
     if lost:
         names = some_names([one.path.name for one in lost])
         may = f"{counted(len(lost), 'damaged or empty file')} in the folder may belong to it"
         notes.append(f"{may}: {names}.")
     files = {file for f in mine for file in f.summary.files} | {path}
-    left = tuple(one for one in findings.left_out if one in lost or one.path in files)
-    again = findings.regroup
+    skipped = tuple(one for one in scan.skipped if one in lost or one.path in files)
+    again = scan.regroup
     return ScanResult(
         mine,
         tuple(notes) if count > 1 or lost else (),
-        left_out=left,
+        skipped=skipped,
         regroup=None if again is None else lambda wanted: _only(path, series_uid, again(wanted)),
     )
 
 
 def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
-    """The files that a DICOMDIR lists, or all around it if its list is of another medium."""
+    """The series of the files that a DICOMDIR lists.
+
+    A DICOMDIR of another medium lists no file that exists: then its folder is scanned.
+    """
     listed = []
     for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
         parts = record.get("ReferencedFileID") or []
-        listed.append(directory.parent.joinpath(*([parts] if isinstance(parts, str) else parts)))
+        parts = [parts] if isinstance(parts, str) else list(parts)
+        listed.append(referenced(directory, "ReferencedFileID", parts))
     there = [path for path in listed if path.is_file()]
     if not there:
         return _find_in_folder(directory.parent, watch)
-    findings = find_dicom(there, watch)
+    scan = find_dicom(there, watch)
     missing = [path.name for path in listed if not path.exists()]
     if not missing:
-        return findings
+        return scan
     note = f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
-    return replace(findings, notes=(*findings.notes, note))
+    return replace(scan, notes=(*scan.notes, note))
 
 
 def _find_in_archive(path: Path, watch: Watch) -> ScanResult:
     unpacked = archive.Unpacked(path, watch.stage(0.0, UNPACKING_SHARE))
-    # The files live as long as the findings; their paths mean nothing to anybody else.
+    # The files live as long as the scan result; their paths mean nothing to anybody else.
     return replace(
         _find_in_folder(unpacked.folder, watch.stage(UNPACKING_SHARE, 1.0)), holds=unpacked
     )

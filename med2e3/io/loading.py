@@ -1,4 +1,4 @@
-"""From a path to a volume: one look at what is there, then the series that was chosen."""
+"""Scan a path for series, choose one and load its volume."""
 
 from __future__ import annotations
 
@@ -15,61 +15,67 @@ from med2e3.io.series import (
     SkippedFile,
     choose,
     listing,
+    skipped_sentence,
 )
 from med2e3.io.watch import IsCancelled, Progress, Watch
 from med2e3.volume import Volume
 
-#: How much of the work is looking at headers.
+#: Share of the progress of `load_volume` that reads headers.
 SCAN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Source:
-    """What one look at a path found; its series load without another look.
+    """A scanned path; its series load without another scan.
 
-    `others` are further paths that were looked at together with it.
+    `others` are further paths that were scanned with it.
     """
 
     path: Path
-    findings: ScanResult
+    scan: ScanResult
     others: tuple[Path, ...] = ()
 
     @property
     def series(self) -> tuple[SeriesSummary, ...]:
-        """Every series, also those that are no volume, in the order that `choose` counts."""
-        return tuple(found.summary for found in self.findings.series)
+        """All series, also those that are no volume, in the order of `choose`."""
+        return tuple(one.summary for one in self.scan.series)
 
     @property
-    def left_out(self) -> tuple[SkippedFile, ...]:
+    def skipped(self) -> tuple[SkippedFile, ...]:
         """The files that no volume shows."""
-        return self.findings.left_out
+        return self.scan.skipped
+
+    @property
+    def skipped_sentence(self) -> str:
+        """The number of skipped files by their kinds; empty for none."""
+        return skipped_sentence(self.skipped)
 
     def choose(self, wanted: str | SeriesSummary | None = None) -> SeriesSummary:
         """The series that `wanted` names, or the largest CT volume. Raises `SeriesChoiceError`."""
-        return choose(self.findings.series, wanted, str(self.path)).summary
+        return choose(self.scan.series, wanted, str(self.path)).summary
 
-    def found(self, series: SeriesSummary) -> IndexedSeries:
-        """Where one of `series` is from; raises `KeyError` for another place's series."""
-        for found in self.findings.series:
-            if found.summary is series:
-                return found
+    def indexed(self, series: SeriesSummary) -> IndexedSeries:
+        """The series with its loader and files; raises `KeyError` for one of another source."""
+        for one in self.scan.series:
+            if one.summary is series:
+                return one
         raise KeyError(series.label)
 
     def load(self, series: SeriesSummary, watch: Watch, *, resample_gaps: bool = False) -> Volume:
-        """The volume of one of `series`; its warnings include what the look noticed."""
-        volume = self.found(series).load(watch, resample_gaps)
-        sentences = (*self.findings.notes, *volume.warnings)
+        """The volume of one of `series`; its warnings include the notes of the scan."""
+        volume = self.indexed(series).load(watch, resample_gaps)
+        sentences = (*self.scan.notes, *volume.warnings)
         return volume.described(str(self.path), sentences)
 
     def regrouped(self, groupings: Groupings) -> Source:
-        """The same files, their images put into stacks as `groupings` says, by `summary.key`."""
-        if self.findings.regroup is None:
+        """The same source with its images stacked as `groupings` says, by `SeriesSummary.key`."""
+        if self.scan.regroup is None:
             return self
-        again = self.findings.regroup(groupings)
+        again = self.scan.regroup(groupings)
         keys = {summary.key for summary in self.series}
-        series = tuple(found for found in again.series if found.summary.key in keys)
-        left = again.left_out if self.findings.left_out else ()
-        return replace(self, findings=replace(self.findings, series=series, left_out=left))
+        series = tuple(one for one in again.series if one.summary.key in keys)
+        skipped = again.skipped if self.scan.skipped else ()
+        return replace(self, scan=replace(self.scan, series=series, skipped=skipped))
 
 
 def open_source(
@@ -79,18 +85,18 @@ def open_source(
     cancelled: IsCancelled | None = None,
     so_far: Callable[[Source], None] | None = None,
 ) -> Source:
-    """Look at all headers at `path` (and `others`) and read no pixels.
+    """Scan the headers of all files at `path` and `others`, without pixels.
 
-    `so_far` is given what was found, now and then while the look goes on. Raises `ImageReadError`,
+    During the scan `so_far` receives the source as far as it is known. Raises `ImageReadError`,
     `Cancelled`, or `ResourceError` where a ZIP needs more disk than is free.
     """
     paths = tuple(Path(p) for p in (path, *others))
 
-    def place(findings: ScanResult) -> Source:
-        return Source(paths[0], findings, paths[1:])
+    def source(scan: ScanResult) -> Source:
+        return Source(paths[0], scan, paths[1:])
 
-    found = None if so_far is None else lambda findings: so_far(place(findings))
-    return place(find_several(paths, Watch(progress, cancelled, found=found)))
+    tell = None if so_far is None else lambda scan: so_far(source(scan))
+    return source(find_several(paths, Watch(progress, cancelled, so_far=tell)))
 
 
 def load_volume(
@@ -110,12 +116,12 @@ def load_volume(
     where a ZIP needs more disk than is free.
     """
     watch = Watch(progress, cancelled)
-    place = Source(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
-    chosen = place.choose(series)
-    volume = place.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
-    if series is not None or len(place.series) == 1:
+    source = Source(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
+    chosen = source.choose(series)
+    volume = source.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
+    if series is not None or len(source.series) == 1:
         return volume
-    others = listing(place.series, leave_out=chosen)
+    others = listing(source.series, leave_out=chosen)
     return volume.with_warnings(f"{chosen.label} is open. Also here: {others}.")
 
 
@@ -125,7 +131,7 @@ def list_series(
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> tuple[SeriesSummary, ...]:
-    """Every series at `path`, also those that are no volume, in the order that `series=` counts.
+    """All series at `path`, also those that are no volume, in the order that `series=` counts.
 
     Raises what `open_source` does.
     """

@@ -1,11 +1,14 @@
-"""The series found in one place, and how one of them is chosen. Knows nothing of file formats."""
+"""The result of a scan: its series, the files it skipped, and the choice of one series.
+
+Knows nothing of file formats.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +21,11 @@ from med2e3.words import counted
 
 
 class Grouping(StrEnum):
-    """How the images of one series become stacks."""
+    """How the images of one series are put into stacks."""
 
-    APART = "apart"  # whatever a radiologist would not want mixed
-    JOINED = "joined"  # all that fit one grid
-    ACQUISITIONS = "acquisitions"  # also acquisitions that lie end to end
+    APART = "apart"  # split by all that a radiologist would not want mixed
+    JOINED = "joined"  # not split where images fit one grid
+    ACQUISITIONS = "acquisitions"  # split as apart, and by acquisitions that lie end to end
 
 
 Groupings = Mapping[tuple[str, ...], Grouping]
@@ -30,11 +33,11 @@ Groupings = Mapping[tuple[str, ...], Grouping]
 
 @dataclass(frozen=True)
 class SeriesFacts:
-    """What a reader wants to know of a series before it is open; empty where nobody says.
+    """Facts of a series from its headers; empty or None where these state nothing.
 
-    `step_mm` is from slice to slice, `thickness_mm` as declared. `phase` is a guess, from the words
-    in `phase_from`. `lossy` says how values were lost by compression. `trouble` says what is wrong
-    with the positions.
+    `step_mm` is the distance from slice to slice, `thickness_mm` the declared slice thickness.
+    `phase` is the contrast phase, guessed from the words `phase_from`. `lossy` names the lossy
+    compression. `trouble` says what is wrong with the positions.
     """
 
     plane: str = ""
@@ -52,7 +55,7 @@ class SeriesFacts:
 
 @dataclass(frozen=True)
 class SliceSource:
-    """Where a slice of a series is from: a file, a frame in it, its UID, its place in LPS mm."""
+    """The origin of a slice: file, frame in it, SOP Instance UID, and position in LPS mm."""
 
     path: Path
     frame: int = 0
@@ -60,23 +63,36 @@ class SliceSource:
     position_mm: tuple[float, ...] = ()
 
 
+class Defect(Enum):
+    """What is wrong with a file, whatever it may have been."""
+
+    NONE = "none"
+    EMPTY = "empty"
+    DAMAGED = "damaged"
+
+
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that no volume shows: what kind it is ("dose report (SR)"), and why."""
+    """A file that no volume shows: what kind it is ("dose report (SR)"), and why.
+
+    `kind` and `reason` are for people to read; `defect` is for decisions.
+    """
 
     path: Path
     kind: str
     reason: str
+    defect: Defect = Defect.NONE
 
 
 @dataclass(frozen=True)
 class SeriesSummary:
     """One series as its headers describe it, before any pixel is read.
 
-    `count` is the number of images, `shape` (slices, rows, columns). `reason` says why a series is
-    no volume, in words that finish "not a volume: ...". `part` tells apart several stacks that
-    share one SeriesInstanceUID, and `split_by` says why they are apart ("kernel: B30f / B70f");
-    `key` is the same for all of them. `ways` are the groupings that would change what they are.
+    `count` is the number of images, `shape` is (slices, rows, columns). `reason` says why a series
+    is no volume, in words that finish "not a volume: ...". `part` names one of several stacks that
+    share a SeriesInstanceUID and a `key`; `split_by` says what splits them ("kernel: B30f / B70f").
+    `ways` are the groupings that would change these stacks.
+    `is_scout` says that the images are localizers, which are never a volume.
     """
 
     info: SeriesInfo
@@ -90,10 +106,11 @@ class SeriesSummary:
     key: tuple[str, ...] = ()
     ways: tuple[Grouping, ...] = ()
     facts: SeriesFacts = SeriesFacts()
+    is_scout: bool = False
 
     @property
     def label(self) -> str:
-        """How a sentence names the series."""
+        """The name of the series in a sentence."""
         info = self.info
         words = [info.series_number, f'"{info.series_description}"' * bool(info.series_description)]
         if not any(words):
@@ -108,11 +125,12 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class IndexedSeries:
-    """A series and how to load it; `load` takes a watch and whether to resample over gaps.
+    """A series and how to load it.
 
-    `slices` are its sources in the order of its slices. `middle` reads the values of one image in
-    its middle (row, column), where that costs no more than one image. `bytes_needed` is the memory
-    at the height of loading; 0 where nobody knows.
+    `load` takes a watch and whether to resample over gaps. `slices` are the origins of the slices
+    in their order. `middle` reads the values (row, column) of an image in the middle; None where
+    that would read more than one image. `bytes_needed` is the memory at the height of loading; 0
+    where it is not known.
     """
 
     summary: SeriesSummary
@@ -124,21 +142,22 @@ class IndexedSeries:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All series in one place, with sentences about what else was there.
+    """All series of a folder, file or archive, and notes about its other files.
 
-    `holds` is kept alive with them: unpacked files, for example. `left_out` are the files that no
-    volume shows. `regroup` finds the series again with other groupings, by `SeriesSummary.key`.
+    `holds` is an object that must live as long as the series: unpacked files, for example.
+    `skipped` are the files that no volume shows. `regroup` gives the result for other groupings, by
+    `SeriesSummary.key`.
     """
 
     series: tuple[IndexedSeries, ...]
     notes: tuple[str, ...] = ()
     holds: object = None
-    left_out: tuple[SkippedFile, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     regroup: Callable[[Groupings], ScanResult] | None = None
 
 
 def skipped_sentence(files: Sequence[SkippedFile]) -> str:
-    """How many files are left out and of what kinds; empty if there are none."""
+    """The number of skipped files by their kinds; empty for none."""
     if not files:
         return ""
     kinds = Counter(file.kind for file in files)
@@ -158,7 +177,7 @@ def listing(series: Sequence[SeriesSummary], leave_out: SeriesSummary | None = N
 
 
 def choose(
-    found: Sequence[IndexedSeries], wanted: str | SeriesSummary | None, place: str
+    found: Sequence[IndexedSeries], wanted: str | SeriesSummary | None, where: str
 ) -> IndexedSeries:
     """The series that `wanted` names, or the largest CT volume.
 
@@ -167,7 +186,7 @@ def choose(
     """
     summaries = [one.summary for one in found]
     if wanted is None:
-        return _largest(found, place)
+        return _largest(found, where)
     if isinstance(wanted, SeriesSummary):
         matches = [f for f in found if _same(f.summary, wanted)]
         name = wanted.label
@@ -177,7 +196,7 @@ def choose(
     volumes = [f for f in matches if f.summary.is_volume]
     if not matches:
         raise SeriesChoiceError(
-            f"There is no series {name!r} in {place}. Choose one of: {listing(summaries)}."
+            f"There is no series {name!r} in {where}. Choose one of: {listing(summaries)}."
         )
     if not volumes:
         chosen = matches[0].summary
@@ -188,28 +207,28 @@ def choose(
     uids = {f.summary.info.series_uid for f in volumes}
     if len(uids) > 1:
         raise SeriesChoiceError(
-            f"{len(volumes)} series in {place} have the number {name}. "
+            f"{len(volumes)} series in {where} have the number {name}. "
             f"Choose by UID or by place in the list: {listing(summaries)}."
         )
     return max(volumes, key=lambda f: f.summary.voxels)
 
 
-def _largest(found: Sequence[IndexedSeries], place: str) -> IndexedSeries:
+def _largest(found: Sequence[IndexedSeries], where: str) -> IndexedSeries:
     volumes = [f for f in found if f.summary.is_volume]
     if not volumes:
         raise ImageReadError(
-            f"No volume in {place}: {listing([f.summary for f in found])}. "
+            f"No volume in {where}: {listing([f.summary for f in found])}. "
             "Open a folder with the slices of a CT series."
         )
-    return max(volumes, key=lambda f: (f.summary.info.modality in ("CT", ""), f.summary.voxels))
+    return max(volumes, key=lambda f: (f.summary.info.may_be_ct, f.summary.voxels))
 
 
 def _matching(found: Sequence[IndexedSeries], name: str) -> list[IndexedSeries]:
     by_uid = [f for f in found if f.summary.info.series_uid == name]
     by_number = [f for f in found if name and f.summary.info.series_number == name]
-    place = name.removeprefix("#")
-    by_place = [found[int(place) - 1]] if place.isdecimal() and 0 < int(place) <= len(found) else []
-    return by_uid or by_number or by_place
+    position = name.removeprefix("#")
+    listed = position.isdecimal() and 0 < int(position) <= len(found)
+    return by_uid or by_number or ([found[int(position) - 1]] if listed else [])
 
 
 def _same(one: SeriesSummary, other: SeriesSummary) -> bool:

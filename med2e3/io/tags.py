@@ -1,7 +1,7 @@
-"""Everything a file's header says, as a tree of rows to look through.
+"""Read the whole header of a file as a tree of rows.
 
-DICOM with private tags and sequences; NIfTI, NRRD and MetaImage with their own fields. Reads no
-pixels and judges nothing.
+A DICOM file gives all its elements, private ones and sequences included; a file of another format
+its own fields. Reads no pixels and judges nothing.
 """
 
 from __future__ import annotations
@@ -17,17 +17,14 @@ from pydicom.dataset import Dataset
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.headers import is_dicom
-from med2e3.io.formats import metaimage, nifti, npy, nrrd
+from med2e3.io.formats.table import format_of
 from med2e3.words import counted
 
-#: Values longer than this are shown by their beginning and their length.
+#: Letters of a value that are shown; a longer one is shown by its beginning and its length.
 LONGEST_VALUE = 1000
 
 #: Bytes of a binary value that are shown.
 SHOWN_BYTES = 32
-
-#: A MetaImage header is text; where the voxels follow in the same file, it is shorter than this.
-LONGEST_TEXT_HEADER = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,10 @@ class Tag:
 
 def read_tags(path: Path) -> tuple[Tag, ...]:
     """The header of the file at `path`. Raises `ImageReadError` if it has none that is known."""
-    name = path.name.lower()
     try:
-        for endings, read in _READERS:
-            if name.endswith(endings):
-                return tuple(read(path))
+        if (known := format_of(path)) is not None:
+            fields = known.read_header(path)
+            return tuple(Tag("", field.type, field.name, _value(field.value)) for field in fields)
         if is_dicom(path):
             return tuple(_dicom(path))
     except Exception as error:  # a damaged header can fail in any reader's converters
@@ -66,7 +62,7 @@ def read_tags(path: Path) -> tuple[Tag, ...]:
 
 
 def matching(tags: Iterable[Tag], words: str) -> tuple[Tag, ...]:
-    """The rows that hold `words`, with what they stand in; a sequence that does keeps its items."""
+    """The rows that hold `words`, with their parents; a sequence that does keeps its items."""
     wanted = words.strip().lower()
     if not wanted:
         return tuple(tags)
@@ -119,52 +115,3 @@ def _value(value: Any) -> str:
     else:
         text = "" if value is None else str(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} … ({len(text)} letters)"
-
-
-# --- other formats -------------------------------------------------------------------------------
-
-
-def _nifti(path: Path) -> Iterator[Tag]:
-    import nibabel
-
-    header = nibabel.load(path).header
-    for key in header:
-        value = header[key]
-        text = value.item() if value.ndim == 0 else value.tolist()
-        text = text.decode("latin-1").rstrip("\0") if isinstance(text, bytes) else str(text)
-        yield Tag("", str(value.dtype), str(key), text)
-
-
-def _nrrd(path: Path) -> Iterator[Tag]:
-    import nrrd as pynrrd
-
-    for key, value in pynrrd.read_header(str(path)).items():
-        yield Tag("", "", str(key), _value(value.tolist() if hasattr(value, "tolist") else value))
-
-
-def _metaimage(path: Path) -> Iterator[Tag]:
-    with path.open("rb") as file:
-        text = file.read(LONGEST_TEXT_HEADER).decode("latin-1")
-    for line in text.split("\n"):
-        key, equals, value = line.partition("=")
-        if not equals:
-            return
-        yield Tag("", "", key.strip(), value.strip())
-        if key.strip() == "ElementDataFile":
-            return
-
-
-def _npy(path: Path) -> Iterator[Tag]:
-    import numpy as np
-
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    yield Tag("", "", "shape", str(array.shape))
-    yield Tag("", "", "type", str(array.dtype))
-
-
-_READERS = (
-    (nifti.ENDINGS, _nifti),
-    (nrrd.ENDINGS, _nrrd),
-    (metaimage.ENDINGS, _metaimage),
-    (npy.ENDINGS, _npy),
-)

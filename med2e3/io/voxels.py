@@ -1,4 +1,4 @@
-"""Filling a volume slice by slice in as little memory as its values allow.
+"""Fill a volume slice by slice, in int16 as long as all values fit.
 
 Knows stored numbers, slopes and intercepts; nothing of files or geometry.
 """
@@ -18,8 +18,8 @@ _LIMITS = np.iinfo(np.int16)
 class VoxelBuffer:
     """A (slice, row, column) array: int16 until a value does not fit, float32 from then on.
 
-    `replaced` counts the voxels that were not finite numbers and became air. Without `shown_early`
-    nobody looks before every slice is there, and what is not there yet is left as it comes.
+    `replaced` counts the voxels that were not finite numbers and became air. With `shown_early`
+    slices are air until they are put; without it they are undefined, which saves the filling.
     """
 
     def __init__(self, shape: tuple[int, int, int], *, shown_early: bool = True) -> None:
@@ -50,7 +50,7 @@ class VoxelBuffer:
     def _put_whole(
         self, k: int, stored: NDArray[np.generic], slope: float, intercept: float
     ) -> bool:
-        """The common case, in place without widening: whole numbers of 16 bits, slope 1."""
+        """Set slice `k` in place if it holds 16-bit whole numbers with slope 1; whether it did."""
         if self._values.dtype != np.int16 or slope != 1 or intercept != int(intercept):
             return False
         if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
@@ -71,18 +71,18 @@ class VoxelBuffer:
 
     @property
     def values(self) -> Voxels:
-        """The array as far as it is filled; air elsewhere."""
+        """The array, of which some slices may not have been put yet."""
         return self._values
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest value put in, as the array holds them: no look at it is needed."""
+        """The smallest and largest value put in, as the array holds them, without another pass."""
         kind = self._values.dtype.type
         return float(kind(self._low)), float(kind(self._high))
 
 
 def middle_out(count: int) -> list[int]:
-    """0 … count − 1 by distance from the middle: a viewer shows the middle slice first."""
+    """The indices 0 to count − 1 by their distance from the middle, which a viewer shows first."""
     return sorted(range(count), key=lambda k: abs(k - count // 2))
 
 

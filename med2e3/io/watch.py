@@ -1,4 +1,4 @@
-"""Progress, cancelling and a first look while files are read. Knows nothing of files."""
+"""Report progress, cancel, and show a first image while files are read. Knows nothing of files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from med2e3.volume import Volume
 Progress = Callable[[float, str], None]
 IsCancelled = Callable[[], bool]
 
-#: Receives a volume on the way: its middle slice is there, the others are air until they are read.
+#: Receives a volume that is still being read: its middle slice is there, all others are air.
 FirstLook = Callable[[Volume], None]
 
-#: Receives what a scan has found so far (`med2e3.io.series.ScanResult`).
+#: Receives the result of a scan that goes on (`med2e3.io.series.ScanResult`).
 SoFar = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Reports the fraction done of one stage of the work, and stops it when asked to.
+    """Reports the progress of one stage of the work, and stops it when it is cancelled.
 
-    `low` and `high` are where the stage begins and ends within the whole, 0..1.
+    `low` and `high` are the fractions of the whole at which the stage begins and ends, 0 to 1.
     """
 
     progress: Progress | None = None
@@ -31,20 +31,20 @@ class Watch:
     low: float = 0.0
     high: float = 1.0
     first_look: FirstLook | None = None
-    found: SoFar | None = None
+    so_far: SoFar | None = None
 
     def stage(self, low: float, high: float) -> Watch:
-        """The watch of a part of this stage."""
+        """The watch of the part of this stage from `low` to `high`, fractions of it."""
         span = self.high - self.low
         return replace(self, low=self.low + low * span, high=self.low + high * span)
 
     def check(self, doing: str = "Reading headers") -> None:
-        """Raises `Cancelled` if the caller wants no more."""
+        """Raise `Cancelled` if the caller has cancelled."""
         if self.cancelled is not None and self.cancelled():
             raise Cancelled(f"Stopped while {doing[:1].lower()}{doing[1:]}.")
 
     def step(self, fraction: float, doing: str) -> None:
-        """Say how far the stage is; raises `Cancelled` if the caller wants no more."""
+        """Report the fraction of the stage that is done; raise `Cancelled` if it is cancelled."""
         self.check(doing)
         if self.progress is not None:
             self.progress(self.low + fraction * (self.high - self.low), doing)

@@ -1,6 +1,6 @@
-"""Volumes to files: an uncompressed DICOM CT series (PS3.3 A.3), or NIfTI.
+"""Write volumes as uncompressed DICOM CT series (PS3.3 A.3) or as NIfTI.
 
-Knows nothing of how the values came about; the caller says whether they are synthetic.
+Knows nothing of the origin of the values; the caller says whether they are synthetic.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def write_dicom_series(
             f"Rows and columns of the volume meet at a cosine of {float(rows @ columns):.4f}, and "
             "DICOM knows only perpendicular ones. Resample the volume onto a rectangular grid."
         )
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
     uids = _Uids(seed)
     series = _series(volume, synthetic, uids)
     stored, slope, intercept = _stored(volume.voxels)
@@ -66,7 +66,7 @@ def write_dicom_series(
     for k in range(volume.shape[0]):
         image = _image(series, volume.geometry.to_patient_mm((float(k), 0, 0)), k, uids)
         image.PixelData = np.ascontiguousarray(stored[k]).astype("<i2").tobytes()
-        path = place / f"slice_{k + 1:04d}.dcm"
+        path = target / f"slice_{k + 1:04d}.dcm"
         image.save_as(path, enforce_file_format=True)
         paths.append(path)
     return tuple(paths)
@@ -90,7 +90,7 @@ def _ds(value: float) -> Any:
 
 
 def _stored(voxels: NDArray[Any]) -> tuple[NDArray[np.int16], float, float]:
-    """int16 numbers, slope and intercept."""
+    """Voxels as int16 numbers, with the slope and intercept that give their values back."""
     if voxels.dtype == np.int16:
         return voxels, 1.0, 0.0
     low, high = float(voxels.min()), float(voxels.max())
@@ -101,7 +101,7 @@ def _stored(voxels: NDArray[Any]) -> tuple[NDArray[np.int16], float, float]:
 
 
 def _series(volume: Volume, synthetic: bool, uids: _Uids) -> Dataset:
-    """Everything that all images of the series share."""
+    """The attributes that all images of the series share."""
     header = Dataset()
     _describe(header, volume.info, uids)
     header.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
@@ -120,14 +120,14 @@ def _series(volume: Volume, synthetic: bool, uids: _Uids) -> Dataset:
     header.BitsAllocated = header.BitsStored = 16
     header.HighBit = 15
     header.PixelRepresentation = 1
-    header.RescaleType = volume.info.unit or ("HU" if volume.info.modality in ("", "CT") else "US")
+    header.RescaleType = volume.info.unit or ("HU" if volume.info.may_be_ct else "US")
     window = (*volume.info.windows, WINDOWS["soft tissue"])[0]
     header.WindowCenter, header.WindowWidth = _ds(window.centre), _ds(window.width)
     return header
 
 
 def _describe(header: Dataset, info: SeriesInfo, uids: _Uids) -> None:
-    """Patient, study, series and equipment; what is unknown stays empty, as type 2 allows."""
+    """Set patient, study, series and equipment; unknown attributes of type 2 stay empty."""
     header.SpecificCharacterSet = "ISO_IR 192"
     header.SOPClassUID = CTImageStorage
     header.PatientName = info.patient_name

@@ -52,6 +52,11 @@ class Question:
         return bool(self.choices)
 
     @property
+    def is_present(self) -> bool:
+        """Whether some of the findings that it asks about are there."""
+        return bool(self.about)
+
+    @property
     def letter(self) -> str:
         """The right choice's letter; empty for an open question."""
         return LETTERS[self.choices.index(self.answer_text)] if self.choices else ""

@@ -11,12 +11,8 @@ from pathlib import Path
 
 from med2e3.errors import ImageReadError, InputError
 from med2e3.io import SeriesSummary, Source, Watch, open_source
-from med2e3.io.archive import ENDINGS as ARCHIVES
-from med2e3.io.finding import READERS
+from med2e3.io.suffixes import volume_suffixes
 from med2e3.volume import Volume
-
-#: How the names of files end that are volumes by themselves, or hold some.
-ENDINGS = (*(ending for endings in READERS for ending in endings), *ARCHIVES)
 
 Cancelled = Callable[[], bool]
 
@@ -27,12 +23,12 @@ class Candidate:
 
     name: str
     path: str
-    place: Source
+    source: Source
     series: SeriesSummary
 
     def load(self, cancelled: Cancelled | None = None) -> Volume:
         """Read it. Raises `InputError` or `Cancelled`."""
-        return self.place.load(self.series, Watch(None, cancelled))
+        return self.source.load(self.series, Watch(None, cancelled))
 
 
 def find_candidates(
@@ -60,7 +56,7 @@ def find_candidates(
 
 
 def _is_volume(file: Path) -> bool:
-    return file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
+    return file.name.lower().endswith(volume_suffixes()) and not file.name.startswith(".")
 
 
 def _collect(
@@ -73,15 +69,15 @@ def _collect(
 ) -> None:
     """Adds the volumes at `path`; those whose files are `known` were added before."""
     try:
-        place = open_source(path, cancelled=cancelled)
+        source = open_source(path, cancelled=cancelled)
     except InputError as error:
         unreadable.append(str(error))
         return
     seen = set(known)
-    volumes = [s for s in place.series if s.is_volume and not (s.files and seen & set(s.files))]
+    volumes = [s for s in source.series if s.is_volume and not (s.files and seen & set(s.files))]
     for series in volumes:
         where = path if path.is_file() or not series.files else series.files[0].parent
         name = where.relative_to(folder).as_posix() if where != folder else folder.name
         many = path.is_dir() or len(volumes) > 1
         label = f"{name}: {series.label}" if many else name
-        found.append(Candidate(label, str(where), place, series))
+        found.append(Candidate(label, str(where), source, series))

@@ -287,7 +287,7 @@ def _judge(question: Question, answer: str) -> dict[str, float]:
     if question.is_closed:
         return {"closed": float(closed_right_strict(answer, question.letter))}
     if question.topic == "presence":
-        there = question.answer_text.startswith("Yes")
+        there = question.is_present
         return {"yes" if there else "no": float(says_yes(answer) is there)}
     if question.topic == "report":
         claimed, true = findings_in(answer), findings_in(question.answer_text)

@@ -101,6 +101,11 @@ class TestMapping:
     ) -> None:
         assert plain().contains(index) is inside
 
+    def test_voxels_of_any_grid_fill_what_their_edges_span(self) -> None:
+        ml = math.prod(SPACING) / 1000
+        for geometry in (plain(), sheared(0.9), Geometry(SHAPE, turned(25, 1, plain().affine_lps))):
+            assert geometry.voxel_ml == pytest.approx(ml)
+
     def test_a_crop_keeps_voxels_where_they_were(self) -> None:
         geometry = sheared(0.9)
         crop = geometry.cropped((1, 2, 3), (2, 2, 1))

@@ -72,6 +72,16 @@ class TestDescription:
     ) -> None:
         assert numbered(info=info, source=source).name == name
 
+    @pytest.mark.parametrize(
+        ("modality", "is_ct", "may_be"),
+        [("CT", True, True), ("", False, True), ("PT", False, False)],
+    )
+    def test_only_a_stated_modality_makes_it_ct_or_something_else(
+        self, modality: str, is_ct: bool, may_be: bool
+    ) -> None:
+        info = SeriesInfo(modality=modality)
+        assert (info.is_ct, info.may_be_ct) == (is_ct, may_be)
+
     def test_warnings_are_added_to_a_new_volume(self) -> None:
         volume = numbered(warnings=("a",))
         assert volume.with_warnings("b", "c").warnings == ("a", "b", "c")

@@ -66,10 +66,14 @@ def test_nothing_in_git_is_over_25_megabytes() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import med2e3", "import med2e3.io", "import med2e3.phantoms", "import med2e3.cli"],
+    ["import med2e3", "from med2e3.io import *", "import med2e3.phantoms", "import med2e3.cli"],
 )
 def test_importing_costs_no_torch_and_no_qt(statement: str) -> None:
     assert not modules_after(statement) & {"torch", "transformers", "PySide6", "vtkmodules"}
+
+
+def test_a_file_dialog_opens_without_the_readers() -> None:
+    assert not modules_after("import med2e3.io.suffixes") & {"pydicom", "nibabel", "nrrd"}
 
 
 def test_the_window_is_importable_before_torch() -> None:

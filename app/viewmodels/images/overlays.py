@@ -284,13 +284,8 @@ def _bounds(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64
     return places.min(axis=0), places.max(axis=0)
 
 
-def voxel_millilitres(geometry: Geometry) -> float:
-    """Volume of one voxel."""
-    return abs(float(np.linalg.det(geometry.affine_lps[:3, :3]))) / 1000
-
-
 def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
-    cell = voxel_millilitres(overlaid.volume.geometry)
+    cell = overlaid.volume.geometry.voxel_ml
     return tuple(
         Label(value, f"label {value}", label_colour(k), count * cell)
         for k, (value, count) in enumerate(overlaid.labels)

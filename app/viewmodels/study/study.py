@@ -1,13 +1,12 @@
-"""What was opened: the place, the series found there, and the one on the screen.
+"""What was opened: the source, the series found there, and the one on the screen.
 
-A place is scanned first; its series can be chosen while the scan goes on. A place that fails to
+A folder or file is scanned first; its series can be chosen while the scan goes on. What fails to
 open changes nothing of what was open. Knows no widgets, threads or formats.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +45,7 @@ class Preview:
 class SoFar:
     """Event: what a scan has found so far."""
 
-    place: Source
+    source: Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Target:
-    """What to open: one place or several, and which series of it (None: the largest CT series)."""
+    """What to open: one path or several, and which series there (None: the largest CT series)."""
 
     path: Path
     series: SeriesSummary | str | None = None
@@ -68,7 +67,7 @@ class Target:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All places."""
+        """All paths."""
         return (self.path, *self.others)
 
 
@@ -80,16 +79,16 @@ class Library(Protocol):
         ...
 
     def load(
-        self, place: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
+        self, source: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
     ) -> Job[Volume]:
         """Read a volume; events: `Progress`, `Preview`."""
         ...
 
-    def regroup(self, place: Source, groupings: Groupings) -> Job[Source]:
-        """The series of `place` put together in another way."""
+    def regroup(self, source: Source, groupings: Groupings) -> Job[Source]:
+        """The series of `source` put together in another way."""
         ...
 
-    def thumbnails(self, place: Source, known: set[Path], listener: Listener) -> Job[None]:
+    def thumbnails(self, source: Source, known: set[Path], listener: Listener) -> Job[None]:
         """One picture of each series; events: `Thumbnail`."""
         ...
 
@@ -99,7 +98,7 @@ class Library(Protocol):
 
 
 class Study:
-    """The opened place."""
+    """The opened source, what arrives to take its place, and the series on the screen."""
 
     def __init__(
         self,
@@ -124,9 +123,9 @@ class Study:
         self._picked: SeriesSummary | None = None
         self._wanted: Target | None = None
         self._groupings: dict[tuple[str, ...], Grouping] = {}
-        self.found: Source | None = None
+        self.source: Source | None = None
         self.arriving: Source | None = None
-        self.place: Path | None = None
+        self.path: Path | None = None
         self.chosen: SeriesSummary | None = None
         self.thumbnails: dict[Path, NDArray[np.uint8] | None] = {}
         self.progress = Progress(-1, "")
@@ -146,13 +145,13 @@ class Study:
 
     @property
     def scanning(self) -> bool:
-        """Whether a place is still being looked through."""
+        """Whether a scan goes on."""
         return self._scan_job is not None
 
     @property
     def listed(self) -> Source | None:
-        """What the list shows: the place that arrives, else the open one."""
-        return self.arriving or self.found
+        """What the list shows: the source that arrives, else the open one."""
+        return self.arriving or self.source
 
     @property
     def series(self) -> tuple[SeriesSummary, ...]:
@@ -160,28 +159,25 @@ class Study:
         return self.listed.series if self.listed is not None else ()
 
     @property
-    def left_out(self) -> tuple[SkippedFile, ...]:
+    def skipped(self) -> tuple[SkippedFile, ...]:
         """The files of the list that no volume shows."""
-        return self.listed.left_out if self.listed is not None else ()
+        return self.listed.skipped if self.listed is not None else ()
 
     @property
     def skipped_sentence(self) -> str:
-        """How many files were left out and of what kinds; empty if there are none."""
-        kinds = Counter(one.kind for one in self.left_out)
-        parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        count = len(self.left_out)
-        return f"{count} file{'' if count == 1 else 's'} left out: {parts}" if count else ""
+        """How many files no volume shows, and of what kinds; empty if there are none."""
+        return self.listed.skipped_sentence if self.listed is not None else ""
 
-    def sources(self) -> tuple[SliceSource, ...]:
+    def slice_sources(self) -> tuple[SliceSource, ...]:
         """The files of the open series, in the order of its slices."""
-        if self.found is None or self.chosen is None:
+        if self.source is None or self.chosen is None:
             return ()
-        return self.found.found(self.chosen).slices
+        return self.source.indexed(self.chosen).slices
 
     # --- opening ---------------------------------------------------------------------------
 
     def start(self, target: Target) -> None:
-        """Open a place without waiting for it."""
+        """Open a target without waiting for it."""
         self._tasks.start(self._reopen(target))
 
     def pick(self, series: SeriesSummary) -> None:
@@ -189,20 +185,20 @@ class Study:
         self._tasks.start(self._pick(series))
 
     async def open(self, target: Target) -> bool:
-        """Open a place, or another series of it; whether it is open now."""
+        """Open a target, or another series of the listed source; whether it is open now."""
         kept = self._kept(target)
         if kept is not None:
             return await self._load(kept[0], kept[1], target)
-        place = await self._scan(target)
-        if place is None:
+        source = await self._scan(target)
+        if source is None:
             return False
         if self._picked is not None:
-            return await self._settle(place, self._picked)
+            return await self._settle(source, self._picked)
         try:
-            chosen = place.choose(target.series)
+            chosen = source.choose(target.series)
         except InputError as error:
             return self._failed(target, Failed(error))
-        return await self._load(place, chosen, target)
+        return await self._load(source, chosen, target)
 
     def cancel(self) -> None:
         """Stop opening; what was open stays."""
@@ -214,21 +210,21 @@ class Study:
         await self.open(target)
 
     async def _pick(self, series: SeriesSummary) -> None:
-        place = self.listed
-        if place is None or series is self.chosen:
+        source = self.listed
+        if source is None or series is self.chosen:
             return
-        paths = (place.path, *place.others)
+        paths = (source.path, *source.others)
         if self.scanning:
             self._picked = series
-        await self._load(place, series, Target(paths[0], series, others=paths[1:]))
+        await self._load(source, series, Target(paths[0], series, others=paths[1:]))
 
     def _kept(self, target: Target) -> tuple[Source, SeriesSummary] | None:
-        """The listed place and its series, where the target names one by its summary."""
-        place = self.listed
-        if place is None or target.paths != (place.path, *place.others):
+        """The listed source and its series, where the target names one by its summary."""
+        source = self.listed
+        if source is None or target.paths != (source.path, *source.others):
             return None
-        summary = next((s for s in place.series if s is target.series), None)
-        return None if summary is None else (place, summary)
+        summary = next((s for s in source.series if s is target.series), None)
+        return None if summary is None else (source, summary)
 
     async def _scan(self, target: Target) -> Source | None:
         """What is at the target; None if it was abandoned or failed."""
@@ -238,7 +234,7 @@ class Study:
         job = self._scan_job = self.library.scan(target.paths, self._event)
         self.changed.emit()
         outcome = await job
-        if job is not self._scan_job:  # another place was opened meanwhile
+        if job is not self._scan_job:  # another target was opened meanwhile
             return None
         self._scan_job = self.arriving = None
         if not isinstance(outcome, Done):
@@ -247,25 +243,25 @@ class Study:
             return None
         return outcome.value
 
-    async def _settle(self, place: Source, picked: SeriesSummary) -> bool:
+    async def _settle(self, source: Source, picked: SeriesSummary) -> bool:
         """The scan is over: list all that was found, and wait for the series picked meanwhile."""
-        self.arriving = place
+        self.arriving = source
         self.changed.emit()
         if self._load_job is not None:
             await self._load_job  # `_load` has waited longer: what it opens is open after this
         if self._picked is picked and self._load_job is None:
-            self._grow(place, picked)
-        return self.found is place
+            self._grow(source, picked)
+        return self.source is source
 
-    async def _load(self, place: Source, series: SeriesSummary, target: Target) -> bool:
+    async def _load(self, source: Source, series: SeriesSummary, target: Target) -> bool:
         self._stop_loading()
         self._wanted = target
         if not self.scanning:
-            self.arriving = place if place is not self.found else None
+            self.arriving = source if source is not self.source else None
             self._picked = None
         self.progress = Progress(-1, f"Opening {series.label}")
         job = self._load_job = self.library.load(
-            place, series, self._event, resample=target.resample
+            source, series, self._event, resample=target.resample
         )
         self.changed.emit()
         outcome = await job
@@ -274,11 +270,13 @@ class Study:
         self._load_job = None
         if not isinstance(outcome, Done):
             return self._failed(target, outcome)
-        self._opened(place, series, outcome.value, target)
+        self._opened(source, series, outcome.value, target)
         return True
 
-    def _opened(self, place: Source, series: SeriesSummary, volume: Volume, target: Target) -> None:
-        self.found, self.place, self.chosen = place, target.path, series
+    def _opened(
+        self, source: Source, series: SeriesSummary, volume: Volume, target: Target
+    ) -> None:
+        self.source, self.path, self.chosen = source, target.path, series
         whole = not self.scanning and self._picked is None
         if whole:
             self.arriving = None
@@ -288,7 +286,7 @@ class Study:
         self._settings.remember_place(target.path)
         self.changed.emit()
         if whole:
-            self._look(place)
+            self._look(source)
 
     def _failed(self, target: Target, outcome: Outcome[Any]) -> bool:
         self._viewer.drop_preview()
@@ -297,22 +295,22 @@ class Study:
         self.changed.emit()
         return False
 
-    def _grow(self, place: Source, before: SeriesSummary) -> None:
+    def _grow(self, source: Source, before: SeriesSummary) -> None:
         """The scan is over: take over what the picked series has become, if it is open."""
         self._picked = None
         if self.chosen is not before:  # it could not be opened: what was open stays
             self.changed.emit()
             return
         self.arriving = None
-        same = _counterpart(place, before)
-        self.found = place
+        same = _counterpart(source, before)
+        self.source = source
         if same is None or set(same.files) == set(before.files):
             self.chosen = same or self.chosen
             self.changed.emit()
-            self._look(place)
+            self._look(source)
             return
         self.chosen = None
-        paths = (place.path, *place.others)
+        paths = (source.path, *source.others)
         self.start(Target(paths[0], same, others=paths[1:]))
 
     def _remedy(self, target: Target, outcome: Failed) -> Remedy | None:
@@ -345,15 +343,15 @@ class Study:
         elif isinstance(event, Preview):
             self._viewer.preview(event.volume)
         elif isinstance(event, SoFar):
-            self.arriving = event.place
+            self.arriving = event.source
             self.changed.emit()
         elif isinstance(event, Thumbnail):
             self.thumbnails[event.path] = event.pixels
             self.thumbnails_changed.emit()
 
-    def _look(self, place: Source) -> None:
+    def _look(self, source: Source) -> None:
         """Make the thumbnails that are missing."""
-        self._thumbnail_job = self.library.thumbnails(place, set(self.thumbnails), self._event)
+        self._thumbnail_job = self.library.thumbnails(source, set(self.thumbnails), self._event)
 
     # --- other ways to put images together ---------------------------------------------------
 
@@ -364,29 +362,27 @@ class Study:
     async def _regroup(self, series: SeriesSummary, grouping: Grouping) -> None:
         if self._load_job is not None:
             await self._load_job  # what is being opened is of the list as it was
-        if self.found is None or self.scanning or self._picked is not None:
+        if self.source is None or self.scanning or self._picked is not None:
             return
         groupings = {**self._groupings, series.key: grouping}
-        outcome = await self.library.regroup(self.found, groupings)
+        outcome = await self.library.regroup(self.source, groupings)
         if not isinstance(outcome, Done):
             if isinstance(outcome, Failed):
                 self._notices.show(self._explain(outcome.error))
             return
-        place = outcome.value
-        own = [
-            s for s in place.series if s.key == series.key and not s.reason.startswith("a scout")
-        ]
+        source = outcome.value
+        own = [s for s in source.series if s.key == series.key and not s.is_scout]
         if bad := next((s for s in own if not s.is_volume), None):
             words = f"{bad.label} cannot be put together: {bad.reason}."
             self._notices.show(Message(words))
             return
         self._groupings = groupings
         was = self.chosen
-        self.found = place
-        self.chosen = None if was is None else _counterpart(place, was, exact=True)
+        self.source = source
+        self.chosen = None if was is None else _counterpart(source, was, exact=True)
         self.changed.emit()
         if self.chosen is None and own:
-            paths = (place.path, *place.others)
+            paths = (source.path, *source.others)
             await self.open(Target(paths[0], own[0], others=paths[1:]))
 
     # --- comparing ---------------------------------------------------------------------------
@@ -396,10 +392,10 @@ class Study:
         self._tasks.start(self._open_beside(series))
 
     async def _open_beside(self, series: SeriesSummary) -> None:
-        place = self.listed
-        if place is None or self.beside is None:
+        source = self.listed
+        if source is None or self.beside is None:
             return
-        outcome = await self.library.load(place, series, lambda _: None)
+        outcome = await self.library.load(source, series, lambda _: None)
         if isinstance(outcome, Failed):
             self._notices.show(self._explain(outcome.error))
         elif isinstance(outcome, Done) and self.beside is not None:
@@ -407,11 +403,11 @@ class Study:
 
 
 def _counterpart(
-    place: Source, series: SeriesSummary, *, exact: bool = False
+    source: Source, series: SeriesSummary, *, exact: bool = False
 ) -> SeriesSummary | None:
     """What `series` of an earlier look has become: the stack with most of its files."""
     files = set(series.files)
-    own = [s for s in place.series if s.key == series.key and s.is_volume]
+    own = [s for s in source.series if s.key == series.key and s.is_volume]
     best = max(own, key=lambda s: len(files & set(s.files)), default=None)
     if best is None or (exact and set(best.files) != files):
         return None

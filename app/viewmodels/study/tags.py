@@ -62,9 +62,9 @@ class Tags:
         self.words = words
         self.changed.emit()
 
-    def source(self) -> SliceSource | None:
+    def slice_source(self) -> SliceSource | None:
         """The file of the slice that the crosshair is in; None where no file is known."""
-        volume, sources = self._viewer.volume, self._study.sources()
+        volume, sources = self._viewer.volume, self._study.slice_sources()
         if volume is None or not sources:
             return None
         if len(sources) == 1 or not all(len(s.position_mm) == 3 for s in sources):
@@ -77,7 +77,7 @@ class Tags:
         return sources[int(np.abs(along - float(corner @ normal)).argmin())]
 
     def _follow(self) -> None:
-        source = self.source() if self._watching and not self._viewer.previewing else None
+        source = self.slice_source() if self._watching and not self._viewer.previewing else None
         if source is None or source.path == self.path:
             return
         self.path = source.path

@@ -133,7 +133,7 @@ def hang(volume: Volume) -> Hanging:
         kind = Kind.SIDE
         reasons.append(f"a {plane} series opens with the {plane} plane large")
     window = None
-    if rule is not None and rule.window is not None and volume.info.modality in ("CT", ""):
+    if rule is not None and rule.window is not None and volume.info.may_be_ct:
         window = WINDOWS[rule.window]
     return Hanging(plane, kind, window, "; ".join(reasons))
 

@@ -78,10 +78,10 @@ class SeriesPanel(QWidget):
         column.setContentsMargins(0, 4, 0, 0)
         column.addWidget(self.reason)
         column.addLayout(self.ways)
-        self.left_out = QPushButton()
-        self.left_out.setFlat(True)
-        self.left_out.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.left_out.clicked.connect(self.show_left_out)
+        self.skipped = QPushButton()
+        self.skipped.setFlat(True)
+        self.skipped.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.skipped.clicked.connect(self.show_skipped)
         self.dialog: SkippedDialog | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 6, 6)
@@ -90,7 +90,7 @@ class SeriesPanel(QWidget):
             layout.addWidget(widget)
         layout.addWidget(self.tree, 1)
         layout.addWidget(self.split)
-        layout.addWidget(self.left_out)
+        layout.addWidget(self.skipped)
         self.setMinimumWidth(160)
         study.changed.connect(self.refresh)
         study.thumbnails_changed.connect(self._draw_pictures)
@@ -109,14 +109,14 @@ class SeriesPanel(QWidget):
             self._opened = study.chosen
             self.tree.clearFocus()
         sentence = study.skipped_sentence
-        self.left_out.setVisible(bool(sentence))
-        number = len(study.left_out)
-        self.left_out.setText(f"{counted(number, 'file')} left out…")
-        self.left_out.setToolTip(sentence)
+        self.skipped.setVisible(bool(sentence))
+        number = len(study.skipped)
+        self.skipped.setText(f"{counted(number, 'file')} left out…")
+        self.skipped.setToolTip(sentence)
 
     def _show_patient(self) -> None:
         """Whose images are seen, those of a series that is still being read, too."""
-        seen = self._study.place is not None or self._viewer.previewing
+        seen = self._study.path is not None or self._viewer.previewing
         volume = self._viewer.volume if seen else None
         self.patient.setText("No study open" if volume is None else patient_name(volume.info))
         self.details.setText("" if volume is None else details(volume.info))
@@ -124,10 +124,10 @@ class SeriesPanel(QWidget):
 
     def _rows(self) -> tuple[PatientRow, ...]:
         study = self._study
-        kinds = {one.path: one.kind for one in study.left_out}
+        kinds = {one.path: one.kind for one in study.skipped}
         return browse(study.series, study.chosen, self.search.text(), kinds)
 
-    def show_left_out(self) -> SkippedDialog:
+    def show_skipped(self) -> SkippedDialog:
         """Open the list of what was left out."""
         if self.dialog is None:
             self.dialog = SkippedDialog(self._study, self)
@@ -161,14 +161,14 @@ class SeriesPanel(QWidget):
         beside.setVisible(study.beside is not None)
         for way in summary.ways:
             menu.addAction(GROUPING_WORDS[way], partial(study.regroup, summary, way))
-        if study.left_out:
+        if study.skipped:
             menu.addSeparator()
-            menu.addAction("Files left out…", self.show_left_out)
+            menu.addAction("Files left out…", self.show_skipped)
         return menu
 
     def _show_split(self) -> None:
         """Why the open series is apart from others, and how to undo that."""
-        chosen = self._study.chosen if self._study.listed is self._study.found else None
+        chosen = self._study.chosen if self._study.listed is self._study.source else None
         ways = chosen.ways if chosen is not None else ()
         reason = f"Split by {chosen.split_by}" if chosen is not None and chosen.split_by else ""
         self.reason.setText(reason)
@@ -190,11 +190,11 @@ class SeriesPanel(QWidget):
     # --- thumbnails ------------------------------------------------------------------------
 
     def _draw_pictures(self) -> None:
-        ratio, place = self.devicePixelRatioF(), self._study.listed
-        sources = {} if place is None else {id(f.summary): f for f in place.findings.series}
+        ratio, source = self.devicePixelRatioF(), self._study.listed
+        indexed = {} if source is None else {id(s.summary): s for s in source.scan.series}
         for item in self.tree.items:
             row = item.data(0, ROW)
-            picture = self._picture(row, _middle(sources.get(id(row.summary))), ratio)
+            picture = self._picture(row, _middle(indexed.get(id(row.summary))), ratio)
             if picture is not None:
                 item.setData(0, PICTURE, picture)
 
@@ -211,9 +211,11 @@ class SeriesPanel(QWidget):
         return self._pictures.get(key)
 
 
-def _middle(found: IndexedSeries | None) -> Path | None:
+def _middle(series: IndexedSeries | None) -> Path | None:
     """The file of the image that stands for a series."""
-    return found.slices[len(found.slices) // 2].path if found is not None and found.slices else None
+    if series is None or not series.slices:
+        return None
+    return series.slices[len(series.slices) // 2].path
 
 
 def _of_volume(volume: Volume, ratio: float) -> QPixmap:

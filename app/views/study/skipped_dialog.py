@@ -63,12 +63,12 @@ class SkippedDialog(QDialog):
         """Take over the files."""
         self.head.setText(self._study.skipped_sentence or "No file was left out.")
         self.list.clear()
-        for one in self._study.left_out:
+        for one in self._study.skipped:
             item = QTreeWidgetItem(self.list, [one.path.name, one.kind, one.reason])
             item.setToolTip(0, str(one.path))
             item.setToolTip(2, one.reason)
 
     def copy_all(self) -> None:
         """Put the list on the clipboard, one file a line, tabs between."""
-        lines = [f"{one.path}\t{one.kind}\t{one.reason}" for one in self._study.left_out]
+        lines = [f"{one.path}\t{one.kind}\t{one.reason}" for one in self._study.skipped]
         QGuiApplication.clipboard().setText("\n".join(lines))

@@ -17,9 +17,6 @@ from app.viewmodels.window.workspace import Workspace
 from app.views.window import view_actions
 from med2e3.measures import SlicePlane
 
-#: What the dialog for files lists; folders and everything else open by their content.
-FILE_TYPES = "Images (*.dcm *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.npy *.zip);;All files (*)"
-
 #: Slices that PgUp and PgDn go.
 PAGE = 10
 
@@ -93,6 +90,13 @@ def _mark(workspace: Workspace) -> None:
         workspace.annotations.toggle_key_image(plane)
 
 
+def _file_types() -> str:
+    """The filter of a dialog for files; what has other suffixes opens by its content."""
+    from med2e3.io.suffixes import image_suffixes
+
+    return f"Images ({' '.join(f'*{suffix}' for suffix in image_suffixes())});;All files (*)"
+
+
 def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFileDialog:
     dialog = QFileDialog(window, "Open", workspace.settings.values.last_folder)
     if folder:
@@ -100,7 +104,7 @@ def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFil
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
     else:
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilter(FILE_TYPES)
+        dialog.setNameFilter(_file_types())
     dialog.fileSelected.connect(lambda path: workspace.study.start(Target(Path(path))))
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()
@@ -109,7 +113,7 @@ def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFil
 
 def _overlay_dialog(workspace: Workspace, window: QWidget) -> QFileDialog:
     start = workspace.settings.values.last_folder
-    dialog = QFileDialog(window, "Lay over the images", start, FILE_TYPES)
+    dialog = QFileDialog(window, "Lay over the images", start, _file_types())
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.fileSelected.connect(lambda path: workspace.overlays.start(Path(path)))
     dialog.finished.connect(dialog.deleteLater)

@@ -102,7 +102,7 @@ class MainWindow(QMainWindow):
         return {
             "search_series": self._search_series,
             "tags": self.show_tags,
-            "left_out": lambda: self.series.show_left_out(),
+            "left_out": lambda: self.series.show_skipped(),
         }
 
     def _search_series(self) -> None:

@@ -1,1 +1,1 @@
-"""DICOM files to series and volumes."""
+"""Read DICOM files as series and volumes."""

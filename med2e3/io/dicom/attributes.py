@@ -1,4 +1,4 @@
-"""DICOM attributes as plain values: texts, numbers, windows, what a series says about itself.
+"""Read DICOM attributes as plain values: texts, numbers, windows, the description of a series.
 
 Knows the layout of a data set, nothing of files, pixels or geometry.
 """
@@ -24,41 +24,44 @@ NOTHING: Mapping[str, Any] = {}
 
 
 def transfer_syntax(dataset: Attributes) -> UID:
-    """The transfer syntax that the file declares; the standard's default if it declares none."""
+    """The transfer syntax that the file declares; implicit little endian if it declares none."""
     return _uid(file_meta(dataset, "TransferSyntaxUID") or ImplicitVRLittleEndian)
 
 
 def sop_class(dataset: Attributes) -> UID:
-    """The kind of object; de-identified files may name it in the file meta information only."""
+    """The SOP class of the object.
+
+    De-identified files may state it in the file meta information only.
+    """
     return _uid(str(dataset.get("SOPClassUID") or file_meta(dataset, "MediaStorageSOPClassUID")))
 
 
 @lru_cache(maxsize=256)
 def _uid(text: str) -> UID:
-    """Kept: a study has few kinds of object, and making a UID is a tenth of reading a header."""
+    """A UID, cached: a study has few, and making one takes a tenth of the time of a header."""
     return UID(text)
 
 
 def file_meta(dataset: Attributes, keyword: str) -> str:
-    """An attribute of the file meta information; empty if it is not there."""
+    """An attribute of the file meta information; empty if it is absent."""
     return str((getattr(dataset, "file_meta", None) or NOTHING).get(keyword) or "")
 
 
 class Lookup:
-    """An attribute of one frame: in its own functional group, the shared one, or the file.
+    """Reads attributes of one frame: from its own functional group, the shared one, or the file.
 
-    PS3.3 C.7.6.16. A classic image has no groups, and all is found in the file.
+    The groups are those of PS3.3 C.7.6.16. A classic image has none: the file has its attributes.
     """
 
     def __init__(self, dataset: Attributes, own: Attributes) -> None:
-        places = (own, first_item(dataset, "SharedFunctionalGroupsSequence"))
-        self.places = tuple(place for place in places if place is not NOTHING)
+        groups = (own, first_item(dataset, "SharedFunctionalGroupsSequence"))
+        self.groups = tuple(group for group in groups if group is not NOTHING)
         self.dataset = dataset
 
     def __call__(self, sequence: str, keyword: str) -> Any:
-        """The attribute `keyword` of the functional group `sequence`; None if it is nowhere."""
-        for place in self.places:
-            value = first_item(place, sequence).get(keyword)
+        """The attribute `keyword` of the functional group `sequence`; None if it is absent."""
+        for group in self.groups:
+            value = first_item(group, sequence).get(keyword)
             if value is not None:
                 return value
         return self.dataset.get(keyword)
@@ -117,7 +120,10 @@ def series_info(dataset: Attributes) -> SeriesInfo:
 
 
 def windows(dataset: Attributes) -> tuple[Window, ...]:
-    """The windows stored in the file, each once, in their order; of many frames, the first's."""
+    """The windows that the file stores, each once, in their order.
+
+    A file of many frames gives those of the first frame.
+    """
     find = Lookup(dataset, first_item(dataset, "PerFrameFunctionalGroupsSequence"))
     pairs = []
     for keyword in ("WindowCenter", "WindowWidth"):

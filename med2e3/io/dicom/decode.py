@@ -1,4 +1,4 @@
-"""One compressed DICOM frame to stored numbers, or a plain word that it is damaged.
+"""Decode one compressed DICOM frame to stored numbers, and notice damaged ones.
 
 Knows transfer syntaxes and which decoder to trust with each; nothing of values or series.
 """
@@ -30,9 +30,9 @@ from pydicom.uid import (
 
 from med2e3.errors import ImageReadError
 
-#: The decoder that notices damage, where pydicom's choice would go on to one that does not: on a
-#: file cut short, pylibjpeg's libjpeg returns a picture without its lower part and no error, and
-#: its RLE decoder ends the interpreter's thread with a panic.
+#: The decoders that notice damage, where pydicom would choose one that does not. On a file that is
+#: cut short, pylibjpeg's libjpeg returns a picture without its lower part and no error; its RLE
+#: decoder ends the interpreter's thread with a panic.
 TRUSTED: dict[UID, str] = {
     JPEGBaseline8Bit: "gdcm",
     JPEGExtended12Bit: "gdcm",
@@ -43,14 +43,15 @@ TRUSTED: dict[UID, str] = {
     RLELossless: "pydicom",
 }
 
-#: Who decodes JPEG samples of 12 bits, which gdcm does not; what is cut short is looked for before.
+#: The decoder of JPEG samples of 12 bits, which gdcm does not decode. It does not notice a stream
+#: that is cut short: `_check_end` does.
 TWELVE_BITS = "pylibjpeg"
 
-#: What the last bytes of a JPEG stream are (ITU-T T.81, B.1.1.3); DICOM may put a zero after them.
+#: The last bytes of a JPEG stream (ITU-T T.81, B.1.1.3); DICOM may put a zero after them.
 JPEG_END = b"\xff\xd9"
 
-#: The decoder that is asked first where pydicom's first choice gives the same numbers more slowly;
-#: what it does not take goes to the others. (gdcm hands pixels on as a text, and copies them.)
+#: The decoders that are asked first because pydicom's first choice gives the same numbers more
+#: slowly (gdcm hands pixels on as a text, and copies them). Frames they refuse go to others.
 FIRST: dict[UID, str] = {JPEG2000: "pylibjpeg", JPEG2000Lossless: "pylibjpeg"}
 
 

@@ -1,8 +1,8 @@
-"""Compressed slices decoded by several processes.
+"""Decode compressed slices in several processes.
 
-The decoders of JPEG 2000 and its kin hold Python's lock, so threads do not help. Workers are plain
-`python -m` processes that take paths and return pixels: unlike `multiprocessing`, they never run
-the caller's script again, and they need no guard in it. Knows nothing of series or of values.
+The decoders of JPEG 2000 and its kin hold Python's lock, so threads do not help. Workers are
+`python -m` processes that take paths and return pixels. Unlike those of `multiprocessing`, they
+never run the caller's script again, and it needs no guard. Knows nothing of series or of values.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError
 
-#: A worker needs about half a second to start, a slice 0.03 s to decode: below this, not worth it.
+#: Fewest slices that workers decode: one needs half a second to start, a slice 0.03 s to decode.
 FEWEST_FOR_WORKERS = 64
 
-#: More workers than this wait for the disk.
+#: Most workers: more would wait for the disk.
 MOST_WORKERS = 8
 
 #: Each answer is preceded by its length in this many bytes.
 LENGTH_BYTES = 8
 
-#: Bytes that a worker may be ahead of its reader, where the system lets this be said (Linux; the
-#: usual 64 KiB are an eighth of a slice, and every worker would wait for the slowest). Two slices.
+#: Size of the pipe from a worker, on Linux: two slices. The usual 64 KiB are an eighth of a slice,
+#: and every worker would wait for the slowest.
 AHEAD_BYTES = 1 << 20
 
-#: Stands in the place of an answer's type when there is a message instead of pixels.
+#: The type of an answer that holds a message instead of pixels.
 ERROR = "error"
 
 
-#: What a worker says first. One that does not was never there: `sys.executable` may be something
-#: else than Python where Python is embedded.
+#: The first answer of a worker. A process without it is no worker: where Python is embedded,
+#: `sys.executable` may be another program.
 READY = b"ready"
 
 #: How the interpreter is called to become a worker.
@@ -47,7 +47,7 @@ ARGUMENTS = ("-m", "med2e3.io.dicom.decode_worker")
 
 
 def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, None] | None:
-    """(row, column) stored numbers of each file in order; None where workers cannot be had."""
+    """(row, column) stored numbers of each file in order; None where no workers can be started."""
     count = min(MOST_WORKERS, os.cpu_count() or 1)
     # A frozen application has no `python -m`: its executable would open another window.
     if count < 2 or getattr(sys, "frozen", False) or not sys.executable:
@@ -62,7 +62,7 @@ def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, N
 def _decoded(
     paths: Sequence[Path], workers: Sequence[subprocess.Popen[bytes]], stack: ExitStack
 ) -> Generator[NDArray[Any], None, None]:
-    """What the workers send, file by file in turn; closes `stack`, which ends them."""
+    """The answers of the workers in the order of `paths`; closes `stack`, which ends them."""
     with stack:
         for k, path in enumerate(paths):
             answer = _answer(workers[k % len(workers)])

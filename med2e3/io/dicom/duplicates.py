@@ -1,4 +1,4 @@
-"""Several images at one position: copies are dropped, acquisitions are told apart.
+"""Resolve several images at one position: drop copies, split acquisitions into stacks.
 
 Knows the order of frames along their normal; nothing of series and how they are chosen.
 """
@@ -19,42 +19,45 @@ from med2e3.io.dicom.pixels import stored_bytes
 from med2e3.io.series import Grouping
 from med2e3.words import counted, some_names
 
-#: Two images nearer than this lie at one position; no CT reconstructs at steps as small.
+#: Two images nearer than this lie at one position: no CT reconstructs slices at such small steps.
 SAME_POSITION_MM = 0.01
 
-#: What makes images of different positions different scans where they lie between each other.
-#: Times are not among them: some scanners write one for each image.
+#: Attributes whose values tell scans apart that lie between each other. Times are not among them:
+#: some scanners write one for each image.
 SCANS = tuple(
     MOMENT_NAMES.index(name) for name in ("acquisition", "time", "cardiac phase", "stack", "echo")
 )
 
-#: How many images make an acquisition of its own, where several lie end to end: fewer are the
-#: rotations of one sequential scan.
+#: Fewest images of an acquisition among several that lie end to end: fewer are the rotations of one
+#: sequential scan.
 IMAGES_OF_A_SCAN = 8
 
-#: More acquisitions than this, end to end, are one scan in steps.
+#: Most acquisitions end to end: more are the steps of one scan.
 MOST_SCANS = 4
 
 
-#: Where the acquisition and the times stand in `Frame.moment`: the later image has larger ones.
+#: Indices of the acquisition and the times in `Frame.moment`: the later image has larger values.
 MOMENTS = tuple(
     MOMENT_NAMES.index(name) for name in ("acquisition", "time", "acquired at", "made at")
 )
 
-#: Why a single image that was replaced by a later one is no volume.
+#: Reason why a single image that a later one replaces is no volume.
 REPLACED = "an image of a position that was imaged again"
 
 #: Share of the positions that may be imaged twice for the second images to be repeats.
 REPEATED = 0.25
 
-#: What images at one place look like, for as long as their frames live: each is compared with all
-#: others there, at every telling of a scan.
-_PRINTS: WeakKeyDictionary[Frame, bytes | None] = WeakKeyDictionary()
+#: Digests of the pixels of images that share a position, kept as long as their frames: every report
+#: of a scan compares each with all others at its position.
+_DIGESTS: WeakKeyDictionary[Frame, bytes | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
 class Distinct:
-    """Sorted frames with one image a position; `reason` says why it could not be had."""
+    """Sorted frames with one image a position.
+
+    `reason` says why several images are left at some position; empty where none are.
+    """
 
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
@@ -67,13 +70,14 @@ def distinct_stacks(
     grouping: Grouping = Grouping.APART,
     look: Callable[[], object] = lambda: None,
 ) -> tuple[list[Distinct], list[Frame]]:
-    """Stacks with one image a position from `frames`, sorted by their place `along` the normal.
+    """Stacks with one image a position, and the copies that were dropped.
 
-    Copies (of one moment, with the same SOP Instance UID or the same pixels) go, and are returned
-    beside the stacks. What is left at one position, or lies between each other, is told apart by
-    acquisition, time, cardiac phase and the like. Where none of them does, the same image of
-    another moment counts as a copy too; where a few positions were imaged again, their later images
-    are taken; and if that is not enough, `reason` says so. `look` is called before pixels are read.
+    `frames` are sorted by their position `along` the normal in mm. A copy has the moment of another
+    image at its position, and its SOP Instance UID or its pixels. Other images at one position, or
+    between each other, are split by acquisition, time, cardiac phase and the like. Where no
+    attribute splits them, equal pixels of another moment are copies too. Where a few positions were
+    imaged again, the later images are taken. Where nothing helps, `Distinct.reason` says so. `look`
+    is called before pixels are read, and may raise `Cancelled`.
     """
     stacks, copies = _distinct(frames, along, grouping, _is_copy_of_one_moment, look)
     if any(stack.reason for stack in stacks):
@@ -93,9 +97,9 @@ def _distinct(
     rivals: list[Frame] = []
     copies: list[Frame] = []
     spot, last = -1, -float("inf")
-    for frame, place in zip(frames, along, strict=True):
-        if place - last > SAME_POSITION_MM:
-            spot, last, rivals = spot + 1, float(place), []
+    for frame, position in zip(frames, along, strict=True):
+        if position - last > SAME_POSITION_MM:
+            spot, last, rivals = spot + 1, float(position), []
         if rivals:
             look()
         if any(is_copy(frame, rival) for rival in rivals):
@@ -121,7 +125,10 @@ def _copies_note(names: Sequence[str]) -> str:
 
 
 def _is_copy_of_one_moment(one: Frame, other: Frame) -> bool:
-    """Air above the patient has the same pixels in two phases, and is in neither a copy."""
+    """Whether two images of one moment are equal.
+
+    Images of two phases may have equal pixels and be no copies: air above the patient.
+    """
     return one.moment == other.moment and _is_copy(one, other)
 
 
@@ -130,18 +137,18 @@ def _is_copy(one: Frame, other: Frame) -> bool:
         return True
     if one.rescale != other.rescale or one.position != other.position:
         return False
-    print_of_one = _print(one)
-    return print_of_one is not None and print_of_one == _print(other)
+    digest = _digest(one)
+    return digest is not None and digest == _digest(other)
 
 
-def _print(frame: Frame) -> bytes | None:
-    """A digest of the pixels, read once; None where they are cut short: who loads it says so."""
-    if frame not in _PRINTS:
+def _digest(frame: Frame) -> bytes | None:
+    """A digest of the pixels, computed once; None for a damaged file, which loading reports."""
+    if frame not in _DIGESTS:
         try:
-            _PRINTS[frame] = hashlib.blake2b(stored_bytes(frame)).digest()
+            _DIGESTS[frame] = hashlib.blake2b(stored_bytes(frame)).digest()
         except ImageReadError:
-            _PRINTS[frame] = None
-    return _PRINTS[frame]
+            _DIGESTS[frame] = None
+    return _DIGESTS[frame]
 
 
 def _told_apart(
@@ -182,8 +189,9 @@ def _told_apart(
 def _without_repeats(
     frames: Sequence[Frame], spots: Sequence[int], notes: tuple[str, ...]
 ) -> list[Distinct]:
-    """One stack with the latest image of each position, and what these were taken in place of;
-    nothing where no number and no time says which is later.
+    """A stack of the latest image at each position, and a stack of the earlier ones.
+
+    Empty where neither acquisition numbers nor times say which image is later.
     """
     at: dict[int, list[Frame]] = defaultdict(list)
     for frame, spot in zip(frames, spots, strict=True):
@@ -205,7 +213,7 @@ def _without_repeats(
 
 
 def _when(frame: Frame) -> tuple[float, ...]:
-    """Sorts images by their acquisition, then by their times; what is not stated comes first."""
+    """Sort key of an image: acquisition number, then times; what is not stated comes first."""
     return tuple(_number(frame.moment[k]) for k in MOMENTS)
 
 
@@ -217,7 +225,7 @@ def _number(stated: str) -> float:
 
 
 def _scans(frames: Sequence[Frame], grouping: Grouping) -> list[list[Frame]]:
-    """Scans that lie between each other, or end to end where these are asked for; none of one."""
+    """The scans that lie between each other, or end to end if `grouping` asks; empty for one."""
     for k in () if grouping is Grouping.JOINED else SCANS:
         labels = [frame.moment[k] for frame in frames]
         values = list(dict.fromkeys(labels))
@@ -235,7 +243,7 @@ def _are_scans(groups: Sequence[Sequence[Frame]]) -> bool:
 
 
 def ends_to_end(frames: Sequence[Frame]) -> list[str]:
-    """The acquisitions that lie end to end in one stack, each of many images; empty for one."""
+    """The names of acquisitions that lie end to end in one stack; empty for a single one."""
     k = SCANS[0]
     values = list(dict.fromkeys(frame.moment[k] for frame in frames))
     groups = [[f for f in frames if f.moment[k] == value] for value in values]

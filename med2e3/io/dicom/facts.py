@@ -1,6 +1,6 @@
-"""What the headers of a stack tell a reader before it opens: plane, thickness, kernel, phase, loss.
+"""Facts of a stack from its headers: plane, thickness, kernel, contrast phase, lossy compression.
 
-Guesses are called guesses. Knows nothing of grouping or of pixels.
+The contrast phase is a guess, and named so. Knows nothing of grouping or of pixels.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from med2e3.io.series import SeriesFacts
 #: Patient axes (x, y, z) and the plane whose normal each is.
 PLANES = ("sagittal", "coronal", "axial")
 
-#: A normal farther than this from its patient axis is called oblique: about 10 degrees, less than
-#: what a reader would notice as tilted. (A gantry tilt is said elsewhere.)
+#: A normal with a smaller cosine to its patient axis is called oblique: about 10 degrees, which a
+#: radiologist hardly notices. (A gantry tilt is no obliquity: `Geometry.is_tilted`.)
 OBLIQUE_COSINE = 0.985
 
-#: Transfer syntaxes that always lose something, by what they are called here.
+#: Names of the transfer syntaxes that are always lossy.
 LOSSY_SYNTAXES: dict[UID, str] = {
     JPEGBaseline8Bit: "JPEG",
     JPEGExtended12Bit: "JPEG",
     JPEGLSNearLossless: "JPEG-LS",
 }
 
-#: Transfer syntaxes that may or may not: the file's own word decides.
+#: Names of the transfer syntaxes that may be lossy: LossyImageCompression decides.
 MAYBE_LOSSY: dict[UID, str] = {JPEG2000: "JPEG 2000", JPEG2000MC: "JPEG 2000", HTJ2K: "HTJ2K"}
 
 
 def facts_of(frames: Sequence[Frame], along: Sequence[float] = ()) -> SeriesFacts:
-    """The facts of one stack; `along` (mm, sorted) are its places on the normal, if it has any."""
+    """The facts of one stack; `along` are its sorted positions on the normal in mm, or none."""
     first = frames[0]
     phase, words = _phase(first.header)
     steps = np.diff(along) if len(along) > 1 else np.zeros(0)
@@ -60,8 +60,8 @@ def facts_of(frames: Sequence[Frame], along: Sequence[float] = ()) -> SeriesFact
 
 
 def plane_of(frame: Frame) -> str:
-    """The patient plane that the image lies in, or that it is nearest to."""
-    if not frame.has_place:
+    """The patient plane of the image, or "oblique" and the nearest; empty without a position."""
+    if not frame.has_position:
         return ""
     normal = np.abs(np.cross(frame.orientation[:3], frame.orientation[3:]))
     axis = int(normal.argmax())
@@ -69,7 +69,7 @@ def plane_of(frame: Frame) -> str:
 
 
 def lossy_word(header: Attributes) -> str:
-    """How the image was compressed with loss ("JPEG 12:1"); empty if it was not."""
+    """The lossy compression of the image ("JPEG 12:1"); empty for a lossless one."""
     syntax = transfer_syntax(header)
     declared = text(header, "LossyImageCompression") == "01"
     if not declared and syntax not in LOSSY_SYNTAXES:
@@ -82,7 +82,7 @@ def lossy_word(header: Attributes) -> str:
 
 
 def _phase(header: Attributes) -> tuple[str, str]:
-    """The contrast phase as the descriptions suggest it, and the words that do."""
+    """The contrast phase that the descriptions suggest, and the words that suggest it."""
     for keyword in ("SeriesDescription", "ProtocolName"):
         words = text(header, keyword)
         if phase := phase_in(words):

@@ -1,7 +1,7 @@
-"""What one DICOM file says about its images, read without their pixels.
+"""Read the header of one DICOM file, without its pixels, as frames.
 
-A file becomes frames: one for a classic CT image, many for an enhanced multi-frame one. Knows
-nothing of series and how their frames fit together.
+A classic CT image is one frame, an enhanced multi-frame file many. Knows nothing of series and how
+their frames fit together.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from med2e3.io.dicom.attributes import (
     transfer_syntax,
 )
 from med2e3.io.dicom.quick import quick_header, tags_of
-from med2e3.io.dicom.skipped import OVERLAYS, kind_of_object
+from med2e3.io.dicom.skipped import kind_of_object
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -39,7 +39,7 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 #: The tag of Pixel Data. (Float Pixel Data is not used by CT.)
 PIXEL_DATA = (0x7FE0, 0x0010)
 
-#: Everything read from a header. Skipping the rest makes a scan twice as fast on rich headers.
+#: The attributes read from a header. Skipping all others halves the time of a scan of rich headers.
 KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
     "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
@@ -60,7 +60,7 @@ _TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
 _WANTED = tags_of(KEYWORDS)
 
 
-#: What the places of `Frame.moment` are called in a sentence.
+#: The names of the values of `Frame.moment`, in their order, as sentences use them.
 MOMENT_NAMES = (
     "acquisition",
     "time",
@@ -82,7 +82,11 @@ IMAGE_TYPE, KERNEL, THICKNESS = (
 
 @dataclass(frozen=True)
 class Pixels:
-    """How the pixels of a file are stored; native ones begin at `offset`."""
+    """How the pixels of a file are stored.
+
+    Uncompressed ones begin at byte `offset`; 0 where only a full read can tell. `padding` is the
+    lowest and the highest stored number that stands for no data.
+    """
 
     rows: int
     columns: int
@@ -97,11 +101,11 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image: where it lies in the patient and how its stored numbers become values.
+    """One image: its position in the patient, and the rescaling of its stored numbers.
 
-    `rescale` is (slope, intercept), None if the file gives none that can be used, and
-    `is_rescale_stated` says whether it gives both; `unit` is what they lead to. `moment` tells it
-    apart from other images of the same place; see `MOMENT_NAMES`.
+    `position` and `spacing` are in mm. `rescale` is (slope, intercept), or None if the file gives
+    none that can be used. `is_rescale_stated` says whether the file gives both, `unit` is the
+    Rescale Type. `moment` tells the image apart from others at its position (`MOMENT_NAMES`).
     """
 
     path: Path
@@ -133,14 +137,17 @@ class Frame:
         return self.moment[THICKNESS]
 
     @property
-    def has_place(self) -> bool:
+    def has_position(self) -> bool:
         """Whether position, orientation and pixel spacing are all there."""
         return (len(self.position), len(self.orientation), len(self.spacing)) == (3, 6, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """One DICOM file: its attributes, and its frames if it holds grey images."""
+    """One DICOM file: its attributes, and its frames if it holds grey images.
+
+    `reason` says why a file has no frames.
+    """
 
     path: Path
     dataset: Attributes
@@ -165,7 +172,10 @@ def _has_preamble(start: bytes) -> bool:
 
 
 def _begins_with_an_element(start: bytes) -> bool:
-    """Old files, and those of some tools, begin with group 0002 or 0008 at once (PS3.5 7.1)."""
+    """Whether the bytes are an element of group 0002 or 0008 (PS3.5 7.1).
+
+    Files from before 1993, and from some tools until today, have no preamble.
+    """
     if len(start) < 132 or start[:2] not in (b"\x02\x00", b"\x08\x00"):
         return False
     explicit = start[4:6] in (b"UL", b"UI", b"CS", b"DA", b"TM", b"SH", b"LO")
@@ -193,14 +203,14 @@ def read_header(path: Path) -> Header | None:
 
 
 def _whole_header(path: Path) -> tuple[Dataset, int | None]:
-    """What pydicom makes of the file, and where its pixels begin."""
+    """The attributes as pydicom reads them, and the byte at which the pixels begin."""
     with path.open("rb") as file:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
         return dataset, _pixel_offset(file, dataset)
 
 
 def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
-    """Where the pixel bytes begin; 0 if only a full read can tell, None if there are none."""
+    """The byte at which the pixels begin; 0 if only a full read can tell, None without pixels."""
     if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
         return 0 if "Rows" in dataset else None
     start = file.tell()
@@ -221,8 +231,9 @@ def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[
         if kind.endswith("Image Storage"):
             raise ValueError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
-    if (kind := kind_of_object(dataset)) in OVERLAYS:
-        return (), f"a {kind}, not images of a patient"
+    special = kind_of_object(dataset)
+    if special is not None and special.is_derived:
+        return (), f"a {special.name}, not images of a patient"
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, offset)
@@ -262,7 +273,7 @@ def _needed(dataset: Attributes, keyword: str) -> int:
 
 
 def _padding(dataset: Attributes) -> tuple[int, int] | None:
-    """Lowest and highest stored number that stands for "no data" (PS3.3 C.7.5.1.1.2)."""
+    """The lowest and highest stored number that stand for no data (PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None or isinstance(value, bytes):
         return None
@@ -274,7 +285,7 @@ def _padding(dataset: Attributes) -> tuple[int, int] | None:
 
 
 def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Frame]:
-    """A classic image, or each frame of an enhanced one."""
+    """The one frame of a classic image, or each frame of an enhanced file."""
     uid = str(dataset.get("SOPInstanceUID") or file_meta(dataset, "MediaStorageSOPInstanceUID"))
     for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [NOTHING]):
         find = Lookup(dataset, own)
@@ -299,7 +310,10 @@ def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Fra
 
 
 def _rescale(slope: Any, intercept: Any) -> tuple[float, float] | None:
-    """1 or 0 for one that is missing; None for both, or where they would make all values one."""
+    """(slope, intercept), where a missing one counts as 1 or 0.
+
+    None where both are missing, or where they are not finite or would make all values equal.
+    """
     if slope is None and intercept is None:
         return None
     pair = float(1 if slope is None else slope), float(intercept or 0)
@@ -307,7 +321,7 @@ def _rescale(slope: Any, intercept: Any) -> tuple[float, float] | None:
 
 
 def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
-    """What tells two images at one place apart: acquisition, phase, echo, kind of image."""
+    """The values of `MOMENT_NAMES`, which tell two images at one position apart."""
     content = "FrameContentSequence"
     values = (
         find(content, "FrameAcquisitionNumber") or dataset.get("AcquisitionNumber"),

@@ -1,4 +1,4 @@
-"""Which stacks of one series are which: what they differ in, in words. Knows no pixels."""
+"""Name the stacks of one series by the attributes in which they differ. Knows no pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from med2e3.io.dicom.facts import plane_of
 from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
 
-#: One value for frames that agree; None where they do not.
+#: An attribute of a frame as text.
 Aspect = Callable[[Frame], str]
 
 
@@ -19,8 +19,8 @@ def _thickness(frame: Frame) -> str:
     return f"{frame.thickness} mm" if frame.thickness else ""
 
 
-#: What stacks may differ in, the most telling first: an aspect is named only if it tells more of
-#: them apart than those before it do.
+#: The attributes in which stacks may differ, the most telling first. One is named only if it tells
+#: more stacks apart than those before it.
 ASPECTS: dict[str, Aspect] = {
     "orientation": plane_of,
     "image size": lambda f: f"{f.pixels.columns} × {f.pixels.rows}",
@@ -36,7 +36,7 @@ ASPECTS: dict[str, Aspect] = {
 
 
 def named(stacks: Sequence[Sequence[Frame]]) -> tuple[list[str], str]:
-    """A name for each of the stacks of one series, and what they were split by; empty for one."""
+    """A name for each stack of one series, and the attributes that split them; empty for one."""
     if len(stacks) < 2:
         return [""] * len(stacks), ""
     tuples: list[tuple[str, ...]] = [()] * len(stacks)
@@ -58,7 +58,7 @@ def named(stacks: Sequence[Sequence[Frame]]) -> tuple[list[str], str]:
 
 
 def in_order(values: Iterable[str]) -> list[str]:
-    """Each value once, short ones first: numbers come out in their order."""
+    """Each value once, sorted by length and then by letters: whole numbers come in their order."""
     return sorted(set(values), key=lambda value: (len(value), value))
 
 

@@ -1,6 +1,6 @@
-"""What a reader must know about the images of a stack: sentences on values, places and identity.
+"""Warnings about the images of a stack: their values, their positions and whose they are.
 
-Knows headers and the range of the values; nothing of how they are read.
+Knows headers and the range of the values; nothing of how values are read.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TOUCHING = 1.25
 
 
 def notes_of(stack: Stack, value_range: tuple[float, float]) -> list[str]:
-    """The sentences; `value_range` are the smallest and largest value, padding aside."""
-    return [*_of_identity(stack.frames), *_of_places(stack), *_of_values(stack, value_range)]
+    """The warnings of a stack; `value_range` is its smallest and largest value without padding."""
+    return [*_of_identity(stack.frames), *_of_positions(stack), *_of_values(stack, value_range)]
 
 
 def _of_identity(frames: Sequence[Frame]) -> Iterator[str]:
@@ -47,11 +47,11 @@ def _of_identity(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def _different(frames: Sequence[Frame], keyword: str) -> list[str]:
-    """The values that the files give, each once; those that give none aside."""
+    """The values of an attribute among the files, each once; files without it do not count."""
     return [value for value in dict.fromkeys(text(f.header, keyword) for f in frames) if value]
 
 
-def _of_places(stack: Stack) -> Iterator[str]:
+def _of_positions(stack: Stack) -> Iterator[str]:
     facts = stack.summary.facts
     thickness, step = facts.thickness_mm or 0.0, facts.step_mm or 0.0
     if 0 < thickness * TOUCHING < step:
@@ -62,16 +62,16 @@ def _of_places(stack: Stack) -> Iterator[str]:
 
 
 def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
-    header, modality = stack.frames[0].header, stack.summary.info.modality
+    header, info = stack.frames[0].header, stack.summary.info
     if lossy := stack.summary.facts.lossy:
         yield (
             f"The images were compressed with loss ({lossy}): fine detail and values are not those "
             "that were measured."
         )
-    if modality != "CT":
+    if not info.is_ct:
         yield (
-            f"The modality is {modality or 'not given'}, not CT: values are not Hounsfield units, "
-            "and CT windows will not fit."
+            f"The modality is {info.modality or 'not given'}, not CT: values are not Hounsfield "
+            "units, and CT windows will not fit."
         )
         return
     units = {f.unit for f in stack.frames} - UNITS_OF_CT
@@ -98,7 +98,7 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
 
 
 def _of_rescale(frames: Sequence[Frame]) -> str:
-    """Which images lack slope, intercept or both; empty if none does."""
+    """A warning that names images without slope or intercept; empty if all have both."""
     lacking = [f for f in frames if not f.is_rescale_stated]
     if not lacking:
         return ""

@@ -1,4 +1,4 @@
-"""The contrast phase that the words of a header suggest; none where they disagree.
+"""Guess the contrast phase from the words of a description; none where they contradict.
 
 Whole words count, in English, German and French; a phase that is denied does not. Knows words,
 nothing of headers.

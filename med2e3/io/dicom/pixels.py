@@ -1,7 +1,7 @@
-"""Stored numbers of DICOM images, and their values (HU for CT).
+"""Read the stored numbers of DICOM images, and their values (HU for CT).
 
-Native pixels are copied from the file into the volume; compressed ones go through pydicom's
-decoders, in worker processes where that pays. Knows nothing of geometry.
+Uncompressed pixels are copied from the file into the volume. Compressed ones go through pydicom's
+decoders, in worker processes where these save time. Knows nothing of geometry.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_voxels(
 
 
 def stored_numbers(frames: Sequence[Frame]) -> Generator[Stored, None, None]:
-    """(row, column) stored numbers of each frame, in order; good until the next is asked for."""
+    """(row, column) stored numbers of each frame in order; each is valid until the next is read."""
     classic = all(f.number == 0 for f in frames) and not any(_is_native(f) for f in frames)
     if classic and len(frames) >= FEWEST_FOR_WORKERS:
         images = decoded_by_workers([f.path for f in frames])
@@ -72,7 +72,7 @@ def values_of(frame: Frame) -> NDArray[np.generic]:
 
 
 def stored_bytes(frame: Frame) -> bytes:
-    """What tells one image's pixels from another's."""
+    """The stored numbers of one image as bytes, to compare it with others."""
     return next(stored_numbers([frame])).tobytes()
 
 
@@ -87,8 +87,9 @@ def _is_uncompressed(syntax: UID) -> bool:
 
 
 class _Native:
-    """Reads native frames one after another into the same memory: new memory for each would take
-    the system as long as reading does.
+    """Reads uncompressed frames one after another into the same memory.
+
+    To allocate new memory for each would take as long as to read it.
     """
 
     def __init__(self) -> None:
@@ -118,7 +119,7 @@ class _Native:
 
 
 def _read(path: Path, start: int, memory: NDArray[np.uint8]) -> int:
-    """Fill `memory` with what stands in a file from `start` on; how many bytes there were."""
+    """Fill `memory` from byte `start` of a file on, and return the number of bytes read."""
     done = 0
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a third faster than path.open
         file.seek(start)
@@ -128,7 +129,7 @@ def _read(path: Path, start: int, memory: NDArray[np.uint8]) -> int:
 
 
 def _used_bits(stored: Stored, frame: Frame) -> Stored:
-    """Stored numbers without what lies in the bits above or below them (old overlays)."""
+    """Stored numbers without the bits above and below them, which hold old overlays."""
     pixels = frame.pixels
     above = max(0, pixels.allocated - 1 - pixels.high_bit)
     below = max(0, pixels.high_bit + 1 - pixels.stored)
@@ -153,7 +154,7 @@ class _Decoder:
 
 
 def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored) -> None:
-    """Slice `k` as values; in CT, declared padding becomes air."""
+    """Put the values of slice `k` into `buffer`; in CT, declared padding becomes air."""
     slope, intercept = frame.rescale or (1.0, 0.0)
     padding = frame.pixels.padding
     if padding is not None and frame.header.get("Modality") == "CT":

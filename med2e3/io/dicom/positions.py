@@ -1,6 +1,6 @@
-"""The grid that sorted images form.
+"""The grid that the images of a stack form.
 
-Position and orientation alone decide (PS3.3 C.7.6.2): never file names, instance numbers, slice
+Position and orientation alone decide it (PS3.3 C.7.6.2): never file names, instance numbers, slice
 thickness or "spacing between slices". Knows nothing of pixels.
 """
 
@@ -27,10 +27,15 @@ GAP_FACTOR = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
-    """Where the frames of a stack lie. `positions` (n, 3) LPS mm, `along` (n,) mm on `normal`."""
+class SlicePositions:
+    """Where the n frames of a stack lie.
 
-    positions: Float
+    `origins` (n, 3) are the centres of the first pixels in LPS mm. `along` (n,) are their distances
+    in mm along the unit vector `normal`. `rows` and `columns` are the unit vectors along which the
+    row and the column index grow, `spacing` the mm from row to row and from column to column.
+    """
+
+    origins: Float
     rows: Float
     columns: Float
     spacing: tuple[float, float]
@@ -38,8 +43,11 @@ class Places:
     along: Float
 
 
-def places(frames: Sequence[Frame]) -> Places:
-    """Positions and directions of `frames`; `rows` and `columns` say where each index grows."""
+def slice_positions(frames: Sequence[Frame]) -> SlicePositions:
+    """Positions and mean directions of `frames`.
+
+    Raises `GeometryError` for directions that are not perpendicular or values that are not finite.
+    """
     cosines = np.mean([f.orientation for f in frames], axis=0)
     columns, rows = cosines[:3], cosines[3:]
     lengths = np.linalg.norm(columns), np.linalg.norm(rows)
@@ -51,56 +59,56 @@ def places(frames: Sequence[Frame]) -> Places:
     columns, rows = columns / lengths[0], rows / lengths[1]
     normal = np.cross(columns, rows)
     normal /= np.linalg.norm(normal)
-    positions = np.array([f.position for f in frames], dtype=np.float64)
+    origins = np.array([f.position for f in frames], dtype=np.float64)
     spacing = np.mean([f.spacing for f in frames], axis=0)
-    if not (np.isfinite(positions).all() and spacing.min() > 0):
+    if not (np.isfinite(origins).all() and spacing.min() > 0):
         raise GeometryError(
             f"ImagePositionPatient or PixelSpacing {spacing.tolist()} are not usable numbers. "
             "The geometry is damaged; re-send the series."
         )
-    return Places(
-        positions, rows, columns, (float(spacing[0]), float(spacing[1])), normal, positions @ normal
+    return SlicePositions(
+        origins, rows, columns, (float(spacing[0]), float(spacing[1])), normal, origins @ normal
     )
 
 
-def acquired_grid(place: Places, shape: tuple[int, int, int]) -> Geometry:
+def acquired_grid(positions: SlicePositions, shape: tuple[int, int, int]) -> Geometry:
     """The geometry of evenly spaced images as they were acquired.
 
     The slice axis is the mean step from position to position, so a tilted gantry gives a sheared
     grid.
     """
-    step = (place.positions[-1] - place.positions[0]) / (len(place.positions) - 1)
+    step = (positions.origins[-1] - positions.origins[0]) / (len(positions.origins) - 1)
     affine = np.eye(4)
     affine[:3, 0] = step
-    affine[:3, 1] = place.rows * place.spacing[0]
-    affine[:3, 2] = place.columns * place.spacing[1]
-    affine[:3, 3] = place.positions[0]
+    affine[:3, 1] = positions.rows * positions.spacing[0]
+    affine[:3, 2] = positions.columns * positions.spacing[1]
+    affine[:3, 3] = positions.origins[0]
     return Geometry(shape, affine)
 
 
-def tolerance_mm(place: Places) -> float:
-    """How far a slice may lie from its place on an even grid."""
-    return max(ROUNDING_MM, IRREGULAR_FRACTION * float(np.median(np.diff(place.along))))
+def tolerance_mm(positions: SlicePositions) -> float:
+    """How far in mm a slice may lie from its position on an even grid."""
+    return max(ROUNDING_MM, IRREGULAR_FRACTION * float(np.median(np.diff(positions.along))))
 
 
-def check_even(place: Places, label: str, names: Sequence[str] = ()) -> None:
+def check_even(positions: SlicePositions, label: str, names: Sequence[str] = ()) -> None:
     """Raise `GapError` unless every position lies where an even spacing puts it.
 
-    `names` are those of the files in the order of the positions, to say between which a gap is.
+    `names` are the file names in the order of the positions; the message names those beside a gap.
     """
-    steps = np.diff(place.along)
+    steps = np.diff(positions.along)
     usual = float(np.median(steps))
     wide = np.flatnonzero(steps > GAP_FACTOR * usual)
     if len(wide):
         raise GapError(
             f"{label}: {counted(len(wide), 'gap')} between slices ({steps[wide].max():.2f} mm "
-            f"where {usual:.2f} mm is usual){_between(wide, place, names)}; instances are probably "
-            "missing. Open it anyway with resampling, or re-send the series."
+            f"where {usual:.2f} mm is usual){_between(wide, positions, names)}; instances are "
+            "probably missing. Open it anyway with resampling, or re-send the series."
         )
-    count = len(place.positions)
-    line = np.linspace(place.positions[0], place.positions[-1], count)
-    away = np.linalg.norm(place.positions - line, axis=1)
-    if away.max() > tolerance_mm(place):
+    count = len(positions.origins)
+    line = np.linspace(positions.origins[0], positions.origins[-1], count)
+    away = np.linalg.norm(positions.origins - line, axis=1)
+    if away.max() > tolerance_mm(positions):
         worst = int(away.argmax())
         where = f" at {names[worst]}" if names else ""
         raise GapError(
@@ -110,11 +118,11 @@ def check_even(place: Places, label: str, names: Sequence[str] = ()) -> None:
         )
 
 
-def _between(wide: NDArray[np.intp], place: Places, names: Sequence[str]) -> str:
-    """Where the gaps are: between which files, and from where to where along the normal in mm."""
+def _between(wide: NDArray[np.intp], positions: SlicePositions, names: Sequence[str]) -> str:
+    """The files on both sides of each gap, and their positions along the normal in mm."""
     if not names:
         return ""
-    along = place.along
+    along = positions.along
     spans = [
         f"{names[k]} and {names[k + 1]} ({along[k]:.1f} to {along[k + 1]:.1f} mm)" for k in wide
     ]

@@ -1,4 +1,7 @@
-"""DICOM files → series → volume. Knows nothing of folders, archives or other formats."""
+"""DICOM files to series, and a series to a volume.
+
+Knows nothing of folders, archives or other formats.
+"""
 
 from __future__ import annotations
 
@@ -12,76 +15,83 @@ from med2e3.geometry import Geometry
 from med2e3.io.dicom.headers import Frame, Header, read_header
 from med2e3.io.dicom.notes import notes_of
 from med2e3.io.dicom.pixels import read_voxels, values_of
-from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
+from med2e3.io.dicom.positions import SlicePositions, acquired_grid, check_even, slice_positions
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
 from med2e3.io.dicom.skipped import foreign, kind_of_object
-from med2e3.io.dicom.stacks import SCOUT, Stack, find_stacks
-from med2e3.io.series import Groupings, IndexedSeries, ScanResult, SkippedFile, SliceSource
+from med2e3.io.dicom.stacks import Stack, find_stacks
+from med2e3.io.series import (
+    Defect,
+    Groupings,
+    IndexedSeries,
+    ScanResult,
+    SkippedFile,
+    SliceSource,
+)
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
 from med2e3.words import counted, some_names
 
-#: What a file is called whose header cannot be read.
-DAMAGED = "damaged file"
+#: Seconds from the start of a scan to its first report of progress, and the least between two.
+REPORT_EVERY_S = 0.25
 
-#: Seconds before what was found so far is told, and again; and how many times as long as the
-#: telling took, so that it slows the scan by a tenth at most.
-FIRST_WORD_AFTER = 0.25
-TELLING_SHARE = 10
+#: A scan runs this many times as long as its last report took before it reports again: reports slow
+#: it by a tenth at most.
+SCAN_TO_REPORT = 10
 
 #: Share of the loading that reads pixels, where resampling follows.
 READING_SHARE = 0.8
 
 
 def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
-    """The series among `paths`; what is no DICOM, or damaged, is named in the notes.
+    """The series among `paths`.
 
-    On the way `watch.found` is given what has been found so far, now and then.
+    Files that are no DICOM, or damaged, are skipped and named in the notes. During the scan
+    `watch.so_far` receives the result so far, now and then. Raises `Cancelled`.
     """
     headers: list[Header] = []
-    left: list[SkippedFile] = []
-    teller = _Teller(watch)
+    skipped: list[SkippedFile] = []
+    reporter = _Reporter(watch)
     for k, path in enumerate(paths):
         watch.step(k / len(paths), "Reading headers")
         try:
             header = read_header(path)
         except ImageReadError as error:
-            left.append(SkippedFile(path, DAMAGED, str(error)))
+            skipped.append(SkippedFile(path, "damaged file", str(error), Defect.DAMAGED))
             continue
         if header is None:
-            left.append(foreign(path))
+            skipped.append(foreign(path))
         elif not header.is_directory:
             headers.append(header)
-            teller.tell(headers, left)
-    return _findings(headers, left, look=partial(watch.step, 1.0, "Comparing images"))
+            reporter.report(headers, skipped)
+    return _scan_result(headers, skipped, look=partial(watch.step, 1.0, "Comparing images"))
 
 
-class _Teller:
-    """Tells a watch what was found so far; never more than a small part of the time goes there."""
+class _Reporter:
+    """Hands the result so far to a watch, so rarely that the scan is hardly slowed."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._next = time.monotonic() + FIRST_WORD_AFTER
+        self._next = time.monotonic() + REPORT_EVERY_S
 
-    def tell(self, headers: Sequence[Header], left: Sequence[SkippedFile]) -> None:
+    def report(self, headers: Sequence[Header], skipped: Sequence[SkippedFile]) -> None:
         began = time.monotonic()
-        if self._watch.found is None or began < self._next:
+        if self._watch.so_far is None or began < self._next:
             return
-        self._watch.found(_findings(headers, left, look=self._watch.check))
+        self._watch.so_far(_scan_result(headers, skipped, look=self._watch.check))
         now = time.monotonic()
-        self._next = now + max(FIRST_WORD_AFTER, TELLING_SHARE * (now - began))
+        self._next = now + max(REPORT_EVERY_S, SCAN_TO_REPORT * (now - began))
 
 
-def _findings(
+def _scan_result(
     headers: Sequence[Header],
-    left: Sequence[SkippedFile],
+    skipped: Sequence[SkippedFile],
     groupings: Groupings | None = None,
     look: Callable[[], object] = lambda: None,
 ) -> ScanResult:
     stacks = find_stacks(headers, groupings, look)
-    damaged = tuple(one.path.name for one in left if one.kind == DAMAGED)
-    other = [one.path.name for one in left if one.kind != DAMAGED]
+    damaged = tuple(one.path.name for one in skipped if one.defect is Defect.DAMAGED)
+    other = [one.path.name for one in skipped if one.defect is not Defect.DAMAGED]
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
@@ -90,31 +100,33 @@ def _findings(
             f"{counted(len(damaged), 'damaged DICOM file')} left out: {some_names(damaged)}."
         )
     return ScanResult(
-        tuple(_found(stack, damaged) for stack in stacks),
+        tuple(_indexed(stack, damaged) for stack in stacks),
         tuple(notes),
-        left_out=(*_unshown(stacks, headers), *left),
-        regroup=lambda wanted: _findings(headers, left, wanted),
+        skipped=(*_unshown(stacks, headers), *skipped),
+        regroup=lambda wanted: _scan_result(headers, skipped, wanted),
     )
 
 
 def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[SkippedFile]:
-    """The DICOM files of which no volume shows anything, and the copies."""
+    """The DICOM files that no volume shows, and the copies of images that one does."""
     kinds = {header.path: kind_of_object(header.dataset) for header in headers}
-    left = []
+    skipped = []
     for stack in stacks:
-        left += [
+        skipped += [
             SkippedFile(f.path, "copy", "the same image is there already") for f in stack.copies
         ]
         summary = stack.summary
         if summary.is_volume:
             continue
+        usual = "scout" if summary.is_scout else "other image"
         for path in summary.files:
-            kind = "scout" if summary.reason == SCOUT else kinds[path] or "other image"
-            left.append(SkippedFile(path, kind, summary.reason))
-    return left
+            special = None if summary.is_scout else kinds[path]
+            kind = usual if special is None else special.name
+            skipped.append(SkippedFile(path, kind, summary.reason))
+    return skipped
 
 
-def _found(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
+def _indexed(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
     def load(watch: Watch, resample_gaps: bool) -> Volume:
         try:
             return _load(stack, watch, resample_gaps)
@@ -132,7 +144,11 @@ def _found(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
 
 
 def _bytes_needed(stack: Stack) -> int:
-    """int16; widened on the way where slopes give fractions; twice where it is resampled."""
+    """Bytes at the height of loading.
+
+    A voxel takes 2 bytes; 6 where the rescale slope gives fractions, which int16 and float32 hold
+    side by side for a while. Resampling holds two volumes.
+    """
     summary = stack.summary
     if not summary.is_volume:
         return 0
@@ -144,13 +160,13 @@ def _bytes_needed(stack: Stack) -> int:
 
 
 def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
-    """The volume of a stack: its slices as acquired, or resampled where they form no grid."""
+    """The volume of a stack: its slices as acquired, or resampled where they form no even grid."""
     summary = stack.summary
-    place = places(stack.frames)
-    geometry = acquired_grid(place, summary.shape)
-    even = _is_even(place, stack, resample_gaps)
+    positions = slice_positions(stack.frames)
+    geometry = acquired_grid(positions, summary.shape)
+    even = _is_even(positions, stack, resample_gaps)
     if geometry.is_tilted or not even:
-        return _resampled(stack, plan(place, summary.shape, summary.label, even), watch)
+        return _resampled(stack, plan(positions, summary.shape, summary.label, even), watch)
     look = watch.first_look
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
     buffer = read_voxels(stack.frames, watch, first_look)
@@ -158,9 +174,9 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     return volume.with_warnings(*notes_of(stack, buffer.value_range))
 
 
-def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
+def _is_even(positions: SlicePositions, stack: Stack, resample_gaps: bool) -> bool:
     try:
-        check_even(place, stack.summary.label, [f.path.name for f in stack.frames])
+        check_even(positions, stack.summary.label, [f.path.name for f in stack.frames])
     except GapError:
         if not resample_gaps:
             raise
@@ -170,7 +186,7 @@ def _is_even(place: Places, stack: Stack, resample_gaps: bool) -> bool:
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
     buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
-    fill = AIR_HU if stack.summary.info.modality == "CT" else buffer.value_range[0]
+    fill = AIR_HU if stack.summary.info.is_ct else buffer.value_range[0]
     notes = (*notes_of(stack, buffer.value_range), *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
@@ -180,7 +196,7 @@ def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
 def _volume(
     stack: Stack, voxels: Voxels, geometry: Geometry, frames: Sequence[Frame] | None = None
 ) -> Volume:
-    """`frames` are those that the slices are, none where they were interpolated; or all."""
+    """The volume of `voxels` with the UIDs of `frames`: all by default, none if interpolated."""
     uids = tuple(f.uid for f in (stack.frames if frames is None else frames))
     return Volume(
         voxels=voxels,

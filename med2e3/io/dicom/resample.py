@@ -1,7 +1,7 @@
-"""Acquired slices onto a rectangular, even grid: gantry tilt straightened, gaps filled.
+"""Resample acquired slices onto a rectangular, even grid: gantry tilt straightened, gaps filled.
 
-Interpolates linearly, within the plane for tilt and between slices for gaps, and says so in words.
-Knows nothing of files.
+Interpolation is linear: within the plane for tilt, between slices for gaps. Notes say in words what
+was interpolated. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import TILT_DEGREES, Float, Geometry
-from med2e3.io.dicom.positions import GAP_FACTOR, ROUNDING_MM, Places, tolerance_mm
+from med2e3.io.dicom.positions import GAP_FACTOR, ROUNDING_MM, SlicePositions, tolerance_mm
 from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.words import counted, some_names
@@ -30,10 +30,10 @@ ODD_STEP_FACTOR = 2.5
 
 @dataclass(frozen=True, eq=False)
 class ResamplePlan:
-    """Which acquired slices make each slice of the new grid, and where in the plane they go.
+    """The acquired slices and weights that make each slice of the new grid.
 
     Slice k of the grid is (1 − `weight[k]`) · slice `below[k]` + `weight[k]` · slice `below[k]`+1.
-    `shift` (n, 2) is how many rows and columns acquired slice n moves; all are at least 0.
+    `shift` (n, 2) is how many rows and columns acquired slice n moves, at least 0.
     """
 
     geometry: Geometry
@@ -48,26 +48,31 @@ class ResamplePlan:
         return bool((self.weight == 0).all())
 
 
-def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> ResamplePlan:
-    """How to bring slices at `place` (sorted; stored as `shape`) onto a rectangular grid.
+def plan(
+    positions: SlicePositions, shape: tuple[int, int, int], label: str, even: bool
+) -> ResamplePlan:
+    """The plan that brings slices at sorted `positions`, stored as `shape`, onto an even grid.
 
-    `even` says that the slices are evenly spaced as they are, so that only tilt is to be undone.
+    Evenly spaced slices (`even`) are only straightened. Raises `GeometryError` for slices that lie
+    too far beside each other, and `GapError` for gaps that are too long to fill.
     """
-    targets = place.along if even else _even_targets(place, label)
-    below, weight = _neighbours(place.along, targets)
-    lateral = (place.positions - place.positions[0]) @ np.column_stack([place.rows, place.columns])
-    tilt = _tilt_degrees(place)
-    beside = tilt > TILT_DEGREES or (not even and np.abs(lateral).max() > tolerance_mm(place))
-    pixels = lateral / place.spacing if beside else np.zeros_like(lateral)
+    targets = positions.along if even else _even_targets(positions, label)
+    below, weight = _neighbours(positions.along, targets)
+    lateral = (positions.origins - positions.origins[0]) @ np.column_stack(
+        [positions.rows, positions.columns]
+    )
+    tilt = _tilt_degrees(positions)
+    beside = tilt > TILT_DEGREES or (not even and np.abs(lateral).max() > tolerance_mm(positions))
+    pixels = lateral / positions.spacing if beside else np.zeros_like(lateral)
     lowest = pixels.min(axis=0)
     shift = pixels - lowest
     grown = np.ceil(np.round(shift.max(axis=0), 6)).astype(int)
     step = (targets[-1] - targets[0]) / (len(targets) - 1)
     affine = np.eye(4)
-    affine[:3, 0] = place.normal * step
-    affine[:3, 1] = place.rows * place.spacing[0]
-    affine[:3, 2] = place.columns * place.spacing[1]
-    affine[:3, 3] = place.positions[0] + affine[:3, 1:3] @ lowest
+    affine[:3, 0] = positions.normal * step
+    affine[:3, 1] = positions.rows * positions.spacing[0]
+    affine[:3, 2] = positions.columns * positions.spacing[1]
+    affine[:3, 3] = positions.origins[0] + affine[:3, 1:3] @ lowest
     new_shape = (len(targets), shape[1] + int(grown[0]), shape[2] + int(grown[1]))
     if math.prod(new_shape[1:]) > LARGEST_GROWTH * math.prod(shape[1:]):
         raise GeometryError(
@@ -79,13 +84,13 @@ def plan(place: Places, shape: tuple[int, int, int], label: str, even: bool) -> 
     notes = [_shift_note(tilt, new_shape)] if beside else []
     if weight.any():
         notes.append(_gap_note(geometry, weight))
-    if len(unused := _unused(below, weight, len(place.along))):
-        notes.append(_unused_note(geometry, (place.along[unused] - place.along[0]) / step))
+    if len(unused := _unused(below, weight, len(positions.along))):
+        notes.append(_unused_note(geometry, (positions.along[unused] - positions.along[0]) / step))
     return ResamplePlan(geometry, below, weight, shift, tuple(notes))
 
 
 def carry_out(plan: ResamplePlan, voxels: Voxels, fill: float, watch: Watch) -> Voxels:
-    """`voxels` on the grid of `plan`, `fill` where nothing was acquired; of the same type."""
+    """`voxels` resampled by `plan`, of the same type, with `fill` where nothing was acquired."""
     result = np.empty(plan.geometry.shape, dtype=voxels.dtype)
     size = plan.geometry.shape[1:]
     for k, (below, weight) in enumerate(zip(plan.below, plan.weight, strict=True)):
@@ -114,21 +119,21 @@ def _moved(
     return values + np.float32(fill)
 
 
-def _even_targets(place: Places, label: str) -> Float:
-    """Evenly spaced places along the normal, from the first slice to the last."""
-    steps = np.diff(place.along)
+def _even_targets(positions: SlicePositions, label: str) -> Float:
+    """Evenly spaced positions in mm along the normal, from the first slice to the last."""
+    steps = np.diff(positions.along)
     usual, smallest = float(np.median(steps)), float(steps.min())
     step = usual if steps.max() > GAP_FACTOR * usual else smallest
     step = step if step * ODD_STEP_FACTOR > usual else usual
-    length = float(place.along[-1] - place.along[0])
+    length = float(positions.along[-1] - positions.along[0])
     count = round(length / step) + 1
-    if count > LARGEST_GROWTH * len(place.along):
+    if count > LARGEST_GROWTH * len(positions.along):
         raise GapError(
-            f"{label}: its {len(place.along)} slices would become {count} when the gaps "
+            f"{label}: its {len(positions.along)} slices would become {count} when the gaps "
             f"(up to {steps.max():.1f} mm) are filled; most of the volume would be invented. "
             "Re-send the series, or take the stray images out of the folder."
         )
-    return np.linspace(place.along[0], place.along[-1], count)
+    return np.linspace(positions.along[0], positions.along[-1], count)
 
 
 def _neighbours(along: Float, targets: Float) -> tuple[NDArray[np.intp], Float]:
@@ -148,9 +153,9 @@ def _unused(below: NDArray[np.intp], weight: Float, count: int) -> NDArray[np.in
     return np.setdiff1d(np.arange(count), np.concatenate([below, below[weight > 0] + 1]))
 
 
-def _tilt_degrees(place: Places) -> float:
-    step = place.positions[-1] - place.positions[0]
-    cosine = float(step @ place.normal) / float(np.linalg.norm(step))
+def _tilt_degrees(positions: SlicePositions) -> float:
+    step = positions.origins[-1] - positions.origins[0]
+    cosine = float(step @ positions.normal) / float(np.linalg.norm(step))
     return float(np.degrees(np.arccos(min(1.0, cosine))))
 
 
@@ -166,7 +171,7 @@ def _shift_note(tilt: float, shape: tuple[int, int, int]) -> str:
 
 
 def _gap_note(geometry: Geometry, weight: Float) -> str:
-    """Which slices were interpolated, with their places in mm along the plane's patient axis."""
+    """Which slices were interpolated, with their positions in mm on the plane's patient axis."""
     made = np.flatnonzero(weight)
     runs = np.split(made, np.flatnonzero(np.diff(made) > 1) + 1)
     axis = geometry.patient_axes[0]
@@ -183,11 +188,11 @@ def _gap_note(geometry: Geometry, weight: Float) -> str:
 
 
 def _unused_note(geometry: Geometry, index: Float) -> str:
-    """Which acquired slices are not shown; `index` is where they lie among those of the grid."""
+    """A note on the acquired slices that are not shown; `index` is where each lies on the grid."""
     axis = geometry.patient_axes[0]
     middle = [(n - 1) / 2 for n in geometry.shape[1:]]
-    places = [f"{geometry.to_patient_mm((float(k), *middle))[axis]:.1f} mm" for k in index]
+    positions = [f"{geometry.to_patient_mm((float(k), *middle))[axis]:.1f} mm" for k in index]
     return (
-        f"{counted(len(places), 'acquired slice')} between those of the even grid not shown "
-        f"(at {some_names(places)})."
+        f"{counted(len(positions), 'acquired slice')} between those of the even grid not shown "
+        f"(at {some_names(positions)})."
     )

@@ -1,70 +1,84 @@
-"""What the files are that no volume shows, in a reader's words. Reads first bytes at most."""
+"""Name the kinds of files that no volume shows: reports, presentation states, texts, programs.
+
+A DICOM file is named by its SOP class, any other by its suffix or its first bytes.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from med2e3.io.dicom.attributes import Attributes, sop_class, text
-from med2e3.io.series import SkippedFile
+from med2e3.io.series import Defect, SkippedFile
 
-#: SOP classes that show no slices of a patient, by how their UID begins (PS3.4 B.5).
-OBJECTS: tuple[tuple[str, str], ...] = (
-    ("1.2.840.10008.5.1.4.1.1.88.67", "dose report (SR)"),
-    ("1.2.840.10008.5.1.4.1.1.88.76", "dose report (SR)"),
-    ("1.2.840.10008.5.1.4.1.1.88.59", "key object selection"),
-    ("1.2.840.10008.5.1.4.1.1.88.", "structured report (SR)"),
-    ("1.2.840.10008.5.1.4.1.1.11.", "presentation state"),
-    ("1.2.840.10008.5.1.4.1.1.104.", "document"),
-    ("1.2.840.10008.5.1.4.1.1.66.4", "segmentation"),
-    ("1.2.840.10008.5.1.4.1.1.66", "raw data"),
-    ("1.2.840.10008.5.1.4.1.1.481.", "radiotherapy object"),
-    ("1.2.840.10008.5.1.4.1.1.7", "secondary capture"),
-    ("1.2.840.10008.1.3.10", "table of contents (DICOMDIR)"),
-)
 
-#: Objects with pixels that are still no images of a series: never stacked.
-OVERLAYS = ("segmentation", "radiotherapy object")
+class ObjectKind(NamedTuple):
+    """A kind of DICOM object that is no usual image.
 
-#: Endings of what lies beside studies, by what to call it.
-ENDINGS: dict[str, str] = {
+    `is_derived` says that its pixels, if it has any, are drawn over images or computed for them:
+    they are never stacked to a volume.
+    """
+
+    name: str
+    is_derived: bool = False
+
+
+STRUCTURED_REPORT = ObjectKind("structured report (SR)")
+
+#: SOP classes that show no slices of a patient, by how their UID begins (PS3.4 B.5); the first one
+#: that fits counts.
+OBJECTS: dict[str, ObjectKind] = {
+    "1.2.840.10008.5.1.4.1.1.88.67": ObjectKind("dose report (SR)"),
+    "1.2.840.10008.5.1.4.1.1.88.76": ObjectKind("dose report (SR)"),
+    "1.2.840.10008.5.1.4.1.1.88.59": ObjectKind("key object selection"),
+    "1.2.840.10008.5.1.4.1.1.88.": STRUCTURED_REPORT,
+    "1.2.840.10008.5.1.4.1.1.11.": ObjectKind("presentation state"),
+    "1.2.840.10008.5.1.4.1.1.104.": ObjectKind("document"),
+    "1.2.840.10008.5.1.4.1.1.66.4": ObjectKind("segmentation", is_derived=True),
+    "1.2.840.10008.5.1.4.1.1.66": ObjectKind("raw data"),
+    "1.2.840.10008.5.1.4.1.1.481.": ObjectKind("radiotherapy object", is_derived=True),
+    "1.2.840.10008.5.1.4.1.1.7": ObjectKind("secondary capture"),
+    "1.2.840.10008.1.3.10": ObjectKind("table of contents (DICOMDIR)"),
+}
+
+#: Kinds of files that lie beside studies, by their suffix.
+SUFFIXES: dict[str, str] = {
     ".txt": "text file", ".log": "text file", ".csv": "text file", ".xml": "text file",
     ".json": "text file", ".htm": "web page", ".html": "web page", ".pdf": "PDF",
     ".jpg": "picture", ".jpeg": "picture", ".png": "picture", ".gif": "picture", ".bmp": "picture",
     ".exe": "program", ".dll": "program", ".inf": "text file", ".zip": "archive",
 }  # fmt: skip
 
-#: What a file without content is called.
-EMPTY = "empty file"
-
-#: Bytes looked at to tell a text from other things.
+#: Bytes read to tell a text file from a binary one.
 LOOK = 512
 
 
-def kind_of_object(header: Attributes) -> str:
-    """What a DICOM object is that is no usual image; empty for one that is."""
+def kind_of_object(header: Attributes) -> ObjectKind | None:
+    """The kind of a DICOM object by its SOP class; None for a usual image."""
     return _kind(str(sop_class(header)), text(header, "Modality"))
 
 
 @lru_cache(maxsize=256)
-def _kind(uid: str, modality: str) -> str:
-    for begins, kind in OBJECTS:
+def _kind(uid: str, modality: str) -> ObjectKind | None:
+    for begins, kind in OBJECTS.items():
         if uid.startswith(begins):
             return kind
-    return "structured report (SR)" if modality == "SR" else ""
+    return STRUCTURED_REPORT if modality == "SR" else None
 
 
 def foreign(path: Path) -> SkippedFile:
-    """A file that is no DICOM, by its name or its first bytes."""
-    kind = ENDINGS.get(path.suffix.lower(), "")
-    return SkippedFile(path, kind or _by_content(path), "not DICOM")
-
-
-def _by_content(path: Path) -> str:
+    """A file that is no DICOM, its kind told by its suffix or its first bytes."""
+    if (kind := SUFFIXES.get(path.suffix.lower())) is not None:
+        return SkippedFile(path, kind, "not DICOM")
     with path.open("rb") as file:
         start = file.read(LOOK)
     if not start:
-        return EMPTY
+        return SkippedFile(path, "empty file", "not DICOM", Defect.EMPTY)
+    return SkippedFile(path, _by_content(start), "not DICOM")
+
+
+def _by_content(start: bytes) -> str:
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:

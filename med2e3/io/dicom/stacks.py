@@ -1,8 +1,8 @@
-"""Frames that belong together: the stacks among the files of one place.
+"""Sort the frames of a scan into stacks, each of which is one volume or none.
 
-Apart are whatever a radiologist would not want mixed: scouts, orientations, fields of view,
-kernels, slice thicknesses, kinds of image, and acquisitions or phases that lie at the same places
-or between each other. Knows nothing of which stack opens.
+A stack never mixes scouts, orientations, fields of view, kernels, slice thicknesses or kinds of
+image with others, nor acquisitions and phases that lie at the same positions or between each other.
+Knows nothing of which stack opens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from med2e3.io.dicom.duplicates import distinct_stacks, ends_to_end
 from med2e3.io.dicom.facts import facts_of
 from med2e3.io.dicom.headers import Frame, Header
 from med2e3.io.dicom.naming import named
-from med2e3.io.dicom.positions import Places, acquired_grid, check_even, places
+from med2e3.io.dicom.positions import SlicePositions, acquired_grid, check_even, slice_positions
 from med2e3.io.series import Grouping, Groupings, SeriesSummary
 
 #: Direction cosines are written with about six digits; images of one stack differ by less.
@@ -31,13 +31,13 @@ SAME_SPACING = 1e-3
 #: Rescale Type "unspecified" (PS3.3 C.11.1.1.2), for frames whose values are not in one unit.
 MIXED_UNITS = "US"
 
-#: Why a stack of scouts is no volume.
-SCOUT = "a scout (localizer)"
-
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Frames of one series, sorted along their normal, and what was done to get there."""
+    """Frames of one series, sorted along their normal.
+
+    `notes` say what was left out or joined on the way. `copies` are the frames that repeat others.
+    """
 
     frames: tuple[Frame, ...]
     summary: SeriesSummary
@@ -47,13 +47,21 @@ class Stack:
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A stack without a name; `along` (mm) are its places on the normal, if it has a grid."""
+    """A stack before it has a name. `reason` says why it is no volume, and is empty for one.
+
+    `along` are the positions on the normal in mm; empty for a stack that is no volume.
+    """
 
     frames: tuple[Frame, ...]
     reason: str = ""
     notes: tuple[str, ...] = ()
     copies: tuple[Frame, ...] = ()
     along: tuple[float, ...] = ()
+
+    @property
+    def is_scout(self) -> bool:
+        """Whether the frames are localizers; these share no grid with others."""
+        return is_scout(self.frames[0])
 
 
 def find_stacks(
@@ -63,8 +71,8 @@ def find_stacks(
 ) -> list[Stack]:
     """All series among `headers`, each as one stack or several.
 
-    Images at one place are compared by their pixels, which may take long where they are many and
-    compressed: `look` is called before each, and may raise `Cancelled`.
+    Images at one position are compared by their pixels, which takes long for many compressed ones:
+    `look` is called before each comparison, and may raise `Cancelled`.
     """
     groups: dict[tuple[str, ...], list[Header]] = defaultdict(list)
     for header in headers:
@@ -85,7 +93,10 @@ def _order(stack: Stack) -> tuple[float, str, str]:
 
 
 def _series_key(header: Header) -> tuple[str, ...]:
-    """Equal for files of one series; de-identified files without UID go by what is left."""
+    """A key that files of one series share.
+
+    De-identified files without a SeriesInstanceUID share it by study, number and description.
+    """
     words = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "SeriesNumber")
     uid, *rest = (str(header.dataset.get(word) or "") for word in words)
     return (uid,) if uid else (uid, *rest, str(header.dataset.get("SeriesDescription") or ""))
@@ -94,8 +105,10 @@ def _series_key(header: Header) -> tuple[str, ...]:
 def _by_study(
     groups: dict[tuple[str, ...], list[Header]],
 ) -> Iterator[tuple[tuple[str, ...], list[Header]]]:
-    """Series apart by study, too, where one UID was given to series of several days: their scans
-    would lie between each other. Where each image has a study of its own, the study says nothing.
+    """Split series by study where one SeriesInstanceUID was given to series of several days.
+
+    Their slices would lie between each other. A series whose every image has a study of its own is
+    not split: such study UIDs say nothing.
     """
     for key, members in groups.items():
         studies: dict[tuple[str, ...], list[Header]] = defaultdict(list)
@@ -115,10 +128,10 @@ def _by_study(
 def _stacks_of(
     frames: Sequence[Frame], key: tuple[str, ...], grouping: Grouping, look: Callable[[], object]
 ) -> list[Stack]:
-    """The stacks among the images of one series, named by what they differ in."""
+    """The stacks among the frames of one series, named by what they differ in."""
     drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping, look)]
-    scouts = [d for d in drafts if d.reason == SCOUT]
-    others = [d for d in drafts if d.reason != SCOUT]
+    scouts = [d for d in drafts if d.is_scout]
+    others = [d for d in drafts if not d.is_scout]
     names, split_by = named([d.frames for d in others])
     stacks = [_stack(d, key, name, split_by) for d, name in zip(others, names, strict=True)]
     stacks += [_stack(d, key, "scout" if others else "", "") for d in scouts]
@@ -127,7 +140,7 @@ def _stacks_of(
 
 
 def _ways(drafts: Sequence[_Draft], grouping: Grouping) -> tuple[Grouping, ...]:
-    """The groupings of a series that would give something else than it has now."""
+    """The groupings that would change the stacks of a series."""
     if grouping is not Grouping.APART:
         return (Grouping.APART,)
     ways = []
@@ -140,7 +153,10 @@ def _ways(drafts: Sequence[_Draft], grouping: Grouping) -> tuple[Grouping, ...]:
 
 
 def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Frames that can share a grid: same size, direction, pixel spacing, and scouts apart."""
+    """Groups of frames that can share a grid: equal size, direction and pixel spacing.
+
+    Scouts share none with other images.
+    """
     parts: list[list[Frame]] = []
     for frame in frames:
         home = next((part for part in parts if _share_a_grid(frame, part[0])), None)
@@ -154,14 +170,14 @@ def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
 def _share_a_grid(a: Frame, b: Frame) -> bool:
     if _grid_of(a) == _grid_of(b):
         return True
-    if _kind(a) != _kind(b) or not a.has_place:
+    if _kind(a) != _kind(b) or not a.has_position:
         return _kind(a) == _kind(b)
     turned = np.abs(np.subtract(a.orientation, b.orientation)).max()
     return bool(turned < SAME_DIRECTION and np.allclose(a.spacing, b.spacing, rtol=SAME_SPACING))
 
 
 def _kind(frame: Frame) -> tuple[Hashable, ...]:
-    return frame.pixels.rows, frame.pixels.columns, frame.has_place, is_scout(frame)
+    return frame.pixels.rows, frame.pixels.columns, frame.has_position, is_scout(frame)
 
 
 def _grid_of(frame: Frame) -> tuple[Hashable, ...]:
@@ -184,7 +200,7 @@ def _drafts(
 
 
 def _by_kind(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Frames of one kernel, thickness and kind of image each: never mixed, wherever they lie."""
+    """Groups of frames of one kernel, slice thickness and image type, wherever they lie."""
     groups: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
         groups[frame.kernel, frame.thickness, frame.image_type].append(frame)
@@ -195,24 +211,24 @@ def _stacked(
     frames: Sequence[Frame], grouping: Grouping, look: Callable[[], object]
 ) -> list[_Draft]:
     try:
-        place = places(frames)
+        positions = slice_positions(frames)
     except GeometryError as error:
         return [_Draft(tuple(frames), str(error))]
-    ordered = [frames[k] for k in np.argsort(place.along, kind="stable")]
-    stacks, copies = distinct_stacks(ordered, np.sort(place.along), grouping, look)
+    ordered = [frames[k] for k in np.argsort(positions.along, kind="stable")]
+    stacks, copies = distinct_stacks(ordered, np.sort(positions.along), grouping, look)
     drafts = []
     for k, stack in enumerate(stacks):
         reason = stack.reason or _why_no_volume(stack.frames)
-        along = () if reason else tuple(places(stack.frames).along.tolist())
-        left = tuple(copies) if k == 0 else ()
-        drafts.append(_Draft(stack.frames, reason, stack.notes, left, along))
+        along = () if reason else tuple(slice_positions(stack.frames).along.tolist())
+        dropped = tuple(copies) if k == 0 else ()
+        drafts.append(_Draft(stack.frames, reason, stack.notes, dropped, along))
     return drafts
 
 
 def _why_no_volume(frames: Sequence[Frame]) -> str:
     if is_scout(frames[0]):
-        return SCOUT
-    if not frames[0].has_place:
+        return "a scout (localizer)"
+    if not frames[0].has_position:
         return "images without position, orientation or pixel spacing in the patient"
     return "one image only" if len(frames) == 1 else ""
 
@@ -233,34 +249,35 @@ def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Sta
         split_by=split_by,
         key=key,
         facts=facts_of(draft.frames, draft.along),
+        is_scout=draft.is_scout,
     )
     if summary.is_volume:
-        place = places(draft.frames)
+        positions = slice_positions(draft.frames)
         facts = replace(
             summary.facts,
-            trouble=_trouble(draft, place, summary.label),
-            is_tilted=acquired_grid(place, summary.shape).is_tilted,
+            trouble=_trouble(draft, positions, summary.label),
+            is_tilted=acquired_grid(positions, summary.shape).is_tilted,
         )
         summary = replace(summary, facts=facts)
     return Stack(draft.frames, summary, draft.notes, draft.copies)
 
 
 def _unit(frames: Sequence[Frame]) -> str:
-    """The Rescale Type that all of them that give one agree on, else unspecified."""
+    """The Rescale Type of the frames; "unspecified" where they state several, empty for none."""
     units = {f.unit for f in frames} - {""}
     return MIXED_UNITS if len(units) > 1 else "".join(units)
 
 
-def _trouble(draft: _Draft, place: Places, label: str) -> str:
+def _trouble(draft: _Draft, positions: SlicePositions, label: str) -> str:
     try:
-        check_even(place, label, [f.path.name for f in draft.frames])
+        check_even(positions, label, [f.path.name for f in draft.frames])
     except GapError as error:
         return str(error)
     return ""
 
 
 def _without_image(headers: Sequence[Header], key: tuple[str, ...]) -> list[Stack]:
-    """Reports, colour captures and the like: listed, never opened."""
+    """Stacks without frames for reports, colour captures and the like: listed, never opened."""
     found = []
     for reason in dict.fromkeys(h.reason for h in headers):
         members = [h for h in headers if h.reason == reason]

@@ -1,1 +1,1 @@
-"""Every other file format to a volume: NIfTI, NRRD, MetaImage, NumPy."""
+"""File formats beside DICOM, read as volumes: a module each, and a row of `table`."""

@@ -1,6 +1,6 @@
-"""Files that hold one array and, mostly, its geometry: what all such formats share.
+"""Load files that hold one array and, mostly, its geometry: the part that all such formats share.
 
-Knows nothing of any one format; each gives a `Plain`.
+Each format gives an `ArrayFile` to load and `HeaderField`s to show. Knows no format.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +22,27 @@ from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, SeriesInfo, Volume
 from med2e3.words import counted
 
-#: What readers raise on files that end early or were damaged on the way.
+#: The exceptions that readers raise on files that end early or are damaged.
 DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
 
-
-#: Share of the loading before the voxels are all in memory, as they are in the file.
+#: Share of the progress that reads stored numbers; the rest turns them into values.
 READING_SHARE = 0.8
 
 
+class HeaderField(NamedTuple):
+    """One field of a header: its name, its value and, where the header states one, its type."""
+
+    name: str
+    value: object
+    type: str = ""
+
+
 @dataclass(frozen=True, eq=False)
-class Plain:
+class ArrayFile:
     """One array in one file, as its header describes it.
 
-    `read` returns the stored numbers (slice, row, column), and may say how far it is; values are
-    slope · stored + intercept.
+    `read` returns the stored numbers (slice, row, column), and may report progress. The values are
+    slope · stored + intercept. `stored_bytes` is the size of a stored number.
     """
 
     path: Path
@@ -47,7 +54,7 @@ class Plain:
     stored_bytes: int = 4
 
     @property
-    def findings(self) -> ScanResult:
+    def scan(self) -> ScanResult:
         """The one series of the file."""
         info = SeriesInfo(series_description=self.path.name)
         shape = self.geometry.shape
@@ -60,7 +67,7 @@ class Plain:
         return ScanResult((replace(found, bytes_needed=self._bytes_needed(summary.voxels)),))
 
     def _bytes_needed(self, voxels: int) -> int:
-        """The stored numbers, beside the volume that is filled from them."""
+        """Bytes of the stored numbers and of the int16 volume that is filled from them."""
         return voxels * (self.stored_bytes + 2)
 
     def _load(self, info: SeriesInfo, watch: Watch) -> Volume:
@@ -97,7 +104,7 @@ class Plain:
 
 
 def three_sizes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape of the one volume in an array of `shape`, surplus axes of 1 at the end dropped.
+    """The first three sizes of `shape`, of which all others must be 1.
 
     Raises `ImageReadError` for a single image and for several volumes.
     """
@@ -116,7 +123,7 @@ def three_sizes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
-    """Raise `ImageReadError` for colours, complex numbers and other things that are no values."""
+    """Raise `ImageReadError` for colours, complex numbers and all that is no real number."""
     if dtype.kind not in "biuf":
         raise ImageReadError(
             f"{path} holds voxels of type {dtype}, which are not single real numbers. "
@@ -125,7 +132,7 @@ def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
 
 
 def unreadable(path: Path, kind: str, error: Exception) -> ImageReadError:
-    """The one sentence for a header that cannot be understood."""
+    """The error for a header that cannot be read as `kind`."""
     return ImageReadError(
         f"{path} cannot be read as {kind}: {error}. "
         "It is damaged or of another format; export or download it again."

@@ -1,11 +1,12 @@
-"""MetaImage files (.mha, .mhd with a raw file) → volume. Knows nothing of other formats.
+"""Read MetaImage files (.mha, or .mhd with a raw file) as volumes. Knows nothing of other formats.
 
-The format is a text header of `Key = value` lines, then the voxels, raw or compressed by zlib.
+A file has a text header of `Key = value` lines, then the voxels, raw or compressed by zlib.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
-from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.formats.array_file import (
+    DAMAGE,
+    ArrayFile,
+    HeaderField,
+    three_sizes,
+    unreadable,
+)
+from med2e3.io.references import referenced
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
-
-ENDINGS = (".mha", ".mhd")
 
 TYPES = {
     "MET_CHAR": "i1",
@@ -34,13 +40,17 @@ TYPES = {
     "MET_DOUBLE": "f8",
 }
 
-#: A header is some twenty short lines; a file without its last key within this is something else.
+#: Most bytes of a header, which is some twenty short lines: a file whose last key lies behind them
+#: is of another format.
 LONGEST_HEADER = 64 * 1024
+
+#: Most bytes of a header that are shown.
+LONGEST_SHOWN_HEADER = 16 * 1024
 
 Header = dict[str, str]
 
 
-def find_metaimage(path: Path) -> ScanResult:
+def scan_metaimage(path: Path) -> ScanResult:
     """The one volume of a MetaImage file, from its header."""
     try:
         header, start = _header(path)
@@ -49,6 +59,7 @@ def find_metaimage(path: Path) -> ScanResult:
             raise ValueError("it holds several numbers a voxel")
         if header.get("BinaryData", "True").lower() == "false":
             raise ValueError("its voxels are written as text, which is not supported")
+        source = _voxel_file(path, header)
         dtype = np.dtype(("<>"[_is_true(header, *MSB)]) + TYPES[header["ElementType"]])
         affine = _affine(header)
     except DAMAGE as error:
@@ -57,22 +68,35 @@ def find_metaimage(path: Path) -> ScanResult:
 
     def read(_watch: Watch) -> NDArray[Any]:
         count = _count(shape)
-        content = _voxel_bytes(path, header, start, count * dtype.itemsize)
+        content = _voxel_bytes(source, header, start, count * dtype.itemsize)
         return np.frombuffer(content, dtype=dtype, count=count)
 
-    return Plain(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).findings
+    return ArrayFile(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).scan
 
 
-#: The names that each fact has had in the format, the newest first.
+def read_header(path: Path) -> Iterator[HeaderField]:
+    """The `Key = value` lines up to `ElementDataFile`, or up to the first that is none."""
+    with path.open("rb") as file:
+        text = file.read(LONGEST_SHOWN_HEADER).decode("latin-1")
+    for line in text.split("\n"):
+        key, equals, value = line.partition("=")
+        if not equals:
+            return
+        yield HeaderField(key.strip(), value.strip())
+        if key.strip() == "ElementDataFile":
+            return
+
+
+#: The keys of voxel spacing and of directions in all versions of the format, the newest first.
 SPACING = ("ElementSpacing", "ElementSize")
 DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 
-#: Both spellings of "most significant byte first" are in use.
+#: Both keys of "most significant byte first" are in use.
 MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
 def _header(path: Path) -> tuple[Header, int]:
-    """The keys of the header, and where it ends; `ElementDataFile` is its last line."""
+    """The keys of the header, and the byte behind it; `ElementDataFile` is its last line."""
     with path.open("rb") as file:
         text = file.read(LONGEST_HEADER)
     header: Header = {}
@@ -95,13 +119,23 @@ def _count(shape: tuple[int, int, int]) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
-def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
-    """All of them, `wanted` in number or more."""
+def _voxel_file(path: Path, header: Header) -> Path:
+    """The file that holds the voxels: `path` itself, or another in or below its folder."""
     name = header["ElementDataFile"]
-    if name != "LOCAL":
-        if "%" in name or name.upper().startswith("LIST"):
-            raise ValueError("its voxels are spread over several files, which is not supported")
-        path, start = path.parent / name, int(header.get("HeaderSize", "0"))
+    if name == "LOCAL":
+        return path
+    if "%" in name or name.upper().startswith("LIST"):
+        raise ValueError("its voxels are spread over several files, which is not supported")
+    return referenced(path, "ElementDataFile", [name])
+
+
+def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
+    """The bytes of all voxels in the file `path`, `wanted` in number or more.
+
+    They begin at `start` where the header is in the same file, else where `HeaderSize` says.
+    """
+    if header["ElementDataFile"] != "LOCAL":
+        start = int(header.get("HeaderSize", "0"))
         if start < 0:  # whatever stands before the voxels: they are the last bytes
             if _is_true(header, "CompressedData"):
                 raise ValueError(
@@ -118,7 +152,7 @@ def _numbers(header: Header, *keys: str, default: str) -> list[float]:
 
 
 def _assumed(path: Path, header: Header) -> tuple[str, ...]:
-    """What the header does not say and was assumed."""
+    """Warnings about what the header does not state and the reader assumes."""
     warnings = []
     if not any(key in header for key in SPACING):
         warnings.append(
@@ -134,7 +168,10 @@ def _assumed(path: Path, header: Header) -> tuple[str, ...]:
 
 
 def _affine(header: Header) -> NDArray[np.float64]:
-    """(slice, row, column) → LPS; the file lists one direction after the other, column first."""
+    """The affine from (slice, row, column) to LPS mm.
+
+    The header lists one direction after the other, that of the columns first.
+    """
     matrix = _numbers(header, *DIRECTIONS, default="1 0 0 0 1 0 0 0 1")
     spacing = _numbers(header, *SPACING, default="1 1 1")
     affine = np.eye(4)

@@ -1,8 +1,9 @@
-"""NIfTI files → volume, voxel for voxel. Knows nothing of DICOM."""
+"""Read NIfTI files as volumes, voxel for voxel. Knows nothing of DICOM."""
 
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.geometry import Geometry
-from med2e3.io.formats.array_file import DAMAGE, Plain, real_numbers, three_sizes, unreadable
+from med2e3.io.formats.array_file import (
+    DAMAGE,
+    ArrayFile,
+    HeaderField,
+    real_numbers,
+    three_sizes,
+    unreadable,
+)
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
-
-ENDINGS = (".nii", ".nii.gz")
 
 #: NIfTI's patient space is RAS, ours LPS.
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -22,12 +28,11 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Units that a header may declare for its positions, in mm.
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 
-
-#: Bytes unpacked between two looks at whether to go on.
+#: Bytes unpacked between two reports of progress, which may cancel.
 CHUNK = 8 * 1024**2
 
 
-def find_nifti(path: Path) -> ScanResult:
+def scan_nifti(path: Path) -> ScanResult:
     """The one volume of a NIfTI file, from its header."""
     import nibabel  # here: a DICOM study opens without it
     from nibabel.filebasedimages import ImageFileError
@@ -48,7 +53,7 @@ def find_nifti(path: Path) -> ScanResult:
         # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
         return np.asanyarray(stored.reshape(shape, order="F").T)
 
-    return Plain(
+    return ArrayFile(
         path=path,
         geometry=_geometry(image.affine, shape, unit),
         read=read,
@@ -56,11 +61,23 @@ def find_nifti(path: Path) -> ScanResult:
         intercept=float(image.dataobj.inter),
         warnings=tuple(warnings),
         stored_bytes=header.get_data_dtype().itemsize,
-    ).findings
+    ).scan
+
+
+def read_header(path: Path) -> Iterator[HeaderField]:
+    """All fields of the header, the types as NumPy names them."""
+    import nibabel
+
+    header: Any = nibabel.load(path).header
+    for key in header:
+        value = header[key]
+        plain = value.item() if value.ndim == 0 else value.tolist()
+        text = plain.decode("latin-1").rstrip("\0") if isinstance(plain, bytes) else str(plain)
+        yield HeaderField(str(key), text, str(value.dtype))
 
 
 def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
-    """The stored numbers of a compressed file, read to its end: only there is its checksum."""
+    """The stored numbers of a compressed file, read to its end because its checksum is there."""
     path = Path(image.get_filename())
     size = path.stat().st_size
     content = bytearray()
@@ -74,14 +91,14 @@ def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
 
 
 def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geometry:
-    """(i, j, k) → RAS becomes (slice, row, column) = (k, j, i) → LPS."""
+    """The grid (slice, row, column) to LPS mm from an affine (i, j, k) to RAS; slice is k."""
     scale = UNITS_MM.get(unit, 1.0)
     affine = np.diag([scale, scale, scale, 1.0]) @ RAS_TO_LPS @ np.asarray(affine_ras, dtype=float)
     return Geometry((shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
 
 
 def _unit(header: Any) -> tuple[str, list[str]]:
-    """What positions are counted in, and a warning where the header names nothing that exists."""
+    """The unit of positions, and a warning where the header states a unit that does not exist."""
     try:
         return str(header.get_xyzt_units()[0]), []
     except KeyError:
@@ -90,7 +107,7 @@ def _unit(header: Any) -> tuple[str, list[str]]:
 
 
 def _orientation_warning(header: Any) -> list[str]:
-    """Whether no affine is said to be valid, or both and one turns, flips or scales otherwise."""
+    """A warning where no affine is declared valid, or where the two that are differ."""
     from nibabel.spatialimages import HeaderDataError
 
     codes = [int(header[name]) for name in ("qform_code", "sform_code")]

@@ -1,20 +1,26 @@
-"""NRRD files (3D Slicer) → volume. Knows nothing of other formats."""
+"""Read NRRD files (3D Slicer) as volumes. Knows nothing of other formats."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from med2e3.geometry import Geometry
-from med2e3.io.formats.array_file import DAMAGE, Plain, three_sizes, unreadable
+from med2e3.io.formats.array_file import (
+    DAMAGE,
+    ArrayFile,
+    HeaderField,
+    three_sizes,
+    unreadable,
+)
+from med2e3.io.references import referenced
 from med2e3.io.series import ScanResult
 from med2e3.io.watch import Watch
 
-ENDINGS = (".nrrd", ".nhdr")
-
-#: From a patient space that NRRD names to LPS: the signs of x, y and z.
+#: The signs of x, y and z that take a patient space of NRRD to LPS.
 SPACES = {
     "left-posterior-superior": (1.0, 1.0, 1.0),
     "lps": (1.0, 1.0, 1.0),
@@ -24,8 +30,7 @@ SPACES = {
     "las": (1.0, -1.0, 1.0),
 }
 
-
-#: Words for units of length, in mm.
+#: Units of length, in mm.
 UNITS_MM = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0,
     "m": 1000.0, "meter": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001, "micron": 0.001,
@@ -33,7 +38,7 @@ UNITS_MM = {
 }  # fmt: skip
 
 
-def find_nrrd(path: Path) -> ScanResult:
+def scan_nrrd(path: Path) -> ScanResult:
     """The one volume of an NRRD file, from its header."""
     import nrrd  # here: a DICOM study opens without it
 
@@ -41,6 +46,8 @@ def find_nrrd(path: Path) -> ScanResult:
         header = nrrd.read_header(str(path))
         sizes = three_sizes(path, tuple(int(n) for n in header["sizes"]))
         affine, warnings = _affine(header)
+        if (name := header.get("data file", header.get("datafile"))) is not None:
+            referenced(path, "data file", [str(name)])  # pynrrd would follow any
     except (nrrd.NRRDError, *DAMAGE) as error:
         raise unreadable(path, "NRRD", error) from error
 
@@ -51,11 +58,22 @@ def find_nrrd(path: Path) -> ScanResult:
             raise ValueError(str(error)) from error
 
     shape = (sizes[2], sizes[1], sizes[0])
-    return Plain(path, Geometry(shape, affine), read, warnings=warnings).findings
+    return ArrayFile(path, Geometry(shape, affine), read, warnings=warnings).scan
+
+
+def read_header(path: Path) -> Iterator[HeaderField]:
+    """All fields of the header, arrays as lists."""
+    import nrrd
+
+    for key, value in nrrd.read_header(str(path)).items():
+        yield HeaderField(str(key), value.tolist() if hasattr(value, "tolist") else value)
 
 
 def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
-    """(slice, row, column) → LPS from a header whose axes are (column, row, slice)."""
+    """The affine from (slice, row, column) to LPS mm, and warnings about what it assumes.
+
+    The axes of the file are (column, row, slice).
+    """
     signs = SPACES.get(str(header.get("space", "")).lower())
     affine = np.eye(4)
     warnings: tuple[str, ...] = ()
@@ -82,7 +100,7 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def _units_mm(stated: Any) -> tuple[Any, tuple[str, ...]]:
-    """(3,) mm in each of three stated units; a warning where a word is none that is known."""
+    """Millimetres (3,) in each of three stated units, and a warning that names unknown units."""
     words = [str(word).strip('"').strip() for word in (stated or ())][:3]
     known = [UNITS_MM.get(word.lower(), 1.0) for word in words]
     odd = sorted({word for word in words if word and word.lower() not in UNITS_MM})

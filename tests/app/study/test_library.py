@@ -29,7 +29,7 @@ from med2e3.io.series import SeriesFacts, SeriesSummary
 from med2e3.measures import SlicePlane
 from med2e3.volume import SeriesInfo
 from tests.app.bodies import SHAPE, phantom
-from tests.med2e3.io.mixed import add, body, mixed, two_kernels
+from tests.med2e3.io.mixed import add, body, mixed, scout, two_kernels
 
 
 def rows(gui: Any) -> list[Any]:
@@ -74,8 +74,8 @@ class TestAMixedFolder:
 
     def test_what_was_left_out_is_said_and_listed_by_file(self, opened: Any) -> None:
         panel = opened.window.series
-        assert panel.left_out.text() == "3 files left out…"
-        opened.do(panel.left_out.click)
+        assert panel.skipped.text() == "3 files left out…"
+        opened.do(panel.skipped.click)
         dialog = panel.dialog
         assert dialog.isVisible()
         assert not dialog.isModal()
@@ -141,6 +141,16 @@ def test_a_split_is_joined_and_split_again_in_the_window(gui: Any, tmp_path: Pat
     gui.do(button.click)
     gui.until(lambda: gui.viewer.volume.shape[0] == 6)
     assert len(rows(gui)) == 2
+
+
+def test_a_scout_of_the_series_does_not_keep_it_from_being_joined(gui: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    add(folder, "s", body(), lambda d, k: setattr(d, "SliceThickness", 3 if k < 6 else 5))
+    scout(folder)
+    assert gui.open(folder)
+    gui.do(gui.window.series.ways.itemAt(0).widget().click)
+    gui.until(lambda: gui.viewer.volume.shape[0] == 12)
+    assert not gui.window.errors.isVisible()
 
 
 def test_what_is_joined_while_another_series_opens_stays_joined(
@@ -293,8 +303,8 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
     gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scan stands still half-way until the chosen series is open; then it grows by a slice."""
-    monkeypatch.setattr("med2e3.io.dicom.reader.FIRST_WORD_AFTER", 0.0)
-    monkeypatch.setattr("med2e3.io.dicom.reader.TELLING_SHARE", 0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.SCAN_TO_REPORT", 0)
     folder = tmp_path / "s"
     add(folder / "1", "a", body(5), uid="1.2.1")
     late = add(folder / "2", "b", body(6), uid="1.2.2")
@@ -338,8 +348,8 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
     gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
 ) -> None:
     """What the scan finds after the click stays in the list; a failed series can be tried again."""
-    monkeypatch.setattr("med2e3.io.dicom.reader.FIRST_WORD_AFTER", 0.0)
-    monkeypatch.setattr("med2e3.io.dicom.reader.TELLING_SHARE", 0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("med2e3.io.dicom.reader.SCAN_TO_REPORT", 0)
     folder, load = tmp_path / "s", studies._load
     go_on, read = threading.Event(), threading.Event()
     for name, count in (("0", 5), ("1", 6)):
@@ -372,7 +382,7 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
         await asyncio.sleep(0)
         assert len(study.series) == len(rows(gui)) == 3
         assert study.chosen is former
-        assert gui.workspace.tags.source().path.parent == tmp_path / "former"
+        assert gui.workspace.tags.slice_source().path.parent == tmp_path / "former"
         study.changed.connect(lambda: listed.append(len(study.series)))
         read.set()
         assert await opening is not damaged
@@ -391,7 +401,7 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
         gui.until(lambda: study.loading is None)
     assert gui.viewer.volume.shape[0] == 6
     assert study.chosen in study.series
-    assert gui.workspace.tags.source().path.parent == folder / "1"
+    assert gui.workspace.tags.slice_source().path.parent == folder / "1"
 
 
 def test_too_large_a_series_is_refused_with_numbers_before_it_is_read(

@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 
 from app.services import studies
 from app.viewmodels.core.waiting import until
@@ -157,10 +158,10 @@ def test_loading_can_be_cancelled_and_leaves_what_was_open(
     before = open_gui.viewer.volume
     original = studies._load
 
-    def slow(place: Any, series: Any, context: Any, resample: bool) -> Any:
+    def slow(source: Any, series: Any, context: Any, resample: bool) -> Any:
         while not context.cancelled():
             context.progress(0.5, "Reading slices")
-        return original(place, series, context, resample)
+        return original(source, series, context, resample)
 
     monkeypatch.setattr(studies, "_load", slow)
     open_gui.do(lambda: open_gui.study.start(Target(dicom)))
@@ -210,3 +211,13 @@ def test_real_jpeg_2000_series_opens_in_true_proportions(gui: Any, shared: Path)
     rows, columns = state.pixels().shape
     _, _, width, height = state.viewport(400, 400).image_rect()
     assert width / height == pytest.approx((columns * 0.9765625) / (rows * 2.0), rel=1e-3)
+
+
+def test_the_dialog_for_files_offers_every_format_that_opens(gui: Any) -> None:
+    gui.do(gui.window.commands["open_files"])
+    (dialog,) = gui.window.findChildren(QFileDialog)
+    assert dialog.nameFilters() == [
+        "Images (*.dcm *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.npy *.zip)",
+        "All files (*)",
+    ]
+    gui.do(dialog.reject)

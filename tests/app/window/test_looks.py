@@ -378,9 +378,9 @@ class TestPanels:
         self, gui: Any
     ) -> None:
         empty = gui.window.centre.empty
-        rows = {button.y() for button in empty.findChildren(type(gui.window.series.left_out))}
+        rows = {button.y() for button in empty.findChildren(type(gui.window.series.skipped))}
         resize(gui, *SMALL)
-        narrow = {button.y() for button in empty.findChildren(type(gui.window.series.left_out))}
+        narrow = {button.y() for button in empty.findChildren(type(gui.window.series.skipped))}
         assert gui.window.width() == SMALL[0]
         assert len(rows) == 1
         assert len(narrow) == 3
@@ -439,7 +439,7 @@ class TestOverTheWindow:
         for name in ("zebra.txt", "apple.txt"):
             (dicom / name).write_text("no image")
         gui.open(dicom)
-        dialog = gui.do(gui.window.series.show_left_out)
+        dialog = gui.do(gui.window.series.show_skipped)
         names = [dialog.list.topLevelItem(k).text(0) for k in range(2)]
         assert names == ["apple.txt", "zebra.txt"]
         gui.do(dialog.hide)

@@ -95,14 +95,14 @@ class TestAsked:
         assert load_volume(folder, series="#1").shape[0] in (4, 6)
 
     def test_one_look_serves_the_list_and_the_loading(self, several: Path) -> None:
-        place = open_source(several)
+        source = open_source(several)
         for path in several.rglob("*.dcm"):
             path.rename(path.with_suffix(".moved"))
         for path in several.rglob("*.moved"):
             path.rename(path.with_suffix(".dcm"))
-        chosen = place.choose("2")
-        assert chosen is place.series[0]
-        loaded = place.load(chosen, Watch())
+        chosen = source.choose("2")
+        assert chosen is source.series[0]
+        loaded = source.load(chosen, Watch())
         assert (loaded.shape[0], loaded.source) == (5, str(several))
 
 
@@ -254,10 +254,10 @@ class TestDoubledSlices:
                     dataset.SOPInstanceUID = "1.2.3.4"
 
             mixed.add(folder, f"phase{phase}", replace(mixed.body(10), voxels=voxels), edit)
-        place = open_source(folder)
-        assert [(s.count, s.is_volume) for s in place.series] == [(10, True)] * 2
-        assert place.left_out == ()
-        one, two = (place.load(s, Watch()) for s in place.series)
+        source = open_source(folder)
+        assert [(s.count, s.is_volume) for s in source.series] == [(10, True)] * 2
+        assert source.skipped == ()
+        one, two = (source.load(s, Watch()) for s in source.series)
         assert (one.voxels[-3:] == -1024).all()
         assert (two.voxels[-3:] == -1024).all()
         assert (one.voxels.max(), two.voxels.max()) == (80, 120)
@@ -276,8 +276,8 @@ class TestDoubledSlices:
         folder = series(lambda d, k: setattr(d, "AcquisitionNumber", k))
         changes = {"SOPInstanceUID": "1.2.3.9", "PixelData": b"\7\0" * 20, "AcquisitionNumber": 99}
         self.double(folder, **changes)
-        place = open_source(folder)
-        assert sorted((s.count, s.is_volume) for s in place.series) == [(1, False), (6, True)]
+        source = open_source(folder)
+        assert sorted((s.count, s.is_volume) for s in source.series) == [(1, False), (6, True)]
         loaded = load_volume(folder)
         expected = volume.voxels.copy()
         expected[3] = loaded.voxels[3]
@@ -287,7 +287,7 @@ class TestDoubledSlices:
             "1 position imaged again: the later image is shown (twice.dcm in place of"
             in (loaded.warnings[0])
         )
-        (left,) = place.left_out
+        (left,) = source.skipped
         assert left.reason == "an image of a position that was imaged again"
 
     def test_a_rotation_that_was_scanned_again_leaves_one_head(self, tmp_path: Path) -> None:
@@ -307,8 +307,8 @@ class TestDoubledSlices:
         second = mixed.add(folder, "b", mixed.body(24, 120), again)
         for path in (*second[:4], *second[8:]):
             path.unlink()
-        place = open_source(folder)
-        assert sorted((s.count, s.is_volume) for s in place.series) == [(4, True), (24, True)]
+        source = open_source(folder)
+        assert sorted((s.count, s.is_volume) for s in source.series) == [(4, True), (24, True)]
         loaded = load_volume(folder)
         assert any("4 positions imaged again" in said for said in loaded.warnings)
         tops = loaded.voxels.max(axis=(1, 2))
@@ -326,8 +326,8 @@ class TestDoubledSlices:
         monkeypatch.setattr(
             duplicates, "stored_bytes", lambda frame: read.append(frame) or real(frame)
         )
-        place = open_source(folder)
-        assert not any(s.is_volume for s in place.series)
+        source = open_source(folder)
+        assert not any(s.is_volume for s in source.series)
         assert len(read) == len(set(read)) <= 18
         asked = 0
 

@@ -141,8 +141,8 @@ class TestSingleFiles:
         (folder / "slice_0001.dcm").write_bytes(b"")
         cut = folder / "slice_0002.dcm"
         cut.write_bytes(cut.read_bytes()[:300])
-        place = open_source(folder / "slice_0004.dcm")
-        assert {one.path.name for one in place.left_out} == {"slice_0001.dcm", "slice_0002.dcm"}
+        source = open_source(folder / "slice_0004.dcm")
+        assert {one.path.name for one in source.skipped} == {"slice_0001.dcm", "slice_0002.dcm"}
         (warning,) = load_volume(folder / "slice_0004.dcm").warnings[1:]
         assert warning == (
             "2 damaged or empty files in the folder may belong to it: slice_0001.dcm, "
@@ -201,6 +201,21 @@ class TestMedia:
         listed[0].unlink()
         loaded = load_volume(medium / "DICOMDIR", series="2")
         assert "1 file listed in DICOMDIR missing" in loaded.warnings[0]
+
+    @pytest.mark.parametrize(
+        "parts", [["..", "study", "slice_0001.dcm"], ["/etc", "passwd"], "../study/slice_0001.dcm"]
+    )
+    def test_a_list_that_leaves_the_medium_is_refused(
+        self, series: Write, tmp_path: Path, parts: list[str] | str
+    ) -> None:
+        directory = self.medium(series, tmp_path) / "DICOMDIR"
+        dataset = pydicom.dcmread(directory)
+        images = [r for r in dataset.DirectoryRecordSequence if "ReferencedFileID" in r]
+        images[-1].ReferencedFileID = parts
+        dataset.save_as(directory)
+        said = "/".join([parts] if isinstance(parts, str) else parts)
+        with pytest.raises(ImageReadError, match=rf"DICOMDIR names .*ReferencedFileID: {said}"):
+            load_volume(directory)
 
     def test_the_folder_of_a_medium_opens_like_any_other(
         self, series: Write, tmp_path: Path
@@ -299,11 +314,11 @@ class TestArchives:
     def test_the_unpacked_files_stay_while_the_place_is_in_use(
         self, series: Write, tmp_path: Path, temporary: Path
     ) -> None:
-        place = open_source(self.zipped(series(), tmp_path / "study.zip"))
-        assert all(file.is_file() for file in place.series[0].files)
-        assert place.load(place.choose(), Watch()).shape[0] == 6
+        source = open_source(self.zipped(series(), tmp_path / "study.zip"))
+        assert all(file.is_file() for file in source.series[0].files)
+        assert source.load(source.choose(), Watch()).shape[0] == 6
         assert len(list(temporary.iterdir())) == 1
-        del place
+        del source
         assert list(temporary.iterdir()) == []
 
     def test_a_damaged_archive_is_named(
@@ -386,9 +401,9 @@ class TestWatching:
     ) -> None:
         looks: list[tuple[np.ndarray, tuple[int, int, int]]] = []
         path = series() if kind == "dicom" else nifti(tmp_path / "scan.nii.gz", 6)
-        place = open_source(path)
+        source = open_source(path)
         watch = Watch(first_look=lambda v: looks.append((v.voxels.copy(), v.shape)))
-        loaded = place.load(place.choose(), watch)
+        loaded = source.load(source.choose(), watch)
         ((voxels, shape),) = looks
         assert shape == loaded.shape
         np.testing.assert_array_equal(voxels[3], loaded.voxels[3])

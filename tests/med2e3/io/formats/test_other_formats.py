@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,53 @@ class TestMetaImageHeaders:
         (tmp_path / "a.mhd").write_text(header)
         with pytest.raises(ImageReadError, match="spread over several files"):
             load_volume(tmp_path / "a.mhd")
+
+
+OUTSIDE = ["../secret.raw", "sub/../../secret.raw", "..\\secret.raw", "C:\\secret.raw"]
+
+
+class TestFilesThatAHeaderNames:
+    """Beside or below the header; a header does not choose other files of the computer."""
+
+    def metaimage(self, folder: Path, name: str) -> Path:
+        lines = ("NDims = 3", "DimSize = 5 6 7", "ElementType = MET_SHORT",
+                 f"ElementDataFile = {name}", "")  # fmt: skip
+        (folder / "a.mhd").write_text("\n".join(lines))
+        return folder / "a.mhd"
+
+    def nrrd(self, folder: Path, name: str, field: str = "data file") -> Path:
+        lines = ("NRRD0004", "type: short", "dimension: 3", "sizes: 5 6 7", "encoding: raw",
+                 "endian: little", f"{field}: {name}", "")  # fmt: skip
+        (folder / "a.nhdr").write_text("\n".join(lines))
+        return folder / "a.nhdr"
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """A folder for headers, beside voxels that none of them may read."""
+        (tmp_path / "secret.raw").write_bytes(VALUES.astype("<i2").tobytes())
+        (tmp_path / "in" / "sub").mkdir(parents=True)
+        return tmp_path / "in"
+
+    @pytest.mark.parametrize("name", OUTSIDE)
+    def test_one_outside_the_folder_is_refused_by_its_name(self, folder: Path, name: str) -> None:
+        said = f"a.mhd names a file outside its own folder (ElementDataFile: {name})"
+        with pytest.raises(ImageReadError, match=re.escape(said)):
+            load_volume(self.metaimage(folder, name))
+        for field in ("data file", "datafile"):
+            said = f"a.nhdr names a file outside its own folder (data file: {name})"
+            with pytest.raises(ImageReadError, match=re.escape(said)):
+                load_volume(self.nrrd(folder, name, field))
+
+    def test_an_absolute_path_is_refused_even_to_the_folder_itself(self, folder: Path) -> None:
+        for header in (self.metaimage, self.nrrd):
+            with pytest.raises(ImageReadError, match="names a file outside its own folder"):
+                load_volume(header(folder, str(folder / "a.raw")))
+
+    def test_one_below_the_folder_is_read(self, folder: Path) -> None:
+        (folder / "sub" / "a.raw").write_bytes(VALUES.astype("<i2").tobytes())
+        for header in (self.metaimage, self.nrrd):
+            loaded = load_volume(header(folder, "sub/a.raw"))
+            np.testing.assert_array_equal(loaded.voxels, VALUES)
 
 
 class TestNumpy:

@@ -1,0 +1,28 @@
+"""Files that other files name: followed within the folder of the one that names them, no further.
+
+A header from somebody else must not choose which file of this computer is read. Knows no formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+
+from med2e3.errors import ImageReadError
+
+
+def referenced(header: Path, field: str, parts: Sequence[str]) -> Path:
+    """The file that `field` of the file `header` names by `parts`, relative to its folder.
+
+    Raises `ImageReadError` for an absolute path, a drive, or a path with "..".
+    """
+    for part in parts:
+        # Windows splits at both slashes and knows drives: what is refused there is refused here.
+        path = PureWindowsPath(part)
+        if path.anchor or ".." in path.parts:
+            raise ImageReadError(
+                f"{header} names a file outside its own folder ({field}: {'/'.join(parts)}), and "
+                "such a file is not read. Put the file beside it and correct the name, or export "
+                "it again."
+            )
+    return header.parent.joinpath(*parts)
