@@ -7,48 +7,40 @@ a half of the true place, at about a twentieth of the work. Knows no mm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.imaging.lines import Float, Lines, columns_of
+from app.imaging.lines import Lines, columns_of
+from app.imaging.raster import Float, IndexRaster, StoredVoxels
 from app.imaging.slab import Mode
+from app.imaging.slice_reader import Image
 
-Image = NDArray[np.int16] | NDArray[np.float32]
 Whole = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class Raster:
-    """`lines` of `columns` samples each, and (n, 3) offsets of the layers, all in voxels."""
-
-    lines: Lines
-    columns: int
-    offsets: Float
-
-
-def slab(voxels: Image, raster: Raster, mode: Mode, outside: float) -> Image:
-    """(lines, columns) of C-contiguous `voxels`, combined; `outside` where no layer meets them."""
-    rows = len(raster.lines.starts)
-    image: Image = np.full((rows, raster.columns), outside, dtype=voxels.dtype)
-    spans = [raster.lines.moved(offset).spans(voxels.shape) for offset in raster.offsets]
-    met = [k for k, span in enumerate(spans) if any(columns_of(*span, raster.columns))]
+def slab(stored: StoredVoxels, raster: IndexRaster, mode: Mode) -> Image:
+    """(rows, columns) of the layers, combined; `stored.outside` where no layer meets the volume."""
+    voxels, outside = stored.array, stored.outside
+    lines, columns, offsets = Lines.of(raster), raster.shape[1], raster.layer_offsets
+    image: Image = np.full(raster.shape, outside, dtype=voxels.dtype)
+    spans = [lines.moved(offset).spans(voxels.shape) for offset in offsets]
+    met = [k for k, span in enumerate(spans) if any(columns_of(*span, columns))]
     if not met:
         return image
     lows, highs = (np.stack([spans[k][side] for k in met]) for side in (0, 1))
-    shifts = np.rint(raster.offsets[met]).astype(np.int64)
-    every = _between(lows.max(axis=0), highs.min(axis=0), raster.columns)
+    shifts = np.rint(offsets[met]).astype(np.int64)
+    every = _between(lows.max(axis=0), highs.min(axis=0), columns)
     never = lows > highs
     lows[never], highs[never] = np.inf, -np.inf
-    some = _between(lows.min(axis=0), highs.max(axis=0), raster.columns) & ~every
-    image[every] = _whole(voxels, _places(voxels.shape, raster, every), shifts, mode)
+    some = _between(lows.min(axis=0), highs.max(axis=0), columns) & ~every
+    image[every] = _whole(voxels, _places(voxels.shape, lines, every), shifts, mode)
     if some.any():
         line, column = np.nonzero(some)
         valid = (column >= lows[:, line]) & (column <= highs[:, line])
-        image[some] = _partial(voxels, _places(voxels.shape, raster, some), (shifts, valid), mode)
+        image[some] = _partial(voxels, _places(voxels.shape, lines, some), (shifts, valid), mode)
         image[line[~valid.any(axis=0)], column[~valid.any(axis=0)]] = outside
     return image
 
@@ -58,12 +50,12 @@ def _between(low: Float, high: Float, columns: int) -> Mask:
     return np.asarray((at >= low[:, None]) & (at <= high[:, None]))
 
 
-def _places(shape: tuple[int, ...], raster: Raster, mask: Mask) -> list[Whole]:
+def _places(shape: tuple[int, ...], lines: Lines, mask: Mask) -> list[Whole]:
     """The nearest voxel of each sample in `mask`, an index for each axis; it may lie outside."""
-    along = np.arange(raster.columns, dtype=np.float64)
+    along = np.arange(mask.shape[1], dtype=np.float64)
     places = []
     for axis in range(len(shape)):
-        start, step = raster.lines.starts[:, axis] + 0.5, raster.lines.step[axis]
+        start, step = lines.starts[:, axis] + 0.5, lines.step[axis]
         places.append(np.floor(np.add.outer(start, along * step)[mask]).astype(np.int64))
     return places
 

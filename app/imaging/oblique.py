@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from app.imaging.patch import Patch, Sampling, Work, visible
 from app.imaging.plane import PlaneState
-from app.imaging.reslice import Cut, Sampler
+from app.imaging.raster import Raster
+from app.imaging.sampler import Sampler
 from app.imaging.viewport import Viewport
 from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
 from med2e3.measures import PARALLEL_DEGREES, SlicePlane
-from med2e3.volume import Volume
 
 Float = NDArray[np.float64]
 
@@ -50,10 +50,10 @@ class ObliquePlane(PlaneState):
     oblique grid. `pixels` and `value_at` agree with what is on the screen.
     """
 
-    def __init__(self, plane: Plane, source: tuple[Volume, Sampler], grid: Geometry) -> None:
+    def __init__(self, plane: Plane, sampler: Sampler, grid: Geometry) -> None:
         self._laid = self._grid = grid
-        super().__init__(plane, source[0])
-        self._source = source
+        super().__init__(plane, sampler.volume)
+        self._sampler = sampler
         self._crosshair_mm = np.zeros(3)
 
     @property
@@ -86,8 +86,9 @@ class ObliquePlane(PlaneState):
         """How thick, in mm, the slab is at its thickest: of the layers that meet the volume."""
         here = self._grid.to_patient_mm((self.slice_index, 0.0, 0.0))
         normal = self._grid.directions[:, 0]
-        met = layers_met(self._source[0].geometry, here, normal, self._depths(self.layers) @ normal)
-        return met * self._grid.spacing_mm[0]
+        step_mm = self._grid.spacing_mm[0]
+        depths_mm = np.asarray((np.arange(self.layers) - (self.layers - 1) / 2) * step_mm)
+        return layers_met(self._sampler.volume.geometry, here, normal, depths_mm) * step_mm
 
     def place(self, patient_mm: Float) -> None:
         """Let the crosshair be at `patient_mm` (LPS), on a slice of the grid."""
@@ -107,19 +108,17 @@ class ObliquePlane(PlaneState):
     def work(self) -> Work:
         """What computes `pixels` of what is shown now, on any thread."""
         whole = Sampling((-0.5, -0.5), 1.0, self._grid.shape[1:], self.layers)
-        return partial(self._source[1].image, self._cut(whole), self.slab.mode)
+        return partial(self._sampler.image, self._raster(whole), self.slab.mode)
 
     def value_at(self, row: float, column: float) -> float | None:
         """The value (HU in CT) shown at a point of the plane or slab; None beside the volume."""
-        here = self.mm_at(round(row), round(column))
-        depths = self._depths(self.layers)
-        return self._source[1].slab_value(here, depths, self.slab.mode)
-
-    def _depths(self, layers: int) -> Float:
-        """(n, 3) offsets in LPS mm of layers that share the slab's thickness evenly."""
-        thickness = self.layers * self._grid.spacing_mm[0]
-        at = (np.arange(layers) - (layers - 1) / 2) * (thickness / layers)
-        return np.asarray(at[:, None] * self._grid.directions[:, 0])
+        r, c = round(row), round(column)
+        here = Sampling((r - 0.5, c - 0.5), 1.0, (1, 1), self.layers)
+        value = self._sampler.value(self._raster(here), self.slab.mode)
+        exact, (_, rows, columns) = self._fresh(), self._grid.shape
+        if value is not None and exact is not None and 0 <= r < rows and 0 <= c < columns:
+            return float(exact[r, c])  # to the last digit what is on the screen
+        return value
 
     def _is_stored(self) -> bool:
         return False
@@ -134,17 +133,24 @@ class ObliquePlane(PlaneState):
         sampling = visible(viewport, self.layers, most)
         if sampling is None:
             sampling = Sampling((-0.5, -0.5), 1.0, (1, 1), 1)
-        return sampling.patch(self._source[1].quick(self._cut(sampling), self.slab.mode))
+        return sampling.patch(self._sampler.quick(self._raster(sampling), self.slab.mode))
 
-    def _cut(self, sampling: Sampling) -> Cut:
-        step = self._grid.affine_lps[:3, :3] * sampling.step
-        origin = self._grid.to_patient_mm((self.slice_index, *sampling.first))
-        return Cut(origin, step[:, 1], step[:, 2], sampling.shape, self._depths(sampling.layers))
+    def _raster(self, sampling: Sampling) -> Raster:
+        """The samples in LPS mm; their layers share the slab's thickness evenly."""
+        grid_step = self._grid.affine_lps[:3, :3]
+        return Raster(
+            self._grid.to_patient_mm((self.slice_index, *sampling.first)),
+            grid_step[:, 1] * sampling.step,
+            grid_step[:, 2] * sampling.step,
+            sampling.shape,
+            sampling.layers,
+            grid_step[:, 0] * (self.layers / sampling.layers),
+        )
 
 
 def turned(
     shown: Mapping[Plane, PlaneState],
-    source: tuple[Volume, Sampler],
+    sampler: Sampler,
     crosshair_mm: Float,
     keep: Plane,
     radians: float,
@@ -158,15 +164,14 @@ def turned(
         if plane is keep:
             made[plane] = state
             continue
-        grid = grid_through(
-            source[0].geometry, nearest_rotation(turn @ frames[plane]), crosshair_mm
-        )
-        made[plane] = _carried(state, ObliquePlane(plane, source, grid), crosshair_mm)
+        frame = nearest_rotation(turn @ frames[plane])
+        grid = grid_through(sampler.volume.geometry, frame, crosshair_mm)
+        made[plane] = _carried(state, ObliquePlane(plane, sampler, grid), crosshair_mm)
     return made
 
 
 def turned_onto(
-    planes: Mapping[Plane, PlaneState], source: tuple[Volume, Sampler], target: SlicePlane
+    planes: Mapping[Plane, PlaneState], sampler: Sampler, target: SlicePlane
 ) -> tuple[Plane, dict[Plane, PlaneState]]:
     """The stored planes turned so that one of them shows `target` as it was seen; which one.
 
@@ -179,8 +184,8 @@ def turned_onto(
     for plane, frame in frames.items():
         turned_frame = nearest_rotation(turns[nearest] @ frame)
         if not _are_parallel(turned_frame[:, 0], frame[:, 0]):
-            grid = grid_through(source[0].geometry, turned_frame, point_mm)
-            made[plane] = ObliquePlane(plane, source, grid)
+            grid = grid_through(sampler.volume.geometry, turned_frame, point_mm)
+            made[plane] = ObliquePlane(plane, sampler, grid)
             made[plane].slab = planes[plane].slab
     return nearest, made
 

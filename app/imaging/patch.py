@@ -6,12 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from app.imaging.slice_reader import Image
 from app.imaging.viewport import Viewport
-
-Image = NDArray[np.int16] | NDArray[np.float32]
 
 #: Computes the exact picture anywhere; it is told by whom to ask whether nobody waits any more,
 #: and then raises `Cancelled`.

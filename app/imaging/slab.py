@@ -8,12 +8,9 @@ from enum import StrEnum
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.imaging.slice_reader import LANES, PACKED
+from app.imaging.slice_reader import LANES, PACKED, Image
 from med2e3.errors import Cancelled
-
-Image = NDArray[np.int16] | NDArray[np.float32]
 
 
 class Mode(StrEnum):

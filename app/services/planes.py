@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.imaging.patch import Image, Work
+from app.imaging.patch import Work
+from app.imaging.slice_reader import Image
 from app.services.jobs import Jobs, Lane
 from app.viewmodels.core.work import Job
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from app.imaging.patch import Image, Work
+from app.imaging.patch import Work
 from app.imaging.plane import PlaneState
+from app.imaging.slice_reader import Image
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Message

@@ -13,7 +13,7 @@ import pytest
 
 from app.imaging.oblique import MOVING_PLANE_SAMPLES, MOVING_SLAB_SAMPLES
 from app.imaging.patch import Work
-from app.imaging.reslice import Sampler
+from app.imaging.sampler import Sampler
 from app.imaging.slab import Mode, Slab
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks

@@ -11,13 +11,14 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 
 from app.imaging.oblique import describe, frame_of
+from app.imaging.raster import Raster
 from app.imaging.slab import Slab
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_nifti
 from med2e3.volume import SeriesInfo, Volume, Window
-from tests.app.imaging.test_reslice import AFFINES, CT, expected
-from tests.app.imaging.test_reslice import turned as about
+from tests.app.imaging.test_sampler import AFFINES, CT, expected
+from tests.app.imaging.test_sampler import turned as about
 
 SHAPE = (40, 60, 56)
 
@@ -251,18 +252,11 @@ def test_a_picture_is_coarse_while_it_moves_and_exact_at_rest() -> None:
     assert coarse.size < 90_000
     viewer.settle()
     assert not viewer.is_coarse
-    from app.imaging.reslice import Cut
-
     grid = state.geometry
     step = grid.affine_lps[:3, :3]
-    cut = Cut(
-        grid.to_patient_mm((state.slice_index, 0, 0)),
-        step[:, 1],
-        step[:, 2],
-        grid.shape[1:],
-        np.zeros((1, 3)),
-    )
-    values, inside = expected(volume, cut)
+    origin = grid.to_patient_mm((state.slice_index, 0, 0))
+    raster = Raster(origin, step[:, 1], step[:, 2], grid.shape[1:])
+    values, inside = expected(volume, raster)
     assert np.abs(state.pixels()[inside[0]] - values[inside]).max() <= 0.502
 
 
