@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from vtkmodules import vtkCommonExecutionModel
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
@@ -20,7 +19,6 @@ from vtkmodules.vtkImagingCore import vtkImageReslice
 from app.imaging.raster import EDGE_TOLERANCE, IndexRaster, StoredVoxels
 from app.imaging.slab import Mode
 from app.imaging.slice_reader import Image
-from app.rendering.unlocked import UPDATE, Unlocked
 from med2e3.errors import Cancelled
 
 #: Samples between two looks at whether anybody still waits: 3 to 6 ms. A strip costs 0.06 ms more.
@@ -38,12 +36,11 @@ def reslice(
     raster, target = (raster.transposed, image.T) if turned else (raster, image)
     source, work = _shared(voxels), _filter(raster, mode, voxels.outside)
     work.SetInputData(source)
-    update = Unlocked(work, vtkCommonExecutionModel.__file__, UPDATE)
     for rows in raster.strips(STRIP_SAMPLES):
         if stopped():
             raise Cancelled("A newer picture was asked for.")
         work.SetOutputExtent(0, raster.shape[1] - 1, rows.start, rows.stop - 1, 0, 0)
-        update.call("Update")
+        work.Update()  # lets go of Python's lock meanwhile, as of VTK 9.4
         values = vtk_to_numpy(work.GetOutput().GetPointData().GetScalars())
         target[rows] = values.reshape(-1, raster.shape[1])
     return image

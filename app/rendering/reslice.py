@@ -14,7 +14,7 @@ from app.imaging import linear
 from app.imaging.raster import IndexRaster, Reslice, StoredVoxels
 from app.imaging.slab import Mode
 from app.imaging.slice_reader import Image
-from app.rendering.unlocked import preload
+from app.rendering.scene.unlocked import preload
 
 #: Modules of VTK that need all others which `image_reslice` imports.
 LIBRARIES = ("vtkImagingCore",)

@@ -19,7 +19,7 @@ from app.imaging import windows
 from app.imaging.camera import Projection
 from app.rendering.scene.grid import SceneGrid, grid_of, smoothed
 from app.rendering.scene.presets import Transfer, transfer_of
-from app.rendering.unlocked import RAY_CASTING, Unlocked, address_of, preload
+from app.rendering.scene.unlocked import Unlocked, address_of, preload
 from app.viewmodels.core.work import Progress
 from app.viewmodels.images.scene import Extent, FrameRequest, Look, RenderedFrame, extent_of
 from med2e3.errors import Cancelled, ResourceError
@@ -70,7 +70,7 @@ class VolumeScene:
         """Show these voxels from now on."""
         self._parts = self._make(grid)
         self._parts.light(LIGHT, SHININESS)
-        self._mapper = Unlocked(self._parts.mapper, self._parts.library, RAY_CASTING)
+        self._mapper = Unlocked(self._parts.mapper, self._parts.library)
         self._transfer: Transfer | None = None
         if not self._mapper.complete:
             self._parts.on_progress(lambda: time.sleep(0))

@@ -26,7 +26,7 @@ from vtkmodules.vtkRenderingOpenGL2 import vtkGenericOpenGLRenderWindow
 
 from app.rendering.scene.grid import SceneGrid
 from app.rendering.scene.presets import Transfer
-from app.rendering.unlocked import make
+from app.rendering.scene.unlocked import make
 
 #: VTK's name for keeping only what lies inside the six cropping planes.
 INSIDE = 0x0002000

@@ -14,7 +14,7 @@ from app.imaging import linear
 from app.imaging.raster import IndexRaster, Raster, StoredVoxels
 from app.imaging.slab import Mode
 from app.rendering import reslice as choosing
-from app.rendering.image_reslice import STRIP_SAMPLES, _shared
+from app.rendering.image_reslice import STRIP_SAMPLES, _filter, _shared
 from app.rendering.image_reslice import reslice as by_vtk
 from med2e3.errors import Cancelled
 from med2e3.geometry import Geometry, Plane
@@ -148,6 +148,29 @@ def test_reading_stops_before_the_next_strip() -> None:
     with pytest.raises(Cancelled):
         by_vtk(voxels, raster, Mode.MAXIMUM, stopped)
     assert asked == 3
+
+
+def test_other_threads_go_on_while_vtk_reads() -> None:
+    voxels, raster = large(layers=60)
+    work = _filter(raster, Mode.MAXIMUM, voxels.outside)
+    work.SetInputData(_shared(voxels))
+    work.SetOutputExtent(0, raster.shape[1] - 1, 0, raster.shape[0] - 1, 0, 0)
+    started, ended = threading.Event(), threading.Event()
+
+    def read() -> None:
+        started.set()
+        work.Update()
+        ended.set()
+
+    thread, interval = threading.Thread(target=read), sys.getswitchinterval()
+    sys.setswitchinterval(30.0)  # no thread takes the lock from another
+    try:
+        thread.start()
+        started.wait()
+        assert not ended.is_set()
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
 
 
 def test_pictures_read_on_several_threads_at_once_are_those_of_one() -> None:

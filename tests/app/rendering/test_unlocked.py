@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from vtkmodules import vtkCommonExecutionModel, vtkRenderingVolume
-from vtkmodules.vtkImagingCore import vtkImageReslice
+from vtkmodules import vtkRenderingVolume
 
+from app.rendering.scene.unlocked import Unlocked, make, preload
 from app.rendering.scene.volume_scene import LIBRARIES
-from app.rendering.unlocked import RAY_CASTING, UPDATE, Unlocked, make, preload
 
 CASTER = vtkRenderingVolume.vtkFixedPointVolumeRayCastMapper
 POSIX = pytest.mark.skipif(
@@ -39,14 +38,9 @@ def test_without_the_library_python_makes_it() -> None:
     made = make(CASTER, "no such library")
     assert isinstance(made, CASTER)
     assert made.GetReferenceCount() == 1
-    assert not Unlocked(made, "no such library", RAY_CASTING).complete
+    assert not Unlocked(made, "no such library").complete
 
 
 @POSIX
 def test_every_method_of_the_ray_caster_runs_without_the_lock() -> None:
-    assert Unlocked(CASTER(), vtkRenderingVolume.__file__, RAY_CASTING).complete
-
-
-@POSIX
-def test_every_filter_is_updated_without_the_lock() -> None:
-    assert Unlocked(vtkImageReslice(), vtkCommonExecutionModel.__file__, UPDATE).complete
+    assert Unlocked(CASTER(), vtkRenderingVolume.__file__).complete

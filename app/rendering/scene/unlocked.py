@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 #: Method → its name in the library (Itanium C++ ABI) and the number of objects that it takes.
-Names = Mapping[str, tuple[str, int]]
-
-#: Of `vtkFixedPointVolumeRayCastMapper`.
-RAY_CASTING: Names = {
+NAMES = {
     "PerVolumeInitialization": (
         "_ZN32vtkFixedPointVolumeRayCastMapper23PerVolumeInitializationEP11vtkRendererP9vtkVolume",
         2,
@@ -29,31 +26,27 @@ RAY_CASTING: Names = {
     "RenderSubVolume": ("_ZN32vtkFixedPointVolumeRayCastMapper15RenderSubVolumeEv", 0),
 }
 
-#: Of every `vtkAlgorithm`. Nothing of Python may observe it.
-UPDATE: Names = {"Update": ("_ZN12vtkAlgorithm6UpdateEv", 0)}
-
 
 class Unlocked:
-    """Methods of a VTK object, called without the lock."""
+    """The methods of `NAMES` of a `vtkFixedPointVolumeRayCastMapper`, without the lock."""
 
-    def __init__(self, thing: Any, library: str, names: Names) -> None:
-        """`library`: path of the module of VTK that has the methods of `names`."""
-        self._thing = thing
-        self._names = names
-        self._found = _find(library, names)
+    def __init__(self, mapper: Any, library: str) -> None:
+        """`library`: path of the module of VTK that the mapper is from."""
+        self._mapper = mapper
+        self._found = _find(library)
 
     @property
     def complete(self) -> bool:
         """Whether every method runs without the lock."""
-        return len(self._found) == len(self._names)
+        return len(self._found) == len(NAMES)
 
     def call(self, method: str, *objects: Any) -> None:
-        """Call one of the methods with VTK objects; returns when it is done."""
+        """Call a method of `NAMES` with VTK objects; returns when it is done."""
         function = self._found.get(method)
         if function is None:
-            getattr(self._thing, method)(*objects)
+            getattr(self._mapper, method)(*objects)
         else:
-            function(address_of(self._thing), *(address_of(each) for each in objects))
+            function(address_of(self._mapper), *(address_of(each) for each in objects))
 
 
 def preload(package: str, modules: Sequence[str]) -> int:
@@ -90,9 +83,9 @@ def _opened(library: str) -> ctypes.CDLL | None:
         return None
 
 
-def _find(library: str, names: Names) -> dict[str, Any]:
+def _find(library: str) -> dict[str, Any]:
     opened, found = _opened(library), {}
-    for method, (name, count) in names.items():
+    for method, (name, count) in NAMES.items():
         function = getattr(opened, name, None)
         if function is not None:
             function.restype = None
