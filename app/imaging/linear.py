@@ -1,8 +1,7 @@
-"""Exact pictures without VTK: scipy interpolates every sample.
+"""Exact pictures by scipy, which interpolates linearly between eight voxels.
 
-It takes two to three times the processor time of VTK, and nothing has to be loaded for it: small
-pictures and single values are read here, and all of them where VTK is missing. `inside` is told
-apart by hand, since scipy knows no half voxel beyond the outermost centres.
+It takes two to three times the processor time of VTK, but scipy is loaded when the window opens.
+The window reads small pictures and single values with it, and all pictures where VTK is missing.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from app.imaging.slab import Mode
 from app.imaging.slice_reader import Image
 from med2e3.errors import Cancelled
 
-#: Samples between two looks at whether anybody still waits: about 5 ms, and 1.5 MB of coordinates.
+#: Samples between two questions whether to stop: about 5 ms, and 1.5 MB of coordinates.
 STRIP_SAMPLES = 1 << 16
 
-#: What samples outside the volume count as while layers are combined: they change no result.
+#: The value of samples outside the volume while layers are combined: it changes no result.
 _NEUTRAL = {Mode.MAXIMUM: -np.inf, Mode.MINIMUM: np.inf, Mode.MEAN: 0.0}
 
 

@@ -96,7 +96,7 @@ class StoredVoxels:
         self.thickest_axis = int(np.argmax([volume.geometry.spacing_mm[k] for k in order]))
         self._index_of_mm = _memory_index_of_mm(volume, order, flips)
 
-    def place(self, raster: Raster) -> IndexRaster:
+    def to_index(self, raster: Raster) -> IndexRaster:
         """The raster in memory index."""
         turn, shift = self._index_of_mm[:3, :3], self._index_of_mm[:3, 3]
         return IndexRaster(

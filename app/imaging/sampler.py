@@ -1,7 +1,7 @@
-"""Values of one volume on rasters at any angle: exact ones, quick ones, and single ones.
+"""Values of one volume on rasters at any angle: exact pictures, quick pictures, single values.
 
-Exact pictures are read by whatever `Reslice` the sampler is given: the window's composition root
-hands VTK in (`app.rendering.reslice`), and scipy reads them where nothing was given.
+A `Reslice` reads the exact pictures. The application passes `app.rendering.reslice`, which uses
+VTK; the default is scipy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Sampler:
         stopped: Callable[[], bool] = lambda: False,
     ) -> Image:
         """(rows, columns) of exact values, linear in all directions, as `Reslice` says."""
-        return self._reslice(self._voxels, self._voxels.place(raster), mode, stopped)
+        return self._reslice(self._voxels, self._voxels.to_index(raster), mode, stopped)
 
     def quick(self, raster: Raster, mode: Mode = Mode.MAXIMUM) -> Image:
         """As `image`, for a picture that moves: near the exact values, in less time.
@@ -43,11 +43,11 @@ class Sampler:
         A plane is linear along the thickest side of a voxel only; a slab is of the voxels nearest
         to each layer.
         """
-        placed = self._voxels.place(raster)
+        placed = self._voxels.to_index(raster)
         if raster.layers == 1:
             return moving.plane(self._voxels, placed)
         return nearest.slab(self._voxels, placed, mode)
 
     def value(self, raster: Raster, mode: Mode = Mode.MAXIMUM) -> float | None:
         """The exact value of a raster's first sample; None where no layer of it is inside."""
-        return linear.value(self._voxels, self._voxels.place(raster), mode)
+        return linear.value(self._voxels, self._voxels.to_index(raster), mode)

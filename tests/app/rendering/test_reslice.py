@@ -12,10 +12,11 @@ import pytest
 
 from app.imaging import linear
 from app.imaging.raster import IndexRaster, Raster, StoredVoxels
-from app.imaging.slab import Mode
+from app.imaging.slab import Mode, Slab
 from app.rendering import reslice as choosing
 from app.rendering.image_reslice import STRIP_SAMPLES, _filter, _shared
 from app.rendering.image_reslice import reslice as by_vtk
+from app.viewmodels.images.viewer import Viewer
 from med2e3.errors import Cancelled
 from med2e3.geometry import Geometry, Plane
 from med2e3.volume import Volume
@@ -35,7 +36,7 @@ def going_on() -> bool:
 def compared(volume: Volume, raster: Raster, mode: Mode) -> np.ndarray:
     """What VTK reads, after it was held against scipy."""
     voxels = StoredVoxels(volume)
-    placed = voxels.place(raster)
+    placed = voxels.to_index(raster)
     theirs = by_vtk(voxels, placed, mode, going_on)
     ours = linear.reslice(voxels, placed, mode, going_on)
     assert theirs.dtype == ours.dtype == volume.voxels.dtype
@@ -114,7 +115,7 @@ def test_the_outermost_values_hold_for_half_a_voxel(axis: int, beyond: float) ->
 def test_the_voxels_are_shared_and_seen_when_they_change() -> None:
     volume = noise(AFFINES["straight"])
     voxels = StoredVoxels(volume)
-    placed = voxels.place(raster_of(volume))
+    placed = voxels.to_index(raster_of(volume))
     before = by_vtk(voxels, placed, Mode.MAXIMUM, going_on)
     volume.voxels[:] += 1
     after = by_vtk(voxels, placed, Mode.MAXIMUM, going_on)
@@ -176,7 +177,7 @@ def test_other_threads_go_on_while_vtk_reads() -> None:
 def test_pictures_read_on_several_threads_at_once_are_those_of_one() -> None:
     volume = noise(AFFINES["oblique"])
     voxels = StoredVoxels(volume)
-    rasters = [voxels.place(raster_of(volume, degrees, 3)) for degrees in range(5, 45, 10)]
+    rasters = [voxels.to_index(raster_of(volume, degrees, 3)) for degrees in range(5, 45, 10)]
     alone = [by_vtk(voxels, raster, Mode.MEAN, going_on) for raster in rasters]
     before, wrong = threading.active_count(), []
 
@@ -208,7 +209,7 @@ def test_few_samples_load_no_vtk_and_many_do() -> None:
         "volume = noise(AFFINES['oblique'])\n"
         "voxels = StoredVoxels(volume)\n"
         "for size in ((80, 90), (400, 400)):\n"
-        "    raster = replace(voxels.place(raster_of(volume)), shape=size)\n"
+        "    raster = replace(voxels.to_index(raster_of(volume)), shape=size)\n"
         "    reslice(voxels, raster, Mode.MAXIMUM, lambda: False)\n"
         "    print('vtkmodules.vtkImagingCore' in sys.modules)\n"
     )
@@ -231,3 +232,20 @@ def test_without_vtk_scipy_reads_large_pictures_too() -> None:
     image = choosing.reslice(voxels, raster, Mode.MAXIMUM, going_on)
     assert image.shape == (700, 700)
     assert (image == 0).any()
+
+
+def test_the_value_under_the_mouse_is_that_of_the_pixel_on_the_screen() -> None:
+    volume = noise(AFFINES["oblique"])
+    viewer = Viewer(reslice=by_vtk)
+    viewer.show(volume)
+    viewer.turn(Plane.AXIAL, 0.4)
+    viewer.set_slab(Slab(8.0, Mode.MEAN))
+    viewer.settle()
+    state = viewer.shown[Plane.CORONAL]
+    image = state.pixels()
+    outside = 0
+    for row, column in np.ndindex(*image.shape):
+        value = state.value_at(row, column)
+        outside += value is None
+        assert (-1024 if value is None else value) == image[row, column]
+    assert 0 < outside < image.size
