@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from app.imaging.slab import Mode, Slab
 from app.rendering import reslice as choosing
 from app.rendering.image_reslice import STRIP_SAMPLES, _filter, _shared
 from app.rendering.image_reslice import reslice as by_vtk
+from app.rendering.scene.unlocked import preload
 from app.viewmodels.images.viewer import Viewer
 from med2e3.errors import Cancelled
 from med2e3.geometry import Geometry, Plane
@@ -215,6 +217,11 @@ def test_few_samples_load_no_vtk_and_many_do() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", story], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs dlopen")
+def test_the_libraries_are_loaded_before_they_are_imported() -> None:
+    assert preload("vtkmodules", choosing.LIBRARIES) == len(choosing.LIBRARIES)
 
 
 @pytest.fixture
