@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
+from app.rendering.reslice import reslice
 from app.services.annotation_store import AnnotationStore
 from app.services.errors import explain
 from app.services.files import TextFiles
@@ -111,7 +112,9 @@ class Application:
         notices = Notices()
         tasks = Tasks(lambda error: notices.show(explain(error)))
         values = settings.values
-        viewer = Viewer(crosshair_visible=values.crosshair, corner_text=values.corner_text)
+        viewer = Viewer(
+            crosshair_visible=values.crosshair, corner_text=values.corner_text, reslice=reslice
+        )
         assistant = Assistant(viewer, ModelHost(self.jobs, load_model), tasks, explain)
         study = Study(Studies(self.jobs), (viewer, assistant), notices, settings, tasks, explain)
         report = Report()

@@ -1,4 +1,4 @@
-"""Where the 3D view is looked at from: turn, zoom and pan. Knows no pixels, VTK or widgets.
+"""The camera of the 3D view: direction, zoom and pan. Knows no pixel values, VTK or widgets.
 
 The projection is parallel, so a mm has one length on the whole screen. All vectors are in LPS.
 """
@@ -43,10 +43,10 @@ VIEW_NAMES = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A parallel look at the volume.
+    """A camera in parallel projection.
 
-    `back` points to the viewer and `up` upwards on the screen: perpendicular unit vectors in LPS.
-    `pan_mm` is what lies in the middle of the screen, in mm right and up of the volume's centre.
+    `back` points towards the viewer and `up` upwards on the screen: perpendicular unit vectors.
+    `pan_mm` (right, up) leads from the centre of the volume to the middle of the screen.
     """
 
     back: Vector
@@ -56,21 +56,21 @@ class Camera:
 
     @classmethod
     def facing(cls, side: str) -> Camera:
-        """One of `STANDARD_VIEWS`."""
+        """The camera that looks at a side of the patient, a key of `STANDARD_VIEWS`."""
         return cls(*STANDARD_VIEWS[side])
 
     @property
     def right(self) -> Vector:
-        """Direction in LPS that points right on the screen: never mirrored, as LPS is not."""
+        """(3,) direction that points right on the screen; the picture is never mirrored."""
         return _vector(np.cross(self.up, self.back))
 
     @property
     def axes(self) -> Float:
-        """(3, 3): rows are right, up and towards the viewer, in LPS."""
+        """(3, 3): the rows point right, up and towards the viewer."""
         return np.asarray([self.right, self.up, self.back])
 
     def turned(self, dx: float, dy: float) -> Camera:
-        """Turned by a drag of (dx, dy) logical pixels: what is in front goes with the mouse."""
+        """The camera after a drag of (dx, dy) logical pixels: the front follows the mouse."""
         angle = math.hypot(dx, dy) / PIXELS_A_RADIAN
         if not angle:
             return self
@@ -84,12 +84,12 @@ class Camera:
         return replace(self, back=_vector(back), up=_vector(up / np.linalg.norm(up)))
 
     def zoomed(self, factor: float) -> Camera:
-        """Larger or smaller about the middle of the screen."""
+        """The camera zoomed by `factor` about the middle of the screen."""
         low, high = ZOOM_RANGE
         return replace(self, zoom=min(max(self.zoom * factor, low), high))
 
     def panned(self, right_mm: float, up_mm: float) -> Camera:
-        """The picture moved by so many mm to the right and upwards."""
+        """The camera with the picture moved by so many mm to the right and upwards."""
         return replace(self, pan_mm=(self.pan_mm[0] - right_mm, self.pan_mm[1] - up_mm))
 
 

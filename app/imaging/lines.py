@@ -1,4 +1,4 @@
-"""Parallel lines of samples through a grid, in its index coordinates, and where they meet it.
+"""Parallel lines of samples through a grid, in memory index, and where they meet it.
 
 Knows no values and no mm. A grid reaches to the outer edges of its outermost voxels.
 """
@@ -8,26 +8,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-
-#: Tolerance, in voxels, of what still counts as inside: rounding of affines.
-EDGE = 1e-6
+from app.imaging.raster import EDGE_TOLERANCE, Float, IndexRaster
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """(n, 3) index of each line's first sample, and (3,) the step that all of them take."""
+    """`starts` (n, 3): the index of each line's first sample; `step` (3,): between two samples."""
 
     starts: Float
     step: Float
 
+    @staticmethod
+    def of(raster: IndexRaster) -> Lines:
+        """A line for each row of a raster, in the middle of its layers."""
+        rows = np.arange(raster.shape[0], dtype=np.float64)
+        return Lines(raster.origin + np.outer(rows, raster.row_step), raster.column_step)
+
     def spans(self, shape: tuple[int, ...]) -> tuple[Float, Float]:
-        """(n,) first and last place along each line inside a grid; first > last: never."""
+        """(n,) first and last sample of each line inside a grid of that shape, in fractions.
+
+        Where first > last the line meets nothing.
+        """
         low, high = np.full(len(self.starts), -np.inf), np.full(len(self.starts), np.inf)
         for axis, count in enumerate(shape):
-            edges = np.array([-0.5 - EDGE, count - 0.5 + EDGE]) - self.starts[:, axis, None]
+            edges = np.array([-0.5 - EDGE_TOLERANCE, count - 0.5 + EDGE_TOLERANCE])
+            edges = edges - self.starts[:, axis, None]
             if abs(self.step[axis]) < 1e-12:
                 low[(edges[:, 0] > 0) | (edges[:, 1] < 0)] = np.inf
                 continue

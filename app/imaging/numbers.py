@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from med2e3.geometry import DISPLAY_AXES, Plane
 
-#: Letters of a part of a line that is never broken: longer ones are names, and may be too wide.
+#: Most letters of a part without line breaks: longer parts are names and may be wider than a view.
 SHORT_PART = 20
 
 
@@ -24,12 +24,12 @@ def millimetres(patient_mm: Sequence[float]) -> str:
 
 
 def mm_range(low_mm: float, high_mm: float, digits: int = 1) -> str:
-    """A stretch along one axis, e.g. "−12.0 to 3.5 mm"."""
+    """A range along one axis, e.g. "−12.0 to 3.5 mm"."""
     return f"{signed(low_mm, digits)} to {signed(high_mm, digits)} mm"
 
 
 def slice_range(first: int, last: int) -> str:
-    """0-based first and last slice as a user counts them, e.g. "slices 30–34" or "slice 30"."""
+    """0-based first and last slice, counted from 1, e.g. "slices 30–34" or "slice 30"."""
     return f"slice {first + 1}" if first == last else f"slices {first + 1}–{last + 1}"
 
 
@@ -44,7 +44,7 @@ def times(multiple: float) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Parts with " · " between them; a line may break between them, and only long ones within."""
+    """Parts joined by " · ", with no line break inside a part of at most `SHORT_PART` letters."""
     parts = text.split(" · ")
     kept = (p if len(p) > SHORT_PART else p.replace(" ", "\u00a0") for p in parts)
     return "\u00a0· ".join(kept)  # a dot ends a line rather than beginning one

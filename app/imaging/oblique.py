@@ -1,9 +1,10 @@
-"""Oblique planes: three planes at right angles, turned about their common point.
+"""Oblique planes: three planes at right angles, turned about the crosshair.
 
-The frame of a plane is (3, 3): unit vectors in LPS along its slices, rows and columns, as columns.
-Turning in one plane leaves its own picture as it is and carries the frames of the other two along,
-rigidly: the three normals stay at right angles whatever was done before. The grid of an oblique
-plane is even in mm and always has a slice exactly through the crosshair. Knows no mouse.
+The axes of a plane are a (3, 3) matrix. Its columns are the unit vectors in LPS from slice to
+slice, from row to row and from column to column. A turn in one plane keeps that plane and rotates
+the axes of the other two rigidly, so that the three normals stay at right angles after any number
+of turns. The grid of an oblique plane has square pixels, and one of its slices passes exactly
+through the crosshair. The module knows no mouse.
 """
 
 from __future__ import annotations
@@ -15,82 +16,83 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from app.imaging.patch import Patch, Sampling, Work, visible
+from app.imaging.patch import Patch, PatchGrid, Work, visible_grid
 from app.imaging.plane import PlaneState
-from app.imaging.reslice import Cut, Sampler
+from app.imaging.raster import Raster
+from app.imaging.sampler import Sampler
 from app.imaging.viewport import Viewport
 from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
 from med2e3.measures import PARALLEL_DEGREES, SlicePlane
-from med2e3.volume import Volume
 
 Float = NDArray[np.float64]
 
-#: Pixels along the longer side of an oblique grid at most: more than any view shows of one.
+#: Most pixels along the longer side of an oblique grid: no view shows more.
 LARGEST_SIDE = 1024
 
-#: Samples of an exact picture that may be computed while the window waits: below 10 ms.
+#: Most samples of an exact picture that the window's thread reads itself: it takes below 10 ms.
 AT_ONCE_SAMPLES = 100_000
 
-#: Samples that may be read while something moves: of a plane, and of all layers of a slab, which
-#: are read without anything between the voxels. About 5 and 8 ms on one slow core:
-#: a turn moves two planes at once, and both are painted in one turn of the loop.
+#: Most samples that are read while something moves: of a plane, and of all layers of a slab, whose
+#: samples take the nearest voxel. They take about 3 and 8 ms on one slow core. A turn moves two
+#: planes, and both are read and painted in one turn of the loop.
 MOVING_PLANE_SAMPLES, MOVING_SLAB_SAMPLES = 80_000, 500_000
 
-#: A point this near to a slice, in slices, lies on it: what is left of whole steps is rounding.
+#: A point within so many slices of a slice lies on it: the rest is rounding.
 ON_SLICE = 1e-6
 
-#: Angles below this are rounding, not obliquity.
+#: A plane turned by less than so many degrees is straight: the rest is rounding.
 STRAIGHT_DEGREES = 0.05
 
 
 class ObliquePlane(PlaneState):
-    """A plane at any angle through the volume, sampled between the voxels.
+    """A plane at any angle through the volume, with values interpolated between the voxels.
 
-    `volume` stays the stored volume turned to the nearest anatomical plane; `geometry` is the
-    oblique grid. `pixels` and `value_at` agree with what is on the screen.
+    `volume` is the stored volume turned to the anatomical plane of the same name; `geometry` is the
+    oblique grid.
     """
 
-    def __init__(self, plane: Plane, source: tuple[Volume, Sampler], grid: Geometry) -> None:
+    def __init__(self, plane: Plane, sampler: Sampler, grid: Geometry) -> None:
         self._laid = self._grid = grid
-        super().__init__(plane, source[0])
-        self._source = source
+        super().__init__(plane, sampler.volume)
+        self._sampler = sampler
         self._crosshair_mm = np.zeros(3)
 
     @property
     def geometry(self) -> Geometry:
-        """The oblique grid: even in the plane, its slices along the normal."""
+        """The oblique grid: square pixels in the plane, slices along its normal."""
         return self._grid
 
     @property
-    def reach(self) -> Geometry:
-        """The grid as it was laid over the volume: what the crosshair shifts is not in it."""
+    def scroll_grid(self) -> Geometry:
+        """The oblique grid before the crosshair shifted it."""
         return self._laid
 
     @property
     def position_mm(self) -> float:
-        """Patient coordinate of the crosshair along the axis that the plane's name stands for."""
+        """LPS coordinate of the crosshair in mm: x in sagittal, y in coronal, z in axial planes."""
         return float(self._crosshair_mm[DISPLAY_AXES[self.plane][0][0]])
 
     @property
-    def wanted(self) -> tuple[object, ...]:
+    def pixels_key(self) -> tuple[object, ...]:
         """Changes whenever `pixels` would."""
-        return (*super().wanted, tuple(self._grid.affine_lps[:3, 3]))
+        return (*super().pixels_key, tuple(self._grid.affine_lps[:3, 3]))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The true angles between this plane and the anatomical one of its name."""
+        """The angles between this plane and the anatomical plane of its name."""
         return describe(self.plane, self._grid.directions[:, 0])
 
     @property
     def slab_mm(self) -> float:
-        """How thick, in mm, the slab is at its thickest: of the layers that meet the volume."""
+        """Thickness in mm of the layers that meet the volume anywhere."""
         here = self._grid.to_patient_mm((self.slice_index, 0.0, 0.0))
         normal = self._grid.directions[:, 0]
-        met = layers_met(self._source[0].geometry, here, normal, self._depths(self.layers) @ normal)
-        return met * self._grid.spacing_mm[0]
+        step_mm = self._grid.spacing_mm[0]
+        depths_mm = np.asarray((np.arange(self.layers) - (self.layers - 1) / 2) * step_mm)
+        return layers_met(self._sampler.volume.geometry, here, normal, depths_mm) * step_mm
 
     def place(self, patient_mm: Float) -> None:
-        """Let the crosshair be at `patient_mm` (LPS), on a slice of the grid."""
+        """Move the crosshair to `patient_mm` (3,), LPS, and the grid's nearest slice onto it."""
         self._crosshair_mm = np.array(patient_mm, dtype=np.float64)
         off = float(self._grid.to_index(self._crosshair_mm)[0])
         if abs(off - round(off)) > ON_SLICE:
@@ -98,28 +100,29 @@ class ObliquePlane(PlaneState):
         self._crosshair = self._grid.to_index(self._crosshair_mm)
 
     def _shifted_to(self, patient_mm: Float) -> Geometry:
-        """The grid as it was laid, moved by half a slice at most: moves never add up."""
+        """The unshifted grid, moved along its normal by at most half a slice."""
         off = float(self._laid.to_index(patient_mm)[0])
         affine = self._laid.affine_lps.copy()
         affine[:3, 3] += (off - round(off)) * affine[:3, 0]
         return Geometry(self._laid.shape, affine)
 
     def work(self) -> Work:
-        """What computes `pixels` of what is shown now, on any thread."""
-        whole = Sampling((-0.5, -0.5), 1.0, self._grid.shape[1:], self.layers)
-        return partial(self._source[1].image, self._cut(whole), self.slab.mode)
+        """A function that computes `pixels` of the slice shown now, on any thread."""
+        whole = PatchGrid((-0.5, -0.5), 1.0, self._grid.shape[1:], self.layers)
+        return partial(self._sampler.image, self._raster(whole), self.slab.mode)
 
     def value_at(self, row: float, column: float) -> float | None:
-        """The value (HU in CT) shown at a point of the plane or slab; None beside the volume."""
-        here = self.mm_at(round(row), round(column))
-        depths = self._depths(self.layers)
-        return self._source[1].slab_value(here, depths, self.slab.mode)
+        """The value (HU in CT) at a pixel of the plane or slab; None outside the volume.
 
-    def _depths(self, layers: int) -> Float:
-        """(n, 3) offsets in LPS mm of layers that share the slab's thickness evenly."""
-        thickness = self.layers * self._grid.spacing_mm[0]
-        at = (np.arange(layers) - (layers - 1) / 2) * (thickness / layers)
-        return np.asarray(at[:, None] * self._grid.directions[:, 0])
+        Where exact pixels are shown it is the value of that pixel.
+        """
+        r, c = round(row), round(column)
+        here = PatchGrid((r - 0.5, c - 0.5), 1.0, (1, 1), self.layers)
+        value = self._sampler.value(self._raster(here), self.slab.mode)
+        exact, (_, rows, columns) = self._fresh(), self._grid.shape
+        if value is not None and exact is not None and 0 <= r < rows and 0 <= c < columns:
+            return float(exact[r, c])
+        return value
 
     def _is_stored(self) -> bool:
         return False
@@ -129,68 +132,75 @@ class ObliquePlane(PlaneState):
         return rows * columns * self.layers > AT_ONCE_SAMPLES
 
     def _coarse(self, viewport: Viewport) -> Patch:
-        """What the view shows of the plane, in few samples."""
+        """The part of the plane that the view shows, in few samples."""
         most = MOVING_PLANE_SAMPLES if self.layers == 1 else MOVING_SLAB_SAMPLES
-        sampling = visible(viewport, self.layers, most)
-        if sampling is None:
-            sampling = Sampling((-0.5, -0.5), 1.0, (1, 1), 1)
-        return sampling.patch(self._source[1].quick(self._cut(sampling), self.slab.mode))
+        samples = visible_grid(viewport, self.layers, most)
+        if samples is None:
+            samples = PatchGrid((-0.5, -0.5), 1.0, (1, 1), 1)
+        return samples.patch(self._sampler.quick(self._raster(samples), self.slab.mode))
 
-    def _cut(self, sampling: Sampling) -> Cut:
-        step = self._grid.affine_lps[:3, :3] * sampling.step
-        origin = self._grid.to_patient_mm((self.slice_index, *sampling.first))
-        return Cut(origin, step[:, 1], step[:, 2], sampling.shape, self._depths(sampling.layers))
+    def _raster(self, samples: PatchGrid) -> Raster:
+        """The samples of a patch in LPS mm; its layers divide the slab's thickness evenly."""
+        grid_step = self._grid.affine_lps[:3, :3]
+        return Raster(
+            self._grid.to_patient_mm((self.slice_index, *samples.first_sample)),
+            grid_step[:, 1] * samples.step,
+            grid_step[:, 2] * samples.step,
+            samples.shape,
+            samples.layers,
+            grid_step[:, 0] * (self.layers / samples.layers),
+        )
 
 
 def turned(
     shown: Mapping[Plane, PlaneState],
-    source: tuple[Volume, Sampler],
+    sampler: Sampler,
     crosshair_mm: Float,
     keep: Plane,
     radians: float,
 ) -> dict[Plane, PlaneState]:
     """The planes after a turn about the normal of `keep`, from its columns towards its rows."""
-    frames = {plane: frame_of(state) for plane, state in shown.items()}
-    axis = np.cross(frames[keep][:, 2], frames[keep][:, 1])
+    axes = {plane: axes_of(state) for plane, state in shown.items()}
+    axis = np.cross(axes[keep][:, 2], axes[keep][:, 1])
     turn = rotation(axis, radians)
     made: dict[Plane, PlaneState] = {}
     for plane, state in shown.items():
         if plane is keep:
             made[plane] = state
             continue
-        grid = grid_through(
-            source[0].geometry, nearest_rotation(turn @ frames[plane]), crosshair_mm
-        )
-        made[plane] = _carried(state, ObliquePlane(plane, source, grid), crosshair_mm)
+        turned_axes = nearest_rotation(turn @ axes[plane])
+        grid = grid_through(sampler.volume.geometry, turned_axes, crosshair_mm)
+        made[plane] = _carried(state, ObliquePlane(plane, sampler, grid), crosshair_mm)
     return made
 
 
 def turned_onto(
-    planes: Mapping[Plane, PlaneState], source: tuple[Volume, Sampler], target: SlicePlane
+    planes: Mapping[Plane, PlaneState], sampler: Sampler, target: SlicePlane
 ) -> tuple[Plane, dict[Plane, PlaneState]]:
-    """The stored planes turned so that one of them shows `target` as it was seen; which one.
+    """The stored planes, turned so that one of them shows `target` as it was seen.
 
-    The one that turns least; one that only turns within itself stays as it is.
+    Also returns which one does: the one that turns least. A plane that turns only within itself
+    stays as it is.
     """
-    frames = {plane: frame_of(state) for plane, state in planes.items()}
-    turns = {plane: _turn_onto(frame, target) for plane, frame in frames.items()}
+    axes = {plane: axes_of(state) for plane, state in planes.items()}
+    turns = {plane: _turn_onto(own, target) for plane, own in axes.items()}
     nearest = max(turns, key=lambda plane: float(np.trace(turns[plane])))
     point_mm, made = np.asarray(target.origin_mm), dict(planes)
-    for plane, frame in frames.items():
-        turned_frame = nearest_rotation(turns[nearest] @ frame)
-        if not _are_parallel(turned_frame[:, 0], frame[:, 0]):
-            grid = grid_through(source[0].geometry, turned_frame, point_mm)
-            made[plane] = ObliquePlane(plane, source, grid)
+    for plane, own in axes.items():
+        turned_axes = nearest_rotation(turns[nearest] @ own)
+        if not _are_parallel(turned_axes[:, 0], own[:, 0]):
+            grid = grid_through(sampler.volume.geometry, turned_axes, point_mm)
+            made[plane] = ObliquePlane(plane, sampler, grid)
             made[plane].slab = planes[plane].slab
     return nearest, made
 
 
-def _turn_onto(frame: Float, target: SlicePlane) -> Float:
-    """(3, 3) that turns a frame so that its rows run down and its columns right in `target`."""
+def _turn_onto(axes: Float, target: SlicePlane) -> Float:
+    """(3, 3) rotation of a plane's axes onto those of `target`: rows run down, columns right."""
     wanted = np.column_stack([target.normal, target.down, target.right])
-    if np.linalg.det(wanted) * np.linalg.det(frame) < 0:
+    if np.linalg.det(wanted) * np.linalg.det(axes) < 0:
         wanted[:, 0] *= -1
-    return np.asarray(wanted @ frame.T)
+    return np.asarray(wanted @ axes.T)
 
 
 def _are_parallel(a: Float, b: Float) -> bool:
@@ -198,19 +208,22 @@ def _are_parallel(a: Float, b: Float) -> bool:
     return across < math.sin(math.radians(PARALLEL_DEGREES))
 
 
-def frame_of(state: PlaneState) -> Float:
-    """(3, 3) unit vectors along slices, rows and columns of what a plane shows, at right angles."""
+def axes_of(state: PlaneState) -> Float:
+    """(3, 3) axes of a plane, made orthogonal where the stored grid is sheared."""
     return nearest_rotation(state.geometry.directions)
 
 
 def nearest_rotation(directions: Float) -> Float:
-    """The nearest frame with right angles (polar decomposition): no drift over many turns."""
+    """The orthogonal (3, 3) nearest to `directions` (polar decomposition).
+
+    Without it the rounding of many turns would add up.
+    """
     u, _, vt = np.linalg.svd(directions)
     return np.asarray(u @ vt)
 
 
 def rotation(axis: Float, radians: float) -> Float:
-    """(3, 3) that turns about a unit vector (Rodrigues)."""
+    """(3, 3) right-handed rotation about the unit vector `axis` (Rodrigues' formula)."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.asarray(
@@ -218,55 +231,60 @@ def rotation(axis: Float, radians: float) -> Float:
     )
 
 
-def grid_through(geometry: Geometry, frame: Float, point_mm: Float) -> Geometry:
-    """The grid along `frame` that just holds the volume and has a voxel centre at `point_mm`.
+def grid_through(geometry: Geometry, axes: Float, point_mm: Float) -> Geometry:
+    """The smallest grid along `axes` that holds the volume and has a voxel centre at `point_mm`.
 
-    Even in the plane at the volume's finest spacing; along the normal in steps of about one voxel.
+    Its pixels are squares of the volume's finest spacing, larger where `LARGEST_SIDE` asks for it.
+    Its slices lie one voxel of the volume apart, measured along the normal.
     """
-    along = (_corners_mm(geometry) - point_mm) @ frame  # (8, 3) mm
+    along = (_corners_mm(geometry) - point_mm) @ axes  # (8, 3) mm
     low, high = along.min(axis=0), along.max(axis=0)
     finest = min(geometry.spacing_mm)
     even = max(finest, float((high - low)[1:].max()) / LARGEST_SIDE)
-    step = 1.0 / float(np.linalg.norm(geometry.inverse[:3, :3] @ frame[:, 0]))
+    step = 1.0 / float(np.linalg.norm(geometry.inverse[:3, :3] @ axes[:, 0]))
     steps = np.array([step, even, even])
     before = np.floor(-low / steps + 1e-6)
     shape = before + np.floor(high / steps + 1e-6) + 1
     affine = np.eye(4)
-    affine[:3, :3] = frame * steps
+    affine[:3, :3] = axes * steps
     affine[:3, 3] = point_mm - affine[:3, :3] @ before
     slices, rows, columns = (max(int(n), 1) for n in shape)
     return Geometry((slices, rows, columns), affine)
 
 
 def layers_met(geometry: Geometry, point_mm: Float, normal: Float, depths_mm: Float) -> int:
-    """How many layers, so many mm (n,) from a point along `normal`, meet the volume anywhere."""
+    """Number of layers that meet the volume anywhere.
+
+    Layer k is at right angles to `normal` (3,), `depths_mm[k]` from `point_mm` (3,) in LPS.
+    """
     along = (_corners_mm(geometry) - point_mm) @ normal
     inside = (depths_mm >= along.min() - 1e-6) & (depths_mm <= along.max() + 1e-6)
     return int(np.count_nonzero(inside))
 
 
 def _corners_mm(geometry: Geometry) -> Float:
-    """(8, 3) outer corners of the volume in LPS mm."""
+    """(8, 3) LPS mm of the volume's corners, at the outer edges of its voxels."""
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in geometry.shape])).reshape(3, -1).T
     return geometry.to_patient_mm(corners)
 
 
 def kept_inside(shown: Mapping[Plane, PlaneState], patient_mm: Float) -> Float:
-    """The nearest point whose planes all still meet the volume."""
+    """The point (3,), LPS mm, nearest to `patient_mm` on which every plane has a slice."""
     point = np.array(patient_mm, dtype=np.float64)
     for state in shown.values():
-        off = float(state.reach.to_index(point)[0])
+        off = float(state.scroll_grid.to_index(point)[0])
         inside = min(max(off, 0.0), state.count - 1.0)
-        step = state.reach.affine_lps[:3, 0]
+        step = state.scroll_grid.affine_lps[:3, 0]
         point = point + (inside - off) * step
     return point
 
 
 def describe(plane: Plane, normal: Float) -> tuple[str, ...]:
-    """A plane's angle to the anatomical one, then its two parts towards the other planes.
+    """The angle between an oblique and an anatomical plane, then its parts towards the other two.
 
-    The first part turns the normal towards the first other axis, the second out of that plane; the
-    two together give the normal back: a double oblique has both.
+    The first part is the angle of the normal (3,), LPS, within the plane of this axis and the first
+    other one; the second is the angle out of that plane. The two give the normal back. A double
+    oblique has both, a straight plane has no text.
     """
     axis, sign = DISPLAY_AXES[plane][0]
     own = normal * sign * (1 if normal[axis] * sign >= 0 else -1)
@@ -285,7 +303,7 @@ def describe(plane: Plane, normal: Float) -> tuple[str, ...]:
 
 
 def _carried(before: PlaneState, after: PlaneState, crosshair_mm: Float) -> PlaneState:
-    """Size, slab and the crosshair's place on the screen stay as they were."""
+    """`after`, with the zoom, the slab and the crosshair's place on the screen of `before`."""
     after.place(crosshair_mm)
     after.zoom, after.slab = before.zoom, before.slab
     _, rows, columns = before.geometry.shape
@@ -303,9 +321,9 @@ def _carried(before: PlaneState, after: PlaneState, crosshair_mm: Float) -> Plan
 
 
 def crossing(here: PlaneState, other: PlaneState) -> tuple[float, float] | None:
-    """The direction (x right, y down; unit length) of another plane's line in this one's picture.
+    """Direction of another plane's line in this plane's picture: a unit (x right, y down).
 
-    None where the two are parallel.
+    None where the planes are parallel.
     """
     return _crossing(_bytes_of(here), _bytes_of(other))
 
@@ -316,10 +334,10 @@ def _bytes_of(state: PlaneState) -> bytes:
 
 @lru_cache(maxsize=64)
 def _crossing(here: bytes, other: bytes) -> tuple[float, float] | None:
-    # Asked for at each painting, and the same for as long as nothing turns.
-    frame, across = (nearest_rotation(np.frombuffer(each).reshape(3, 3)) for each in (here, other))
-    along = np.cross(frame[:, 0], across[:, 0])
+    # Each painting asks for it, and it stays the same until something turns.
+    own, others = (nearest_rotation(np.frombuffer(each).reshape(3, 3)) for each in (here, other))
+    along = np.cross(own[:, 0], others[:, 0])
     length = float(np.linalg.norm(along))
     if length < 1e-6:
         return None
-    return float(along @ frame[:, 2]) / length, float(along @ frame[:, 1]) / length
+    return float(along @ own[:, 2]) / length, float(along @ own[:, 1]) / length

@@ -1,4 +1,7 @@
-"""A picture of part of a plane, or of all of it, and where it lies. Knows no screen."""
+"""Pictures of all or part of a plane, and the grid of samples that a view needs of it.
+
+Positions are (row, column) in the grid of the plane, with whole numbers at pixel centres.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from app.imaging.slice_reader import Image
 from app.imaging.viewport import Viewport
 
-Image = NDArray[np.int16] | NDArray[np.float32]
-
-#: Computes the exact picture anywhere; it is told by whom to ask whether nobody waits any more,
-#: and then raises `Cancelled`.
+#: Computes an exact picture on any thread. Its argument says whether nobody waits for the picture
+#: any more; the function then raises `Cancelled`.
 Work = Callable[[Callable[[], bool]], Image]
 
-#: How much coarser samples become at a time until there are few enough of them.
+#: Factor by which the distance of samples grows until there are few enough of them.
 COARSER = 1.1
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """`values` (rows, columns), evenly spread between two corners of a plane.
+    """`values` (rows, columns), evenly spaced between two corners of a plane.
 
-    Corners are (row, column) of the plane's grid, at the outer edges of the outermost samples.
+    The corners lie at the outer edges of the outermost samples.
     """
 
     values: Image
@@ -34,42 +33,47 @@ class Patch:
 
     @staticmethod
     def whole(values: Image) -> Patch:
-        """A value for each pixel of the grid."""
+        """The patch that has one value for each pixel of the plane."""
         rows, columns = values.shape
         return Patch(values, (-0.5, -0.5), (rows - 0.5, columns - 0.5))
 
     def rect(self, viewport: Viewport) -> tuple[float, float, float, float]:
-        """(x, y, width, height) on the screen."""
+        """(x, y, width, height) of the patch in the view, in logical pixels."""
         x0, y0 = viewport.to_screen(*self.top_left)
         x1, y1 = viewport.to_screen(*self.bottom_right)
         return x0, y0, x1 - x0, y1 - y0
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """Where to read: from which corner, how far apart (in pixels of the grid), how many of each."""
+class PatchGrid:
+    """The samples of a patch: `layers` layers of `shape` (rows, columns).
 
-    corner: tuple[float, float]
+    `top_left` is the outer edge of the first sample; `step` is the distance of samples, both along
+    rows and columns, in pixels of the plane.
+    """
+
+    top_left: tuple[float, float]
     step: float
     shape: tuple[int, int]
     layers: int
 
     @property
-    def first(self) -> tuple[float, float]:
-        """(row, column) of the first sample."""
-        return self.corner[0] + self.step / 2, self.corner[1] + self.step / 2
+    def first_sample(self) -> tuple[float, float]:
+        """(row, column) of the centre of the first sample."""
+        return self.top_left[0] + self.step / 2, self.top_left[1] + self.step / 2
 
     def patch(self, values: Image) -> Patch:
-        """The values that were read here."""
-        top, left = self.corner
+        """The patch of values (rows, columns) read at these samples."""
+        top, left = self.top_left
         rows, columns = self.shape
-        return Patch(values, self.corner, (top + rows * self.step, left + columns * self.step))
+        return Patch(values, self.top_left, (top + rows * self.step, left + columns * self.step))
 
 
-def visible(viewport: Viewport, layers: int, most: int) -> Sampling | None:
-    """Samples for what a view shows, no finer than its pixels, at most `most` in all layers.
+def visible_grid(viewport: Viewport, layers: int, most: int) -> PatchGrid | None:
+    """The samples of what a view shows of a plane, at most `most` in all layers.
 
-    Layers grow fewer with the samples of each. None where the view shows nothing of the plane.
+    They are no finer than the view's pixels. Coarser samples have fewer layers, too. None where the
+    plane lies outside the view.
     """
     top, left = viewport.to_index(0.0, 0.0)
     bottom, right = viewport.to_index(*viewport.size)
@@ -91,9 +95,9 @@ def visible(viewport: Viewport, layers: int, most: int) -> Sampling | None:
             break
         step *= COARSER
     shape = (math.ceil(high / step), math.ceil(wide / step))
-    return Sampling((top, left), step, shape, kept)
+    return PatchGrid((top, left), step, shape, kept)
 
 
 def _edge(at: float, round_: Callable[[float], int]) -> float:
-    """The border between two pixels on that side of a point."""
+    """The edge between two pixels nearest to `at`, on the side that `round_` chooses."""
     return round_(at + 0.5) - 0.5

@@ -1,7 +1,8 @@
-"""One plane of the open volume: which slice is shown, and where it lies. Knows no pixels on screen.
+"""One plane of the open volume: the slice that it shows, its zoom, its slab and its pixels.
 
-Index coordinates here are those of the volume turned to this plane (slice, row, column): slices run
-superior → inferior, anterior → posterior or right → left, rows and columns as displayed.
+An index is (slice, row, column) in the volume turned to this plane. Slices run from superior to
+inferior, from anterior to posterior or from right to left; rows and columns run as displayed. The
+module knows no Qt; a `Viewport` maps rows and columns to the screen.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ from med2e3.volume import Volume
 
 Float = NDArray[np.float64]
 
-#: Voxels that a slab of stored slices may combine while it moves, about 10 ms on one slow core:
-#: where slices lie one behind the other in memory, and where they lie side by side.
+#: Most voxels that a slab of stored slices combines while it moves: about 10 ms on one slow core.
+#: The first is for slices one after the other in memory, the second for interleaved slices.
 MOVING_VOXELS, MOVING_VOXELS_SIDE_BY_SIDE = 30_000_000, 6_000_000
 
 
 class PlaneState:
-    """The slice of a volume that passes through the crosshair, as seen in one plane."""
+    """The slice of a volume through the crosshair in one plane, and how it is displayed.
+
+    `centre` is the (row, column) in the middle of the view, `fit_mm` the (height, width) that fill
+    the view at zoom 1; None: those of the slice. `moving` allows a coarse picture.
+    """
 
     def __init__(self, plane: Plane, volume: Volume) -> None:
         self.plane = plane
@@ -39,8 +44,8 @@ class PlaneState:
         self.fit_mm: tuple[float, float] | None = None
         self.slab = Slab()
         self.moving = False
-        self._kept: tuple[tuple[object, ...], Image] | None = None
-        self._drawn: tuple[tuple[object, ...], Patch] | None = None
+        self._exact: tuple[tuple[object, ...], Image] | None = None
+        self._moving_patch: tuple[tuple[object, ...], Patch] | None = None
         self._crosshair = self._middle()
 
     @property
@@ -49,8 +54,8 @@ class PlaneState:
         return self.volume.geometry
 
     @property
-    def reach(self) -> Geometry:
-        """The grid whose first and last slices the crosshair does not leave."""
+    def scroll_grid(self) -> Geometry:
+        """The grid whose first and last slice bound the crosshair."""
         return self.geometry
 
     @property
@@ -60,113 +65,117 @@ class PlaneState:
 
     @property
     def slice_index(self) -> int:
-        """The slice shown, 0-based, in display order."""
+        """0-based number of the slice shown, in display order."""
         return min(max(round(float(self._crosshair[0])), 0), self.count - 1)
 
     @property
     def crosshair(self) -> tuple[float, float]:
-        """Fractional (row, column) of the common point of the planes."""
+        """Fractional (row, column) of the crosshair."""
         return float(self._crosshair[1]), float(self._crosshair[2])
 
     @property
     def position_mm(self) -> float:
-        """Patient coordinate (x sagittal, y coronal, z axial) of the slice at the crosshair."""
+        """LPS coordinate of the slice in mm: x in sagittal, y in coronal, z in axial planes."""
         point = (self.slice_index, *self.crosshair)
         return float(self.geometry.to_patient_mm(point)[DISPLAY_AXES[self.plane][0][0]])
 
     @property
     def layers(self) -> int:
-        """How many slices of the grid the slab takes; 1 where a plane alone is shown."""
+        """Number of slices in the slab; 1 for a plane."""
         return self.slab.layers(self.geometry.spacing_mm[0])
 
     @property
     def slab_text(self) -> str:
-        """What the slab is and how thick in truth, e.g. "MIP 20.0 mm"; empty for a plane."""
+        """Mode and true thickness of the slab, e.g. "MIP 20.0 mm"; empty for a plane."""
         return self.slab.describe(self.slab_mm)
 
     @property
     def slab_mm(self) -> float:
-        """How thick, in mm, what is shown is: without what would lie beyond the volume's edge."""
+        """Thickness in mm of the slices shown that exist: a slab at the edge is thinner."""
         first, end, _ = self._span().indices(self.count)
         return (end - first) * self.geometry.spacing_mm[0]
 
     @property
-    def picture(self) -> tuple[object, ...]:
-        """Changes whenever what is drawn would."""
-        return (*self.wanted, self.is_coarse)
+    def drawn_key(self) -> tuple[object, ...]:
+        """A key that changes whenever `drawn` changes in the same view."""
+        return (*self.pixels_key, self.is_coarse)
 
     @property
-    def wanted(self) -> tuple[object, ...]:
-        """Changes whenever `pixels` would."""
+    def pixels_key(self) -> tuple[object, ...]:
+        """A key that changes whenever `pixels` changes."""
         return (self.slice_index, self.slab)
 
     @property
     def is_coarse(self) -> bool:
-        """Whether what is drawn is coarser than it can be, since exact pixels take too long."""
+        """Whether a coarse picture stands for exact pixels that are not computed yet."""
         return self.moving and self._is_slow() and self._fresh() is None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the title of the view must say beside the plane's name."""
+        """Texts for the title of the view, beside the plane's name."""
         if not self.geometry.is_oblique:
             return ()
         return (f"oblique {self.geometry.obliquity_degrees:.1f}°",)
 
     @property
     def letters(self) -> tuple[str, str, str, str]:
-        """Patient sides at the left, right, top and bottom edge."""
+        """Letters of the patient's sides at the left, right, top and bottom edge."""
         return self.geometry.edge_letters()
 
     def pixels(self) -> Image:
-        """(rows, columns) exactly of the slice or slab shown; it may be a view into the volume.
+        """Exact (rows, columns) of the slice or slab shown; it may be a view into the volume.
 
-        Computed here and now where it is not there yet: check `is_coarse` first.
+        Computes them on the calling thread where they are missing: check `is_coarse` first.
         """
         if self._is_stored():
             return self._reader.read(self.slice_index)
         kept = self._fresh()
         if kept is None:
             kept = self.work()(lambda: False)
-            self.take(self.wanted, kept)
+            self.keep_pixels(self.pixels_key, kept)
         return kept
 
     def drawn(self, viewport: Viewport) -> Patch:
-        """What a view draws: `pixels`, or something coarser for as long as they take too long."""
+        """The picture for a view: `pixels`, or a coarse patch while `is_coarse`."""
         if not self.is_coarse:
             return Patch.whole(self.pixels())
-        key = (self.wanted, viewport)
-        if self._drawn is None or self._drawn[0] != key:
-            self._drawn = (key, self._coarse(viewport))
-        return self._drawn[1]
+        key = (self.pixels_key, viewport)
+        if self._moving_patch is None or self._moving_patch[0] != key:
+            self._moving_patch = (key, self._coarse(viewport))
+        return self._moving_patch[1]
 
     def work(self) -> Work:
-        """What computes `pixels` of what is shown now, on any thread."""
+        """A function that computes `pixels` of the slice shown now, on any thread."""
         return partial(slab.combined, self.volume.voxels[self._span()], self.slab.mode)
 
-    def take(self, wanted: tuple[object, ...], pixels: Image) -> None:
-        """Keep the exact pixels of what was `wanted`."""
-        self._kept, self._drawn = (wanted, pixels), None
+    def keep_pixels(self, key: tuple[object, ...], pixels: Image) -> None:
+        """Keep exact pixels, computed when `pixels_key` was `key`."""
+        self._exact, self._moving_patch = (key, pixels), None
 
     def forget_pixels(self) -> None:
-        """The voxels have changed in place."""
+        """Drop the pixels that were kept: the voxels have changed in place."""
         self._reader.forget()
-        self._kept = self._drawn = None
+        self._exact = self._moving_patch = None
         self.moving = True
 
     def _is_stored(self) -> bool:
         return self.layers == 1
 
     def _fresh(self) -> Image | None:
-        return self._kept[1] if self._kept is not None and self._kept[0] == self.wanted else None
+        return (
+            self._exact[1]
+            if self._exact is not None and self._exact[0] == self.pixels_key
+            else None
+        )
 
     def _is_slow(self) -> bool:
         return self.layers > 1 and self._stride() > 1
 
     def _stride(self) -> int:
-        """Every how many rows and columns a slab is combined while it moves."""
+        """Distance, in pixels, of the rows and columns that a moving slab combines."""
         voxels = self.volume.voxels
-        side_by_side = voxels.strides[0] == voxels.itemsize
-        most = MOVING_VOXELS_SIDE_BY_SIDE if side_by_side else MOVING_VOXELS
+        interleaved = voxels.strides[0] == voxels.itemsize
+        most = MOVING_VOXELS_SIDE_BY_SIDE if interleaved else MOVING_VOXELS
         count = self.layers * voxels.shape[1] * voxels.shape[2]
         return max(1, math.ceil(math.sqrt(count / most)))
 
@@ -180,16 +189,16 @@ class PlaneState:
         return Patch(values, (edge, edge), (edge + rows * stride, edge + columns * stride))
 
     def place(self, patient_mm: Float) -> None:
-        """Let the crosshair be at `patient_mm` (LPS)."""
+        """Move the crosshair to `patient_mm` (3,), LPS."""
         self._crosshair = self.geometry.to_index(patient_mm)
 
     def mm_at(self, row: float, column: float, slice_index: float | None = None) -> Float:
-        """LPS mm of a (row, column) of the slice shown, or of another slice."""
+        """(3,) LPS mm of a (row, column) of the slice shown, or of another slice."""
         index = self.slice_index if slice_index is None else slice_index
         return self.geometry.to_patient_mm((index, row, column))
 
     def value_at(self, row: float, column: float) -> float | None:
-        """The value (HU in CT) shown at a point of the slice or slab; None beside it."""
+        """The value (HU in CT) at a pixel of the slice or slab; None outside it."""
         r, c = round(row), round(column)
         if not (0 <= r < self.geometry.shape[1] and 0 <= c < self.geometry.shape[2]):
             return None
@@ -200,7 +209,7 @@ class PlaneState:
         return slab.span(self.slice_index, self.layers, self.count)
 
     def viewport(self, width: float, height: float) -> Viewport:
-        """How the slice lies in a view of that size."""
+        """The map from the slice to a view of that size in logical pixels."""
         _, rows, columns = self.geometry.shape
         _, row_mm, column_mm = self.geometry.spacing_mm
         return Viewport(
@@ -213,11 +222,11 @@ class PlaneState:
         )
 
     def look(self, viewport: Viewport) -> None:
-        """Take zoom and centre over from `viewport`."""
+        """Adopt the zoom and centre of `viewport`."""
         self.zoom, self.centre = viewport.zoom, viewport.centre
 
     def reset_view(self) -> None:
-        """Fit the slice into the view again."""
+        """Fit the slice into the view."""
         self.zoom, self.centre, self.fit_mm = 1.0, None, None
 
     def _middle(self) -> Float:

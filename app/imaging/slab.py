@@ -1,4 +1,4 @@
-"""Slabs: several layers of a volume shown as one image. Knows no geometry beyond a thickness."""
+"""Slabs: layers of a volume combined into one image. Knows no geometry beyond a thickness."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from enum import StrEnum
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.imaging.slice_reader import LANES, PACKED
+from app.imaging.slice_reader import LANES, PACKED, Image
 from med2e3.errors import Cancelled
-
-Image = NDArray[np.int16] | NDArray[np.float32]
 
 
 class Mode(StrEnum):
@@ -38,74 +35,74 @@ TITLES = {
 THICKNESSES_MM = (3.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
 
-#: Voxels combined between two looks at whether anybody still waits: about a millisecond.
+#: Voxels combined between two questions whether to stop: about a millisecond.
 STRIP_VOXELS = 1 << 21
 
-#: Layers along the fastest axis in memory are first copied, one behind the other, into a block that
-#: the second-level cache holds: that takes half the time.
+#: Voxels of a block of layers that are interleaved in memory. It is copied layer by layer and fits
+#: the second-level cache, which halves the time.
 BLOCK_VOXELS = 1 << 16
 
-#: What a slab starts with: vessels and nodules are read at about a centimetre.
+#: The first thickness of a slab: vessels and nodules are read at about a centimetre.
 STANDARD_MM = 10.0
 
 
 @dataclass(frozen=True)
 class Slab:
-    """Layers over `thickness_mm` around the plane; 0: the plane alone."""
+    """A slab of `thickness_mm`, centred on the plane; 0: the plane alone."""
 
     thickness_mm: float = 0.0
     mode: Mode = Mode.MAXIMUM
 
     def toggled(self) -> Slab:
-        """Between a plane and a slab of the standard thickness."""
+        """A plane for a slab, and a slab of `STANDARD_MM` for a plane."""
         return replace(self, thickness_mm=0.0 if self.thickness_mm else STANDARD_MM)
 
     def with_next_mode(self) -> Slab:
-        """Combined in the next way; a plane becomes a slab, so that something changes."""
+        """The slab in the next mode; a plane becomes a slab of `STANDARD_MM`."""
         modes = list(Mode)
         if not self.thickness_mm:
             return self.toggled()
         return replace(self, mode=modes[(modes.index(self.mode) + 1) % len(modes)])
 
     def with_mode(self, mode: Mode) -> Slab:
-        """Combined in this way; a plane becomes a slab."""
+        """The slab in this mode; a plane becomes a slab of `STANDARD_MM`."""
         return replace(self, mode=mode, thickness_mm=self.thickness_mm or STANDARD_MM)
 
     def thicker(self, steps: int) -> Slab:
-        """The next thickness of the menu, up or down; below the first one: the plane alone."""
+        """The slab so many thicknesses of the menu up or down; below the first: a plane."""
         choices = (0.0, *THICKNESSES_MM)
         at = max(k for k, mm in enumerate(choices) if mm <= self.thickness_mm)
         return replace(self, thickness_mm=choices[min(max(at + steps, 0), len(choices) - 1)])
 
     def layers(self, step_mm: float) -> int:
-        """How many layers of a grid with this distance between them; at least one."""
+        """Number of layers `step_mm` apart that make up the thickness; at least one."""
         return max(1, round(self.thickness_mm / step_mm))
 
     def describe(self, true_mm: float) -> str:
-        """E.g. "MIP 20.0 mm"; empty for a plane. `true_mm` is what its layers cover."""
+        """E.g. "MIP 20.0 mm"; empty for a plane. `true_mm` is the thickness of its layers."""
         return f"{SHORT[self.mode]} {true_mm:.1f} mm" if self.thickness_mm > 0 else ""
 
 
 def span(index: int, layers: int, count: int) -> slice:
-    """The stored layers of a slab around one of them, kept inside the grid."""
+    """The slices of a slab around slice `index`, as far as they exist among `count`."""
     first = index - layers // 2
     return slice(max(first, 0), min(first + layers, count))
 
 
 def combined(layers: Image, mode: Mode, stopped: Callable[[], bool] = lambda: False) -> Image:
-    """(layers, rows, columns) → (rows, columns), of the same type; means of int16 are rounded.
+    """Combine (layers, rows, columns) into (rows, columns) of the same type.
 
-    Raises `Cancelled` soon after `stopped` says so.
+    Means of int16 are rounded. Raises `Cancelled` before a strip for which `stopped()` holds.
     """
     if len(layers) == 1:
         only: Image = layers[0]
         return only
     count, rows, columns = layers.shape
     image: Image = np.empty((rows, columns), dtype=layers.dtype)
-    side_by_side = abs(layers.strides[0]) < abs(layers.strides[2])
+    interleaved = abs(layers.strides[0]) < abs(layers.strides[2])
     extreme = mode is not Mode.MEAN
     packed = extreme and abs(layers.strides[0]) == layers.itemsize and count >= LANES
-    height = max(1, (BLOCK_VOXELS if side_by_side else STRIP_VOXELS) // (count * columns))
+    height = max(1, (BLOCK_VOXELS if interleaved else STRIP_VOXELS) // (count * columns))
     for first in range(0, rows, height):
         if stopped():
             raise Cancelled("A newer picture was asked for.")
@@ -113,16 +110,16 @@ def combined(layers: Image, mode: Mode, stopped: Callable[[], bool] = lambda: Fa
         if packed:
             image[first : first + height] = _folded(strip, mode)
             continue
-        whole = cast("Image", np.ascontiguousarray(strip)) if side_by_side else strip
+        whole = cast("Image", np.ascontiguousarray(strip)) if interleaved else strip
         image[first : first + height] = _reduced(whole, mode)
     return image
 
 
 def _folded(layers: Image, mode: Mode) -> Image:
-    """The largest or smallest of layers that lie next to each other in memory, four at a time.
+    """The largest or smallest of layers interleaved in memory, four layers at a time.
 
-    Four voxels are copied as one wide number. The last four may overlap those before them, which
-    changes no extreme.
+    Four voxels are copied as one wide number. The last four layers may overlap those before them:
+    a voxel counted twice changes no extreme.
     """
     layers = layers if layers.strides[0] > 0 else layers[::-1]
     count, rows, columns = layers.shape

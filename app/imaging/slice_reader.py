@@ -1,8 +1,8 @@
-"""Reads slices of a volume in one plane out of memory, quickly in every plane. No windows here.
+"""Reads the stored slices of a volume in one plane.
 
-Where a plane's slices run along the fastest axis in memory (sagittal ones of axial CT), each pixel
-of a slice lies in another cache line, and the processor fetches its neighbours in the next slices
-with it. Four slices are therefore read at once, packed into one wide number, and kept.
+Where slices are interleaved in memory (sagittal slices of axial CT), each pixel of a slice lies in
+another cache line, together with its neighbours in the next slices. Four slices are therefore read
+at once, each pixel as one wide number, and kept for the next readings.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 
+#: (rows, columns) of values, or (layers, rows, columns), in the type of the volume.
 Image = NDArray[np.int16] | NDArray[np.float32]
 
 #: Slices packed together, and the number type as wide as four voxels of each type.
@@ -24,7 +25,7 @@ PACKED: dict[np.dtype[np.generic], type[np.generic]] = {
 
 
 class SliceReader:
-    """Slices (row, column) of `volume` in display order of `plane`."""
+    """Reads slices (rows, columns) of `volume`, in the display order of `plane`."""
 
     def __init__(self, volume: Volume, plane: Plane) -> None:
         self._voxels = volume.voxels
@@ -35,7 +36,7 @@ class SliceReader:
         self._block: NDArray[np.generic] | None = None
 
     def read(self, index: int) -> Image:
-        """One slice; it may be a view into the volume."""
+        """Slice `index`, 0-based; it may be a view into the volume."""
         if self._packed is None:
             image: Image = self._turned[index]
             return image
@@ -50,11 +51,11 @@ class SliceReader:
         return lanes[:, lane::LANES]
 
     def forget(self) -> None:
-        """The voxels have changed in place."""
+        """Drop the slices that were kept: the voxels have changed in place."""
         self._block = None
 
     def _pack(self) -> NDArray[np.generic] | None:
-        """The volume as wide numbers in this plane; None where reading is quick as it is."""
+        """The volume as wide numbers in this plane; None where slices are not interleaved."""
         along_fastest = self._turn.axes[0] == 2
         whole = self._voxels.flags.c_contiguous and self._voxels.shape[2] % LANES == 0
         if not (along_fastest and whole):

@@ -1,7 +1,7 @@
-"""The map between a slice's pixels and a view's screen, in true proportions. Knows no Qt.
+"""The map between the pixels of a slice and a view, in true proportions. Knows no Qt.
 
-Screen coordinates are (x, y) in logical pixels from the view's top left corner; index coordinates
-are (row, column) with whole numbers at pixel centres.
+Screen coordinates are (x, y) in logical pixels from the top left corner of the view. An index is
+(row, column), with whole numbers at pixel centres.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ ZOOM_RANGE = (0.2, 40.0)
 
 @dataclass(frozen=True)
 class Viewport:
-    """How a slice of `shape` (rows, columns) lies in a view of `size` (width, height).
+    """The place of a slice of `shape` (rows, columns) in a view of `size` (width, height).
 
-    `spacing_mm` is (between rows, between columns); `centre` is the (row, column) in the middle of
-    the view; `zoom` is in multiples of the size at which `fit_mm` (height, width) fits the view;
-    None: the slice itself.
+    `spacing_mm` is (between rows, between columns). `centre` is the (row, column) in the middle of
+    the view; None: the middle of the slice. At `zoom` 1 an area of `fit_mm` (height, width) fits
+    the view; None: the slice.
     """
 
     size: tuple[float, float]
@@ -36,7 +36,7 @@ class Viewport:
 
     @property
     def pixels_per_mm(self) -> float:
-        """Screen pixels a mm; the same along rows and columns, so nothing is stretched."""
+        """Logical pixels a mm, the same along rows and columns."""
         rows, columns = self.shape
         whole_mm = (rows * self.spacing_mm[0], columns * self.spacing_mm[1])
         height_mm, width_mm = self.fit_mm or whole_mm
@@ -44,7 +44,7 @@ class Viewport:
         return max(fit, 1e-6) * self.zoom
 
     def to_screen(self, row: float, column: float) -> tuple[float, float]:
-        """(x, y) of an index."""
+        """(x, y) on the screen of an index."""
         scale, (row0, column0) = self.pixels_per_mm, self.middle
         return (
             self.size[0] / 2 + (column - column0) * self.spacing_mm[1] * scale,
@@ -52,7 +52,7 @@ class Viewport:
         )
 
     def to_index(self, x: float, y: float) -> tuple[float, float]:
-        """Fractional (row, column) under a screen point; it may lie outside the slice."""
+        """Fractional (row, column) at a point of the screen; it may lie outside the slice."""
         scale, (row0, column0) = self.pixels_per_mm, self.middle
         return (
             row0 + (y - self.size[1] / 2) / (self.spacing_mm[0] * scale),
@@ -60,13 +60,13 @@ class Viewport:
         )
 
     def image_rect(self) -> tuple[float, float, float, float]:
-        """(x, y, width, height) that the slice covers on the screen, outer pixel edges included."""
+        """(x, y, width, height) of the slice on the screen, to its outer pixel edges."""
         x0, y0 = self.to_screen(-0.5, -0.5)
         x1, y1 = self.to_screen(self.shape[0] - 0.5, self.shape[1] - 0.5)
         return x0, y0, x1 - x0, y1 - y0
 
     def zoomed(self, factor: float, x: float, y: float) -> Viewport:
-        """Zoom by `factor`; the point under (x, y) stays where it is."""
+        """The viewport zoomed by `factor` about the screen point (x, y)."""
         low, high = ZOOM_RANGE
         zoom = min(max(self.zoom * factor, low), high)
         row, column = self.to_index(x, y)
@@ -79,7 +79,7 @@ class Viewport:
         )
 
     def panned(self, dx: float, dy: float) -> Viewport:
-        """Move the slice by (dx, dy) screen pixels."""
+        """The viewport with the slice moved by (dx, dy) logical pixels."""
         scale, (row0, column0) = self.pixels_per_mm, self.middle
         return replace(
             self,

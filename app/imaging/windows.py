@@ -1,4 +1,4 @@
-"""Which grey-level window a volume is shown with. Knows no pixels and no model."""
+"""The grey-level window of a volume: presets, the first window, drags. Knows no pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CT_AIR_BELOW = -200.0
 DRAG_PIXELS = 300.0
 
 
-#: Said where the unit of the values is not known.
+#: Stands for the unit of values where it is unknown.
 NO_UNIT = "value"
 
 #: Rescale types of CT (PS3.3 C.11.1.1.2): left out means HU; US, unspecified, does not say HU.
@@ -38,13 +38,13 @@ def preset(name: str, volume: Volume) -> Window:
 
 
 def full_range(volume: Volume) -> Window:
-    """From the smallest to the largest value."""
+    """The window from the smallest to the largest value of a volume."""
     low, high = volume.value_range
     return Window((low + high) / 2, max(high - low, 1e-6))
 
 
 def is_ct(volume: Volume) -> bool:
-    """Whether values lie as those of CT do: the file says CT, or names nothing and has air."""
+    """Whether values are like those of CT: the file says CT, or has no modality but air."""
     if volume.info.unit not in LIKE_HOUNSFIELD:
         return False
     if volume.info.modality:
@@ -53,7 +53,7 @@ def is_ct(volume: Volume) -> bool:
 
 
 def unit_of(volume: Volume) -> str:
-    """The file's own word; HU for CT that says nothing else; "value" where nobody knows."""
+    """The unit in the file; HU for CT without one; `NO_UNIT` where it is unknown."""
     own = volume.info.unit
     if own in HOUNSFIELD:
         return "HU" if is_ct(volume) else NO_UNIT
@@ -61,12 +61,12 @@ def unit_of(volume: Volume) -> str:
 
 
 def with_unit(number: str, unit: str) -> str:
-    """E.g. "40 HU"; the number alone without a unit."""
+    """A number with its unit, e.g. "40 HU"; the number alone where the unit is unknown."""
     return number if unit in ("", NO_UNIT) else f"{number} {unit}"
 
 
 def initial(volume: Volume) -> Window:
-    """The window that the file asks for; else soft tissue for CT; else the middle 98 %."""
+    """The first window: the file's, else soft tissue for CT, else the middle 98 % of values."""
     for window in volume.info.windows:
         if math.isfinite(window.centre) and window.width >= 1:
             return window
@@ -77,13 +77,16 @@ def initial(volume: Volume) -> Window:
 
 
 def dragged(window: Window, dx: float, dy: float) -> Window:
-    """Right: wider; down: higher centre, a darker image. Steps follow the width."""
+    """The window after a drag in logical pixels: right widens it, down raises its centre.
+
+    The steps are proportional to the width.
+    """
     width = window.width * 2 ** (dx / DRAG_PIXELS)
     return Window(window.centre + dy * window.width / DRAG_PIXELS, max(width, 1e-6))
 
 
 def name_of(window: Window) -> str:
-    """The preset that a window is, or an empty string."""
+    """The name of the preset that equals a window, or an empty string."""
     return next((name for name, known in WINDOWS.items() if known == window), "")
 
 

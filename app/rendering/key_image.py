@@ -14,6 +14,7 @@ from app.rendering import annotations as forms
 from app.rendering import markings
 from app.rendering.annotations import Item
 from app.rendering.grey import GreyMap, as_picture
+from app.rendering.reslice import reslice
 from app.viewmodels.annotation import exports, places
 from app.viewmodels.annotation.model import Document, KeyImage
 from app.viewmodels.annotation.slices import slice_of
@@ -30,7 +31,7 @@ TEXT = 18
 
 def picture(key_image: KeyImage, document: Document, volume: Volume, read: exports.Read) -> QImage:
     """The slice or slab as it was marked, with everything that is drawn on it now."""
-    shown = slice_of(volume, key_image.plane, key_image.slab)
+    shown = slice_of(volume, key_image.plane, key_image.slab, reslice)
     _, rows, columns = shown.geometry.shape
     _, row_mm, column_mm = shown.geometry.spacing_mm
     height_mm, width_mm = rows * row_mm, columns * column_mm

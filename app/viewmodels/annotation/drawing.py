@@ -297,7 +297,7 @@ class Drawing:
         region = Region(box.plane, Shape.RECTANGLE, box.points_mm)
         shown, slab = self._book.volume, self._viewer.slab
         if slab.thickness_mm > 0:  # what is bright in a slab may lie beside its middle slice
-            shown = slices.volume_of(shown, box.plane, slab)
+            shown = slices.volume_of(shown, box.plane, slab, self._viewer.reslice)
         values = samples(shown, region).values
         if values.size:
             self._viewer.set_window(window_of(values))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.imaging import oblique
-from app.imaging.reslice import Cut, Sampler
+from app.imaging.raster import Raster, Reslice
+from app.imaging.sampler import Sampler
 from app.imaging.slab import Slab, combined, span
 from app.viewmodels.annotation import places
 from med2e3.geometry import Float, Geometry
@@ -25,7 +26,7 @@ class Slice:
     slice_index: int
 
 
-def slice_of(volume: Volume, plane: SlicePlane, slab: Slab) -> Slice:
+def slice_of(volume: Volume, plane: SlicePlane, slab: Slab, reslice: Reslice) -> Slice:
     """The display slice nearest to `plane`, or the slab around it, as a view shows it.
 
     An oblique one covers the volume in squares of its smallest spacing, linear between voxels.
@@ -37,14 +38,14 @@ def slice_of(volume: Volume, plane: SlicePlane, slab: Slab) -> Slice:
         return Slice(combined(layers, slab.mode), seen.geometry, where.slice_index)
     grid = _covering(volume, plane)
     origin, step = grid.to_patient_mm((0.0, 0.0, 0.0)), grid.affine_lps[:3, :3]
-    depths = np.outer(_depths_mm(plane, slab), plane.normal)
-    cut = Cut(origin, step[:, 1], step[:, 2], grid.shape[1:], depths)
-    return Slice(Sampler(volume).image(cut, slab.mode), grid, 0)
+    count = slab.layers(plane.thickness_mm)
+    raster = Raster(origin, step[:, 1], step[:, 2], grid.shape[1:], count, step[:, 0])
+    return Slice(Sampler(volume, reslice).image(raster, slab.mode), grid, 0)
 
 
-def volume_of(volume: Volume, plane: SlicePlane, slab: Slab) -> Volume:
+def volume_of(volume: Volume, plane: SlicePlane, slab: Slab, reslice: Reslice) -> Volume:
     """What `slice_of` shows, as a volume of this one slice: for sampling what a reader sees."""
-    seen = slice_of(volume, plane, slab)
+    seen = slice_of(volume, plane, slab, reslice)
     affine = seen.geometry.affine_lps.copy()
     affine[:3, 3] = seen.geometry.to_patient_mm((seen.slice_index, 0.0, 0.0))
     return Volume(seen.pixels[None], Geometry((1, *seen.pixels.shape), affine))

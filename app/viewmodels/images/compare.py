@@ -60,7 +60,7 @@ class Compare:
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
-        self.other = Viewer()
+        self.other = Viewer(reslice=viewer.reslice)
         self.plane = Plane.AXIAL
         self.link = Link.NONE
         #: Whether the mouse is over the second volume.

@@ -1,7 +1,7 @@
-"""Makes coarse pictures exact once nothing moves, without holding up the window.
+"""Replaces coarse pictures by exact ones once nothing moves, without blocking the window.
 
-One picture is on its way at a time, the active plane's first. It is stopped as soon as its plane
-shows something else: a drag never waits for what it has left behind. Knows no threads.
+One picture is computed at a time, the active plane's first. Its job is cancelled as soon as its
+plane shows something else, so that a drag waits for no stale picture. Knows no threads.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from app.imaging.patch import Image, Work
+from app.imaging.patch import Work
 from app.imaging.plane import PlaneState
+from app.imaging.slice_reader import Image
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Message
@@ -18,15 +19,15 @@ from app.viewmodels.images.viewer import Viewer
 
 
 class PictureWorker(Protocol):
-    """Where pictures are computed."""
+    """Computes pictures off the window's thread."""
 
     def compute(self, work: Work) -> Job[Image]:
-        """Do this work elsewhere."""
+        """Start a job that computes a picture."""
         ...
 
 
 class Refiner:
-    """The exact pictures of one viewer."""
+    """Computes the exact pictures of one viewer."""
 
     def __init__(
         self,
@@ -49,15 +50,15 @@ class Refiner:
 
     @property
     def busy(self) -> bool:
-        """Whether a picture is on its way."""
+        """Whether a picture is being computed."""
         return self._job is not None
 
     def start(self) -> None:
-        """Nothing has moved for a moment: compute the next picture that is coarse."""
+        """Compute the next coarse picture; called when nothing has moved for a moment."""
         state = self.viewer.next_coarse()
         if state is None or self._job is not None:
             return
-        self._wanted = (state, state.wanted)
+        self._wanted = (state, state.pixels_key)
         self._job = job = self._source.compute(state.work())
         self._tasks.start(self._follow(job))
 
@@ -66,7 +67,7 @@ class Refiner:
             return
         state, wanted = self._wanted
         shown = any(state is each for each in self.viewer.shown.values())
-        if not (shown and state.wanted == wanted):
+        if not (shown and state.pixels_key == wanted):
             self._stop()
 
     def _stop(self) -> None:
@@ -81,7 +82,7 @@ class Refiner:
         state, wanted = self._wanted
         self._job = self._wanted = None
         if isinstance(outcome, Done):
-            state.take(wanted, outcome.value)
+            state.keep_pixels(wanted, outcome.value)
             self.viewer.slices_changed.emit()
             self.start()
         elif isinstance(outcome, Failed):

@@ -13,10 +13,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from app.imaging import oblique, windows
+from app.imaging import linear, oblique, windows
 from app.imaging.colour_names import ColourMap
 from app.imaging.plane import PlaneState
-from app.imaging.reslice import Sampler
+from app.imaging.raster import Reslice
+from app.imaging.sampler import Sampler
 from app.imaging.slab import Slab
 from app.imaging.viewport import Viewport
 from app.viewmodels.core.signal import Signal
@@ -90,7 +91,15 @@ class _Shown:
 class Viewer:
     """The open volume and how it is looked at."""
 
-    def __init__(self, *, crosshair_visible: bool = True, corner_text: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        crosshair_visible: bool = True,
+        corner_text: bool = True,
+        reslice: Reslice = linear.reslice,
+    ) -> None:
+        #: Reads the exact pictures of turned planes.
+        self.reslice = reslice
         self.volume: Volume | None = None
         self.planes: dict[Plane, PlaneState] = {}
         self._turned: dict[Plane, PlaneState] = {}
@@ -408,10 +417,10 @@ class Viewer:
 
     def turn(self, keep: Plane, radians: float) -> None:
         """Turn the other two planes about the normal of `keep`, from its columns to its rows."""
-        source = self._source()
-        if source is None:
+        sampler = self._sampler_of_volume()
+        if sampler is None:
             return
-        self._turned = oblique.turned(self.shown, source, self.crosshair_mm, keep, radians)
+        self._turned = oblique.turned(self.shown, sampler, self.crosshair_mm, keep, radians)
         self._move(moving=True)
         self.slices_changed.emit()
         self.look_changed.emit()
@@ -421,19 +430,17 @@ class Viewer:
 
         None where planes cannot be turned now: they only go to the point.
         """
-        source, name = self._source(), None
-        if source is not None and self.can_turn:
-            name, self._turned = oblique.turned_onto(self.planes, source, target)
+        sampler, name = self._sampler_of_volume(), None
+        if sampler is not None and self.can_turn:
+            name, self._turned = oblique.turned_onto(self.planes, sampler, target)
         self.move_crosshair(patient_mm)
         self.look_changed.emit()
         return name
 
-    def _source(self) -> tuple[Volume, Sampler] | None:
-        if self.volume is None:
-            return None
-        if self._sampler is None:
-            self._sampler = Sampler(self.volume)
-        return self.volume, self._sampler
+    def _sampler_of_volume(self) -> Sampler | None:
+        if self._sampler is None and self.volume is not None:
+            self._sampler = Sampler(self.volume, self.reslice)
+        return self._sampler
 
     def straighten(self) -> None:
         """Back to the stored planes; zoom and pan start anew where a plane was turned."""

@@ -159,7 +159,7 @@ class SliceView(QWidget):
         assert state is not None
         colours = (viewer.inverted, viewer.colours)
         look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
-        return (state, *state.picture, *look)
+        return (state, *state.drawn_key, *look)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()

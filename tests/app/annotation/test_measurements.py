@@ -335,7 +335,7 @@ class TestKeyImages:
         viewer.set_slab(Slab(8.0))
         state = viewer.shown[Plane.CORONAL]
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)
-        made = slice_of(viewer.volume, plane, viewer.slab)
+        made = slice_of(viewer.volume, plane, viewer.slab, viewer.reslice)
         rows_, columns = made.pixels.shape
         at = made.geometry.to_patient_mm((0, rows_ // 2, columns // 2))
         outermost = (state.layers - 1) / 2 * plane.thickness_mm

@@ -13,8 +13,9 @@ import pytest
 
 from app.imaging.oblique import MOVING_PLANE_SAMPLES, MOVING_SLAB_SAMPLES
 from app.imaging.patch import Work
-from app.imaging.reslice import Sampler
+from app.imaging.sampler import Sampler
 from app.imaging.slab import Mode, Slab
+from app.rendering.reslice import reslice
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Message, Outcome, Stopped
@@ -280,6 +281,11 @@ def wide(gui: Any, tmp_path: Path) -> Any:
     """The window with a volume of which exact slabs take long."""
     assert gui.open(write_nifti(noise(), tmp_path / "noise.nii"))
     return gui
+
+
+def test_both_volumes_in_the_window_are_read_by_vtk(wide: Any) -> None:
+    for viewer in (wide.viewer, wide.workspace.compare.other):
+        assert viewer.reslice is reslice
 
 
 def test_after_a_drag_the_exact_slab_arrives_from_another_thread(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from app.imaging.reslice import Cut, Sampler
+from app.imaging.raster import Raster
+from app.imaging.sampler import Sampler
 from app.imaging.slab import Mode, combined
 from med2e3.geometry import Geometry
 from med2e3.volume import Volume
-from tests.app.imaging.test_reslice import AFFINES, CT, cut_of, noise
+from tests.app.imaging.test_sampler import AFFINES, CT, noise, raster_of
 
 SHAPE = (18, 30, 26)
 
@@ -26,8 +29,8 @@ def ramp(name: str) -> tuple[Volume, float]:
 @pytest.mark.parametrize("name", AFFINES)
 def test_a_quick_slab_is_near_the_exact_one_everywhere(name: str, mode: Mode, layers: int) -> None:
     volume, most = ramp(name)
-    sampler, cut = Sampler(volume), cut_of(volume, layers=layers)
-    exact, quick = sampler.image(cut, mode), sampler.quick(cut, mode)
+    sampler, raster = Sampler(volume), raster_of(volume, layers=layers)
+    exact, quick = sampler.image(raster, mode), sampler.quick(raster, mode)
     outside = exact == sampler.outside
     assert np.array_equal(quick == sampler.outside, outside)
     assert 0.1 < outside.mean() < 0.9
@@ -38,9 +41,9 @@ def test_a_quick_slab_is_near_the_exact_one_everywhere(name: str, mode: Mode, la
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_a_quick_slab_has_only_values_that_voxels_have(dtype: type[np.generic]) -> None:
     volume = noise(AFFINES["oblique"], dtype)
-    cut = cut_of(volume, layers=9)
+    raster = raster_of(volume, layers=9)
     for mode in (Mode.MAXIMUM, Mode.MINIMUM):
-        image = Sampler(volume).quick(cut, mode)
+        image = Sampler(volume).quick(raster, mode)
         assert image.dtype == dtype
         assert np.isin(image, [*np.unique(volume.voxels), -1024]).all()
 
@@ -50,20 +53,18 @@ def test_a_quick_slab_along_the_grid_is_the_stored_one() -> None:
     step = volume.geometry.affine_lps[:3, :3]
     origin = volume.geometry.to_patient_mm((9, 0, 0))
     for mode in Mode:
-        depths = (np.arange(5) - 2)[:, None] * step[:, 0]
-        cut = Cut(origin, step[:, 1], step[:, 2], SHAPE[1:], depths)
+        raster = Raster(origin, step[:, 1], step[:, 2], SHAPE[1:], 5, step[:, 0])
         expected = combined(volume.voxels[7:12], mode)
-        assert np.array_equal(Sampler(volume).quick(cut, mode), expected)
+        assert np.array_equal(Sampler(volume).quick(raster, mode), expected)
 
 
 def test_a_thick_slab_beside_the_volume_takes_what_is_there() -> None:
     volume = noise(AFFINES["straight"])
     step = volume.geometry.affine_lps[:3, :3]
     origin = volume.geometry.to_patient_mm((0, 0, 0))
-    depths = (np.arange(9) - 4)[:, None] * step[:, 0]
-    cut = Cut(origin, step[:, 1], step[:, 2], SHAPE[1:], depths)
-    assert np.array_equal(Sampler(volume).quick(cut), volume.voxels[:5].max(axis=0))
-    away = Cut(origin + 1e4, step[:, 1], step[:, 2], SHAPE[1:], depths)
+    raster = Raster(origin, step[:, 1], step[:, 2], SHAPE[1:], 9, step[:, 0])
+    assert np.array_equal(Sampler(volume).quick(raster), volume.voxels[:5].max(axis=0))
+    away = replace(raster, origin_mm=origin + 1e4)
     assert (Sampler(volume).quick(away) == -1024).all()
 
 

@@ -10,14 +10,15 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 
-from app.imaging.oblique import describe, frame_of
+from app.imaging.oblique import axes_of, describe
+from app.imaging.raster import Raster
 from app.imaging.slab import Slab
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_nifti
 from med2e3.volume import SeriesInfo, Volume, Window
-from tests.app.imaging.test_reslice import AFFINES, CT, expected
-from tests.app.imaging.test_reslice import turned as about
+from tests.app.imaging.test_sampler import AFFINES, CT, expected
+from tests.app.imaging.test_sampler import turned as about
 
 SHAPE = (40, 60, 56)
 
@@ -58,7 +59,7 @@ DOUBLE = ((Plane.AXIAL, 23.0), (Plane.SAGITTAL, -17.0), (Plane.CORONAL, 31.0))
 @pytest.mark.parametrize("name", AFFINES)
 def test_planes_stay_at_right_angles_through_any_turns(name: str) -> None:
     viewer = viewer_of(ball(name)[0], *DOUBLE * 20)
-    normals = np.stack([frame_of(s)[:, 0] for s in viewer.shown.values()])
+    normals = np.stack([axes_of(s)[:, 0] for s in viewer.shown.values()])
     assert np.abs(normals @ normals.T - np.eye(3)).max() < 1e-12
     for state in viewer.shown.values():
         directions = state.geometry.directions
@@ -167,7 +168,7 @@ def test_angles_are_those_that_were_turned() -> None:
     viewer.turn(Plane.SAGITTAL, np.radians(10.0))
     whole = viewer.shown[Plane.AXIAL].notes[0]
     assert whole.startswith("double oblique") or whole.startswith("oblique")
-    normal = frame_of(viewer.shown[Plane.AXIAL])[:, 0]
+    normal = axes_of(viewer.shown[Plane.AXIAL])[:, 0]
     assert float(whole.split()[-1][:-1]) == pytest.approx(
         np.degrees(np.arccos(abs(normal[2]))), abs=0.051
     )
@@ -197,7 +198,7 @@ def test_letters_of_a_turned_plane_are_combined() -> None:
 def test_scrolling_a_turned_plane_moves_along_its_normal_and_stops_at_the_ends() -> None:
     viewer = viewer_of(ball("oblique")[0], *DOUBLE)
     state = viewer.shown[Plane.AXIAL]
-    normal, before = frame_of(state)[:, 0], viewer.crosshair_mm
+    normal, before = axes_of(state)[:, 0], viewer.crosshair_mm
     viewer.scroll(Plane.AXIAL, 2)
     moved = viewer.crosshair_mm - before
     assert moved == pytest.approx(normal * 2 * state.geometry.spacing_mm[0])
@@ -251,18 +252,11 @@ def test_a_picture_is_coarse_while_it_moves_and_exact_at_rest() -> None:
     assert coarse.size < 90_000
     viewer.settle()
     assert not viewer.is_coarse
-    from app.imaging.reslice import Cut
-
     grid = state.geometry
     step = grid.affine_lps[:3, :3]
-    cut = Cut(
-        grid.to_patient_mm((state.slice_index, 0, 0)),
-        step[:, 1],
-        step[:, 2],
-        grid.shape[1:],
-        np.zeros((1, 3)),
-    )
-    values, inside = expected(volume, cut)
+    origin = grid.to_patient_mm((state.slice_index, 0, 0))
+    raster = Raster(origin, step[:, 1], step[:, 2], grid.shape[1:])
+    values, inside = expected(volume, raster)
     assert np.abs(state.pixels()[inside[0]] - values[inside]).max() <= 0.502
 
 
@@ -291,7 +285,7 @@ def test_dragging_a_lines_end_turns_the_other_planes(open_gui: Any) -> None:
     open_gui.drag(open_gui.view(Plane.AXIAL), start, swung(open_gui, Plane.AXIAL, start, 15))
     shown = open_gui.viewer.shown
     assert shown[Plane.AXIAL] is open_gui.viewer.planes[Plane.AXIAL]
-    normal = frame_of(shown[Plane.CORONAL])[:, 0]
+    normal = axes_of(shown[Plane.CORONAL])[:, 0]
     # The mouse is given in whole pixels here.
     assert np.degrees(np.arccos(normal[1])) == pytest.approx(15, abs=0.5)
     view = open_gui.view(Plane.CORONAL)
@@ -311,7 +305,7 @@ def test_shift_and_a_second_view_give_a_double_oblique_and_o_straightens(open_gu
     end = (start[0] + 25, start[1] + 3)
     open_gui.drag(open_gui.view(Plane.AXIAL), start, end, modifiers=shift)
     assert open_gui.viewer.window == window
-    normals = [frame_of(s)[:, 0] for s in open_gui.viewer.shown.values()]
+    normals = [axes_of(s)[:, 0] for s in open_gui.viewer.shown.values()]
     assert any((np.abs(n) > 0.03).all() for n in normals)
     assert np.abs(np.array(normals) @ np.array(normals).T - np.eye(3)).max() < 1e-9
     open_gui.key(Qt.Key.Key_O)
@@ -382,7 +376,7 @@ def test_at_rest_the_active_plane_becomes_exact_first_and_then_the_others() -> N
     coarse = []
     for _ in range(2):
         state = viewer.next_coarse()
-        state.take(state.wanted, state.pixels())
+        state.keep_pixels(state.pixels_key, state.pixels())
         coarse.append([p for p in (Plane.AXIAL, Plane.CORONAL) if viewer.shown[p].is_coarse])
     assert coarse == [[Plane.AXIAL], []]
     assert not viewer.is_coarse

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from app.imaging.reslice import Cut, Sampler
+from app.imaging.raster import Raster, StoredVoxels
+from app.imaging.sampler import Sampler
 from app.imaging.slab import Mode
 from med2e3.geometry import Geometry, Plane
 from med2e3.volume import SeriesInfo, Volume
@@ -55,23 +57,23 @@ def noise(matrix: np.ndarray, dtype: Any = np.int16) -> Volume:
     return Volume(voxels, Geometry(SHAPE, matrix), CT)
 
 
-def cut_of(volume: Volume, degrees: float = 33.0, layers: int = 1) -> Cut:
+def raster_of(volume: Volume, degrees: float = 33.0, layers: int = 1) -> Raster:
     """A raster through the middle of the volume, tilted about a skew axis."""
     frame = turned(degrees, (2, -1, 0.5))
     row, column = frame[:, 1] * 0.8, frame[:, 2] * 0.6
     origin = volume.geometry.centre_mm - 40 * row - 45 * column
-    offsets = (np.arange(layers) - (layers - 1) / 2) * 1.7
-    return Cut(origin, row, column, (80, 90), offsets[:, None] * frame[:, 0])
+    return Raster(origin, row, column, (80, 90), layers, frame[:, 0] * 1.7)
 
 
-def expected(volume: Volume, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
+def expected(volume: Volume, raster: Raster) -> tuple[np.ndarray, np.ndarray]:
     """(layers, rows, columns) by scipy in float64, and which samples lie in the volume."""
-    r, c = np.mgrid[: cut.shape[0], : cut.shape[1]]
+    r, c = np.mgrid[: raster.shape[0], : raster.shape[1]]
+    k = np.arange(raster.layers) - (raster.layers - 1) / 2
     points = (
-        cut.origin_mm
-        + cut.depth_steps_mm[:, None, None]
-        + r[..., None] * cut.row_step_mm
-        + c[..., None] * cut.column_step_mm
+        raster.origin_mm
+        + k[:, None, None, None] * raster.layer_step_mm
+        + r[..., None] * raster.row_step_mm
+        + c[..., None] * raster.column_step_mm
     )
     index = volume.geometry.to_index(points)
     last = np.asarray(volume.shape) - 0.5
@@ -85,9 +87,9 @@ def expected(volume: Volume, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", AFFINES)
 def test_an_oblique_plane_has_the_values_of_an_independent_interpolation(name: str) -> None:
     volume = noise(AFFINES[name])
-    cut = cut_of(volume)
-    image = Sampler(volume).image(cut)
-    values, inside = expected(volume, cut)
+    raster = raster_of(volume)
+    image = Sampler(volume).image(raster)
+    values, inside = expected(volume, raster)
     assert inside.mean() > 0.1
     assert not inside.all()
     # Rounded to whole HU: a difference of one only where float32 and float64 round apart.
@@ -99,12 +101,12 @@ def test_an_oblique_plane_has_the_values_of_an_independent_interpolation(name: s
 @pytest.mark.parametrize("name", ["straight", "oblique", "flipped in the plane"])
 def test_a_slab_combines_only_what_lies_in_the_volume(name: str, mode: Mode) -> None:
     volume = noise(AFFINES[name])
-    cut = cut_of(volume, layers=9)
-    values, inside = expected(volume, cut)
+    raster = raster_of(volume, layers=9)
+    values, inside = expected(volume, raster)
     known = np.ma.masked_array(values, ~inside)
     reduce = {Mode.MAXIMUM: known.max, Mode.MINIMUM: known.min, Mode.MEAN: known.mean}[mode]
     combined = reduce(axis=0)
-    image = Sampler(volume).image(cut, mode)
+    image = Sampler(volume).image(raster, mode)
     there = ~np.ma.getmaskarray(combined)
     assert (there & ~inside.all(axis=0)).any()  # some pixels where only part of the layers counts
     assert np.abs(image[there] - combined[there].data).max() <= 0.502
@@ -116,17 +118,15 @@ def test_voxel_centres_have_the_voxels_own_values() -> None:
         volume = noise(matrix)
         geometry = volume.geometry
         step = geometry.affine_lps[:3, :3]
-        cut = Cut(
-            geometry.to_patient_mm((7, 0, 0)), step[:, 1], step[:, 2], SHAPE[1:], np.zeros((1, 3))
-        )
-        assert np.array_equal(Sampler(volume).image(cut), volume.voxels[7]), name
+        raster = Raster(geometry.to_patient_mm((7, 0, 0)), step[:, 1], step[:, 2], SHAPE[1:])
+        assert np.array_equal(Sampler(volume).image(raster), volume.voxels[7]), name
 
 
 def test_float_voxels_stay_floats_and_are_not_rounded() -> None:
     volume = noise(AFFINES["oblique"], np.float32)
-    cut = cut_of(volume)
-    image = Sampler(volume).image(cut)
-    values, inside = expected(volume, cut)
+    raster = raster_of(volume)
+    image = Sampler(volume).image(raster)
+    values, inside = expected(volume, raster)
     assert image.dtype == np.float32
     assert np.abs(image[inside[0]] - values[inside]).max() < 2e-3
 
@@ -135,22 +135,22 @@ def test_float_voxels_stay_floats_and_are_not_rounded() -> None:
 def test_a_view_into_turned_memory_is_read_without_a_copy(plane: Plane) -> None:
     volume = noise(AFFINES["flipped slices"]).in_plane(plane)
     sampler = Sampler(volume)
-    assert np.shares_memory(sampler._voxels, volume.voxels)
-    cut = cut_of(volume)
-    values, inside = expected(volume, cut)
-    assert np.abs(sampler.image(cut)[inside[0]] - values[inside]).max() <= 0.502
+    assert np.shares_memory(StoredVoxels(volume).array, volume.voxels)
+    raster = raster_of(volume)
+    values, inside = expected(volume, raster)
+    assert np.abs(sampler.image(raster)[inside[0]] - values[inside]).max() <= 0.502
 
 
 def test_one_point_is_the_pixel_there_and_none_outside() -> None:
     volume = noise(AFFINES["oblique"])
-    cut, sampler = cut_of(volume), Sampler(volume)
-    image = sampler.image(cut)
-    inside = expected(volume, cut)[1][0]
+    raster, sampler = raster_of(volume), Sampler(volume)
+    image = sampler.image(raster)
+    inside = expected(volume, raster)[1][0]
     for row, column in ((40, 45), (30, 50), (45, 40)):
         assert inside[row, column]
-        here = cut.origin_mm + row * cut.row_step_mm + column * cut.column_step_mm
-        assert sampler.value(here) == image[row, column]
-    assert sampler.value(cut.origin_mm + 1000.0) is None
+        here = raster.origin_mm + row * raster.row_step_mm + column * raster.column_step_mm
+        assert sampler.value(replace(raster, origin_mm=here)) == image[row, column]
+    assert sampler.value(replace(raster, origin_mm=raster.origin_mm + 1000.0)) is None
 
 
 def test_a_single_slice_has_values_within_its_thickness_only() -> None:
@@ -158,5 +158,10 @@ def test_a_single_slice_has_values_within_its_thickness_only() -> None:
     volume = Volume(np.full((1, 12, 12), 70, np.int16), geometry, CT)
     sampler = Sampler(volume)
     middle = geometry.centre_mm
-    assert sampler.value(middle + np.array([0, 0, 1.9])) == 70
-    assert sampler.value(middle + np.array([0, 0, 2.1])) is None
+
+    def value(off_mm: float) -> float | None:
+        here = middle + np.array([0, 0, off_mm])
+        return sampler.value(Raster(here, np.zeros(3), np.zeros(3), (1, 1)))
+
+    assert value(1.9) == 70
+    assert value(2.1) is None
