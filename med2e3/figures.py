@@ -47,6 +47,9 @@ TITLE_LETTERS, ROW_LETTERS, MOST_LINES = 88, 30, 3
 
 INK, DIM, GRID, ACCENT = "#1d2026", "#5c6470", "#d9dce1", "#a03a6e"
 
+#: Square points of the dot of a bin that holds hardly an answer, and of one that holds all.
+LEAST_DOT, LARGEST_DOT = 10.0, 90.0
+
 #: Points of the sizes of text.
 LARGE, USUAL, SMALL = 10.5, 9.0, 7.5
 
@@ -212,14 +215,15 @@ def reliability_figure(bins: Mapping[str, Sequence[ReliabilityBin]], title: str 
     """Whether a model is as sure as it is right: a panel for each name with its bins.
 
     Above: how often answers of a bin are right, over how probable the model found them; the dashed
-    diagonal is perfect calibration. Below: how many answers a bin has. Raises `InputError` where no
+    diagonal is perfect calibration, and a dot is as large as its bin. Below: how many answers a bin
+    has. Raises `InputError` where no
     bin holds an answer.
     """
     held = {name: sorted(found, key=lambda b: b.low) for name, found in bins.items() if found}
     if not held:
         raise InputError(
-            "There is no calibration to draw: no closed question was asked, so no answer has a "
-            "probability. Evaluate questions with choices."
+            "There is no calibration to draw: no answer that is right or wrong has a probability. "
+            "Evaluate phantoms, or questions with choices."
         )
     columns = min(len(held), 3)
     rows = -(-len(held) // columns)
@@ -242,20 +246,15 @@ def _reliability(axes: Axes, name: str, bins: Sequence[ReliabilityBin]) -> None:
         [b.confidence for b in bins], [b.confidence for b in bins], [b.accuracy for b in bins],
         color=ACCENT, linewidth=1.2, alpha=0.45, zorder=2,
     )  # fmt: skip
-    axes.plot(
+    axes.scatter(
         [b.confidence for b in bins], [b.accuracy for b in bins],
-        color=ACCENT, marker="o", markersize=4.5, linewidth=1.2, zorder=3, clip_on=False,
+        s=[LEAST_DOT + (LARGEST_DOT - LEAST_DOT) * b.count / total for b in bins],
+        color=ACCENT, edgecolor="white", linewidth=0.5, zorder=3, clip_on=False,
     )  # fmt: skip
     axes.set_ylim(0, 1)
     axes.set_xlim(0, 1)
     axes.set_ylabel("share of right answers", fontsize=USUAL, color=INK)
-    axes.set_title(
-        _wrapped(name, ROW_LETTERS), fontsize=USUAL, color=INK, loc="left", parse_math=False
-    )
-    axes.annotate(
-        f"calibration error {error:.3f}\n{total} answers", (0.04, 0.96),
-        xycoords="axes fraction", va="top", fontsize=SMALL, color=DIM,
-    )  # fmt: skip
+    _head(axes, _wrapped(name, ROW_LETTERS), f"calibration error {error:.3f}, n = {total}")
     _plain(axes)
 
 
@@ -333,10 +332,11 @@ def _head(axes: Axes, title: str, second: str) -> None:
         _wrapped(title, TITLE_LETTERS), fontsize=LARGE, color=INK, loc="left", parse_math=False,
         pad=20 if second else 8,
     )  # fmt: skip
-    axes.annotate(
+    line = axes.annotate(
         second, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points",
-        fontsize=USUAL, color=DIM,
+        fontsize=SMALL + 0.5, color=DIM,
     )  # fmt: skip
+    line.set_in_layout(False)  # or a narrow plot would be made narrower still
 
 
 def _foot(figure: Figure) -> None:

@@ -55,7 +55,7 @@ PHANTOMS = 100
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
-@figure_option("the calibration of closed questions")
+@figure_option("the calibration")
 @click.option("--bertscore", type=FOLDER, help="Folder of roberta-large, for BERTScore.")
 @click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")

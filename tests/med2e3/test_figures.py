@@ -102,17 +102,16 @@ def test_calibration_is_drawn_as_it_was_counted() -> None:
     said = [[(0.95, True), (0.92, True), (0.55, False)], [(0.58, True), (0.71, False)]]
     figure = reliability_figure({"closed": reliability(said), "none": ()}, "demo")
     upper, lower = figure.axes
-    points = upper.lines[1]
-    np.testing.assert_allclose(points.get_xdata(), [0.565, 0.71, 0.935])
-    np.testing.assert_allclose(points.get_ydata(), [0.5, 0, 1])
+    points = upper.collections[-1].get_offsets()
+    np.testing.assert_allclose(points, [(0.565, 0.5), (0.71, 0), (0.935, 1)])
     assert [bar.get_height() for bar in lower.patches] == [2, 1, 2]
     error = calibration_error(said)
     assert error is not None
-    assert f"calibration error {error.value:.3f}\n5 answers" in texts(figure)
+    assert f"calibration error {error.value:.3f}, n = 5" in texts(figure)
 
 
 def test_no_calibration_is_said_not_drawn() -> None:
-    with pytest.raises(InputError, match="no closed question was asked"):
+    with pytest.raises(InputError, match="no answer that is right or wrong"):
         reliability_figure({"closed": ()})
 
 
