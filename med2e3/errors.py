@@ -44,6 +44,18 @@ class DataError(InputError):
     """An entry of a data set cannot be used; names the file and the row."""
 
 
+class RecipeError(InputError):
+    """A key of a training recipe is unknown, missing, of the wrong type or out of range.
+
+    `key` is the path to it: ("stages", "tune", "steps"), with a number for an entry of a list;
+    empty where the sentence says already in which line of which file it stands.
+    """
+
+    def __init__(self, sentence: str, key: tuple[str | int, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.key = key
+
+
 class CheckpointError(Med2E3Error):
     """Weights, config or tokenizer of a model are missing, damaged, or of another model."""
 

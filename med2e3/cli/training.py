@@ -84,11 +84,11 @@ def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: i
 
 def _say(model: Path, folder: Path) -> None:
     """The result, once, however many processes a launcher started."""
-    from med2e3.training.distributed import launched_as_main
-    from med2e3.training.pipeline import LETTERS_FILE
+    from med2e3.training.distributed import is_rank_zero
     from med2e3.training.stages.published import DAMAGED_FILE
+    from med2e3.training.stages.text import LETTERS_FILE
 
-    if not launched_as_main():
+    if not is_rank_zero():
         return
     letters = folder / LETTERS_FILE
     if letters.is_file():

@@ -61,7 +61,7 @@ def train(
     the first shows the bar; under `accelerate launch` leave it at one. Raises `InputError` for an
     unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
-    from med2e3.training.distributed import is_launched, launched_as_main
+    from med2e3.training.distributed import is_launched, is_rank_zero
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
     from med2e3.training.recipe import Recipe, keep_to_recipe
@@ -70,7 +70,7 @@ def train(
     chosen = open_recipe(recipe, wishes, smoke=smoke)
     if wishes.tensorboard:
         check_tensorboard()
-    if launched_as_main():
+    if is_rank_zero():
         _claim(folder, resume)
         if isinstance(chosen, Recipe):
             keep_to_recipe(chosen, folder)
@@ -86,20 +86,29 @@ def open_recipe(
     """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
     import dataclasses
 
-    from med2e3.errors import InputError
+    from med2e3.errors import InputError, RecipeError
     from med2e3.training.published_recipe import KIND, parse_published
-    from med2e3.training.recipe import load_recipe, read_recipe
+    from med2e3.training.recipe import parse_recipe
+    from med2e3.training.recipe_file import read_recipe
 
-    said, path = read_recipe(recipe)
-    if said.get("kind") != KIND:
+    file = read_recipe(recipe)
+    if (kind := file.values.get("kind", "")) not in ("", KIND):
+        with file.naming_lines():
+            raise RecipeError(
+                f"kind = “{kind}” is not “{KIND}”. Leave it out of a recipe that trains on "
+                "phantoms.",
+                ("kind",),
+            )
+    if not kind:
         if unread := options.unread_of_phantoms():
             raise InputError(
-                f"The recipe {said.get('name', path.stem)} trains on phantoms that it makes itself "
-                f"and would not read {unread}. Leave it out, or change the recipe's file."
+                f"The recipe {file.values.get('name', file.path.stem)} trains on phantoms that it "
+                f"makes itself and would not read {unread}. Leave it out, or change the recipe's "
+                "file."
             )
-        made = load_recipe(recipe)
+        made = parse_recipe(file)
         return made.smoke() if smoke else made
-    whole = parse_published(said, path, options.data)
+    whole = parse_published(file, options.data)
     if options.start:
         whole = dataclasses.replace(whole, start={"model": options.start})
     return whole.smoke() if smoke else whole
@@ -127,17 +136,18 @@ def _train_here(
     """The run, or this process's part of it."""
     from med2e3.checkpoints import Hub
     from med2e3.training.distributed import Compute, has_cuda
-    from med2e3.training.pipeline import Conditions, RunFolder, run_all
+    from med2e3.training.pipeline import Conditions, run_all
     from med2e3.training.progress import shown
     from med2e3.training.recipe import Recipe
+    from med2e3.training.run_folder import RunFolder
     from med2e3.training.stages.published import Settings, train_published
 
     chosen = open_recipe(recipe, options, smoke=smoke)
     if isinstance(chosen, Recipe):
         compute = Compute(options.mixed_precision or "no", options.cpu or not has_cuda())
         conditions = Conditions(compute, options.tensorboard)
-        shop = RunFolder(chosen, folder)
-        return run_all(shop, report, workers=1 if smoke else None, conditions=conditions)
+        run_folder = RunFolder(chosen, folder)
+        return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
     with shown(report) as told:
         settings = Settings(
             options.mixed_precision, options.cpu, options.tensorboard, resume,

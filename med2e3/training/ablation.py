@@ -27,18 +27,20 @@ from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Pro
 from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import Question, all_questions, location
 from med2e3.resources import resource_path
-from med2e3.training.data.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
-from med2e3.training.pipeline import (
+from med2e3.training.data.features import Features
+from med2e3.training.data.pool import KIND_NAMES, Example
+from med2e3.training.inputs import (
     ENCODERS,
-    ParallelCall,
-    RunFolder,
-    in_parallel,
     make_features,
     make_pool,
+    read_features,
+    read_phantoms,
 )
-from med2e3.training.pipeline import read_features as map_features
-from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.stages.tuning import Collator, Features, TuneStage
+from med2e3.training.parallel import Task, in_parallel
+from med2e3.training.recipe import Recipe, load_recipe
+from med2e3.training.run_folder import RunFolder
+from med2e3.training.stages.answers import Collator
+from med2e3.training.stages.tuning import TuneStage, TuningRecipe
 from med2e3.training.trainer import Run, run_stage
 
 
@@ -124,35 +126,36 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
     """
     base = load_recipe(recipe)
     _keep_budget(folder, budget)
-    train = _shop(base, folder, (base.train_seeds[0], base.train_seeds[0] + budget.train_phantoms))
-    held = _shop(base, folder, (HELD_OUT, HELD_OUT + budget.phantoms))
-    shops = {"train": train, "held": held}
-    jobs = [
-        job
-        for name, shop in shops.items()
-        for start in shop.starts()
-        for job in (
-            ParallelCall(f"pool {name} {start}", make_pool, (shop, [start])),
+    train = _run_folder(
+        base, folder, (base.train_seeds[0], base.train_seeds[0] + budget.train_phantoms)
+    )
+    held = _run_folder(base, folder, (HELD_OUT, HELD_OUT + budget.phantoms))
+    tasks = [
+        task
+        for name, run_folder in {"train": train, "held": held}.items()
+        for start in run_folder.starts()
+        for task in (
+            Task(f"pool {name} {start}", make_pool, (run_folder, [start])),
             *(
-                ParallelCall(
+                Task(
                     f"{encoder} {name} {start}",
                     make_features,
-                    (shop, encoder, [start]),
+                    (run_folder, encoder, [start]),
                     (f"pool {name} {start}",),
                 )
                 for encoder in ENCODERS
             ),
         )
     ]
-    seen = tuple(job.name for job in jobs)
+    seen = tuple(task.name for task in tasks)
     for seed in range(1, budget.seeds + 1):
         for name in variants():
             path = folder / "results" / f"{name}-{seed}.json"
             if not path.is_file():
-                jobs.append(
-                    ParallelCall(path.name, _measure, (train, held, budget, name, seed, path), seen)
+                tasks.append(
+                    Task(path.name, _measure, (train, held, budget, name, seed, path), seen)
                 )
-    in_parallel(jobs, workers)
+    in_parallel(tasks, workers)
     return folder / "results"
 
 
@@ -177,7 +180,7 @@ def _keep_budget(folder: Path, budget: Budget) -> None:
     path.write_text(json.dumps(said), encoding="utf-8")
 
 
-def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> RunFolder:
+def _run_folder(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> RunFolder:
     return RunFolder(replace(recipe, train_seeds=seeds), folder)
 
 
@@ -188,16 +191,14 @@ def _measure(
     model = start_model(train, variant, seed)
     words = train.processor().tokenizer
     processor = Med2E3Processor.for_model(model.config, words, template="short")
-    stage = TuneStage(
-        name, model, _examples(train), map_features(train, train.starts()),
-        Collator(processor), _options(train.recipe, budget, variant),
-    )  # fmt: skip
+    recipe = _tuning(train.recipe, name, budget, variant)
+    seen = read_features(train, train.starts())
+    stage = TuneStage(recipe, model, _examples(train), seen, Collator(processor))
     path.parent.mkdir(parents=True, exist_ok=True)
-    recipe = StageRecipe(name, budget.steps, budget.learning_rate, {})
     run = Run(path.parent / f"{name}-{seed}", seed)
     losses = run_stage(stage, recipe, run)
-    seen = map_features(held, held.starts())
-    rows = examine(model.eval(), processor, _examples(held), seen)
+    unseen = read_features(held, held.starts())
+    rows = examine(model.eval(), processor, _examples(held), unseen)
     said = {
         "variant": name, "seed": seed, "budget": asdict(budget),
         "loss": float(np.mean(losses[-20:])) if losses else None, "phantoms": rows,
@@ -207,28 +208,29 @@ def _measure(
     unfinished.rename(path)
 
 
-def _examples(shop: RunFolder) -> list[Example]:
-    first, end = shop.recipe.train_seeds
-    pool = [e for s in shard_starts(first, end) for e in read_shard(shard_path(shop.pool, s))]
-    for example in pool:
-        example.forget_grid()
-    return pool
+def _examples(run_folder: RunFolder) -> list[Example]:
+    return read_phantoms(run_folder, run_folder.starts(), grids=False)
 
 
-def _options(recipe: Recipe, budget: Budget, variant: Variant) -> dict[str, Any]:
-    told = recipe.stages["tune"].options
-    return {
-        **told, "volumes": budget.volumes, "questions": budget.questions, "text": 0.0,
-        "pointing": told["pointing"] if variant.pointing else 0.0,
-    }  # fmt: skip
+def _tuning(recipe: Recipe, name: str, budget: Budget, variant: Variant) -> TuningRecipe:
+    """The recipe's tuning with this budget: AdamW in one micro-batch, nothing on text alone."""
+    tune = recipe.stages["tune"]
+    if not isinstance(tune, TuningRecipe):
+        raise InputError(f"The recipe {recipe.name} has no stage “tune”, by which variants train.")
+    return TuningRecipe(
+        name, budget.steps, budget.learning_rate, budget.volumes, budget.questions, tune.rows,
+        tune.mix, tune.language_model, pointing=tune.pointing if variant.pointing else 0.0,
+    )  # fmt: skip
 
 
-def start_model(shop: RunFolder, variant: Variant, seed: int) -> Med2E3ForConditionalGeneration:
+def start_model(
+    run_folder: RunFolder, variant: Variant, seed: int
+) -> Med2E3ForConditionalGeneration:
     """The variant's model: encoders and language model of the one that the recipe starts from; the
     rest as the seed draws it.
     """
-    source = shop.model()
-    told = Med2E3Config.from_pretrained(shop.start or resource_path("demo-model")).to_dict()
+    source = run_folder.model()
+    told = Med2E3Config.from_pretrained(run_folder.start or resource_path("demo-model")).to_dict()
     torch.manual_seed(seed)
     config = Med2E3Config(**{**told, **variant.choices})
     model: Med2E3ForConditionalGeneration = Med2E3ForConditionalGeneration._from_config(

@@ -144,6 +144,6 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def launched_as_main() -> bool:
-    """Whether this is the process of a launch that talks, before any team is made."""
+def is_rank_zero() -> bool:
+    """Whether this is the main process of its launch, told before `Distributed` is made."""
     return int(os.environ.get("RANK", "0")) == 0

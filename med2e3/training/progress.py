@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from med2e3.training.distributed import launched_as_main
+from med2e3.training.distributed import is_rank_zero
 from med2e3.training.trainer import Report
 
 #: Makes the report function of one stage.
@@ -21,7 +21,7 @@ Teller = Callable[[str], Report]
 @contextmanager
 def shown(report: Report | None) -> Iterator[Teller]:
     """Gives each stage its report: the caller's, or a bar on stderr in the process that leads."""
-    if report is not None or not launched_as_main():
+    if report is not None or not is_rank_zero():
         yield lambda _: report or _say_nothing
         return
     columns = (

@@ -24,7 +24,7 @@ from med2e3.training.checkpointing import restore, restore_sharded, save, save_s
 from med2e3.training.distributed import Distributed
 from med2e3.training.logs import Log
 from med2e3.training.optimizers import OPTIMIZERS, Schedule
-from med2e3.training.recipe import StageRecipe
+from med2e3.training.stage_recipe import StageRecipe
 
 #: How often a checkpoint is written. Writing takes a tenth of a second.
 CHECKPOINT_SECONDS = 60.0
