@@ -21,7 +21,7 @@ from med2e3.evaluation.intervals import Estimate, estimate
 from med2e3.evaluation.m3d_files import TYPES, Item, load_image
 from med2e3.evaluation.metrics import closed_right_strict
 from med2e3.evaluation.predictions import writing
-from med2e3.evaluation.records import Exchange
+from med2e3.evaluation.records import Prediction
 from med2e3.evaluation.scoring import (
     CALIBRATION_COLUMNS,
     closed_columns,
@@ -85,7 +85,7 @@ def run(
     groups: dict[Path, list[Item]] = {}
     for item in chosen:
         groups.setdefault(item.image, []).append(item)
-    cases: dict[str, list[Exchange]] = {}
+    cases: dict[str, list[Prediction]] = {}
     done = 0
     with writing(task.predictions, model.info, task.seed) as writer:
         for image, items in groups.items():
@@ -103,7 +103,7 @@ def run(
 
 def _ask(
     model: Model, image: Path, items: Sequence[Item], task: FileTask
-) -> Iterator[tuple[Exchange, dict[str, Any]]]:
+) -> Iterator[tuple[Prediction, dict[str, Any]]]:
     """All questions about one volume, and what else a prediction's line says."""
     try:
         session = model.read(load_image(image))
@@ -130,7 +130,7 @@ def _ask(
         yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
 
 
-def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Exchange, dict[str, Any]]:
+def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Prediction, dict[str, Any]]:
     """One question after earlier turns: those with their right answers, as published."""
     answer = session.ask(
         item.prompt, history=item.history, max_new_tokens=tokens, scored_by=item.scored_by
@@ -144,8 +144,8 @@ def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Exchange, d
 
 def _record(
     item: Item, text: str, sure: float, shares: Sequence[float], scores: Sequence[float]
-) -> tuple[Exchange, dict[str, Any]]:
-    asked = Exchange(
+) -> tuple[Prediction, dict[str, Any]]:
+    asked = Prediction(
         item.topic, item.prompt, item.truth, item.letter, text, choices=item.choices,
         confidence=sure, probabilities=tuple(round(p, 6) for p in shares),
         scores=tuple(round(s, 7) for s in scores),
@@ -161,14 +161,14 @@ def _record(
     return asked, line
 
 
-def _strict(a: Exchange) -> bool | None:
+def _strict(a: Prediction) -> bool | None:
     return closed_right_strict(a.answer, a.letter, a.truth) if a.letter else None
 
 
 def count(
     model: Model,
     task: FileTask,
-    asked: Sequence[Sequence[Exchange]],
+    asked: Sequence[Sequence[Prediction]],
     volumes: int,
     metrics: TextMetrics,
 ) -> Results:
@@ -209,8 +209,8 @@ def _sections() -> tuple[Section, ...]:
 
 
 def _by_topic(
-    asked: Sequence[Sequence[Exchange]], closed: bool
-) -> dict[str, list[list[Exchange]]]:  # fmt: skip
+    asked: Sequence[Sequence[Prediction]], closed: bool
+) -> dict[str, list[list[Prediction]]]:  # fmt: skip
     topics = dict.fromkeys(a.topic for g in asked for a in g if a.is_closed is closed)
     return {
         t: [[a for a in g if a.topic == t and a.is_closed is closed] for g in asked] for t in topics

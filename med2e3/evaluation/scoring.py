@@ -23,7 +23,7 @@ from med2e3.evaluation.intervals import (
 )
 from med2e3.evaluation.metrics import CLOSED_RULES, says_yes
 from med2e3.evaluation.predictions import verdict
-from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Exchange
+from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Prediction
 from med2e3.evaluation.texts import TEXT_METRICS, TextMetrics
 from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import TOPICS
@@ -31,7 +31,7 @@ from med2e3.phantoms.questions import TOPICS
 Figures = dict[str, Estimate | None]
 
 #: By topic: the answers about every phantom, or of every case.
-Groups = Mapping[str, Sequence[Sequence[Exchange]]]
+Groups = Mapping[str, Sequence[Sequence[Prediction]]]
 
 
 #: Columns of a table of calibration: heading, figure of a row.
@@ -195,7 +195,7 @@ def count_paraphrases(examined: Sequence[Examined]) -> Figures:
     return figures
 
 
-def _gist(a: Exchange) -> str:
+def _gist(a: Prediction) -> str:
     """What makes two answers the same one."""
     if a.is_closed:
         return a.answer.strip()[:2]
@@ -232,7 +232,7 @@ def reliability_bins(examined: Sequence[Examined]) -> dict[str, tuple[Bin, ...]]
 
 
 #: Forms of answers whose calibration is told, and which answers are of each.
-FORMS: dict[str, Callable[[Exchange], bool]] = {
+FORMS: dict[str, Callable[[Prediction], bool]] = {
     "closed": lambda a: a.is_closed,
     "presence": lambda a: a.topic == "presence",
     "open": lambda a: a.topic in TOPICS and not a.is_closed,
@@ -249,13 +249,13 @@ def _confidences(examined: Sequence[Examined], form: str) -> list[list[Said]]:
 
 def _by_topic(
     examined: Sequence[Examined], use: str, closed: bool
-) -> dict[str, list[list[Exchange]]]:  # fmt: skip
+) -> dict[str, list[list[Prediction]]]:  # fmt: skip
     """By topic: the answers of every phantom."""
     return {topic: [e.of_use(use, topic, closed) for e in examined] for topic in TOPICS}
 
 
 def _scored(
-    groups: Groups, right: Callable[[Exchange], bool | None]
+    groups: Groups, right: Callable[[Prediction], bool | None]
 ) -> dict[str, list[list[float]]]:
     return {
         topic: [[float(bool(right(a))) for a in group] for group in rows]

@@ -64,20 +64,21 @@ def train(
     from med2e3.training.distributed import is_launched, is_rank_zero
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
-    from med2e3.training.recipe import Recipe, keep_to_recipe
+    from med2e3.training.recipe import Recipe
+    from med2e3.training.recipe_record import keep_to_recipe
 
-    wishes, folder = options or Options(), Path(out)
-    chosen = open_recipe(recipe, wishes, smoke=smoke)
-    if wishes.tensorboard:
+    given, folder = options or Options(), Path(out)
+    chosen = open_recipe(recipe, given, smoke=smoke)
+    if given.tensorboard:
         check_tensorboard()
     if is_rank_zero():
-        _claim(folder, resume)
+        _make_folder(folder, resume)
         if isinstance(chosen, Recipe):
             keep_to_recipe(chosen, folder)
     if processes > 1 and not is_launched():
-        in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, wishes))
+        in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, given))
         return folder / "model"
-    return _train_here(recipe, folder, resume, smoke, report, wishes)
+    return _train_here(recipe, folder, resume, smoke, report, given)
 
 
 def open_recipe(
@@ -114,7 +115,7 @@ def open_recipe(
     return whole.smoke() if smoke else whole
 
 
-def _claim(folder: Path, resume: bool) -> None:
+def _make_folder(folder: Path, resume: bool) -> None:
     """Makes the run's folder; raises `InputError` when something else is in it."""
     from med2e3.errors import InputError
 
@@ -137,7 +138,7 @@ def _train_here(
     from med2e3.checkpoints import Hub
     from med2e3.training.distributed import Compute, has_cuda
     from med2e3.training.pipeline import Conditions, run_all
-    from med2e3.training.progress import shown
+    from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
     from med2e3.training.run_folder import RunFolder
     from med2e3.training.stages.published import Settings, train_published
@@ -148,9 +149,9 @@ def _train_here(
         conditions = Conditions(compute, options.tensorboard)
         run_folder = RunFolder(chosen, folder)
         return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
-    with shown(report) as told:
+    with stage_reports(report) as report_of:
         settings = Settings(
             options.mixed_precision, options.cpu, options.tensorboard, resume,
             options.workers, options.skip_damaged, Hub(options.hub),
         )  # fmt: skip
-        return train_published(chosen, folder, settings, told(chosen.name))
+        return train_published(chosen, folder, settings, report_of(chosen.name))

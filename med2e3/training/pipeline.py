@@ -25,7 +25,7 @@ from med2e3.training.inputs import (
 from med2e3.training.parallel import Task, cores, in_parallel
 from med2e3.training.precision import keep_memory
 from med2e3.training.processes import in_processes
-from med2e3.training.progress import Teller, shown
+from med2e3.training.progress import StageReports, stage_reports
 from med2e3.training.run_folder import RunFolder
 from med2e3.training.stages import STAGES
 from med2e3.training.stages.base import PhantomStage, Reads
@@ -105,11 +105,11 @@ def run_all(
     distributed, count = Distributed(given.compute), workers or worker_count(given.compute)
     if distributed.is_main_process:
         run_folder.processor()
-    with shown(report) as teller:
+    with stage_reports(report) as report_of:
         if distributed.processes > 1:
-            _encode_together(run_folder, teller, count, given)
+            _encode_together(run_folder, report_of, count, given)
         else:
-            _encode(run_folder, teller, count, given)
+            _encode(run_folder, report_of, count, given)
     parts = [run_folder.recipe.stages[name].parts for name in run_folder.stages(Reads.FEATURES)]
     shared = given.compute.cpu and bool(parts) and all(part % count == 0 for part in parts)
     if distributed.processes == 1 and count > 1 and shared and report is None:
@@ -125,19 +125,19 @@ def run_all(
 def _tune(run_folder: RunFolder, report: Report | None, given: Conditions) -> None:
     """The stages on the frozen encoders' features, or this process's share of them."""
     keep_memory()
-    with shown(report) as teller:
+    with stage_reports(report) as report_of:
         for name in run_folder.stages(Reads.FEATURES):
-            train_stage(run_folder, name, True, teller(name), given)
+            train_stage(run_folder, name, True, report_of(name), given)
 
 
-def _encode(run_folder: RunFolder, teller: Teller, count: int, given: Conditions) -> None:
+def _encode(run_folder: RunFolder, report_of: StageReports, count: int, given: Conditions) -> None:
     """All that comes before tuning, side by side where `count` is more than one."""
     pools = _pool_tasks(run_folder, count)
     drawn = tuple(task.name for task in pools)
 
     def stages(reads: Reads, needs: tuple[str, ...]) -> Iterator[Task]:
         for name in run_folder.stages(reads):
-            report = teller(name) if count == 1 else None  # several bars would be unreadable
+            report = report_of(name) if count == 1 else None  # several bars would be unreadable
             yield Task(name, train_stage, (run_folder, name, True, report, given), needs)
 
     tasks = list(pools)  # and then what takes longest
@@ -147,14 +147,16 @@ def _encode(run_folder: RunFolder, teller: Teller, count: int, given: Conditions
     in_parallel(tasks, count)
 
 
-def _encode_together(run_folder: RunFolder, teller: Teller, count: int, given: Conditions) -> None:
+def _encode_together(
+    run_folder: RunFolder, report_of: StageReports, count: int, given: Conditions
+) -> None:
     """The same where every process trains every stage."""
     distributed = Distributed(given.compute)
     if distributed.is_main_process:
         in_parallel(_pool_tasks(run_folder, count), count)
     distributed.accelerator.wait_for_everyone()
     for name in run_folder.stages(Reads.PHANTOMS, Reads.TEXTS):
-        train_stage(run_folder, name, True, teller(name), given)
+        train_stage(run_folder, name, True, report_of(name), given)
     if distributed.is_main_process:
         in_parallel(_feature_tasks(run_folder, count, given.device), count)
     distributed.accelerator.wait_for_everyone()

@@ -46,8 +46,10 @@ PIECES = frozenset({"language_model", "vision2d", "m3d_clip"})
 
 @dataclass(frozen=True)
 class PublishedRecipe:
-    """One stage. A step has `batch` samples in `parts` parts; each process takes its share of them
-    one after the other, so more parts need less memory and give the same losses.
+    """One stage. A step has `batch` samples in `parts` micro-batches.
+
+    Each process computes its share of these one after the other: more of them need less memory and
+    give the same losses.
 
     `text_encoder_dropout` keeps the dropout of the frozen text encoder active, as in the published
     training. `seed` decides new weights, order, augmentation and dropout.

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from med2e3.model import Med2E3Processor
 from med2e3.model.prompts import IGNORE
+from med2e3.training.data.dataset import padded
 from med2e3.training.precision import CPU
 
 #: What an answer's first token counts beside the others: the letter, or the yes or no, decides.
@@ -35,8 +36,8 @@ REPORT_ROW = 2.0
 ROWS_AT_ONCE = {"cpu": 12, "cuda": 64}
 
 
-class Collator:
-    """Questions and answers to token ids and labels, with what was written before kept."""
+class AnswerCollator:
+    """Questions and answers as token ids and labels; rows that come again are kept."""
 
     def __init__(self, processor: Med2E3Processor) -> None:
         self.processor = processor
@@ -59,17 +60,17 @@ class Collator:
     ) -> dict[str, Tensor]:
         """Padded on the right: `input_ids`, `labels`, `attention_mask`, and bare questions."""
         pairs = [self.row(prompt, answer, image) for prompt, answer in rows]
-        labels = _padded([labels for _, labels in pairs], IGNORE)
+        labels = padded([labels for _, labels in pairs], IGNORE)
         batch = {
-            "input_ids": _padded([ids for ids, _ in pairs], 0),
+            "input_ids": padded([ids for ids, _ in pairs], 0),
             "labels": labels,
-            "attention_mask": _padded([[1] * len(ids) for ids, _ in pairs], 0),
+            "attention_mask": padded([[1] * len(ids) for ids, _ in pairs], 0),
             "weights": self.weigh(labels),
         }
         if image:
             asked = [self.question(prompt) for prompt, _ in rows]
-            batch["question_ids"] = _padded(asked, 0)
-            batch["question_mask"] = _padded([[1] * len(ids) for ids in asked], 0)
+            batch["question_ids"] = padded(asked, 0)
+            batch["question_mask"] = padded([[1] * len(ids) for ids in asked], 0)
         return {name: values.to(device) for name, values in batch.items()}
 
     def weigh(self, labels: Tensor) -> Tensor:
@@ -91,11 +92,6 @@ class Collator:
 def first_of(answer: Tensor) -> Tensor:
     """(B, T) bool: of each run of answer tokens, the first."""
     return answer & ~F.pad(answer, (1, 0))[:, :-1]
-
-
-def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
-    length = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
 @dataclass(frozen=True, eq=False)

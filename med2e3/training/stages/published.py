@@ -54,7 +54,7 @@ class Settings:
 class PublishedStage:
     """The whole model with what the recipe trains, on batches from a data set.
 
-    The loss is the mean over the answers' tokens of a step, whichever part they are in.
+    The loss is the mean over the answers' tokens of a step, whichever micro-batch they are in.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class PublishedStage:
         if recipe.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
 
-    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[MicroBatch]]:
-        """The parts of every step that are `mine`, read ahead."""
-        plan = BatchPlan(self.recipe.batch, self.recipe.parts, first, last, mine)
+    def steps(self, first: int, last: int, indices: Sequence[int]) -> Iterator[list[MicroBatch]]:
+        """Of every step the micro-batches of these indices, read ahead."""
+        plan = BatchPlan(self.recipe.batch, self.recipe.parts, first, last, indices)
         batches = read_batches(self.dataset, plan, self.workers)
         for _ in range(first, last):
-            step = [next(batches) for _ in mine]
+            step = [next(batches) for _ in indices]
             self._note_damage(step)
             yield [MicroBatch(batch.tensors, batch.count) for batch in step]
 
     def loss(self, content: dict[str, Tensor]) -> tuple[Tensor, Numbers]:
-        """Mean cross entropy over the answers' tokens of one part."""
+        """Mean cross entropy over the answers' tokens of one micro-batch."""
         model = self.model
         if model.text_encoder is not None and not self.recipe.text_encoder_dropout:
             model.text_encoder.eval()

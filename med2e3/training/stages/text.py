@@ -22,7 +22,7 @@ from med2e3.phantoms.questions import LETTERS, TOPICS, Question, draw_question
 from med2e3.training.fields import Count
 from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
-from med2e3.training.stages.answers import Collator, answer_loss, first_of
+from med2e3.training.stages.answers import AnswerCollator, answer_loss, first_of
 from med2e3.training.stages.base import PhantomStage, Reads, StageData
 
 #: Beside the stage's checkpoint: the share of right letters of each topic.
@@ -87,7 +87,7 @@ class TextStage(PhantomStage[TextRecipe]):
     modules = {"": "language_model"}  # noqa: RUF012 - a constant of the class
 
     def __init__(
-        self, name: str, language_model: nn.Module, collator: Collator, rows: int, mix: Mix
+        self, name: str, language_model: nn.Module, collator: AnswerCollator, rows: int, mix: Mix
     ) -> None:
         self.name, self.module = name, language_model
         self.collator, self.rows, self.mix = collator, rows, mix
@@ -99,7 +99,7 @@ class TextStage(PhantomStage[TextRecipe]):
     @classmethod
     def build(cls, recipe: TextRecipe, data: StageData) -> Self:
         """The language model and the tokenizer; the texts are made up at each step."""
-        collator = Collator(data.processor())
+        collator = AnswerCollator(data.processor())
         return cls(recipe.name, data.model().language_model, collator, recipe.rows, recipe.mix)
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -140,7 +140,7 @@ class TextStage(PhantomStage[TextRecipe]):
 
 @torch.inference_mode()
 def letters_right(
-    language_model: nn.Module, collator: Collator, questions: int = 64
+    language_model: nn.Module, collator: AnswerCollator, questions: int = 64
 ) -> dict[str, float]:
     """Of each topic, the share of closed questions about a report in words (always the same ones)
     whose letter is the most likely first word of the answer.

@@ -23,7 +23,7 @@ from med2e3.training.data.pool import KIND_NAMES, Example
 from med2e3.training.fields import Count, NotNegative, Share
 from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
-from med2e3.training.stages.answers import Collator, Opening, answer_loss
+from med2e3.training.stages.answers import AnswerCollator, Opening, answer_loss
 from med2e3.training.stages.base import PhantomStage, Reads, StageData
 from med2e3.training.stages.text import TextStage, draw_topic
 
@@ -82,7 +82,7 @@ class TuneStage(PhantomStage[TuningRecipe]):
         model: Med2E3ForConditionalGeneration,
         pool: Sequence[Example],
         features: Features,
-        collator: Collator,
+        collator: AnswerCollator,
     ) -> None:
         self.name, self.model = recipe.name, model
         self.pool, self.features, self.collator = pool, features, collator
@@ -103,7 +103,7 @@ class TuneStage(PhantomStage[TuningRecipe]):
     @classmethod
     def build(cls, recipe: TuningRecipe, data: StageData) -> Self:
         """All of the model but its encoders, on phantoms that these have seen."""
-        collator = Collator(data.processor())
+        collator = AnswerCollator(data.processor())
         return cls(recipe, data.model(), data.phantoms(), data.features(), collator)
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:

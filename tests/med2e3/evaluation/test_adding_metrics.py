@@ -10,12 +10,12 @@ from med2e3.evaluation.figures import Section
 from med2e3.evaluation.intervals import Estimate, estimate
 from med2e3.evaluation.metrics import CLOSED_RULES, ClosedRule
 from med2e3.evaluation.phantom_benchmark import METRICS, Metric, count
-from med2e3.evaluation.records import ANSWER, Examined, Exchange
+from med2e3.evaluation.records import ANSWER, Examined, Prediction
 from med2e3.evaluation.texts import TEXT_METRICS, TextMetrics, one_by_one, open_metrics
 
-CLOSED = Exchange("organ", "Which? Choices: A. x B. y", "A. x", "A", "a. x", choices=2)
-OPEN = Exchange("organ", "Which organ?", "Liver.", "", "It is the liver, surely.")
-REPORT = Exchange("report", "Report.", "Lungs: normal.", "", "Lungs: all normal.")
+CLOSED = Prediction("organ", "Which? Choices: A. x B. y", "A. x", "A", "a. x", choices=2)
+OPEN = Prediction("organ", "Which organ?", "Liver.", "", "It is the liver, surely.")
+REPORT = Prediction("report", "Report.", "Lungs: normal.", "", "Lungs: all normal.")
 EXAMINED = Examined(1, "axial", "arterial", "chest", (), (CLOSED, OPEN, REPORT))
 
 

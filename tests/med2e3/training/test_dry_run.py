@@ -22,7 +22,7 @@ from med2e3.training.logs import Log, check_tensorboard
 from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.recipe import load_recipe
 from med2e3.training.recipe_file import FOLDER
-from med2e3.training.stages.answers import Collator
+from med2e3.training.stages.answers import AnswerCollator
 from med2e3.training.stages.tuning import TuneStage, TuningRecipe
 from med2e3.training.starting import load_start
 
@@ -80,7 +80,7 @@ def test_without_weights_the_published_sizes_are_told(tmp_path: Path, monkeypatc
 def test_what_a_stage_trains_is_what_the_plan_says() -> None:
     """The plan of the tuning stages against the stages themselves, at the same vocabulary."""
     demo = load_recipe("demo")
-    collator = Collator(Med2E3Processor.from_pretrained(resource_path("demo-model")))
+    collator = AnswerCollator(Med2E3Processor.from_pretrained(resource_path("demo-model")))
     for name in ("align", "tune"):
         model = model_of_sizes(demo.config(300))
         recipe = demo.stages[name]

@@ -13,8 +13,9 @@ import pytest
 from med2e3.cli import main
 from med2e3.errors import InputError, RecipeError
 from med2e3.training import Options, open_recipe
-from med2e3.training.recipe import RECIPE_FILE, as_json, keep_to_recipe, load_recipe
+from med2e3.training.recipe import load_recipe
 from med2e3.training.recipe_file import FOLDER, line_of
+from med2e3.training.recipe_record import RECIPE_FILE, as_json, keep_to_recipe
 from med2e3.training.stages.tuning import TuningRecipe
 
 #: A key of the demo's recipe, as it stands there → as somebody may write it, and what is said.

@@ -23,17 +23,12 @@ from med2e3.training.data.tokens import train_tokenizer
 from med2e3.training.distributed import Distributed
 from med2e3.training.inputs import ENCODERS, make_features, make_pool, read_features
 from med2e3.training.pipeline import build_stage, run_all, train_stage
-from med2e3.training.recipe import (
-    RECIPE_FILE,
-    Recipe,
-    TokenizerRecipe,
-    keep_to_recipe,
-    load_recipe,
-)
+from med2e3.training.recipe import Recipe, TokenizerRecipe, load_recipe
+from med2e3.training.recipe_record import RECIPE_FILE, keep_to_recipe
 from med2e3.training.run_folder import RunFolder
 from med2e3.training.stage_recipe import StageRecipe
 from med2e3.training.stages import STAGES
-from med2e3.training.stages.answers import Collator
+from med2e3.training.stages.answers import AnswerCollator
 from med2e3.training.stages.base import Reads
 from med2e3.training.stages.encoders import Encoder2DStage
 from med2e3.training.stages.text import LETTERS_FILE, TextStage, letters_right
@@ -113,19 +108,19 @@ def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) ->
 def test_right_letters_are_told_by_topic(run_folder: RunFolder) -> None:
     folder = resource_path("demo-model")
     demo = Med2E3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    collator = Collator(Med2E3Processor.from_pretrained(folder))
+    collator = AnswerCollator(Med2E3Processor.from_pretrained(folder))
     shares = letters_right(demo.language_model, collator, questions=24)
     assert list(shares) == ["plane", "phase", "organ", "abnormality", "location"]
     assert shares["phase"] > 0.9
     assert demo.language_model.training is False
     untaught = letters_right(
-        run_folder.model().language_model, Collator(run_folder.processor()), questions=24
+        run_folder.model().language_model, AnswerCollator(run_folder.processor()), questions=24
     )
     assert max(untaught.values()) < 0.7
 
 
 def test_a_report_is_weighed_by_what_its_sections_say(run_folder: RunFolder) -> None:
-    collator = Collator(run_folder.processor())
+    collator = AnswerCollator(run_folder.processor())
     said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion, 30 mm."
     batch = collator.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
     words = run_folder.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
@@ -274,7 +269,7 @@ def test_any_text_can_be_written_and_read_back() -> None:
 
 def test_labels_cover_the_answer_and_nothing_else(run_folder: RunFolder) -> None:
     processor = run_folder.processor()
-    batch = Collator(processor).batch([("Is there a cyst?", "No.")], image=False)
+    batch = AnswerCollator(processor).batch([("Is there a cyst?", "No.")], image=False)
     labelled = batch["labels"][0][batch["labels"][0] != -100]
     assert processor.tokenizer.decode(labelled) == f" No.{processor.tokenizer.eos_token}"
 
