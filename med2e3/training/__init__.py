@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from med2e3.training.options import Options
 
 if TYPE_CHECKING:
     from med2e3.training.published_recipe import PublishedRecipe
@@ -16,31 +17,6 @@ if TYPE_CHECKING:
     from med2e3.training.trainer import Report
 
 __all__ = ["Options", "train"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a recipe is run here.
-
-    `mixed_precision` None is the recipe's own. The rest is for recipes that train on prepared
-    volumes: `data` is the folder that their paths start from, `start` a model to start from in
-    place of the recipe's, `hub` a folder of models in `owner/name` folders, `workers` how many
-    processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping.
-    """
-
-    mixed_precision: str | None = None
-    cpu: bool = False
-    tensorboard: bool = False
-    data: Path = Path()
-    start: str = ""
-    hub: Path | None = None
-    workers: int = 0
-    skip_damaged: bool = False
-
-    def unread_of_phantoms(self) -> str:
-        """What was chosen that recipes on phantoms do not read: "start, hub"; empty: nothing."""
-        names = ("data", "start", "hub", "workers", "skip_damaged")
-        return ", ".join(name for name in names if getattr(self, name) != getattr(Options(), name))
 
 
 def train(
@@ -135,13 +111,12 @@ def _train_here(
     options: Options,
 ) -> Path:
     """The run, or this process's part of it."""
-    from med2e3.checkpoints import Hub
     from med2e3.training.distributed import Compute, has_cuda
     from med2e3.training.pipeline import Conditions, run_all
     from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
     from med2e3.training.run_folder import RunFolder
-    from med2e3.training.stages.published import Settings, train_published
+    from med2e3.training.stages.published import train_published
 
     chosen = open_recipe(recipe, options, smoke=smoke)
     if isinstance(chosen, Recipe):
@@ -150,8 +125,4 @@ def _train_here(
         run_folder = RunFolder(chosen, folder)
         return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
     with stage_reports(report) as report_of:
-        settings = Settings(
-            options.mixed_precision, options.cpu, options.tensorboard, resume,
-            options.workers, options.skip_damaged, Hub(options.hub),
-        )  # fmt: skip
-        return train_published(chosen, folder, settings, report_of(chosen.name))
+        return train_published(chosen, folder, options, report_of(chosen.name), resume=resume)

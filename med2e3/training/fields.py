@@ -124,16 +124,22 @@ def conform(value: Any, hint: Any, key: Key) -> Any:
         return None if value is None else conform(value, inner[0], key)
     if origin is tuple:
         return _tuple(value, inner, key)
-    if origin in (dict, Mapping):
-        if not isinstance(value, Mapping):
-            raise _of_other_type(value, "a table", key)
-        return {
-            conform(name, inner[0], (*key, name)): conform(each, inner[1], (*key, name))
-            for name, each in value.items()
-        }
+    if origin is dict:
+        return _mapping(value, inner, key)
     if is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else build(hint, value, key)
     return _plain(value, hint, key)
+
+
+def _mapping(value: Any, inner: tuple[Any, ...], key: Key) -> dict[str, Any]:
+    """A table whose keys are names: any, or those that `OneOf` allows."""
+    if not isinstance(value, Mapping):
+        raise _of_other_type(value, "a table", key)
+    for rule in get_args(inner[0])[1:]:
+        for name in value:
+            if name not in rule.words:
+                raise unknown_key(name, rule.words, key)
+    return {name: conform(each, inner[1], (*key, name)) for name, each in value.items()}
 
 
 def _plain(value: Any, hint: Any, key: Key) -> Any:

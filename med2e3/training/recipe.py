@@ -187,5 +187,5 @@ def _check_keys(table: Mapping[str, Any], known: Collection[str], key: Key) -> N
 
 
 def _declared(config: type) -> tuple[str, ...]:
-    """The fields of a config's class, its own ones last: those matter to who misspelt one."""
+    """The fields that a config's class declares."""
     return tuple(f.name for f in fields(config)) if is_dataclass(config) else ()

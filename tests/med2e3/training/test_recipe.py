@@ -24,7 +24,8 @@ WRONG = {
                          r"\[stages\.align\]\. Did you mean “questions”\?"),
     "a stage": ("[stages.align]", "[stages.aling]", r"“aling” is no key of \[stages\]\. Did you "
                 r"mean “align”\?"),
-    "a topic": ("organ = 0.2\n", "orgn = 0.2\n", "orgn = “orgn” is not one of: plane, phase"),
+    "a topic": ("organ = 0.2\n", "orgn = 0.2\n", r"“orgn” is no key of "
+                r"\[stages\.align\.mix\]\. Did you mean “organ”\?"),
     "a key of the data": ("tuning_phantoms =", "tunning_phantoms =", "“tuning_phantoms”"),
     "a key of the file": ("seed = 1", "sed = 1", "“sed” is no key of the recipe. Did you mean"),
     "a key of the model": ("aggregation =", "agregation =", r"no key of \[model\]\. Did you mean "
