@@ -104,7 +104,7 @@ async def back_to_first(stage: Stage, state: State) -> None:
         panel.show()
     workspace.notices.dismiss()
     workspace.settings.values.hint_dismissed = True
-    window.dialogs.hint.refresh()
+    window.hint.refresh()
     window.assistant.tabs.setCurrentIndex(0)
     viewer = workspace.viewer
     viewer.maximise(None)

@@ -131,7 +131,7 @@ async def _shortcuts(stage: Stage) -> QWidget | None:
 
 async def _hint(stage: Stage) -> QWidget:
     stage.workspace.settings.values.hint_dismissed = False
-    stage.window.dialogs.hint.refresh()
+    stage.window.hint.refresh()
     return stage.window
 
 

@@ -31,7 +31,7 @@ from app.views.parts.saving import Saver
 from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
 from app.views.study.tag_browser import TagBrowser
-from app.views.window import actions, window_dialogs, window_memory
+from app.views.window import actions, window_memory
 from app.views.window.bars import ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.help_overlay import HelpOverlay
@@ -39,6 +39,7 @@ from app.views.window.hint import Hint
 from app.views.window.second_window import SecondWindow
 from app.views.window.status import StatusLine
 from app.views.window.toolbar import ToolBar
+from app.views.window.window_dialogs import WindowDialogs
 
 #: First widths of series list, images and assistant, in logical pixels.
 WIDTHS = (240, 680, 360)
@@ -74,11 +75,11 @@ class MainWindow(QMainWindow):
         self.splitter = self._lay_out()
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
-        self.dialogs = window_dialogs.WindowDialogs(self)
+        self.dialogs = WindowDialogs(self, workspace, self.commands)
         self.keys = Keys(workspace, self, self.actions_by_name)
         self.keys.refresh()
         workspace.viewer.volume_changed.connect(self._title)
-        self.second = SecondWindow(self)
+        self.second = SecondWindow(self, self.centre, workspace, self.actions_by_name.values())
         self.panels = {"series": self.series, "assistant": self.assistant}
         window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
 
@@ -93,9 +94,19 @@ class MainWindow(QMainWindow):
             "stop": self._escape,
             "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),
             "toggle_assistant": lambda: self.assistant.setVisible(not self.assistant.isVisible()),
-            **window_dialogs.commands(self),
-            "help": lambda: self.help.toggle(),
+            **self._dialog_commands(),
             "quit": self.close,
+        }
+
+    def _dialog_commands(self) -> dict[str, Callable[[], object]]:
+        """Lambdas, since the dialogs are made after the table of commands that they show."""
+        return {
+            "palette": lambda: self.dialogs.palette.toggle(),
+            "shortcuts": lambda: self.dialogs.shortcuts(),
+            "preferences": lambda: self.dialogs.preferences(),
+            "full_screen": lambda: self.dialogs.full_screen(),
+            "theme": lambda: self.dialogs.swap_theme(),
+            "help": lambda: self.help.toggle(),
         }
 
     def _library_commands(self) -> dict[str, Callable[[], object]]:
@@ -188,7 +199,7 @@ class MainWindow(QMainWindow):
         self.second.refresh()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """What lies over the window stays as large as it is."""
+        """Keep the help and the command palette as large as the window."""
         super().resizeEvent(event)
         self.help.cover()
         self.dialogs.cover()

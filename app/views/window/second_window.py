@@ -6,40 +6,43 @@ Its window knows the keys of the first one. Decides nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from PySide6.QtCore import QByteArray, QEvent, QRect
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.viewmodels.window.layouts import TITLES
+from app.viewmodels.window.workspace import Workspace
 from app.views.parts.keys import is_typed
+from app.views.window.centre import Centre
 from app.views.window.window_memory import brought_back, text_of
-
-if TYPE_CHECKING:
-    from app.views.window.main_window import MainWindow
 
 #: Size where there is no second monitor, in logical pixels.
 FIRST_SIZE = (720, 720)
 
 
 class SecondWindow(QWidget):
-    """Shown while `Layouts.second` names a cell."""
+    """Shown while `Layouts.second` names a cell; key events go on to the `main` window."""
 
-    def __init__(self, main: MainWindow) -> None:
+    def __init__(
+        self, main: QWidget, centre: Centre, workspace: Workspace, actions: Iterable[QAction]
+    ) -> None:
         super().__init__()
         self._main = main
-        self._layouts = main.workspace.layouts
-        self._settings = main.workspace.settings
+        self._centre = centre
+        self._viewer = workspace.viewer
+        self._layouts = workspace.layouts
+        self._settings = workspace.settings
         self._placed = False
         self._ended = False
         self.cell = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        for action in main.actions_by_name.values():
+        for action in actions:
             self.addAction(action)
         self._layouts.changed.connect(self.refresh)
-        main.workspace.viewer.volume_changed.connect(self._title)
+        self._viewer.volume_changed.connect(self._title)
 
     def refresh(self) -> None:
         """Take over which cell is here; nothing is shown before the first window is."""
@@ -49,7 +52,7 @@ class SecondWindow(QWidget):
         self._give_back()
         if wanted:
             self.cell = wanted
-            widget = self._main.centre.hand_out(wanted)
+            widget = self._centre.hand_out(wanted)
             self._layout.addWidget(widget)
             widget.show()
             self._title()
@@ -66,14 +69,14 @@ class SecondWindow(QWidget):
     def _give_back(self) -> None:
         if self.cell:
             name, self.cell = self.cell, ""
-            widget = self._main.centre.cell(name)
+            widget = self._centre.cell(name)
             self._layout.removeWidget(widget)
-            self._main.centre.take_back(name)
+            self._centre.take_back(name)
         self.hide()
 
     def _title(self) -> None:
         if self.cell:
-            volume = self._main.workspace.viewer.volume
+            volume = self._viewer.volume
             of = f"{volume.name} — " if volume is not None else ""
             self.setWindowTitle(f"{TITLES[self.cell]} — {of}Med-2E3 viewer")
 
@@ -109,7 +112,7 @@ class SecondWindow(QWidget):
             event.accept()
             return True
         if event.type() == QEvent.Type.WindowDeactivate:
-            self._main.workspace.viewer.hold_space(False)
+            self._viewer.hold_space(False)
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -5,33 +5,34 @@ Wires the widgets of those; the window only puts their commands into its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from app.viewmodels.window.palette import Palette
 from app.viewmodels.window.preferences import PreferenceEditor
+from app.viewmodels.window.workspace import Workspace
 from app.views.parts import theme
 from app.views.parts.icons import dress_again
 from app.views.window.command_palette import CommandPalette
 from app.views.window.preferences_dialog import PreferencesDialog
 from app.views.window.shortcut_editor import ShortcutEditor
 
-if TYPE_CHECKING:
-    from app.views.window.main_window import MainWindow
-
 
 class WindowDialogs:
-    """Belongs to one window; made after everything else in it."""
+    """The dialogs of one window. `commands` are what its palette runs, by name."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(
+        self,
+        window: QWidget,
+        workspace: Workspace,
+        commands: Mapping[str, Callable[[], object]],
+    ) -> None:
         self._window = window
-        self._workspace = window.workspace
-        self.palette = CommandPalette(window, Palette(window.workspace), window.commands)
-        self.hint = window.hint
-        self.editor = PreferenceEditor(window.workspace.settings, window.workspace.viewer)
+        self._workspace = workspace
+        self.palette = CommandPalette(window, Palette(workspace), commands)
+        self.editor = PreferenceEditor(workspace.settings, workspace.viewer)
         self.editor.changed.connect(self.dress)
         self.dialog: QDialog | None = None
 
@@ -73,14 +74,3 @@ class WindowDialogs:
 
     def _closed(self) -> None:
         self.dialog = None
-
-
-def commands(window: MainWindow) -> dict[str, Callable[[], object]]:
-    """The commands of the table that are about the window itself."""
-    return {
-        "palette": lambda: window.dialogs.palette.toggle(),
-        "shortcuts": lambda: window.dialogs.shortcuts(),
-        "preferences": lambda: window.dialogs.preferences(),
-        "full_screen": lambda: window.dialogs.full_screen(),
-        "theme": lambda: window.dialogs.swap_theme(),
-    }

@@ -204,7 +204,7 @@ def test_f11_fills_the_screen_and_goes_back(open_gui: Any) -> None:
 
 
 def test_the_hint_shows_with_the_first_study_until_it_is_dismissed(gui: Any, nifti: Path) -> None:
-    hint = gui.window.dialogs.hint
+    hint = gui.window.hint
     assert not hint.isVisible()
     gui.open(nifti)
     assert hint.isVisible()
