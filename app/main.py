@@ -14,12 +14,13 @@ from typing import Any
 
 import qasync
 
-from app.application import Application, qt_application
+from app.application import Application
 from app.paths import annotations_folder, reports_folder, settings_file
 from app.services.errors import explain
 from app.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.parts import theme
+from app.views.parts.qt import qt_application
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.

@@ -104,14 +104,17 @@ class Study:
     def __init__(
         self,
         library: Library,
-        screen: tuple[Viewer, Assistant],
+        *,
+        viewer: Viewer,
+        assistant: Assistant,
         notices: Notices,
         settings: Settings,
         tasks: Tasks,
         explain: Callable[[BaseException], Message],
     ) -> None:
         self.library = library
-        self._viewer, self._assistant = screen
+        self._viewer = viewer
+        self._assistant = assistant
         self._tasks = tasks
         self._repainted = 0.0
         self._notices = notices
@@ -130,10 +133,11 @@ class Study:
         self.chosen: SeriesSummary | None = None
         self.thumbnails: dict[Path, NDArray[np.uint8] | None] = {}
         self.progress = Progress(-1, "")
-        self.beside: Callable[[Volume], object] | None = None
         self.changed: Signal[[]] = Signal()
         self.progressed: Signal[[]] = Signal()
         self.thumbnails_changed: Signal[[]] = Signal()
+        #: A series was loaded to be seen beside the open one.
+        self.loaded_beside: Signal[[Volume]] = Signal()
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -392,18 +396,18 @@ class Study:
     # --- comparing ---------------------------------------------------------------------------
 
     def open_beside(self, series: SeriesSummary) -> None:
-        """Hand a series of the list to `beside`, next to what is open."""
+        """Load a series of the list; `loaded_beside` hands it on, and what is open stays."""
         self._tasks.start(self._open_beside(series))
 
     async def _open_beside(self, series: SeriesSummary) -> None:
         place = self.listed
-        if place is None or self.beside is None:
+        if place is None:
             return
         outcome = await self.library.load(place, series, lambda _: None)
         if isinstance(outcome, Failed):
             self._notices.show(self._explain(outcome.error))
-        elif isinstance(outcome, Done) and self.beside is not None:
-            self.beside(outcome.value)
+        elif isinstance(outcome, Done):
+            self.loaded_beside.emit(outcome.value)
 
 
 def _counterpart(

@@ -39,7 +39,7 @@ class Exporter(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Workspace:
     """The state behind the window."""
 
@@ -61,6 +61,8 @@ class Workspace:
     cine: Cine
     compare: Compare
     tags: Tags
-    exact: Refiner
+    #: Makes the pictures of `viewer` exact once nothing moves.
+    refiner: Refiner
+    #: The same for the volume that is compared, `compare.other`.
     refiner_beside: Refiner
     steps: Steps

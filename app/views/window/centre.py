@@ -82,7 +82,7 @@ class Centre(QWidget):
         self.compare = ComparePane(workspace.compare, workspace.refiner_beside)
         _draw_on(self.compare.first, workspace)
         self._stack.addWidget(self.compare)
-        self.rest = IdleTimer(workspace.exact, self)
+        self.idle_timer = IdleTimer(workspace.refiner, self)
         self.cine_timer = CineTimer(workspace.cine, self)
         workspace.compare.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}
