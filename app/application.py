@@ -21,11 +21,11 @@ from app.services.overlay_reader import OverlayReader
 from app.services.planes import Planes
 from app.services.report_store import ReportStore
 from app.services.studies import Studies
-from app.settings import Settings
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import Steps
 from app.viewmodels.images.cine import Cine
@@ -100,8 +100,7 @@ def _workspace(
 ) -> Workspace:
     notices = Notices()
     tasks = Tasks(lambda error: notices.show(explain(error)))
-    values = settings.values
-    viewer = Viewer(crosshair_visible=values.crosshair, corner_text=values.corner_text)
+    viewer = Viewer()
     assistant = Assistant(viewer, host, tasks, explain)
     study = Study(
         Studies(jobs),

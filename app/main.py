@@ -17,7 +17,7 @@ import qasync
 from app.application import Application
 from app.paths import annotations_folder, reports_folder, settings_file
 from app.services.errors import explain
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.parts import theme
 from app.views.parts.qt import qt_application

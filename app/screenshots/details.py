@@ -104,10 +104,11 @@ async def _series_menu(stage: Stage) -> QWidget | None:
 
 async def _file_dialog(stage: Stage) -> QWidget:
     """Qt's own, which is seen where the system has none."""
-    values = stage.workspace.settings.values
-    before, values.last_folder = values.last_folder, str(stage.target.path.parent)
+    settings = stage.workspace.settings
+    before = settings.values.last_folder
+    settings.set("last_folder", str(stage.target.path.parent))
     stage.run("open_files")
-    values.last_folder = before
+    settings.set("last_folder", before)
     dialog = stage.window.findChildren(QFileDialog)[-1]
     stage.afterwards.append(dialog.reject)
     stage.settling = 40

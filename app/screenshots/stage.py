@@ -103,8 +103,7 @@ async def back_to_first(stage: Stage, state: State) -> None:
     for panel in window.panels.values():
         panel.show()
     workspace.notices.dismiss()
-    workspace.settings.values.hint_dismissed = True
-    window.hint.refresh()
+    workspace.settings.set("hint_dismissed", True)
     window.assistant.tabs.setCurrentIndex(0)
     viewer = workspace.viewer
     viewer.maximise(None)

@@ -130,8 +130,7 @@ async def _shortcuts(stage: Stage) -> QWidget | None:
 
 
 async def _hint(stage: Stage) -> QWidget:
-    stage.workspace.settings.values.hint_dismissed = False
-    stage.window.hint.refresh()
+    stage.workspace.settings.set("hint_dismissed", False)
     return stage.window
 
 

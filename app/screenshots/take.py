@@ -73,7 +73,7 @@ def _photograph(options: argparse.Namespace) -> int:
     import qasync
 
     from app.application import Application
-    from app.settings import Settings
+    from app.viewmodels.core.settings import Settings
     from app.views.parts import theme
     from app.views.parts.qt import qt_application
 

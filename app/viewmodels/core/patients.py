@@ -15,7 +15,7 @@ def patient_key(info: SeriesInfo) -> PatientKey:
     """Equal for series of one patient: an ID alone tells only within the place that gave it."""
     # Beside the name in letters, a file may or may not have it in other scripts.
     letters = info.patient_name.split("=")[0] or info.patient_name
-    name = " ".join(letters.replace("^", " ").split()).casefold()
+    name = written(letters).casefold()
     return info.patient_id, name, info.patient_birth_date
 
 
@@ -51,10 +51,14 @@ def _is_part(key: PatientKey, more: PatientKey) -> bool:
     return all(a in ("", b) for a, b in zip(key, more, strict=True))
 
 
+def written(dicom_name: str) -> str:
+    """A DICOM person name (PS3.5 6.2.1) as people write it."""
+    return " ".join(dicom_name.replace("^", " ").split())
+
+
 def patient_name(info: SeriesInfo) -> str:
     """The patient's name as it is read, or what stands for it."""
-    name = " ".join(info.patient_name.replace("^", " ").split())
-    return name or info.patient_id or "Patient not named"
+    return written(info.patient_name) or info.patient_id or "Patient not named"
 
 
 def date(dicom: str) -> str:

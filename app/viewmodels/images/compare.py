@@ -304,7 +304,8 @@ def _hand_over(leader: Viewer, follower: Viewer) -> None:
     follower.crosshair_visible = leader.crosshair_visible
     follower.reference_lines = leader.reference_lines
     follower.corner_text = leader.corner_text
-    follower.display = leader.display
+    follower.corners, follower.display = leader.corners, leader.display
+    follower.mouse = leader.mouse
     follower.look_changed.emit()
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from app.imaging import numbers, windows
 from app.imaging.plane import PlaneState
-from app.viewmodels.images.display import shown_name
+from app.viewmodels.core.patients import written
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Plane
 
@@ -52,12 +52,13 @@ def _what(plane: Plane, state: PlaneState) -> list[str]:
 def _whose(viewer: Viewer) -> list[str]:
     if viewer.volume is None:
         return []
-    name = shown_name(viewer.volume.info.patient_name) if viewer.display.patient_name else ""
-    return [name, viewer.volume.name if viewer.display.corner_series else ""]
+    show = viewer.corners
+    name = written(viewer.volume.info.patient_name) if show.patient_name else ""
+    return [name, viewer.volume.name if show.corner_series else ""]
 
 
 def _where(viewer: Viewer, plane: Plane, state: PlaneState) -> list[str]:
-    show = viewer.display
+    show = viewer.corners
     lines = []
     if show.corner_slice:
         lines.append(f"{state.slice_index + 1}/{state.count}")
@@ -69,7 +70,7 @@ def _where(viewer: Viewer, plane: Plane, state: PlaneState) -> list[str]:
 
 
 def _how(viewer: Viewer, state: PlaneState) -> list[str]:
-    show = viewer.display
+    show = viewer.corners
     zoom = f"×{state.zoom:.1f}" if show.corner_zoom and state.zoom != 1.0 else ""
     look = windows.describe(viewer.window) if show.corner_window else ""
     return [zoom, "inverted" if viewer.inverted else "", look]

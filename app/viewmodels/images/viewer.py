@@ -19,8 +19,8 @@ from app.imaging.plane import PlaneState
 from app.imaging.reslice import Sampler
 from app.imaging.slab import Slab
 from app.imaging.viewport import Viewport
+from app.settings import Corners, Display, Mouse
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.display import Display
 from med2e3.geometry import Plane
 from med2e3.measures import SlicePlane
 from med2e3.volume import Volume, Window
@@ -90,7 +90,7 @@ class _Shown:
 class Viewer:
     """The open volume and how it is looked at."""
 
-    def __init__(self, *, crosshair_visible: bool = True, corner_text: bool = True) -> None:
+    def __init__(self) -> None:
         self.volume: Volume | None = None
         self.planes: dict[Plane, PlaneState] = {}
         self._turned: dict[Plane, PlaneState] = {}
@@ -109,9 +109,9 @@ class Viewer:
         self.dragging_window = False
         self.drags = 0
         self.tool = Tool.CROSSHAIR
-        self.display = Display()
-        self.crosshair_visible = crosshair_visible
-        self.corner_text = corner_text
+        self.corners, self.display, self.mouse = Corners(), Display(), Mouse()
+        self.crosshair_visible = self.display.crosshair
+        self.corner_text = self.corners.corner_text
         self.maximised: Plane | None = None
         self.active = Plane.AXIAL
         self.space_held = False
@@ -368,10 +368,10 @@ class Viewer:
         self.inverted = not self.inverted
         self.window_changed.emit()
 
-    def dress(self, display: Display, *, crosshair: bool, corner_text: bool) -> None:
-        """Show images by other preferences."""
-        self.display = display
-        self.crosshair_visible, self.corner_text = crosshair, corner_text
+    def dress(self, corners: Corners, display: Display, mouse: Mouse) -> None:
+        """Show and handle images by other preferences."""
+        self.corners, self.display, self.mouse = corners, display, mouse
+        self.crosshair_visible, self.corner_text = display.crosshair, corners.corner_text
         self.look_changed.emit()
 
     def toggle_crosshair(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from med2e3.geometry import Plane
 
@@ -155,7 +155,7 @@ class Layouts:
 
     def toggle_hanging(self) -> None:
         """Arrange series by their kind, or leave the layout alone."""
-        self._settings.values.hanging = not self.hangs
+        self._settings.set("hanging", not self.hangs)
         self._hung, self.why = None, ""
         self._remember()
 
@@ -271,10 +271,14 @@ class Layouts:
         return [name for name in TITLES if name != self.main]
 
     def _remember(self) -> None:
-        self._settings.values.layout = self.kind.value
-        self._settings.values.custom_layout = str(self.custom)
-        self._settings.values.corner = self.corner
-        self._settings.values.second_cell = self.second
+        self._settings.update(
+            {
+                "layout": self.kind.value,
+                "custom_layout": str(self.custom),
+                "corner": self.corner,
+                "second_cell": self.second,
+            }
+        )
         self._settings.save()
         self.changed.emit()
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from app.settings import group_of
 from app.viewmodels.assistant.assistant import Assistant, ModelState
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.viewer import Viewer
@@ -38,6 +40,8 @@ def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
     comparing_stops_cine(workspace.compare, workspace.cine)
     choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
     series_loaded_beside_is_compared(workspace.study, workspace.compare)
+    preferences_dress_images(workspace.settings, workspace.viewer)
+    hiding_lines_or_text_is_a_preference(workspace.viewer, workspace.settings)
     loading_a_model_pauses_garbage(workspace.assistant, garbage)
     ready_model_is_frozen(workspace.assistant, garbage)
 
@@ -70,6 +74,31 @@ def choosing_a_layout_shows_all_of_it(layouts: Layouts, viewer: Viewer) -> None:
 def series_loaded_beside_is_compared(study: Study, compare: Compare) -> None:
     """When a series was loaded to be seen beside the open one, the two are compared."""
     study.loaded_beside.connect(compare.open)
+
+
+def preferences_dress_images(settings: Settings, viewer: Viewer) -> None:
+    """When a preference of the images changes, they follow; they are dressed here at first."""
+
+    def dress() -> None:
+        values = settings.values
+        viewer.dress(values.corners, values.display, values.mouse)
+
+    def follow(name: str) -> None:
+        if group_of(name) in ("corners", "display", "mouse"):
+            dress()
+
+    settings.changed.connect(follow)
+    dress()
+
+
+def hiding_lines_or_text_is_a_preference(viewer: Viewer, settings: Settings) -> None:
+    """When keys hide or show the crosshair or the corner texts, the preferences say so, too."""
+
+    def follow() -> None:
+        settings.set("crosshair", viewer.crosshair_visible)
+        settings.set("corner_text", viewer.corner_text)
+
+    viewer.look_changed.connect(follow)
 
 
 def loading_a_model_pauses_garbage(assistant: Assistant, garbage: GarbageCollector) -> None:

@@ -30,6 +30,7 @@ class Hint(QFrame):
         row.addWidget(self.dismiss)
         workspace.viewer.volume_changed.connect(self.refresh)
         workspace.shortcuts.changed.connect(self.refresh)
+        workspace.settings.changed.connect(self._preference_changed)
         self.refresh()
 
     def refresh(self) -> None:
@@ -44,6 +45,9 @@ class Hint(QFrame):
         self.setVisible(self._workspace.viewer.volume is not None and not values.hint_dismissed)
 
     def _dismiss(self) -> None:
-        self._workspace.settings.values.hint_dismissed = True
+        self._workspace.settings.set("hint_dismissed", True)
         self._workspace.settings.save()
-        self.hide()
+
+    def _preference_changed(self, name: str) -> None:
+        if name == "hint_dismissed":
+            self.refresh()

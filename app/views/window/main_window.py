@@ -168,7 +168,7 @@ class MainWindow(QMainWindow):
     def load_model(self, name: str) -> None:
         """Load a model by name or folder and remember it."""
         settings = self.workspace.settings
-        settings.values.model = name
+        settings.set("model", name)
         settings.save()
         self.workspace.tasks.start(self.workspace.assistant.load_model(name))
 
@@ -234,10 +234,8 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the windows; whoever runs the loop ends it."""
         self.second.end()
-        values = self.workspace.settings.values
-        window_memory.remember(self, self.splitter, self.panels, values)
-        values.crosshair = self.workspace.viewer.crosshair_visible
-        values.corner_text = self.workspace.viewer.corner_text
-        self.workspace.settings.save()
+        settings = self.workspace.settings
+        window_memory.remember(self, self.splitter, self.panels, settings)
+        settings.save()
         self.closed.emit()
         event.accept()

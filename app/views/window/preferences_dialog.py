@@ -60,14 +60,18 @@ class PreferencesDialog(QDialog):
         column.addWidget(self.buttons)
         self.accepted.connect(editor.keep)
         self.rejected.connect(editor.cancel)
-        self.finished.connect(editor.changed.connect(self.refresh))
+        self.finished.connect(editor.settings.changed.connect(self._show_one))
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the values."""
-        for name, show in self._show.items():
+        """Show every preference as it is."""
+        for name in self._show:
+            self._show_one(name)
+
+    def _show_one(self, name: str) -> None:
+        if name in self._show:
             with QSignalBlocker(self.controls[name]):
-                show(self._editor.value(name))
+                self._show[name](self._editor.value(name))
 
     def _page(self, preferences: dict[str, Shown]) -> QScrollArea:
         page = QWidget()

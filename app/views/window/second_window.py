@@ -101,7 +101,7 @@ class SecondWindow(QWidget):
 
     def _remember(self) -> None:
         if self._placed:
-            self._settings.values.second_geometry = text_of(self.saveGeometry())
+            self._settings.set("second_geometry", text_of(self.saveGeometry()))
 
     # --- events ------------------------------------------------------------------------------
 

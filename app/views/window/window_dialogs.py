@@ -32,8 +32,8 @@ class WindowDialogs:
         self._window = window
         self._workspace = workspace
         self.palette = CommandPalette(window, Palette(workspace), commands)
-        self.editor = PreferenceEditor(workspace.settings, workspace.viewer)
-        self.editor.changed.connect(self.dress)
+        self.editor = PreferenceEditor(workspace.settings)
+        workspace.settings.changed.connect(self._preference_changed)
         self.dialog: QDialog | None = None
 
     def preferences(self) -> None:
@@ -54,8 +54,11 @@ class WindowDialogs:
         """Fill the screen, or be a window again as it was before."""
         self._window.setWindowState(self._window.windowState() ^ Qt.WindowState.WindowFullScreen)
 
-    def dress(self) -> None:
-        """Colours and size of text by the preferences."""
+    def _preference_changed(self, name: str) -> None:
+        if name in ("theme", "text_size"):
+            self._dress()
+
+    def _dress(self) -> None:
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         values = self._workspace.settings.values

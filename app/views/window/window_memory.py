@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QSplitter, QWidget
 
 from app.settings import Preferences
+from app.viewmodels.core.settings import Settings
 
 #: Size at the first start, in logical pixels.
 FIRST_SIZE = (1280, 800)
@@ -18,12 +19,16 @@ HOLD = (120, 24)
 
 
 def remember(
-    window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], values: Preferences
+    window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], settings: Settings
 ) -> None:
-    """Note where everything is."""
-    values.window_geometry = text_of(window.saveGeometry())
-    values.splitters = text_of(splitter.saveState())
-    values.hidden_panels = [name for name, panel in panels.items() if panel.isHidden()]
+    """Note where everything is; the file is not written yet."""
+    settings.update(
+        {
+            "window_geometry": text_of(window.saveGeometry()),
+            "splitters": text_of(splitter.saveState()),
+            "hidden_panels": [name for name, panel in panels.items() if panel.isHidden()],
+        }
+    )
 
 
 def restore(

@@ -11,9 +11,9 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QDialogButtonBox, QSpinBox
 
-from app.settings import Preferences, Settings, declared
+from app.settings import Display, Preferences, declared
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.images.corners import corner_lines
-from app.viewmodels.images.display import Display
 from app.views.window.preferences_dialog import PreferencesDialog
 from app.views.window.shortcut_editor import ShortcutEditor
 from app.views.window.window_memory import brought_back
@@ -47,7 +47,7 @@ def test_every_shown_preference_has_a_control_of_its_kind(dialog: Any) -> None:
     first = Preferences()
     assert set(dialog.controls) == set(declared())
     for name, how in declared().items():
-        value = getattr(first, name)
+        value = first.get(name)
         assert isinstance(value, bool | int | str)
         if how.choices:
             assert value in [choice for choice, _ in how.choices]
@@ -167,7 +167,7 @@ def test_stored_values_outside_their_choices_give_the_first_ones(tmp_path: Path)
     file = tmp_path / "settings.json"
     file.write_text('{"theme": "pink", "crosshair_gap": 5000, "shortcuts": {"invert": 3}}')
     values = Settings(file).values
-    assert (values.theme, values.crosshair_gap, values.shortcuts) == ("dark", 9, {})
+    assert (values.theme, values.display.crosshair_gap, values.shortcuts) == ("dark", 9, {})
 
 
 def test_the_last_study_is_offered_again_only_where_it_is_wanted_and_there(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.settings import Settings
 from app.viewmodels.assistant.assistant import ModelState
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
@@ -116,3 +116,31 @@ def test_when_a_model_is_ready_what_was_imported_is_frozen() -> None:
     assert garbage.frozen == 0
     model.become(ModelState.READY)
     assert garbage.frozen == 1
+
+
+def test_when_a_preference_of_the_images_changes_they_follow() -> None:
+    settings, viewer = Settings(), Viewer()
+    settings.set("letters", False)
+    rules.preferences_dress_images(settings, viewer)
+    assert not viewer.display.letters
+    settings.update({"corner_text": False, "wheel": "zoom"})
+    assert not viewer.corner_text
+    assert viewer.mouse.wheel == "zoom"
+    looked = []
+    viewer.look_changed.connect(lambda: looked.append(1))
+    settings.set("theme", "light")
+    assert looked == []
+
+
+def test_when_a_key_hides_the_crosshair_the_preferences_say_so() -> None:
+    settings, viewer = Settings(), Viewer()
+    rules.preferences_dress_images(settings, viewer)
+    rules.hiding_lines_or_text_is_a_preference(viewer, settings)
+    viewer.toggle_crosshair()
+    viewer.toggle_corner_text()
+    assert not settings.values.display.crosshair
+    assert not settings.values.corners.corner_text
+    settings.set("letters", False)
+    assert (viewer.crosshair_visible, viewer.corner_text) == (False, False)
+    settings.set("crosshair", True)
+    assert viewer.crosshair_visible
