@@ -20,6 +20,7 @@ from app.viewmodels.assistant.answers import (
     Turn,
     TurnState,
 )
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
@@ -71,7 +72,7 @@ class Assistant:
         self._tasks = tasks
         self._explain = explain
         self._job: Job[Finished] | None = None
-        self._loading: Job[ModelInfo] | None = None
+        self._loading: LatestJob[ModelInfo] = LatestJob()
         self.model: ModelInfo | None = None
         self.model_state = ModelState.NONE
         self.model_progress = Progress(-1, "")
@@ -96,16 +97,14 @@ class Assistant:
     async def load_model(self, name: str) -> None:
         """Load a model in place of the one that is loaded; a failure keeps none."""
         self.stop()
-        if self._loading is not None:
-            self._loading.cancel()
+        self._loading.cancel()
         self.model, self.model_message = None, None
         self.model_state = ModelState.LOADING
         self.model_progress = Progress(-1, "Starting")
-        job = self._loading = self._host.load(name, self._model_event)
+        job = self._loading.start(self._host.load, name, self._model_event)
         self.model_changed.emit()
-        outcome = await job
-        if job is self._loading:
-            self._loading = None
+        outcome = await self._loading.result(job)
+        if outcome is not None:
             self._model_loaded(outcome)
 
     def _model_event(self, event: object) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from app.imaging.colour_names import ColourMap, label_colour
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
@@ -107,7 +108,7 @@ class Overlays:
         self._tasks = tasks
         self._explain = explain
         self._about: Volume | None = None
-        self._job: Job[Overlaid] | None = None
+        self._reading: LatestJob[Overlaid] = LatestJob()
         self.layers: tuple[Layer, ...] = ()
         self.boxes: tuple[BoxMark, ...] = ()
         self.loading = ""
@@ -132,14 +133,12 @@ class Overlays:
         about = self._viewer.volume
         if about is None:
             return False
-        if self._job is not None:
-            self._job.cancel()
-        job = self._job = self._source.overlay(path, lambda _: None)
+        job = self._reading.start(self._source.overlay, path, lambda _: None)
         self.loading = path.name
         self.changed.emit()
-        outcome = await job
-        if job is self._job:
-            self._job, self.loading = None, ""
+        outcome = await self._reading.result(job)
+        if outcome is not None:
+            self.loading = ""
         if isinstance(outcome, Failed):
             self._notices.show(self._explain(outcome.error))
         fits = isinstance(outcome, Done) and about is self._viewer.volume
@@ -235,9 +234,8 @@ class Overlays:
         if self._viewer.previewing or self._viewer.volume is self._about:
             return
         self._about = self._viewer.volume
-        if self._job is not None:
-            self._job.cancel()
-        self._job, self.loading = None, ""
+        self._reading.cancel()
+        self.loading = ""
         self.layers, self.boxes = (), ()
         self._answer_changed()
         self.changed.emit()

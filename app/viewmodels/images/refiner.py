@@ -11,6 +11,7 @@ from typing import Protocol
 
 from app.imaging.patch import Image, Work
 from app.imaging.plane import PlaneState
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Message
@@ -41,7 +42,7 @@ class Refiner:
         self._tasks = tasks
         self._notices = notices
         self._explain = explain
-        self._job: Job[Image] | None = None
+        self._computing: LatestJob[Image] = LatestJob()
         self._wanted: tuple[PlaneState, tuple[object, ...]] | None = None
         viewer.slices_changed.connect(self._changed)
         viewer.volume_changed.connect(self._changed)
@@ -50,15 +51,15 @@ class Refiner:
     @property
     def busy(self) -> bool:
         """Whether a picture is on its way."""
-        return self._job is not None
+        return self._computing.busy
 
     def start(self) -> None:
         """Nothing has moved for a moment: compute the next picture that is coarse."""
         state = self.viewer.next_coarse()
-        if state is None or self._job is not None:
+        if state is None or self._computing.busy:
             return
         self._wanted = (state, state.wanted)
-        self._job = job = self._source.compute(state.work())
+        job = self._computing.start(self._source.compute, state.work())
         self._tasks.start(self._follow(job))
 
     def _changed(self) -> None:
@@ -70,16 +71,14 @@ class Refiner:
             self._stop()
 
     def _stop(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-        self._job = self._wanted = None
+        self._computing.cancel()
+        self._wanted = None
 
     async def _follow(self, job: Job[Image]) -> None:
-        outcome = await job
-        if job is not self._job or self._wanted is None:
+        outcome = await self._computing.result(job)
+        if outcome is None or self._wanted is None:
             return
-        state, wanted = self._wanted
-        self._job = self._wanted = None
+        (state, wanted), self._wanted = self._wanted, None
         if isinstance(outcome, Done):
             state.take(wanted, outcome.value)
             self.viewer.slices_changed.emit()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.imaging import windows
 from app.imaging.camera import Camera, Projection
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
@@ -176,7 +177,7 @@ class Scene:
         self._renderer = renderer
         self._tasks = tasks
         self._explain = explain
-        self._job: Job[RenderedFrame] | None = None
+        self._rendering: LatestJob[RenderedFrame] = LatestJob()
         self._asked: FrameRequest | None = None
         self._about: Volume | None = None
         self._before: tuple[Look, bool] | None = None
@@ -326,9 +327,8 @@ class Scene:
         self._about = self._viewer.volume
 
     def _stop(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-        self._job = self._asked = None
+        self._rendering.cancel()
+        self._asked = None
         self.doing = ""
 
     def _next(self) -> None:
@@ -338,14 +338,14 @@ class Scene:
             return
         if not (self.shown and volume is not None and self.extent and self.message is None):
             return
-        if self._job is not None and self._asked is not None:
+        if self._rendering.busy and self._asked is not None:
             if self._asked.coarse or self._asked.look == self.look:
                 return
             self._stop()
         request = self._wanted()
         if request is not None:
             self._asked = request
-            self._job = job = self._renderer.render(volume, request, self._event)
+            job = self._rendering.start(self._renderer.render, volume, request, self._event)
             self._tasks.start(self._follow(job, request))
 
     def _wanted(self) -> FrameRequest | None:
@@ -361,9 +361,9 @@ class Scene:
         return FrameRequest(self.look, size, coarse)
 
     async def _follow(self, job: Job[RenderedFrame], request: FrameRequest) -> None:
-        outcome = await job
-        if job is self._job:
-            self._job = self._asked = None
+        outcome = await self._rendering.result(job)
+        if outcome is not None:
+            self._asked = None
             self.doing = ""
             self._take(outcome, request)
             self._next()

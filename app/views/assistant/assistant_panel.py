@@ -30,9 +30,9 @@ from app.viewmodels.report.report import Report
 from app.views.assistant.chat import Chat
 from app.views.assistant.scores_tab import ScoresTab
 from app.views.parts.elided import ChoiceBox, ElidedLabel
+from app.views.parts.file_dialogs import Saver
 from app.views.parts.icons import dress
 from app.views.parts.keys import speaks
-from app.views.parts.saving import Saver
 from app.views.parts.theme import mark
 from app.views.report.report_tab import ReportTab
 from med2e3.geometry import Plane

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.imaging.windows import PRESETS
 from app.viewmodels.core.work import Message
@@ -14,6 +15,7 @@ from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.viewer import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
+from app.views.parts.file_dialogs import ask_for_file, ask_for_folder
 from app.views.window import view_actions
 from med2e3.measures import SlicePlane
 
@@ -35,9 +37,9 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
     """Every command of a plain kind; the window adds the ones about itself."""
     viewer, compare = workspace.viewer, workspace.compare
     return {
-        "open_files": lambda: _open_dialog(workspace, window, folder=False),
-        "open_folder": lambda: _open_dialog(workspace, window, folder=True),
-        "open_overlay": lambda: _overlay_dialog(workspace, window),
+        "open_files": lambda: _open_files(workspace, window),
+        "open_folder": lambda: _open_folder(workspace, window),
+        "open_overlay": lambda: _open_overlay(workspace, window),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
         **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
         "key_image": lambda: _mark(workspace),
@@ -93,36 +95,20 @@ def _mark(workspace: Workspace) -> None:
         workspace.annotations.toggle_key_image(plane)
 
 
-def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFileDialog:
-    dialog = QFileDialog(window, "Open", workspace.settings.values.last_folder)
-    if folder:
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-    else:
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilter(FILE_TYPES)
-    dialog.fileSelected.connect(lambda path: workspace.study.start(Target(Path(path))))
-    dialog.finished.connect(dialog.deleteLater)
-    dialog.open()
-    return dialog
-
-
-def _overlay_dialog(workspace: Workspace, window: QWidget) -> QFileDialog:
+def _open_files(workspace: Workspace, window: QWidget) -> None:
     start = workspace.settings.values.last_folder
-    dialog = QFileDialog(window, "Lay over the images", start, FILE_TYPES)
-    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    dialog.fileSelected.connect(lambda path: workspace.overlays.start(Path(path)))
-    dialog.finished.connect(dialog.deleteLater)
-    dialog.open()
-    return dialog
+    ask_for_file(window, "Open", partial(_open, workspace), start=start, types=FILE_TYPES)
 
 
-def choose_model(window: QWidget, chosen: Callable[[str], object]) -> QFileDialog:
-    """Ask for a folder with a model."""
-    dialog = QFileDialog(window, "Folder with a model")
-    dialog.setFileMode(QFileDialog.FileMode.Directory)
-    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-    dialog.fileSelected.connect(chosen)
-    dialog.finished.connect(dialog.deleteLater)
-    dialog.open()
-    return dialog
+def _open_folder(workspace: Workspace, window: QWidget) -> None:
+    start = workspace.settings.values.last_folder
+    ask_for_folder(window, "Open", partial(_open, workspace), start=start)
+
+
+def _open(workspace: Workspace, path: Path) -> None:
+    workspace.study.start(Target(path))
+
+
+def _open_overlay(workspace: Workspace, window: QWidget) -> None:
+    start, chosen = workspace.settings.values.last_folder, workspace.overlays.start
+    ask_for_file(window, "Lay over the images", chosen, start=start, types=FILE_TYPES)

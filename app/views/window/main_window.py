@@ -25,9 +25,9 @@ from app.views.annotation.measurements_panel import MeasurementsPanel
 from app.views.assistant.assistant_panel import AssistantPanel
 from app.views.images.overlay_panel import OverlayPanel
 from app.views.parts.column import Column
+from app.views.parts.file_dialogs import Saver, ask_for_folder
 from app.views.parts.keys import Keys, is_typed
 from app.views.parts.panels import Panels
-from app.views.parts.saving import Saver
 from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
 from app.views.study.tag_browser import TagBrowser
@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
     def _model_actions(self) -> dict[str, Callable[[], object]]:
         return {
             "Demo model": lambda: self.load_model("demo"),
-            "Model from a folder…": lambda: actions.choose_model(self, self.load_model),
+            "Model from a folder…": self._choose_model,
         }
 
     def _lay_out(self) -> QSplitter:
@@ -171,6 +171,9 @@ class MainWindow(QMainWindow):
         settings.set("model", name)
         settings.save()
         self.workspace.tasks.start(self.workspace.assistant.load_model(name))
+
+    def _choose_model(self) -> None:
+        ask_for_folder(self, "Folder with a model", lambda path: self.load_model(str(path)))
 
     def _escape(self) -> None:
         if self.help.isVisible():
