@@ -65,7 +65,7 @@ async def _measured_tab(stage: Stage) -> QWidget:
 
 async def _dialog(name: str, stage: Stage) -> QWidget | None:
     stage.run(name)
-    return stage.window.dialogs.dialog
+    return stage.window.dialogs.shown
 
 
 # --- menus -------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ async def _tag_search(stage: Stage) -> QWidget:
 async def _taken_key(stage: Stage) -> QWidget | None:
     """A key that was another command's."""
     stage.run("shortcuts")
-    dialog = stage.window.dialogs.dialog
+    dialog = stage.window.dialogs.shown
     assert isinstance(dialog, ShortcutEditor)
     dialog.choose("zoom_tool")
     dialog.record("W")

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QBoxLayout, QLabel, QPushButton, QVBoxLayout, QWid
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Study, Target
 from app.views.parts.icons import dress
-from app.views.parts.keys import speaks
+from app.views.parts.keys import show_command
 
 #: Recent places offered here; the menu has all of them.
 RECENT_SHOWN = 4
@@ -40,7 +40,7 @@ class EmptyState(QWidget):
             button = QPushButton(label)
             dress(button, symbol)
             button.setIconSize(QSize(18, 18))
-            speaks(button, name)
+            show_command(button, name)
             button.setMinimumHeight(32)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(lambda _=False, act=commands[name]: act())

@@ -26,7 +26,7 @@ from app.views.assistant.assistant_panel import AssistantPanel
 from app.views.images.overlay_panel import OverlayPanel
 from app.views.parts.column import Column
 from app.views.parts.file_dialogs import Saver, ask_for_folder
-from app.views.parts.keys import Keys, is_typed
+from app.views.parts.keys import is_typed
 from app.views.parts.panels import Panels
 from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
@@ -36,6 +36,7 @@ from app.views.window.bars import ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
+from app.views.window.key_bindings import KeyBindings
 from app.views.window.second_window import SecondWindow
 from app.views.window.status import StatusLine
 from app.views.window.toolbar import ToolBar
@@ -76,8 +77,8 @@ class MainWindow(QMainWindow):
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
-        self.keys = Keys(workspace, self, self.actions_by_name)
-        self.keys.refresh()
+        self.key_bindings = KeyBindings(workspace, self, self.actions_by_name)
+        self.key_bindings.refresh()
         workspace.viewer.volume_changed.connect(self._title)
         self.second = SecondWindow(self, self.centre, workspace, self.actions_by_name.values())
         self.panels = {"series": self.series, "assistant": self.assistant}
@@ -211,7 +212,7 @@ class MainWindow(QMainWindow):
         """Keys that no text or list took: slices of the active plane, and Space for panning."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self.workspace.viewer.hold_space(True)
-        elif not self.keys.navigate(event, self.commands):
+        elif not self.key_bindings.navigate(event, self.commands):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:

@@ -13,7 +13,7 @@ from app.viewmodels.images import cine
 from app.viewmodels.window.layouts import KIND_TITLES, Kind
 from app.viewmodels.window.workspace import Workspace
 from app.views.parts.icons import dress
-from app.views.parts.keys import speaks
+from app.views.parts.keys import show_command
 from app.views.window.layout_dialog import LayoutDialog
 
 
@@ -70,7 +70,7 @@ class ViewTools:
         else:
             button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
             button.setCheckable(True)
-            speaks(button, command)
+            show_command(button, command)
         self._toolbar.addWidget(button)
         return button
 

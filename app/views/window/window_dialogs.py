@@ -34,7 +34,8 @@ class WindowDialogs:
         self.palette = CommandPalette(window, Palette(workspace), commands)
         self.editor = PreferenceEditor(workspace.settings)
         workspace.settings.changed.connect(self._preference_changed)
-        self.dialog: QDialog | None = None
+        #: The dialog that is open now.
+        self.shown: QDialog | None = None
 
     def preferences(self) -> None:
         """Ask for preferences; the images behind follow at once."""
@@ -70,10 +71,10 @@ class WindowDialogs:
         self.palette.cover()
 
     def _open(self, dialog: QDialog) -> None:
-        self.dialog = dialog
+        self.shown = dialog
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.finished.connect(self._closed)
         dialog.open()
 
     def _closed(self) -> None:
-        self.dialog = None
+        self.shown = None

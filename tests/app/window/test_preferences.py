@@ -32,7 +32,7 @@ def dialog(open_gui: Any) -> Any:
     """The dialog, opened by its key."""
     view, ctrl = open_gui.view(Plane.AXIAL), Qt.KeyboardModifier.ControlModifier
     open_gui.do(lambda: QTest.keyClick(view, Qt.Key.Key_Comma, ctrl))
-    made = open_gui.window.dialogs.dialog
+    made = open_gui.window.dialogs.shown
     assert isinstance(made, PreferencesDialog)
     return made
 
@@ -132,7 +132,7 @@ def test_ok_keeps_and_the_next_start_has_it(loop: Any, engine: Any, tmp_path: Pa
     file = tmp_path / "settings.json"
     gui = Gui(loop, engine, Settings(file))
     gui.do(gui.window.dialogs.preferences)
-    dialog = gui.window.dialogs.dialog
+    dialog = gui.window.dialogs.shown
     tick(gui, dialog.controls["letters"], False)
     assert isinstance(dialog.controls["crosshair_gap"], QSpinBox)
     gui.do(lambda: dialog.controls["crosshair_gap"].setValue(20))
@@ -225,7 +225,7 @@ def test_the_hint_shows_with_the_first_study_until_it_is_dismissed(gui: Any, nif
 @pytest.fixture
 def editor(open_gui: Any) -> Any:
     open_gui.do(open_gui.window.dialogs.shortcuts)
-    made = open_gui.window.dialogs.dialog
+    made = open_gui.window.dialogs.shown
     assert isinstance(made, ShortcutEditor)
     return made
 
