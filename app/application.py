@@ -82,7 +82,7 @@ class Application:
         self.window = MainWindow(workspace)
 
     async def close(self) -> bool:
-        """Stop the answer and all work; whether every thread has ended."""
+        """Stop the answer and all work; returns whether every thread has ended."""
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
         await self.workspace.annotations.saved()

@@ -28,7 +28,7 @@ SWITCH_INTERVAL = 0.0001
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the viewer; the exit code of the process."""
+    """Run the viewer; returns the exit code of the process."""
     options = _parser().parse_args(argv)
     sys.setswitchinterval(SWITCH_INTERVAL)
     if options.screenshot or options.benchmark:
@@ -83,7 +83,7 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
 
 
 def _report_unhandled(loop: asyncio.AbstractEventLoop, application: Application) -> None:
-    """What nobody caught, in a slot of Qt or a callback of the loop, still reaches the user."""
+    """Show the user every error that is not caught in a slot of Qt or a callback of the loop."""
     notices = application.workspace.notices
 
     def from_slot(

@@ -11,7 +11,7 @@ from app.viewmodels.core.work import Job
 
 
 class TextFiles:
-    """Where exports go."""
+    """Writes exports on the worker for files."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
@@ -27,7 +27,7 @@ class TextFiles:
         return self._jobs.start(Lane.FILES, work)
 
     def save_beside(self, path: Path, content: bytes) -> Job[Path]:
-        """Write `content`, under another name where a file has this one: the path in the end."""
+        """Write `content` under a name that no file has; the outcome is the path in the end."""
 
         def work(context: Context) -> Path:
             # Chosen by the one worker that writes, or two files on their way would get one name.
@@ -45,7 +45,7 @@ def free_name(path: Path) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, or leave the one that is there as it is."""
+    """Write a file whole; at an error the one that is there stays as it is."""
     draft = path.with_name(f".{path.name}.part")
     draft.write_bytes(data)
     draft.replace(path)

@@ -60,7 +60,7 @@ class Shortcuts:
         return f"{key} {RESERVED[key]}." if key in RESERVED else ""
 
     def add(self, name: str, key: str) -> Command | None:
-        """Give a command one more key; the command that loses it, if any."""
+        """Give a command one more key; returns the command that loses it, if any."""
         if key in self.keys(name) or self.refusal(key):
             return None
         own = self._own
@@ -74,7 +74,7 @@ class Shortcuts:
         self._keep({**self._own, name: [k for k in self.keys(name) if k != key]})
 
     def reset(self, name: str) -> tuple[Command, ...]:
-        """Give a command the table's keys back; the commands that lose one of them."""
+        """Give a command the table's keys back; returns the commands that lose one of them."""
         own = self._own
         losers = [self._take(own, key, name) for key in BY_NAME[name].keys]
         own.pop(name, None)
@@ -82,7 +82,7 @@ class Shortcuts:
         return tuple(loser for loser in losers if loser is not None)
 
     def reset_all(self) -> None:
-        """Every command has the table's keys again."""
+        """Give every command the table's keys back."""
         self._keep({})
 
     @property
@@ -91,7 +91,7 @@ class Shortcuts:
         return dict(self._settings.values.shortcuts)
 
     def _take(self, own: dict[str, list[str]], key: str, name: str) -> Command | None:
-        """Take a key out of `own` for a command; the command that loses it, if any."""
+        """Take a key out of `own` for a command; returns the command that loses it, if any."""
         loser = self.holder(key)
         if loser is None or loser.name == name:
             return None

@@ -28,7 +28,7 @@ from app.viewmodels.window.shortcuts import Shortcuts
 
 
 class Exporter(Protocol):
-    """Where exported texts and pictures go."""
+    """Writes exported texts and pictures to files."""
 
     def start(self, path: Path, content: str | bytes) -> None:
         """Write a file; a failure shows as a notice."""
@@ -41,7 +41,7 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Workspace:
-    """The state behind the window."""
+    """The view-models behind one window, by name."""
 
     viewer: Viewer
     assistant: Assistant

@@ -26,7 +26,7 @@ NAME, INK = "icon_name", "icon_ink"
 
 
 class HasIcon(Protocol):
-    """A button or an action."""
+    """What can have an icon: a button or an action."""
 
     def setIcon(self, icon: QIcon) -> None:
         """Show an icon."""

@@ -34,7 +34,7 @@ Actions = Mapping[str, Callable[[], object]]
 
 
 def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object]]:
-    """Every command of a plain kind; the window adds the ones about itself."""
+    """Every command that acts on the workspace; the window adds those about itself."""
     viewer, compare = workspace.viewer, workspace.compare
     return {
         "open_files": lambda: _open_files(workspace, window),
@@ -68,7 +68,7 @@ def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
 
 
 def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
-    """So many slices of what is looked at; to an end where there are not so many."""
+    """A command that scrolls the view that the keys act on, at most to its end."""
 
     def act() -> None:
         viewer = compare.hand
@@ -85,7 +85,7 @@ def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
 
 
 def _mark(workspace: Workspace) -> None:
-    """Mark the slice that is looked at."""
+    """Mark the slice that the keys act on as a key image, or take the mark away."""
     if workspace.compare.hand is not workspace.viewer:
         workspace.notices.show(NOT_BESIDE)
         return

@@ -1,4 +1,4 @@
-"""One line for newcomers above the images, until it is dismissed; never a wizard."""
+"""One line for newcomers above the images, shown until it is dismissed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.views.parts.keys import native_keys
 
 
 class Hint(QFrame):
-    """A strip across the window as soon as a study is open; it hides nothing of the images."""
+    """A strip across the window while a study is open; it covers no image."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Hint(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show or hide; name the keys as they are now."""
+        """Name the keys as they are now, and show the line unless it was dismissed."""
         keys = self._workspace.shortcuts.keys
         parts = ["Wheel: slices", "Right drag: zoom", "Shift + drag: window"]
         for name, what in (("palette", "every command"), ("help", "all keys")):

@@ -47,7 +47,7 @@ WIDTHS = (240, 680, 360)
 
 
 class MainWindow(QMainWindow):
-    """Everything on the screen."""
+    """The main window, with every view of the workspace in it."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class MainWindow(QMainWindow):
         }
 
     def _dialog_commands(self) -> dict[str, Callable[[], object]]:
-        """Lambdas, since the dialogs are made after the table of commands that they show."""
+        """The commands of the dialogs, which are looked up late: they are made after this."""
         return {
             "palette": lambda: self.dialogs.palette.toggle(),
             "shortcuts": lambda: self.dialogs.shortcuts(),
@@ -122,7 +122,7 @@ class MainWindow(QMainWindow):
         self.series.search.setFocus()
 
     def show_tags(self) -> TagBrowser:
-        """The header of the displayed slice's file, beside the images."""
+        """Show the header of the file that the displayed slice is from; made at the first call."""
         if self.tags is None:
             self.tags = TagBrowser(self.workspace.tags, self)
         self.tags.show()
@@ -187,7 +187,7 @@ class MainWindow(QMainWindow):
     # --- events ----------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
-        """A key typed into a text field is no command, even where the field has no use for it."""
+        """Keep a key that is typed into a text from running a command."""
         if event.type() == QEvent.Type.ShortcutOverride:
             assert isinstance(event, QKeyEvent)
             if is_typed(event):
@@ -198,7 +198,7 @@ class MainWindow(QMainWindow):
         return super().event(event)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """The second window as it was when the program was closed."""
+        """Open the second window where it was open when the program was closed."""
         super().showEvent(event)
         self.second.refresh()
 
@@ -209,26 +209,26 @@ class MainWindow(QMainWindow):
         self.dialogs.cover()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keys that no text or list took: slices of the active plane, and Space for panning."""
+        """Handle keys that no text or list took: slices of the active plane, and panning."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self.workspace.viewer.hold_space(True)
         elif not self.key_bindings.navigate(event, self.commands):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Space no longer pans."""
+        """Stop panning when Space is let go."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self.workspace.viewer.hold_space(False)
         else:
             super().keyReleaseEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Files and folders of this computer are welcome."""
+        """Accept files and folders of this computer."""
         if any(url.isLocalFile() for url in event.mimeData().urls()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Open what was dropped."""
+        """Open the files and folders that were dropped, as one study."""
         places = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if places:
             event.acceptProposedAction()
@@ -236,7 +236,7 @@ class MainWindow(QMainWindow):
             self.workspace.study.start(Target(first, others=tuple(others)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the windows; whoever runs the loop ends it."""
+        """Save the places of the windows, and tell with `closed` that the program may end."""
         self.second.end()
         settings = self.workspace.settings
         window_memory.remember(self, self.splitter, self.panels, settings)

@@ -34,7 +34,7 @@ SIZE = (520, 470)
 
 
 class PreferencesDialog(QDialog):
-    """One page a tab, one control a preference."""
+    """A dialog with a tab for each page and a control for each preference."""
 
     def __init__(self, window: QWidget, editor: PreferenceEditor) -> None:
         super().__init__(window)
@@ -103,7 +103,7 @@ class PreferencesDialog(QDialog):
 
 
 def _control(how: Shown, change: Callable[[Any], None]) -> tuple[QWidget, Callable[[Any], None]]:
-    """A control that calls `change`, and what shows a value in it."""
+    """A control that calls `change` with a new value, and the function that shows a value in it."""
     if how.choices:
         return _choice(how, change)
     if how.limits is not None:

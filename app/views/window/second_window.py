@@ -45,7 +45,7 @@ class SecondWindow(QWidget):
         self._viewer.volume_changed.connect(self._title)
 
     def refresh(self) -> None:
-        """Take over which cell is here; nothing is shown before the first window is."""
+        """Take the cell that the layout names; nothing is shown before the main window is."""
         wanted = self._layouts.second
         if wanted == self.cell or self._ended or not self._main.isVisible():
             return
@@ -60,7 +60,7 @@ class SecondWindow(QWidget):
             self.show()
 
     def end(self) -> None:
-        """The first window closes: give the cell back, and remember where it was shown."""
+        """Remember where this window is, and give the cell back, since the main window closes."""
         self._remember()
         self._ended = True
         self._give_back()
@@ -83,7 +83,7 @@ class SecondWindow(QWidget):
     # --- where -------------------------------------------------------------------------------
 
     def _place(self) -> None:
-        """Where it was last, else all of another monitor, else a window beside."""
+        """Place the window where it was, else on all of another monitor, else beside."""
         if self._placed:
             return
         self._placed = True
@@ -106,7 +106,7 @@ class SecondWindow(QWidget):
     # --- events ------------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
-        """A key typed into a text, as at an arrow, is no command."""
+        """Keep a key that is typed into a text, as beside an arrow, from running a command."""
         typed = event.type() == QEvent.Type.ShortcutOverride
         if typed and isinstance(event, QKeyEvent) and is_typed(event):
             event.accept()
@@ -116,15 +116,15 @@ class SecondWindow(QWidget):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """As in the first window."""
+        """Hand the key on to the main window."""
         self._main.keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """As in the first window."""
+        """Hand the key on to the main window."""
         self._main.keyReleaseEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """The cell goes back to the first window."""
+        """Give the cell back to the main window."""
         self._remember()
         event.accept()
         if self.cell and not self._ended:

@@ -10,7 +10,7 @@ from app.views.parts.elided import ElidedLabel
 
 
 class StatusLine(QStatusBar):
-    """Reads the `Viewer`."""
+    """The status line of one `Viewer`."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()

@@ -38,21 +38,21 @@ class WindowDialogs:
         self.shown: QDialog | None = None
 
     def preferences(self) -> None:
-        """Ask for preferences; the images behind follow at once."""
+        """Open the dialog of preferences; the images behind it follow at once."""
         self._open(PreferencesDialog(self._window, self.editor))
 
     def shortcuts(self) -> None:
-        """Show the keys of all commands, to change."""
+        """Open the editor of shortcuts."""
         self._open(ShortcutEditor(self._window, self._workspace.shortcuts))
 
     def swap_theme(self) -> None:
-        """From dark to light and back."""
+        """Change from the dark theme to the light one, or back, and keep it."""
         swapped = "light" if self.editor.value("theme") == "dark" else "dark"
         self.editor.set("theme", swapped)
         self.editor.keep()
 
     def full_screen(self) -> None:
-        """Fill the screen, or be a window again as it was before."""
+        """Fill the screen with the window, or make it a window again."""
         self._window.setWindowState(self._window.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def _preference_changed(self, name: str) -> None:
@@ -67,7 +67,7 @@ class WindowDialogs:
             dress_again(self._window)
 
     def cover(self) -> None:
-        """The window has another size."""
+        """Keep the palette as large as the window."""
         self.palette.cover()
 
     def _open(self, dialog: QDialog) -> None:

@@ -21,7 +21,7 @@ HOLD = (120, 24)
 def remember(
     window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], settings: Settings
 ) -> None:
-    """Note where everything is; the file is not written yet."""
+    """Set the preferences that say where everything is; the file is not written yet."""
     settings.update(
         {
             "window_geometry": text_of(window.saveGeometry()),
@@ -34,7 +34,7 @@ def remember(
 def restore(
     window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], values: Preferences
 ) -> None:
-    """Put everything where it was, or where it can be seen."""
+    """Place the window and its panels as they were, or where a screen shows them."""
     window.resize(*FIRST_SIZE)
     if not values.restore_window:
         return
@@ -52,7 +52,7 @@ def restore(
 
 
 def brought_back(place: QRect, screens: Sequence[QRect]) -> QRect:
-    """The same place where a screen shows it; else on the first screen, no larger than it."""
+    """The place itself where a screen shows it; else one in the middle of the first screen."""
     hold = QRect(place.left(), place.top(), place.width(), HOLD[1])
     for screen in screens:
         seen = screen & hold
@@ -68,5 +68,5 @@ def brought_back(place: QRect, screens: Sequence[QRect]) -> QRect:
 
 
 def text_of(data: QByteArray) -> str:
-    """What Qt saved, as the preferences keep it."""
+    """State saved by Qt as text (base 64), as the preferences have it."""
     return bytes(data.toBase64().data()).decode()
