@@ -95,8 +95,10 @@ def hiding_lines_or_text_is_a_preference(viewer: Viewer, settings: Settings) -> 
     """When keys hide or show the crosshair or the corner texts, the preferences say so, too."""
 
     def follow() -> None:
-        settings.set("crosshair", viewer.crosshair_visible)
-        settings.set("corner_text", viewer.corner_text)
+        kept = settings.values.display.crosshair, settings.values.corners.corner_text
+        seen = viewer.crosshair_visible, viewer.corner_text
+        if seen != kept:  # looked at in each movement of a drag
+            settings.update(dict(zip(("crosshair", "corner_text"), seen, strict=True)))
 
     viewer.look_changed.connect(follow)
 
