@@ -97,10 +97,10 @@ def hiding_lines_or_text_is_a_preference(viewer: Viewer, settings: Settings) -> 
     def follow() -> None:
         kept = settings.values.display.crosshair, settings.values.corners.corner_text
         seen = viewer.crosshair_visible, viewer.corner_text
-        if seen != kept:  # looked at in each movement of a drag
+        if seen != kept:
             settings.update(dict(zip(("crosshair", "corner_text"), seen, strict=True)))
 
-    viewer.look_changed.connect(follow)
+    viewer.display_changed.connect(follow)
 
 
 def loading_a_model_pauses_garbage(assistant: Assistant, garbage: GarbageCollector) -> None:

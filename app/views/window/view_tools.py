@@ -33,7 +33,7 @@ class ViewTools:
         self.cine.clicked.connect(actions["cine"].trigger)
         for signal, show in (
             (workspace.layouts.changed, self._show_layout),
-            (workspace.viewer.look_changed, self._show_slab),
+            (workspace.viewer.slab_changed, self._show_slab),
             (workspace.viewer.volume_changed, self._show_volume),
             (workspace.cine.changed, self._show_cine),
         ):

@@ -127,7 +127,7 @@ def test_when_a_preference_of_the_images_changes_they_follow() -> None:
     assert not viewer.corner_text
     assert viewer.mouse.wheel == "zoom"
     looked = []
-    viewer.look_changed.connect(lambda: looked.append(1))
+    viewer.display_changed.connect(lambda: looked.append(1))
     settings.set("theme", "light")
     assert looked == []
 
