@@ -112,7 +112,7 @@ def _workspace(
         explain=explain,
     )
     annotations = Annotations(viewer, drawn, tasks, notices, explain)
-    overlays = Overlays((viewer, assistant), OverlayReader(jobs), notices, tasks, explain)
+    overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
     return Workspace(
         viewer=viewer,

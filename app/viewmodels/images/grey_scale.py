@@ -62,7 +62,7 @@ class GreyScale(Screen):
 
     def show_greys(self, greys: Greys) -> None:
         """Show values in this window, inversion and colour map."""
-        self._see(greys=greys)
+        self.look = replace(self.look, greys=greys)
         self.window_changed.emit()
 
     def set_window(self, window: Window) -> None:
@@ -71,7 +71,7 @@ class GreyScale(Screen):
 
     def open_with(self, window: Window) -> None:
         """Show a series that has just opened with this window, and go back to it at a reset."""
-        self._see(first_window=window, window_told=True)
+        self.look = replace(self.look, first_window=window, window_told=True)
         self.set_window(window)
 
     def use_preset(self, name: str) -> None:
@@ -82,7 +82,7 @@ class GreyScale(Screen):
         if self.volume is None or (name == windows.FULL_RANGE and self.previewing):
             return
         window = windows.preset(name, self.volume)
-        self._see(full_range=window if name == windows.FULL_RANGE else None)
+        self.look = replace(self.look, full_range=window if name == windows.FULL_RANGE else None)
         self.set_window(window)
 
     def drag_window(self, dx: float, dy: float) -> None:

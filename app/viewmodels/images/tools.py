@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.screen import Screen
 
 
 class Tool(StrEnum):
@@ -32,8 +31,8 @@ class Tool(StrEnum):
 VIEW_TOOLS = (Tool.CROSSHAIR, Tool.WINDOW, Tool.ZOOM, Tool.PAN)
 
 
-class ToolChoice(Screen):
-    """The tool in the hand; `tool_changed` follows another one, and Space held or released."""
+class ToolChoice:
+    """The chosen tool; `tool_changed` follows another choice, and Space pressed or released."""
 
     def __init__(self) -> None:
         super().__init__()

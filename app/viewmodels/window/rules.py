@@ -14,6 +14,7 @@ from app.viewmodels.assistant.assistant import Assistant, ModelState
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
 from app.viewmodels.study.study import Study
@@ -37,6 +38,7 @@ def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
     """Connect every rule of this module."""
     report_follows_answers(workspace.assistant, workspace.report)
     report_enters_the_volume_of_the_assistant(workspace.assistant, workspace.report)
+    what_answers_draw_lies_over_the_images(workspace.assistant, workspace.overlays)
     comparing_stops_cine(workspace.compare, workspace.cine)
     choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
     series_loaded_beside_is_compared(workspace.study, workspace.compare)
@@ -55,6 +57,11 @@ def report_follows_answers(assistant: Assistant, report: Report) -> None:
 def report_enters_the_volume_of_the_assistant(assistant: Assistant, report: Report) -> None:
     """When the assistant is about another volume, so is the report."""
     assistant.volume_entered.connect(report.enter)
+
+
+def what_answers_draw_lies_over_the_images(assistant: Assistant, overlays: Overlays) -> None:
+    """When another answer is shown, its boxes and masks lie over the images."""
+    assistant.drawn.connect(overlays.show_answer)
 
 
 def comparing_stops_cine(compare: Compare, cine: Cine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +72,14 @@ def test_when_the_assistant_is_about_another_volume_so_is_the_report(open_gui: A
     other = phantom()
     open_gui.do(lambda: open_gui.assistant.enter(other))
     assert open_gui.workspace.report.volume is other
+
+
+def test_when_another_answer_is_shown_what_it_draws_lies_over_the_images() -> None:
+    assistant, shown = SimpleNamespace(drawn=Signal()), []
+    overlays = SimpleNamespace(show_answer=lambda *drawn: shown.append(drawn))
+    rules.what_answers_draw_lies_over_the_images(assistant, overlays)
+    assistant.drawn.emit("Where?", ("a box",), ())
+    assert shown == [("Where?", ("a box",), ())]
 
 
 def test_when_a_comparison_begins_cine_stops(viewer: Viewer) -> None:
