@@ -31,7 +31,7 @@ class MeasureButton(QToolButton):
             menu.addAction(actions[name])
         self.setMenu(menu)
         self.setDefaultAction(actions[f"{FIRST}_tool"])
-        viewer.look_changed.connect(self.refresh)
+        viewer.tool_changed.connect(self.refresh)
 
     def refresh(self) -> None:
         """Show the measuring tool in use; the last one while there is none."""

@@ -11,7 +11,6 @@ from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -30,8 +29,8 @@ from app.viewmodels.annotation import exports, places, values
 from app.viewmodels.annotation.model import TITLES, Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
+from app.views.parts.file_dialogs import Saver, ask_for_folder
 from app.views.parts.icons import dress
-from app.views.parts.saving import Saver
 from med2e3.volume import Volume
 
 EMPTY = "Nothing is measured on this series. Choose a tool (L: length), or mark a key image (K)."
@@ -159,12 +158,7 @@ class MeasurementsPanel(QWidget):
             self._saver.ask("measurements.json", text)
 
     def _save_pictures(self) -> None:
-        dialog = QFileDialog(self, "Folder for the key images")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(lambda folder: self.save_pictures(Path(folder)))
-        dialog.finished.connect(dialog.deleteLater)
-        dialog.open()
+        ask_for_folder(self, "Folder for the key images", self.save_pictures)
 
     def save_pictures(self, folder: Path) -> None:
         """Write every key image into a folder, as PNG, beside those of other series."""

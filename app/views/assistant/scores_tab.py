@@ -27,7 +27,7 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.viewmodels.images.viewer import Viewer
 from app.views.assistant.score_bars import ScoreBars
-from app.views.parts.saving import Saver
+from app.views.parts.file_dialogs import Saver
 
 #: Rows of the table: more than a reader will go and look at.
 TOP_BANDS = 8

@@ -57,7 +57,7 @@ _ICONS = {
 
 
 class ToolBar(QToolBar):
-    """Along the top of the window."""
+    """The toolbar along the top of the window."""
 
     def __init__(self, workspace: Workspace, actions: dict[str, QAction]) -> None:
         super().__init__("Tools")
@@ -92,12 +92,13 @@ class ToolBar(QToolBar):
         # A key for the volume beside checks its button here, too, which is about the open one.
         for viewer in (self._viewer, workspace.compare.other):
             viewer.window_changed.connect(self.refresh)
-        self._viewer.look_changed.connect(self.refresh)
+        for signal in (self._viewer.tool_changed, self._viewer.display_changed):
+            signal.connect(self.refresh)
         self._viewer.volume_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over tool and window."""
+        """Show which tool and which window are in use."""
         for tool in Tool:
             self._actions[f"{tool}_tool"].setChecked(self._viewer.tool is tool)
         self._actions["invert"].setChecked(self._viewer.inverted)
@@ -112,25 +113,25 @@ class ToolBar(QToolBar):
     # --- as narrow as the window -----------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another width has room for other buttons."""
+        """Fit the buttons into another width."""
         super().resizeEvent(event)
         self.fit()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Another size of text takes another room."""
+        """Fit the buttons anew for another size of text."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             QTimer.singleShot(0, self, self.fit)  # when all of them have it
 
     def fit(self) -> None:
-        """Give up no more than the width asks for."""
+        """Leave out as little as the width asks for; see the head of this module."""
         for given_up in range(len(LEAVING) + 3):
             self._give_up(given_up)
             if self.sizeHint().width() <= self.width():
                 return
 
     def _give_up(self, steps: int) -> None:
-        """Words at one step, the width of the box of windows at two, then a button a step."""
+        """Leave out words at one step, width of the box at two, one button more at each next."""
         style = Qt.ToolButtonStyle
         words = style.ToolButtonTextBesideIcon if steps < 1 else style.ToolButtonIconOnly
         for button in self._worded:
@@ -146,7 +147,7 @@ class ToolBar(QToolBar):
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The commands that stand in the menu of more."""
+        """The commands that stand in the menu of more, since the bar has no room for them."""
         return tuple(n for n in _ICONS if n in self._places and not self._places[n].isVisible())
 
     def _add_more(self) -> QToolButton:
@@ -165,7 +166,7 @@ class ToolBar(QToolBar):
     # --- building --------------------------------------------------------------------------
 
     def _add(self, name: str, *, text: bool = False) -> QToolButton:
-        """A button of a command; of its own, for a hidden action is hidden in menus too."""
+        """Add a button of a command; a hidden action would be hidden in menus, too."""
         button = QToolButton()
         button.setDefaultAction(self._actions[name])
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -13,11 +13,11 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.imaging.slab import Mode, Slab
-from app.settings import Settings
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
 from app.viewmodels.annotation.history import History
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Kind
 from app.viewmodels.core.identity import series_key
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_dicom_series

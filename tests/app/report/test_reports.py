@@ -14,8 +14,8 @@ from PySide6.QtTest import QTest
 
 from app.services import studies
 from app.services.report_store import ReportStore
-from app.settings import Settings
 from app.viewmodels.assistant.answers import Turn
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Preview, Target
 from med2e3.io import write_nifti
 from tests.app.bodies import phantom

@@ -48,7 +48,7 @@ def test_every_state_leaves_the_window_as_it_was(gui: Any, nifti: Path) -> None:
     for name in ("help", "palette", "shortcuts", "panels-hidden", "error", "hint"):
         gui.run(STATES[name].act(stage))
         gui.run(back_to_first(stage, STATES["study"]))
-        assert gui.window.dialogs.dialog is None
+        assert gui.window.dialogs.shown is None
         assert not gui.window.help.isVisible()
         assert not gui.window.dialogs.palette.isVisible()
         assert gui.workspace.notices.message is None
