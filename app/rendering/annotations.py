@@ -16,7 +16,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from app.rendering import markings
 from app.viewmodels.annotation import shapes
-from app.viewmodels.annotation.model import Annotation, Kind
+from app.viewmodels.annotation.model import Annotation, Mark
 from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from med2e3.geometry import Float
 
@@ -120,7 +120,9 @@ def _draw_form(painter: QPainter, frame: ViewFrame, item: Item) -> None:
     ink = CHOSEN_INK if item.marked else INK
     lines = [_polygon(frame.to_screen(line)) for line in shapes.lines(annotation)]
     marks = frame.to_screen(shapes.handles(annotation))
-    if annotation.kind is Kind.ARROW and len(marks) == 2:
+    # A form on its way has not all of the points that its mark is drawn at.
+    mark = annotation.kind.mark if len(marks) == annotation.kind.points else Mark.NONE
+    if mark is Mark.ARROW_HEAD:
         lines.append(_head(marks))
     for colour, width in ((RIM, RIM_LINE), (ink, LINE + 0.4 * item.chosen)):
         pen = QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
@@ -129,14 +131,14 @@ def _draw_form(painter: QPainter, frame: ViewFrame, item: Item) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for line in lines:
             painter.drawPolyline(line)
-        if annotation.kind is Kind.COBB and len(marks) == 4:
+        if mark is Mark.SPAN:
             _draw_span(painter, marks)
-        if annotation.kind in (Kind.PROBE, Kind.NOTE):
+        elif mark is Mark.SPOT:
             _draw_spot(painter, marks[0])
-        elif annotation.kind is Kind.LENGTH:
-            _draw_ends(painter, marks)
+        elif mark is Mark.STROKES:
+            _draw_strokes(painter, marks)
     if item.marked and item.strength == FULL:
-        _draw_handles(painter, marks, ink, small=annotation.kind is Kind.FREEHAND)
+        _draw_handles(painter, marks, ink, small=annotation.kind.traced)
 
 
 def _draw_spot(painter: QPainter, at: Float) -> None:
@@ -157,7 +159,7 @@ def _draw_span(painter: QPainter, marks: Float) -> None:
     painter.setPen(whole)
 
 
-def _draw_ends(painter: QPainter, marks: Float) -> None:
+def _draw_strokes(painter: QPainter, marks: Float) -> None:
     """Short strokes across the ends of a length: where it ends is what is read."""
     along = marks[1] - marks[0]
     length = float(np.linalg.norm(along))
@@ -221,12 +223,10 @@ def shortened(lines: Sequence[str]) -> str:
 
 
 def _anchor(frame: ViewFrame, annotation: Annotation) -> QRectF:
-    """What the value stands beside: the whole form, or the tail of an arrow."""
-    marks = frame.to_screen(shapes.handles(annotation))
-    if annotation.kind is Kind.ARROW:
-        marks = marks[-1:]
-    elif annotation.kind is Kind.ANGLE and len(marks) == 3:
-        marks = marks[1:2]
+    """What the value stands beside: the whole form, or one of its handles."""
+    marks, kind = frame.to_screen(shapes.handles(annotation)), annotation.kind
+    if kind.label_at is not None and len(marks) == kind.points:
+        marks = marks[[kind.label_at]]
     low, high = marks.min(axis=0), marks.max(axis=0)
     return QRectF(float(low[0]), float(low[1]), *(float(v) for v in high - low))
 

@@ -20,7 +20,8 @@ import numpy as np
 from app.imaging.slab import Slab
 from app.viewmodels.annotation import places, shapes, values
 from app.viewmodels.annotation.history import History
-from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage, Kind
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from app.viewmodels.annotation.quantities import Reading
 from app.viewmodels.core.identity import Stack
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.signal import Signal
@@ -96,7 +97,7 @@ class Annotations:
         self._volume: Volume | None = None
         self._left = _Left()
         self._unsaved: list[Job[Path]] = []
-        self._readings: OrderedDict[tuple[Annotation, bool], values.Reading] = OrderedDict()
+        self._readings: OrderedDict[tuple[Annotation, bool], Reading] = OrderedDict()
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
@@ -129,14 +130,14 @@ class Annotations:
         """The selected annotation as it is shown."""
         return next((a for a in self.shown if a.uid == self.selected), None)
 
-    def reading(self, annotation: Annotation) -> values.Reading:
+    def reading(self, annotation: Annotation) -> Reading:
         """What an annotation measures on the open volume."""
         # Its end may leave an outline as it was traced, and is measured in full all the same.
         wanted = annotation, self.is_traced(annotation)
         known = self._readings.get(wanted)
         if known is None:
             if self._volume is None:
-                return values.Reading((), ())
+                return Reading()
             known = values.read(annotation, self._volume, self.viewer.unit, traced=wanted[1])
             self._readings[wanted] = known
             if len(self._readings) > REMEMBERED:
@@ -145,7 +146,7 @@ class Annotations:
 
     def is_traced(self, annotation: Annotation | None) -> bool:
         """Whether it is an outline that the mouse is drawing now: what takes long must wait."""
-        if annotation is None or annotation.kind is not Kind.FREEHAND:
+        if annotation is None or not annotation.kind.traced:
             return False
         return annotation is self.live and self.document.annotation(annotation.uid) is None
 
@@ -183,7 +184,7 @@ class Annotations:
         words = name.strip()
         if annotation is not None:
             # The kind's own title is what stands there without a name.
-            own = "" if words == TITLES[annotation.kind] else words
+            own = "" if words == annotation.kind.title else words
             self.change(replace(annotation, name=own), "rename")
         elif key_image is not None and words not in (key_image.note, key_image.note or "Key image"):
             changed = replace(key_image, note=words)
@@ -392,4 +393,4 @@ class Annotations:
 
 
 def _name(annotation: Annotation) -> str:
-    return TITLES[annotation.kind].lower()
+    return annotation.kind.title.lower()

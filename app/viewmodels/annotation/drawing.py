@@ -12,10 +12,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from app.viewmodels.annotation import shapes, slices
+from app.viewmodels.annotation import kinds, shapes, slices
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.hitting import Hit, hit
-from app.viewmodels.annotation.model import POINTS, TEXTS, Annotation, Kind
+from app.viewmodels.annotation.model import Annotation, Ends, Kind, Text
 from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.viewer import Tool
@@ -32,21 +32,6 @@ OUTLINE_TOLERANCE = 0.6
 #: Moves of the mouse after which what was traced of an outline is simplified: one with a point for
 #: every move would take longer to draw with each, and the mouse would cut its corners.
 TRACED = 64
-
-#: What each tool draws; beside these, only the crosshair takes hold of what is drawn.
-_BY_TOOL: dict[Tool, Kind] = {
-    Tool.LENGTH: Kind.LENGTH,
-    Tool.ANGLE: Kind.ANGLE,
-    Tool.COBB: Kind.COBB,
-    Tool.BIDIRECTIONAL: Kind.BIDIRECTIONAL,
-    Tool.ELLIPSE: Kind.ELLIPSE,
-    Tool.RECTANGLE: Kind.RECTANGLE,
-    Tool.FREEHAND: Kind.FREEHAND,
-    Tool.PROBE: Kind.PROBE,
-    Tool.ARROW: Kind.ARROW,
-    Tool.NOTE: Kind.NOTE,
-    Tool.AUTO_WINDOW: Kind.RECTANGLE,
-}
 
 
 class Cursor(StrEnum):
@@ -90,6 +75,8 @@ class Drawing:
     def __init__(self, book: Annotations) -> None:
         self._book = book
         self._viewer = book.viewer
+        #: What each tool draws; beside these, only the crosshair takes hold of what is drawn.
+        self._tools = {tool.name: tool.kind for tool in kinds.tools()}
         self._draft: _Draft | None = None
         self._grip: _Grip | None = None
         self.hovered: Hit | None = None
@@ -106,8 +93,8 @@ class Drawing:
 
     def press(self, frame: ViewFrame, x: float, y: float) -> bool:
         """The button went down; whether that is for annotations and not for the view's tool."""
-        kind = _BY_TOOL.get(self._viewer.tool)
-        if self._book.volume is None or (kind is None and self._viewer.tool is not Tool.CROSSHAIR):
+        kind = self._tools.get(self._viewer.tool)
+        if self._book.volume is None or (kind is None and self._viewer.tool != Tool.CROSSHAIR):
             return kind is not None
         if self._draft is not None:
             if self._goes_on(frame):
@@ -145,9 +132,9 @@ class Drawing:
             return False
         draft.down = False
         dragged = math.dist((x, y), draft.pressed) >= CLICK
-        if draft.annotation.kind is Kind.FREEHAND:
+        if draft.annotation.kind.traced:
             self._close_outline()
-        elif dragged or POINTS[draft.annotation.kind] == 1:
+        elif dragged or draft.annotation.kind.points == 1:
             self._fix(frame, x, y, down=False)
         return True
 
@@ -158,10 +145,10 @@ class Drawing:
         under = self._under(frame, x, y) if self._book.volume is not None else None
         annotation = self._book.document.annotation(under.uid) if under is not None else None
         if annotation is None:
-            return _BY_TOOL.get(self._viewer.tool) is not None
+            return self._tools.get(self._viewer.tool) is not None
         self._grip = None
         self._book.show_live(None)
-        if annotation.kind in TEXTS:
+        if annotation.kind.text is not Text.NONE:
             self.awaiting_text = annotation
         return True
 
@@ -177,7 +164,7 @@ class Drawing:
         if self._book.document.annotation(annotation.uid) is not None:
             if text is not None:
                 self._book.set_text(annotation.uid, text)
-        elif text is not None and (text.strip() or annotation.kind is Kind.ARROW):
+        elif text is not None and (text.strip() or annotation.kind.text is Text.OPTIONAL):
             self._book.add(replace(annotation, text=text.strip()))
 
     def leave(self) -> None:
@@ -198,14 +185,14 @@ class Drawing:
         """What the mouse would do where it is."""
         if self._grip is not None or (self.hovered is not None and self._draft is None):
             return Cursor.GRAB
-        return Cursor.DRAW if self._viewer.tool in _BY_TOOL else Cursor.TOOL
+        return Cursor.DRAW if self._viewer.tool in self._tools else Cursor.TOOL
 
     # --- drawing ---------------------------------------------------------------------------
 
     def _begin(self, frame: ViewFrame, kind: Kind, at: tuple[float, float]) -> None:
         here = frame.to_mm(*at)
-        count = min(POINTS[kind], 2)
-        points = (here,) * (1 if kind is Kind.FREEHAND else count)
+        count = min(kind.points, 2)
+        points = (here,) * (1 if kind.traced else count)
         annotation = Annotation(kind, frame.plane, points)
         self._book.select(None)
         self._draft = _Draft(frame, annotation, 1 if count == 2 else 0, at)
@@ -222,7 +209,7 @@ class Drawing:
             return
         here = self._on_plane(frame, x, y)
         annotation = draft.annotation
-        if annotation.kind is Kind.FREEHAND:
+        if annotation.kind.traced:
             self._show_draft(annotation.with_points(self._traced(here)))
         else:
             self._show_draft(annotation.with_points((*annotation.points_mm[: draft.fixed], here)))
@@ -245,14 +232,18 @@ class Drawing:
         draft = self._draft
         assert draft is not None
         here = self._on_plane(frame, x, y)
+        kind = draft.annotation.kind
         if self._repeats(here):
+            if kind.ends is Ends.REPEAT and draft.fixed >= kind.points:
+                self._finish(
+                    draft.annotation.with_points(draft.annotation.points_mm[: draft.fixed])
+                )
             return
         points = (*draft.annotation.points_mm[: draft.fixed], here)
         draft.annotation = draft.annotation.with_points(points)
         draft.fixed = len(points)
         draft.pressed, draft.down = (x, y), down
-        drawn = 2 if draft.annotation.kind is Kind.BIDIRECTIONAL else POINTS[draft.annotation.kind]
-        if draft.fixed == drawn:
+        if kind.ends is Ends.POINTS and draft.fixed == kind.drawn_points:
             self._finish(draft.annotation)
         else:
             self._show_draft(draft.annotation.with_points((*points, here)))
@@ -261,8 +252,9 @@ class Drawing:
         """Whether a click is on the point before it: a line of no length has no direction."""
         draft = self._draft
         assert draft is not None
-        starts_second_line = draft.annotation.kind is Kind.COBB and draft.fixed == 2
-        if not draft.fixed or starts_second_line:
+        per_line = draft.annotation.kind.form.points_per_line
+        starts_line = draft.fixed % per_line == 0 if per_line else not draft.fixed
+        if starts_line:
             return False
         last = draft.annotation.points_mm[draft.fixed - 1]
         return math.dist(last, here_mm) < CLICK * draft.frame.mm_per_pixel
@@ -278,14 +270,15 @@ class Drawing:
         assert self._draft is not None
         mm_per_pixel = self._draft.frame.mm_per_pixel
         self._draft = None
-        if self._viewer.tool is Tool.AUTO_WINDOW:
+        if self._viewer.tool == kinds.AUTO_WINDOW.name:
             self._set_window(annotation)
         elif _too_small(annotation, CLICK * mm_per_pixel):
             self._book.show_live(None)
         else:
-            if annotation.kind is Kind.BIDIRECTIONAL:
-                annotation = annotation.with_points(shapes.diameters(annotation))
-            if annotation.kind in TEXTS:
+            kind = annotation.kind
+            if kind.completion is not None:
+                annotation = annotation.with_points(kind.completion.complete(annotation))
+            if kind.text is not Text.NONE:
                 self.awaiting_text = annotation
                 self._book.show_live(annotation)
             else:
@@ -332,7 +325,7 @@ class Drawing:
         start, here = (np.asarray(grip.frame.to_mm(*at)) for at in (grip.pressed, (x, y)))
         # By how far the mouse went, not to where it is: what was grasped beside must not jump.
         by = here - start
-        if grip.handle is None or POINTS[grip.before.kind] == 1:
+        if grip.handle is None or grip.before.kind.points == 1:
             self._book.show_live(shapes.moved(grip.before, by))
             return
         to = shapes.handles(grip.before)[grip.handle] + by
@@ -350,7 +343,7 @@ class Drawing:
     # --- hovering --------------------------------------------------------------------------
 
     def _under(self, frame: ViewFrame, x: float, y: float) -> Hit | None:
-        if self._viewer.tool not in _BY_TOOL and self._viewer.tool is not Tool.CROSSHAIR:
+        if self._viewer.tool not in self._tools and self._viewer.tool != Tool.CROSSHAIR:
             return None
         return hit(frame, self._book.document.annotations, x, y)
 
@@ -367,19 +360,20 @@ class Drawing:
 
     def _tool_changed(self) -> None:
         draft = self._draft
-        wanted = _BY_TOOL.get(self._viewer.tool)
+        wanted = self._tools.get(self._viewer.tool)
         if draft is not None and draft.annotation.kind is not wanted:
             self.cancel()
 
 
 def _too_small(annotation: Annotation, least_mm: float) -> bool:
     """Whether a form with an extent was drawn without one: two clicks on one spot."""
-    if POINTS[annotation.kind] == 1:
+    kind = annotation.kind
+    if kind.points == 1:
         return False
-    if annotation.kind is Kind.FREEHAND and len(annotation.points_mm) < POINTS[Kind.FREEHAND]:
+    if len(annotation.points_mm) < kind.drawn_points:
         return True
     points = np.asarray(annotation.points_mm)
     extent = np.ptp(annotation.plane.to_plane(points), axis=0)
-    if annotation.kind in (Kind.ELLIPSE, Kind.RECTANGLE, Kind.FREEHAND):
+    if kind.region is not None:
         return bool(extent.min() < least_mm)
     return bool(extent.max() < least_mm)

@@ -5,54 +5,43 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from app.imaging import numbers, windows
 from app.imaging.colour_names import ColourMap
-from app.viewmodels.annotation import places, shapes, slices
+from app.viewmodels.annotation import kinds, places, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
-from app.viewmodels.annotation.model import TEXTS, TITLES, Annotation, Document, KeyImage
-from app.viewmodels.annotation.values import Reading
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Text
+from app.viewmodels.annotation.quantities import Reading
 from med2e3.volume import Volume
 
 Read = Callable[[Annotation], Reading]
 
-#: The column of each measured number; units are in the names, but for values of the voxels, whose
-#: unit is a column of its own.
-QUANTITY_COLUMNS: Mapping[str, str] = {
-    "length": "length_mm",
-    "long diameter": "long_diameter_mm",
-    "short diameter": "short_diameter_mm",
-    "angle": "angle_degrees",
-    "Cobb angle": "cobb_angle_degrees",
-    "value": "value",
-    "mean": "mean",
-    "SD": "sd",
-    "min": "min",
-    "max": "max",
-    "area": "area_mm2",
-    "pixels": "pixels",
-}
 
-#: Columns of the table. Slices count from 1 in display order, as in the window.
-COLUMNS = (
-    "type",
-    "name",
-    "text",
-    "slice",
-    *QUANTITY_COLUMNS.values(),
-    "value_unit",
-    "points_lps_mm",
-    "series_uid",
-    "sop_instance_uids",
-)
+def columns() -> tuple[str, ...]:
+    """Columns of the table. Slices count from 1 in display order, as in the window.
+
+    Units of the measured numbers are in their names, but for values of the voxels, whose unit is a
+    column of its own.
+    """
+    return (
+        "type",
+        "name",
+        "text",
+        "slice",
+        *(measure.column for measure in kinds.measures()),
+        "value_unit",
+        "points_lps_mm",
+        "series_uid",
+        "sop_instance_uids",
+    )
 
 
 def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
     """One row an annotation, then one a key image, as CSV."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, columns(), restval="", lineterminator="\n")
     writer.writeheader()
     for annotation in document.annotations:
         writer.writerow(_row(annotation, volume, read, unit))
@@ -95,11 +84,11 @@ def record(document: Document, volume: Volume, read: Read) -> str:
 
 def sentence(annotation: Annotation, volume: Volume, read: Read) -> str:
     """What a report says of an annotation, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
-    title = TITLES[annotation.kind]
-    name = annotation.name or ("" if annotation.kind in TEXTS else title)
+    kind = annotation.kind
+    name = annotation.name or (kind.title if kind.text is Text.NONE else "")
     what = ", ".join(read(annotation).lines)
     where = places.where(volume, annotation.plane).text
-    said = ": ".join(part for part in (name, what) if part) or title
+    said = ": ".join(part for part in (name, what) if part) or kind.title
     return f"{said} ({where})."
 
 
@@ -136,7 +125,7 @@ def window_text(key_image: KeyImage) -> str:
 def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[str, str]:
     quantities = read(annotation).quantities
     row = {
-        "type": annotation.kind.value,
+        "type": annotation.kind.name,
         "name": _plain(annotation.name),
         "text": _plain(annotation.text),
         "slice": places.where(volume, annotation.plane).text,
@@ -146,7 +135,7 @@ def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[
         "series_uid": volume.info.series_uid,
         "sop_instance_uids": " ".join(places.instances(volume, annotation.points_mm)),
     }
-    row |= {QUANTITY_COLUMNS[q.name]: f"{q.value:.6g}" for q in quantities}
+    row |= {q.measure.column: f"{q.value:.6g}" for q in quantities}
     if any(q.unit == unit for q in quantities):
         row["value_unit"] = unit
     return row

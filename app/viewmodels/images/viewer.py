@@ -29,27 +29,15 @@ Float = NDArray[np.float64]
 
 
 class Tool(StrEnum):
-    """What the left mouse button does in a view."""
+    """Tools of the left mouse button that move or look at the image.
+
+    The tool in hand can also be one that draws: a plain name, which images do not know.
+    """
 
     CROSSHAIR = "crosshair"
     WINDOW = "window"
     ZOOM = "zoom"
     PAN = "pan"
-    LENGTH = "length"
-    ANGLE = "angle"
-    COBB = "cobb"
-    BIDIRECTIONAL = "bidirectional"
-    ELLIPSE = "ellipse"
-    RECTANGLE = "rectangle"
-    FREEHAND = "freehand"
-    PROBE = "probe"
-    ARROW = "arrow"
-    NOTE = "note"
-    AUTO_WINDOW = "auto_window"
-
-
-#: Tools that move or look at the image; `app.viewmodels.annotation` knows what the others do.
-VIEW_TOOLS = (Tool.CROSSHAIR, Tool.WINDOW, Tool.ZOOM, Tool.PAN)
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ class Viewer:
         self.colours = ColourMap.GREY
         self.dragging_window = False
         self.drags = 0
-        self.tool = Tool.CROSSHAIR
+        self.tool: str = Tool.CROSSHAIR
         self.display = Display()
         self.crosshair_visible = crosshair_visible
         self.corner_text = corner_text
@@ -330,7 +318,7 @@ class Viewer:
         self.set_window(self._opened_with)
         self.look_changed.emit()
 
-    def choose_tool(self, tool: Tool) -> None:
+    def choose_tool(self, tool: str) -> None:
         """Give the left mouse button another meaning."""
         self.tool = tool
         self.look_changed.emit()

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 from app.imaging import numbers
 from app.rendering import key_image as pictures
 from app.viewmodels.annotation import exports, places, values
-from app.viewmodels.annotation.model import TITLES, Annotation, KeyImage
+from app.viewmodels.annotation.model import Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
 from app.views.parts.icons import dress
@@ -187,7 +187,7 @@ class MeasurementsPanel(QWidget):
         if volume is None:
             return rows
         for annotation in document.annotations:
-            name = annotation.name or TITLES[annotation.kind]
+            name = annotation.name or annotation.kind.title
             lines = self._book.reading(annotation).lines
             where = places.where(volume, annotation.plane).text
             rows.append((annotation.uid, (name, lines[0] if lines else "", where)))

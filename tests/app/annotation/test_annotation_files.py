@@ -14,9 +14,10 @@ from PySide6.QtCore import Qt
 
 from app.imaging.slab import Mode, Slab
 from app.settings import Settings
+from app.viewmodels.annotation import kinds
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
 from app.viewmodels.annotation.history import History
-from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Kind
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from app.viewmodels.core.identity import series_key
 from app.viewmodels.study.study import Target
 from med2e3.geometry import Geometry, Plane
@@ -28,7 +29,7 @@ from tests.app.bodies import phantom
 from tests.app.conftest import Gui
 
 PLANE = SlicePlane((1.5, -2.25, 1 / 3), (1, 0, 0), (0, 1, 0), 2.5)
-LENGTH = Annotation(Kind.LENGTH, PLANE, ((0.1, 0.2, 1 / 3), (9, 8, 1 / 3)), name="Läsion “A”")
+LENGTH = Annotation(kinds.LENGTH, PLANE, ((0.1, 0.2, 1 / 3), (9, 8, 1 / 3)), name="Läsion “A”")
 KEY = KeyImage(PLANE, Window(-600, 1500), True, Slab(12.5, Mode.MINIMUM), note="größte")
 
 

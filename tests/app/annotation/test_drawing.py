@@ -14,8 +14,7 @@ from PySide6.QtTest import QTest
 
 from app.imaging.slab import Mode, Slab
 from app.rendering import markings
-from app.viewmodels.annotation.model import Kind
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.annotation import kinds
 from app.views.annotation.annotation_layer import AnnotationLayer, TextEditor
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_nifti
@@ -146,11 +145,11 @@ def test_an_arrow_carries_the_text_that_is_typed_at_it(pen: Pen) -> None:
     pen.gui.do(lambda: QTest.keyClick(pen.view, Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier))
     pen.drag((10, 10), (20, 30))
     pen.type("Look here, twice", Qt.Key.Key_Return)
-    assert pen.last.kind is Kind.ARROW
+    assert pen.last.kind is kinds.ARROW
     assert pen.lines() == ("Look here, twice",)
     np.testing.assert_allclose(pen.places()[0, 1:], (10, 10), atol=0.01)
     # Typed letters were no commands.
-    assert pen.gui.viewer.tool is Tool.ARROW
+    assert pen.gui.viewer.tool == kinds.ARROW.name
     assert pen.book.undo_name == "draw arrow"
 
 
