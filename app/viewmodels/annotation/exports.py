@@ -1,4 +1,7 @@
-"""Annotations as tables, as JSON and as sentences of a report. Knows no files."""
+"""What is drawn as tables, as JSON, as pictures, and as sentences of a report.
+
+`FORMATS` is the table that the menu follows. Knows no files and draws no pictures.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from app.imaging import numbers, windows
@@ -14,9 +18,24 @@ from app.viewmodels.annotation import kinds, places, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Text
 from app.viewmodels.annotation.quantities import Reading
+from app.viewmodels.core.exporting import ExportFormat, FilesFormat, TextFormat
 from med2e3.volume import Volume
 
 Read = Callable[[Annotation], Reading]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What is exported: all that is drawn on a volume, and how it is read.
+
+    `unit` is that of the voxels; `picture` draws a key image as the bytes of a PNG file.
+    """
+
+    document: Document
+    volume: Volume
+    read: Read
+    unit: str
+    picture: Callable[[KeyImage], bytes]
 
 
 def columns() -> tuple[str, ...]:
@@ -154,3 +173,28 @@ def _entry(annotation: Annotation, volume: Volume, read: Read) -> dict[str, Any]
 def _plain(text: str) -> str:
     """Text of the reader that no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def key_images(drawn: Drawn) -> dict[str, bytes]:
+    """The picture of every key image by its file name, which tells its number and slice."""
+    files = {}
+    for k, key_image in enumerate(drawn.document.key_images, start=1):
+        where = places.where(drawn.volume, key_image.plane).text.split("/")[0].replace(" ", "-")
+        files[f"key-image-{k}-{where}.png"] = drawn.picture(key_image)
+    return files
+
+
+#: Every format of what is drawn, in the order of the menu.
+FORMATS: tuple[ExportFormat[Drawn], ...] = (
+    TextFormat(
+        "Save the table (CSV)…",
+        lambda drawn: table(drawn.document, drawn.volume, drawn.read, drawn.unit),
+        "measurements.csv",
+    ),
+    TextFormat(
+        "Save everything (JSON)…",
+        lambda drawn: record(drawn.document, drawn.volume, drawn.read),
+        "measurements.json",
+    ),
+    FilesFormat("Save key images (PNG)…", key_images, "Folder for the key images", "key image"),
+)

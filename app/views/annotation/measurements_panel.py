@@ -5,17 +5,13 @@ Decides nothing: it shows the `Annotations` and hands on what the reader wants o
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QMenu,
     QPushButton,
     QToolButton,
     QTreeWidget,
@@ -30,6 +26,7 @@ from app.viewmodels.annotation import exports, places, values
 from app.viewmodels.annotation.model import Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
+from app.views.parts.export_button import export_button
 from app.views.parts.icons import dress
 from app.views.parts.saving import Saver
 from med2e3.volume import Volume
@@ -61,7 +58,6 @@ class MeasurementsPanel(QWidget):
         super().__init__()
         self._workspace = workspace
         self._book = workspace.annotations
-        self._saver = saver
         self.empty = QLabel(EMPTY)
         self.empty.setProperty("dim", True)
         self.empty.setWordWrap(True)
@@ -78,7 +74,7 @@ class MeasurementsPanel(QWidget):
         self.to_report.setToolTip("Add what is selected, else everything, to the report")
         self.to_report.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.to_report.clicked.connect(self._report)
-        self.export = self._export_button()
+        self.export = export_button(exports.FORMATS, self._drawn, saver)
         self._head = QWidget()
         head = QHBoxLayout(self._head)
         head.setContentsMargins(0, 0, 0, 0)
@@ -145,38 +141,17 @@ class MeasurementsPanel(QWidget):
             line = exports.sentence(annotation, volume, self._book.reading)
             self._workspace.report.append(line)
 
-    def _save_table(self) -> None:
-        volume = self._book.volume
-        if volume is not None:
-            unit, read = self._book.viewer.unit, self._book.reading
-            text = exports.table(self._book.document, volume, read, unit)
-            self._saver.ask("measurements.csv", text)
-
-    def _save_record(self) -> None:
-        volume = self._book.volume
-        if volume is not None:
-            text = exports.record(self._book.document, volume, self._book.reading)
-            self._saver.ask("measurements.json", text)
-
-    def _save_pictures(self) -> None:
-        dialog = QFileDialog(self, "Folder for the key images")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(lambda folder: self.save_pictures(Path(folder)))
-        dialog.finished.connect(dialog.deleteLater)
-        dialog.open()
-
-    def save_pictures(self, folder: Path) -> None:
-        """Write every key image into a folder, as PNG, beside those of other series."""
-        volume, document = self._book.volume, self._book.document
+    def _drawn(self) -> exports.Drawn | None:
+        """What can be exported now."""
+        book, volume = self._book, self._book.volume
         if volume is None:
-            return
-        files = {}
-        for k, key_image in enumerate(document.key_images, start=1):
-            image = pictures.picture(key_image, document, volume, self._book.reading)
-            where = places.where(volume, key_image.plane).text.split("/")[0].replace(" ", "-")
-            files[f"key-image-{k}-{where}.png"] = pictures.as_png(image)
-        self._workspace.exporter.start_all(folder, files, "key image")
+            return None
+        document, read = book.document, book.reading
+
+        def picture(key_image: KeyImage) -> bytes:
+            return pictures.as_png(pictures.picture(key_image, document, volume, read))
+
+        return exports.Drawn(document, volume, read, book.viewer.unit, picture)
 
     # --- showing ---------------------------------------------------------------------------
 
@@ -239,18 +214,6 @@ class MeasurementsPanel(QWidget):
         return f"Key image, {exports.look_text(key_image, volume)}" + (
             "; its picture shows what is drawn on its slice" if drawn else ""
         )
-
-    def _export_button(self) -> QToolButton:
-        button = QToolButton()
-        button.setText("Export")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        menu = QMenu(button)
-        menu.addAction("Save the table (CSV)…").triggered.connect(self._save_table)
-        menu.addAction("Save everything (JSON)…").triggered.connect(self._save_record)
-        menu.addAction("Save key images (PNG)…").triggered.connect(self._save_pictures)
-        button.setMenu(menu)
-        return button
 
 
 def _tool_button(action: QAction) -> QToolButton:

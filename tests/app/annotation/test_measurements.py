@@ -31,7 +31,7 @@ from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
 from med2e3.measures import SlicePlane
 from med2e3.volume import Volume
-from tests.app.annotating import Pen
+from tests.app.annotating import Pen, save_pictures
 from tests.app.bodies import phantom
 
 
@@ -370,7 +370,7 @@ class TestKeyImages:
 
     def saved(self, pen: Pen, folder: Path) -> np.ndarray:
         folder.mkdir()
-        pen.gui.do(lambda: pen.gui.window.measurements.save_pictures(folder))
+        save_pictures(pen.gui, folder)
         path = folder / f"key-image-1-{pen.plane.value}-{pen.view.state.slice_index + 1}.png"
         pen.gui.until(path.exists)
         image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
