@@ -27,7 +27,8 @@ from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Message
-from app.viewmodels.images.viewer import Greys, Viewer
+from app.viewmodels.images.look import Greys
+from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Plane
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Volume

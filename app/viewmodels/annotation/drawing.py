@@ -84,7 +84,7 @@ class Drawing:
         self.awaiting_text: Annotation | None = None
         self.hover_changed: Signal[[]] = Signal()
         book.changed.connect(self._book_changed)
-        book.viewer.look_changed.connect(self._tool_changed)
+        book.viewer.tool_changed.connect(self._tool_changed)
 
     @property
     def busy(self) -> bool:

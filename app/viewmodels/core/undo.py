@@ -57,14 +57,14 @@ class Steps:
     @property
     def undo_name(self) -> str:
         """What `undo` would take back; empty: nothing, as while another series opens."""
-        if self._viewer.previewing:
+        if self._is_foreign:
             return ""
         return self._past[-1].name if self._past else self._book.undo_name
 
     @property
     def redo_name(self) -> str:
         """What `redo` would do again; empty: nothing, as while another series opens."""
-        if self._viewer.previewing:
+        if self._is_foreign:
             return ""
         if self._future:
             return self._future[-1].name
@@ -89,6 +89,11 @@ class Steps:
         step = self._future.pop()
         self._past.append(step)
         self._quietly(step.redo)
+
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether another volume is on the screen than the one whose steps these are."""
+        return self._viewer.volume is not self._about
 
     # --- what is done ------------------------------------------------------------------------
 
@@ -118,11 +123,9 @@ class Steps:
             self._take(self._drawn(self._book.undo_name))
 
     def _enter(self) -> None:
-        if self._viewer.previewing:
-            return
         self._greys = self._viewer.greys
-        if self._viewer.volume is not self._about:
-            self._about = self._viewer.volume
+        if self._viewer.open_volume is not self._about:
+            self._about = self._viewer.open_volume
             self._over = (self._overlays.layers, self._overlays.boxes)
             self._past, self._future = [], []
             self.changed.emit()
@@ -130,10 +133,9 @@ class Steps:
     def _window_changed(self) -> None:
         before, after = self._greys, self._viewer.greys
         self._greys = after
-        foreign = self._viewer.volume is not self._about or self._viewer.previewing
         # The window that a series is hung with is how it opens, and nothing that was done.
         hung = not self._past and not self._future and after == self._viewer.first_greys
-        if before == after or foreign or hung or self._busy:
+        if before == after or self._is_foreign or hung or self._busy:
             return
         viewer = self._viewer
         key = ("window", viewer.drags) if viewer.dragging_window else None
@@ -145,8 +147,12 @@ class Steps:
     def _overlays_changed(self) -> None:
         before, after = self._over, (self._overlays.layers, self._overlays.boxes)
         self._over = after
-        foreign = self._viewer.volume is not self._about
-        if before == after or foreign or self._busy or _of_answers(before) != _of_answers(after):
+        if (
+            before == after
+            or self._is_foreign
+            or self._busy
+            or _of_answers(before) != _of_answers(after)
+        ):
             return
         overlays, (name, key) = self._overlays, _what_changed(before, after)
         self._take(

@@ -227,14 +227,14 @@ class Overlays:
     @property
     def belongs(self) -> bool:
         """Whether the overlays are those of the volume that is shown: not while another opens."""
-        return not self._viewer.previewing and self._viewer.volume is self._about
+        return self._viewer.volume is self._about
 
     # --- what follows ----------------------------------------------------------------------
 
     def _volume_changed(self) -> None:
-        if self._viewer.previewing or self._viewer.volume is self._about:
+        if self._viewer.open_volume is self._about:
             return
-        self._about = self._viewer.volume
+        self._about = self._viewer.open_volume
         if self._job is not None:
             self._job.cancel()
         self._job, self.loading = None, ""

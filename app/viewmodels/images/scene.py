@@ -64,7 +64,7 @@ THINNEST = 0.02
 
 
 @dataclass(frozen=True)
-class Look:
+class SceneLook:
     """Everything that a frame depends on; `size` in device pixels."""
 
     camera: Camera
@@ -78,7 +78,7 @@ class Look:
 class FrameRequest:
     """A frame of `size` device pixels; coarse ones take longer steps along each ray."""
 
-    look: Look
+    look: SceneLook
     size: tuple[int, int]
     coarse: bool
 
@@ -91,7 +91,7 @@ class RenderedFrame:
     """
 
     pixels: NDArray[np.uint32]
-    look: Look
+    look: SceneLook
     coarse: bool
     seconds: float
     spacing_mm: tuple[float, float, float]
@@ -178,11 +178,9 @@ class Scene:
         self._explain = explain
         self._job: Job[RenderedFrame] | None = None
         self._asked: FrameRequest | None = None
-        self._about: Volume | None = None
-        self._before: tuple[Look, bool] | None = None
         self._shrink = FIRST_SHRINK
         self.shown = False
-        self.look = Look(Camera.facing("A"), Preset.BONE)
+        self.look = SceneLook(Camera.facing("A"), Preset.BONE)
         self.clipping = False
         self.extent: Extent | None = None
         self.frame: RenderedFrame | None = None
@@ -190,6 +188,8 @@ class Scene:
         self.message: Message | None = None
         self.changed: Signal[[]] = Signal()
         self.frame_changed: Signal[[]] = Signal()
+        viewer.on_preview(self._put_away)
+        viewer.first_seen.connect(self._face_front)
         viewer.volume_changed.connect(self._volume_changed)
 
     # --- what the user does ----------------------------------------------------------------
@@ -293,7 +293,7 @@ class Scene:
         ours, full = (" × ".join(f"{v:.1f}" for v in vs) for vs in (frame.spacing_mm, mm))
         return f"large volume: shown at {ours} mm of {full} mm"
 
-    def _use(self, look: Look) -> None:
+    def _use(self, look: SceneLook) -> None:
         if look != self.look:
             self.look = look
             self._next()
@@ -304,7 +304,6 @@ class Scene:
         self.frame = self.message = None
         volume = None if self._viewer.previewing else self._viewer.volume
         self.extent = None if volume is None else extent_of(volume)
-        self._face_front()
         if volume is None:
             self._renderer.release()
         self.changed.emit()
@@ -312,18 +311,19 @@ class Scene:
         self._next()
 
     def _face_front(self) -> None:
-        """Another volume is seen from the front, whole; what did not open leaves all as it was."""
-        if self._viewer.previewing:
-            self._before = self._before or (self.look, self.clipping)
-            self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
-            self.clipping = False
-            return
-        before, self._before = self._before, None
-        if before is None or self._viewer.volume is not self._about:
-            before = replace(self.look, clip=WHOLE, camera=Camera.facing("A")), False
-        self.look = replace(self.look, clip=before[0].clip, camera=before[0].camera)
-        self.clipping = before[1]
-        self._about = self._viewer.volume
+        """Another volume is seen from the front, whole."""
+        self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
+        self.clipping = False
+
+    def _put_away(self) -> Callable[[], object]:
+        """What brings camera and box back, if the volume that is being opened does not open."""
+        before, clipping = self.look, self.clipping
+
+        def bring_back() -> None:
+            self.look = replace(self.look, clip=before.clip, camera=before.camera)
+            self.clipping = clipping
+
+        return bring_back
 
     def _stop(self) -> None:
         if self._job is not None:

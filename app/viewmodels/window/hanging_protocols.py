@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.window.layouts import Kind, Layouts
@@ -147,31 +148,12 @@ class HangingProtocols:
     def __init__(self, viewer: Viewer, layouts: Layouts) -> None:
         self._viewer = viewer
         self._layouts = layouts
-        self._volume: Volume | None = None
-        self._seen: Volume | None = None
-        self._before = layouts.arrangement
-        viewer.volume_changed.connect(self._changed)
+        viewer.on_preview(self._put_away)
+        viewer.first_seen.connect(self._hang)
 
-    def _changed(self) -> None:
-        if self._viewer.previewing:
-            self._preview()
-        else:
-            self._opened()
-
-    def _preview(self) -> None:
-        if self._seen is None:
-            self._before = self._layouts.arrangement
-        self._seen = self._viewer.volume
-        self._hang()
-
-    def _opened(self) -> None:
-        volume, (seen, self._seen) = self._viewer.volume, (self._seen, None)
-        was, self._volume = self._volume, volume
-        if volume is was:
-            if seen is not None:
-                self._layouts.arrange_as(self._before)
-        elif seen is None or volume is None or _series(volume) != _series(seen):
-            self._hang()
+    def _put_away(self) -> Callable[[], object]:
+        """What brings the layout back, if the series that is being opened does not open."""
+        return partial(self._layouts.arrange_as, self._layouts.arrangement)
 
     def _hang(self) -> None:
         volume = self._viewer.volume

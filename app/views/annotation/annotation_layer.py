@@ -43,7 +43,7 @@ class AnnotationLayer(QWidget):
             signal.connect(self.update)
         book.changed.connect(self._end_editing)
         drawing.hover_changed.connect(self._hovered)
-        book.viewer.look_changed.connect(self._hovered)
+        book.viewer.tool_changed.connect(self._hovered)
 
     def frame(self) -> ViewFrame | None:
         """The slice that the view shows, and how it lies there; None without one."""

@@ -30,7 +30,7 @@ class MeasureButton(QToolButton):
             menu.addAction(actions[name])
         self.setMenu(menu)
         self.setDefaultAction(self._drawn_with[FIRST])
-        viewer.look_changed.connect(self.refresh)
+        viewer.tool_changed.connect(self.refresh)
 
     def refresh(self) -> None:
         """Show the measuring tool in use; the last one while there is none."""

@@ -56,8 +56,8 @@ class Keys:
             signal.connect(self.enable)
         workspace.assistant.turns_changed.connect(self.enable)
         self._before: tuple[object, ...] = ()
-        looked = (workspace.viewer.look_changed, workspace.compare.changed)
-        for signal in (workspace.steps.changed, *looked):
+        turned = (workspace.viewer.turned, workspace.compare.changed)
+        for signal in (workspace.steps.changed, *turned):
             signal.connect(self._stepped)
 
     def refresh(self) -> None:

@@ -89,7 +89,7 @@ class Centre(QWidget):
         self._placed: dict[str, GridSpan] = {}
         self._away = ""
         self._viewer.volume_changed.connect(self.refresh)
-        self._viewer.look_changed.connect(self._arrange)
+        self._viewer.maximised_changed.connect(self._arrange)
         workspace.layouts.changed.connect(self._arrange)
         self.refresh()
 

@@ -94,7 +94,8 @@ class ToolBar(QToolBar):
         # A key for the volume beside checks its button here, too, which is about the open one.
         for viewer in (self._viewer, workspace.compare.other):
             viewer.window_changed.connect(self.refresh)
-        self._viewer.look_changed.connect(self.refresh)
+        for signal in (self._viewer.tool_changed, self._viewer.display_changed):
+            signal.connect(self.refresh)
         self._viewer.volume_changed.connect(self.refresh)
         self.refresh()
 

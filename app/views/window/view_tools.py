@@ -32,7 +32,7 @@ class ViewTools:
         self.slab.clicked.connect(actions["slab"].trigger)
         self.cine.clicked.connect(actions["cine"].trigger)
         workspace.layouts.changed.connect(self.refresh)
-        workspace.viewer.look_changed.connect(self.refresh)
+        workspace.viewer.slab_changed.connect(self.refresh)
         workspace.viewer.volume_changed.connect(self.refresh)
         workspace.cine.changed.connect(self.refresh)
         self.refresh()

@@ -91,7 +91,7 @@ def test_where_one_series_ends_its_new_pixels_do_not_draw_the_other_back(linked:
 def test_zoom_pan_and_window_are_shared_in_mm(linked: Compare) -> None:
     viewer, other, size = linked.viewer, linked.other, (400.0, 300.0)
     viewport = viewer.planes[Plane.AXIAL].viewport(*size).zoomed(2.5, 120, 90).panned(20, -13)
-    viewer.look(Plane.AXIAL, viewport)
+    viewer.set_viewport(Plane.AXIAL, viewport)
     viewer.set_window(Window(-500, 1400))
     mine, theirs = (v.planes[Plane.AXIAL] for v in (viewer, other))
     assert theirs.viewport(*size).pixels_per_mm == pytest.approx(mine.viewport(*size).pixels_per_mm)
