@@ -28,7 +28,6 @@ from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant, ModelState
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.undo import Steps
 from app.viewmodels.core.work import Done, Failed, Message
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
@@ -152,7 +151,7 @@ class Application:
             Tags(study, viewer, tasks, explain),
             Refiner(viewer, planes, tasks, notices, explain),
             Refiner(compare.other, planes, tasks, notices, explain),
-            Steps(viewer, annotations, overlays),
+            viewer.steps,
         )
         study.beside = self.workspace.compare.open
         self.window = MainWindow(self.workspace)

@@ -1,9 +1,9 @@
-"""Annotations and key images of the open volume: selection, undo, saving. Knows no screens.
+"""Annotations and key images of the open volume: selection, steps, saving. Knows no screens.
 
-Each series has a document of its own, with its own undo; opening another series puts it away. It
-is loaded when the series opens and saved after each step; what was drawn on part of a series goes
-along when the rest of it is found. Nothing can be drawn while a volume is
-still filling, nor before its saved document was read: it could not be told what to keep.
+Each series has a document of its own; its steps outlive the closing of the series. A document is
+loaded when its series opens and saved after each step; what was drawn on part of a series goes
+along when the rest of it is found. Nothing can be drawn while a volume is still filling, nor before
+its saved document was read: it could not be told what to keep.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -19,13 +20,13 @@ import numpy as np
 
 from app.imaging.slab import Slab
 from app.viewmodels.annotation import places, shapes, values
-from app.viewmodels.annotation.history import History
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from app.viewmodels.annotation.quantities import Reading
 from app.viewmodels.core.identity import Stack
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Message
 from app.viewmodels.images.look import Greys
 from app.viewmodels.images.viewer import Viewer
@@ -64,8 +65,10 @@ class AnnotationStorage(Protocol):
 
 @dataclass
 class _Sheet:
+    """The document of a series, kept while the program runs."""
+
     key: str
-    history: History[Document]
+    document: Document
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,6 @@ class Annotations:
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
-        self.committed: Signal[[]] = Signal()
         self.live_changed: Signal[[]] = Signal()
         self.selection_changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._enter)
@@ -117,7 +119,7 @@ class Annotations:
     @property
     def document(self) -> Document:
         """What is drawn, without what is being drawn just now."""
-        return Document() if self._sheet is None else self._sheet.history.document
+        return Document() if self._sheet is None else self._sheet.document
 
     @property
     def shown(self) -> tuple[Annotation, ...]:
@@ -220,26 +222,6 @@ class Annotations:
             key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab, viewer.colours)
             self._commit("mark key image", self.document.with_key_image(key_image))
 
-    def undo(self) -> None:
-        """Take the last step back."""
-        if self._sheet is not None and self._sheet.history.undo():
-            self._after_step()
-
-    def redo(self) -> None:
-        """Do again what was taken back last."""
-        if self._sheet is not None and self._sheet.history.redo():
-            self._after_step()
-
-    @property
-    def undo_name(self) -> str:
-        """What `undo` would take back; empty: nothing."""
-        return "" if self._sheet is None else self._sheet.history.undo_name
-
-    @property
-    def redo_name(self) -> str:
-        """What `redo` would do again; empty: nothing."""
-        return "" if self._sheet is None else self._sheet.history.redo_name
-
     # --- on the screen ---------------------------------------------------------------------
 
     def show_live(self, annotation: Annotation | None) -> None:
@@ -307,11 +289,15 @@ class Annotations:
     def _commit(self, name: str, document: Document) -> None:
         if self._sheet is None:
             return
-        self._sheet.history.commit(name, document)
-        self._after_step()
-        self.committed.emit()
+        sheet, before = self._sheet, self._sheet.document
+        self._replace(sheet, document)
+        undo = partial(self._replace, sheet, before)
+        redo = partial(self._replace, sheet, document)
+        self.viewer.steps.push(Step(name, undo, redo, lasts_with=sheet.key))
 
-    def _after_step(self) -> None:
+    def _replace(self, sheet: _Sheet, document: Document) -> None:
+        """Show and save another document of the open series."""
+        sheet.document = document
         self.live = None
         if self.selected is not None and not self._exists(self.selected):
             self.selected = None
@@ -355,6 +341,8 @@ class Annotations:
             self._sheet = self._sheets.get(key) if key is not None else None
             if self._sheet is None:
                 self._tasks.start(self._load(volume))
+            else:
+                self.viewer.steps.resume(self._sheet.key)
         self.changed.emit()
         self.selection_changed.emit()
 
@@ -379,7 +367,8 @@ class Annotations:
         document = stored.document
         if stored.key not in self._sheets and self._left.stack.grown_into(volume):
             document = document.with_all_of(self._left.document)
-        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, History(document)))
+        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, document))
+        self.viewer.steps.resume(stored.key)
         if document != stored.document:
             self._save()
         if stored.kept_aside is not None:

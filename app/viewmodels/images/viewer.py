@@ -43,6 +43,7 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, Dressing):
         self._restores: list[Restore] = []
         self.first_seen: Signal[[]] = Signal()
         self.volume_changed: Signal[[]] = Signal()
+        self.volume_changed.connect(self._enter_steps)  # before others do something with it
         self.voxels_filled: Signal[[]] = Signal()
         self.maximised_changed: Signal[[]] = Signal()
 
@@ -96,6 +97,10 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, Dressing):
         self.look, self.readout = look, None
         self.first_seen.emit()
         self.volume_changed.emit()
+
+    def _enter_steps(self) -> None:
+        """Steps belong to the open volume; none are done or undone while another one opens."""
+        self.steps.enter(self.volume, opening=self.previewing)
 
     # --- the view as a whole ---------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.undo import Steps
+from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
@@ -63,4 +63,4 @@ class Workspace:
     tags: Tags
     exact: Refiner
     refiner_beside: Refiner
-    steps: Steps
+    steps: UndoStack
