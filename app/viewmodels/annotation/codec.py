@@ -1,4 +1,4 @@
-"""Documents as JSON and back, strictly: what cannot be read whole is an error, never half a list.
+"""Documents as JSON and back; a document that cannot be read whole is an error.
 
 Knows nothing of where the text is kept.
 """
@@ -27,7 +27,7 @@ class DamagedDocumentError(Med2E3Error):
 
 
 def encode(document: Document, key: str, about: Mapping[str, str]) -> str:
-    """A document of the series `key` as JSON; `about` is for people who look into the file."""
+    """A document of the series `key` as JSON; `about` describes the series to people."""
     content = {
         "format": FORMAT,
         "coordinates": "LPS mm",

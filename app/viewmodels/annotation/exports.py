@@ -14,7 +14,7 @@ from typing import Any
 
 from app.imaging import numbers, windows
 from app.imaging.colour_names import ColourMap
-from app.viewmodels.annotation import kinds, places, shapes, slices
+from app.viewmodels.annotation import kinds, location, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Text
 from app.viewmodels.annotation.quantities import Reading
@@ -71,7 +71,7 @@ def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
                 "type": "key image",
                 "name": _plain(key_image.note),
                 "text": slab_text(key_image, volume),
-                "slice": places.where(volume, plane).text,
+                "slice": location.locate(volume, plane).text,
                 "series_uid": volume.info.series_uid,
                 "sop_instance_uids": " ".join(slice_instances(key_image, volume)),
             }
@@ -80,7 +80,7 @@ def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
 
 
 def record(document: Document, volume: Volume, read: Read) -> str:
-    """Everything, with geometry, as JSON; coordinates are LPS mm."""
+    """All annotations and key images with their geometry, as JSON; coordinates are LPS mm."""
     info = volume.info
     content: dict[str, Any] = {
         "coordinates": "LPS mm",
@@ -92,7 +92,7 @@ def record(document: Document, volume: Volume, read: Read) -> str:
         "key_images": [
             key_image_fields(k)
             | {
-                "slice": places.where(volume, k.plane).text,
+                "slice": location.locate(volume, k.plane).text,
                 "sop_instance_uids": list(slice_instances(k, volume)),
             }
             for k in document.key_images
@@ -102,20 +102,20 @@ def record(document: Document, volume: Volume, read: Read) -> str:
 
 
 def sentence(annotation: Annotation, volume: Volume, read: Read) -> str:
-    """What a report says of an annotation, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
+    """A sentence for the report, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
     kind = annotation.kind
     name = annotation.name or (kind.title if kind.text is Text.NONE else "")
     what = ", ".join(read(annotation).lines)
-    where = places.where(volume, annotation.plane).text
+    where = location.locate(volume, annotation.plane).text
     said = ": ".join(part for part in (name, what) if part) or kind.title
     return f"{said} ({where})."
 
 
 def slice_instances(key_image: KeyImage, volume: Volume) -> tuple[str, ...]:
-    """The SOP Instance UIDs of what a key image shows, where that is stored slices; else none."""
+    """The SOP Instance UIDs of the stored slices that a key image shows; none for other planes."""
     plane, slab = key_image.plane, key_image.slab
-    stored = places.where(volume, plane).plane == volume.geometry.plane
-    return places.instances(volume, slices.ends_mm(volume, plane, slab)) if stored else ()
+    stored = location.locate(volume, plane).plane == volume.geometry.plane
+    return location.instances(volume, slices.ends_mm(volume, plane, slab)) if stored else ()
 
 
 def centre_text(annotation: Annotation) -> str:
@@ -130,7 +130,7 @@ def look_text(key_image: KeyImage, volume: Volume) -> str:
 
 
 def slab_text(key_image: KeyImage, volume: Volume) -> str:
-    """The slab of a key image as its view said it; empty for one slice."""
+    """The slab of a key image in the words of its view; empty for one slice."""
     return slices.slab_text(volume, key_image.plane, key_image.slab)
 
 
@@ -147,12 +147,12 @@ def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[
         "type": annotation.kind.name,
         "name": _plain(annotation.name),
         "text": _plain(annotation.text),
-        "slice": places.where(volume, annotation.plane).text,
+        "slice": location.locate(volume, annotation.plane).text,
         "points_lps_mm": "; ".join(
             " ".join(f"{v:.3f}" for v in point) for point in annotation.points_mm
         ),
         "series_uid": volume.info.series_uid,
-        "sop_instance_uids": " ".join(places.instances(volume, annotation.points_mm)),
+        "sop_instance_uids": " ".join(location.instances(volume, annotation.points_mm)),
     }
     row |= {q.measure.column: f"{q.value:.6g}" for q in quantities}
     if any(q.unit == unit for q in quantities):
@@ -162,8 +162,8 @@ def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[
 
 def _entry(annotation: Annotation, volume: Volume, read: Read) -> dict[str, Any]:
     return annotation_fields(annotation) | {
-        "slice": places.where(volume, annotation.plane).text,
-        "sop_instance_uids": list(places.instances(volume, annotation.points_mm)),
+        "slice": location.locate(volume, annotation.plane).text,
+        "sop_instance_uids": list(location.instances(volume, annotation.points_mm)),
         "values": [
             {"name": q.name, "value": q.value, "unit": q.unit} for q in read(annotation).quantities
         ],
@@ -171,7 +171,7 @@ def _entry(annotation: Annotation, volume: Volume, read: Read) -> dict[str, Any]
 
 
 def _plain(text: str) -> str:
-    """Text of the reader that no spreadsheet takes for a formula."""
+    """The reader's text, quoted where a spreadsheet would take it for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
@@ -179,7 +179,7 @@ def key_images(drawn: Drawn) -> dict[str, bytes]:
     """The picture of every key image by its file name, which tells its number and slice."""
     files = {}
     for k, key_image in enumerate(drawn.document.key_images, start=1):
-        where = places.where(drawn.volume, key_image.plane).text.split("/")[0].replace(" ", "-")
+        where = location.locate(drawn.volume, key_image.plane).text.split("/")[0].replace(" ", "-")
         files[f"key-image-{k}-{where}.png"] = drawn.picture(key_image)
     return files
 

@@ -36,7 +36,7 @@ def lines(annotation: Annotation) -> list[Float]:
 
 
 def handles(annotation: Annotation) -> Float:
-    """(n, 3) LPS mm: where an annotation can be taken hold of."""
+    """The points (n, 3), LPS mm, by which an annotation is reshaped."""
     return annotation.kind.form.handles(annotation)
 
 
@@ -52,20 +52,20 @@ def moved(annotation: Annotation, by_mm: Sequence[float]) -> Annotation:
 
 
 def centre_mm(annotation: Annotation) -> Point:
-    """A point in the middle of the annotation: where a view goes to show it."""
+    """The middle of the annotation, which a view goes to."""
     points = handles(annotation)
     return point((points.min(axis=0) + points.max(axis=0)) / 2)
 
 
 def box_corners(annotation: Annotation) -> list[Point]:
-    """Four corners around, of the box that two opposite ones make along the plane's axes."""
+    """The four corners, in order, of the box along the plane's axes with two given corners."""
     (x0, y0), (x1, y1) = annotation.plane.to_plane(annotation.points_mm)
     corners = annotation.plane.to_patient_mm([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
     return [point(c) for c in corners]
 
 
 def diameters(annotation: Annotation) -> tuple[Point, ...]:
-    """Four points from the two ends of a longer diameter: the shorter one crosses its middle."""
+    """The ends of both diameters from those of the longer one, whose middle the shorter crosses."""
     a, b = np.asarray(annotation.points_mm[0]), np.asarray(annotation.points_mm[1])
     half = np.cross(annotation.plane.normal, b - a) * FIRST_SHORT / 2
     middle = (a + b) / 2
@@ -73,7 +73,7 @@ def diameters(annotation: Annotation) -> tuple[Point, ...]:
 
 
 def simplified(points: Float, tolerance: float) -> Float:
-    """An outline (n, d) without the points that lie within `tolerance` of what is left."""
+    """An outline (n, d) without the points within `tolerance` of it (Douglas-Peucker)."""
     keep = np.zeros(len(points), bool)
     keep[[0, -1]] = True
     spans = [(0, len(points) - 1)]
@@ -92,7 +92,7 @@ def simplified(points: Float, tolerance: float) -> Float:
 
 
 def _distances(points: Float, a: Float, b: Float) -> Float:
-    """Distances (n,) of points (n, d) from the stretch between `a` and `b`."""
+    """Distances (n,) of points (n, d) from the segment between `a` and `b`."""
     along = b - a
     length = float(along @ along)
     share = np.clip((points - a) @ along / length, 0, 1) if length else np.zeros(len(points))
@@ -152,7 +152,7 @@ def _with_diameter(annotation: Annotation, handle: int, to_mm: Point) -> Annotat
 
 
 def _diameters_with(annotation: Annotation, handle: int, to_mm: Point) -> tuple[Point, ...]:
-    """Two diameters stay perpendicular.
+    """The ends of both diameters after one was moved; they stay perpendicular.
 
     The shorter one keeps its share along the longer one, and its reach to both sides, when an end
     of the longer one moves; an end of the shorter one takes its crossing along with it.

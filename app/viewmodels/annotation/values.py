@@ -13,7 +13,7 @@ import numpy as np
 
 from app.imaging import numbers, windows
 from app.imaging.slab import Slab
-from app.viewmodels.annotation import places, shapes
+from app.viewmodels.annotation import location, shapes
 from app.viewmodels.annotation.model import Annotation, Subject
 from app.viewmodels.annotation.quantities import Measure, Quantity, Reading
 from med2e3.geometry import Float
@@ -129,7 +129,7 @@ def voxel(annotation: Annotation, subject: Subject) -> Reading:
     at = volume.geometry.to_index(annotation.points_mm[0])
     if not volume.geometry.contains(at):
         return Reading((), ("outside the volume",))
-    if places.where(volume, annotation.plane).plane is not None:
+    if location.locate(volume, annotation.plane).plane is not None:
         s, r, c = np.clip(np.rint(at).astype(int), 0, np.asarray(volume.shape) - 1)
         value, how = float(volume.voxels[s, r, c]), ""
     else:

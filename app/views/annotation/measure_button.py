@@ -1,4 +1,4 @@
-"""The toolbar's button for measuring: the tool used last, and all of them in its menu."""
+"""The toolbar's button for tools that draw: it shows the one used last and lists all in a menu."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST = kinds.LENGTH.name
 
 
 class MeasureButton(QToolButton):
-    """A press takes the tool shown; the arrow beside it opens the list."""
+    """A press takes the tool shown; the arrow beside it opens the menu."""
 
     def __init__(self, viewer: Viewer, actions: dict[str, QAction]) -> None:
         super().__init__()
