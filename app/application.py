@@ -127,7 +127,8 @@ class Application:
         layouts = Layouts(settings)
         compare, planes, cine = Compare(viewer), Planes(self.jobs), Cine(viewer)
         compare.changed.connect(cine.stop)  # what it plays may be seen no more
-        overlays = Overlays((viewer, assistant), OverlayReader(self.jobs), notices, tasks, explain)
+        overlays = Overlays(viewer, OverlayReader(self.jobs), notices, tasks, explain)
+        assistant.drawn.connect(overlays.show_answer)
         self.hanging_protocols = HangingProtocols(viewer, layouts)
         layouts.chosen.connect(lambda: viewer.maximise(None))
         self.workspace = Workspace(

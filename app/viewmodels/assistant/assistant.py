@@ -29,6 +29,7 @@ from med2e3.volume import WINDOWS, Volume, Window
 
 if TYPE_CHECKING:
     from med2e3.engine import ModelInfo
+    from med2e3.engine.grounding import Box, Mask
 
 #: Choices of what the model is given, besides the presets of `WINDOWS`.
 MODEL_DEFAULT, FULL_RANGE, AS_DISPLAYED = "model default", "full range", "as displayed"
@@ -89,6 +90,10 @@ class Assistant:
         self.chosen_changed: Signal[[]] = Signal()
         self.input_changed: Signal[[]] = Signal()
         self.volume_entered: Signal[[Volume | None]] = Signal()
+        #: The question whose answer is shown, and the boxes and masks that the answer drew.
+        self.drawn: Signal[[str, tuple[Box, ...], tuple[Mask, ...]]] = Signal()
+        self.chosen_changed.connect(self._tell_drawn)
+        self.turn_changed.connect(lambda _: self._tell_drawn())
         viewer.volume_changed.connect(self.chosen_changed.emit)
 
     # --- the model -------------------------------------------------------------------------
@@ -196,6 +201,13 @@ class Assistant:
         """Show the scores of another turn."""
         self.chosen = turn
         self.chosen_changed.emit()
+
+    def _tell_drawn(self) -> None:
+        turn = self.shown
+        if turn is None:
+            self.drawn.emit("", (), ())
+        else:
+            self.drawn.emit(turn.question, turn.boxes, turn.masks)
 
     def give(self, plane: Plane | None, window_choice: str) -> None:
         """Say what the model is given; `plane` None is the model's own."""

@@ -2,7 +2,7 @@
 
 Volumes of one frame of reference (DICOM PS3.3 C.7.4.1) are linked by patient mm. Others are linked
 by position: first at the same share of their extents, then by equal movements in mm, and the note
-says so. Unlinking, scrolling one alone and linking again takes what is shown then as one place.
+says so. Linking again after scrolling one volume alone takes the two slices shown for one place.
 Knows no widgets.
 """
 
@@ -46,7 +46,7 @@ NOTES = {
 
 @dataclass(frozen=True, eq=False)
 class _Comparison:
-    """The second volume, its link and how it is looked at, while a preview has the first view."""
+    """A comparison to come back to: the second volume, its link and how it was looked at."""
 
     second: Volume
     plane: Plane
@@ -86,24 +86,25 @@ class Compare:
 
     @property
     def hand(self) -> Viewer:
-        """What the keys act on: the volume under the mouse."""
+        """The viewer that keys act on: that of the volume under the mouse."""
         return self.other if self.active and self.pointed else self.viewer
 
     @property
     def plane_of_keys(self) -> Plane:
-        """What keys scroll and mark: the compared plane, else the one that the mouse came to last.
+        """The plane that keys scroll and mark: the compared one, else the active one.
 
-        The mouse may come from another plane, in the second window, that is not compared.
+        While two volumes compare, the active plane may be one of the second window that is not
+        compared.
         """
         return self.plane if self.active else self.viewer.active
 
     def reset(self) -> None:
-        """Fit the slices again, in the window of before; linked ones as the first volume asks."""
+        """Reset the volume under the mouse; linked volumes are reset by the first one."""
         (self.hand if self.link is Link.NONE else self.viewer).reset()
 
     @property
     def same_frame(self) -> bool:
-        """Whether both say that they lie in one frame of reference."""
+        """Whether both volumes name the same frame of reference."""
         a, b = self.viewer.volume, self.other.volume
         if a is None or b is None:
             return False
@@ -112,7 +113,7 @@ class Compare:
 
     @property
     def note(self) -> str:
-        """How the two are linked, in a sentence; before it, that they are of different patients."""
+        """A sentence on how the two are linked, after a warning where the patients differ."""
         said = NOTES[self.link]
         if apart := self.apart_mm:
             said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
@@ -121,7 +122,7 @@ class Compare:
 
     @property
     def different(self) -> str:
-        """How the two say that they are of different patients; empty where they do not."""
+        """What says that the two are of different patients; empty where nothing does."""
         a, b = self.viewer.volume, self.other.volume
         return "" if a is None or b is None else different_patients(a.info, b.info)
 
@@ -132,8 +133,10 @@ class Compare:
 
     @property
     def apart_mm(self) -> float:
-        """How far what the second volume shows is from the place that the first one shows, where
-        one of them ends before it; 0 within a voxel, and while they are not linked.
+        """Distance in mm between the places that the two volumes show; 0 where they agree.
+
+        Linked volumes disagree where one of them ends before the place. A distance within a voxel
+        counts as none, and so does any while they are not linked.
         """
         second = self.other.volume
         if self.link is Link.NONE or second is None or self.viewer.volume is None:
@@ -199,8 +202,8 @@ class Compare:
 
         def moved() -> None:
             nonlocal at
-            # The same place with other pixels, as an exact picture, leads nobody: where one series
-            # ends, the other would be drawn back to its end.
+            # `slices_changed` also announces exact pixels of the same place. These must not move
+            # the follower: where one series ends, the other would be drawn back to that end.
             before, at = at, leader.crosshair_mm
             if not np.array_equal(before, at):
                 self._linked(follower.move_crosshair, self._mapped(leader, at))
@@ -211,12 +214,12 @@ class Compare:
         leader.window_changed.connect(lambda: self._linked(_window, leader, follower))
         leader.zoomed.connect(lambda plane: self._linked(self._zoom, leader, follower, plane))
         leader.slab_changed.connect(lambda: self._linked(follower.set_slab, leader.slab))
-        # The hand has one tool, and the reader one taste, whether the two are linked or not.
+        # Tool and display settings are the reader's: both volumes have the same, linked or not.
         leader.tool_changed.connect(lambda: self._shared(follower.take_tool_of, leader))
-        leader.display_changed.connect(lambda: self._shared(follower.dress_as, leader))
+        leader.display_changed.connect(lambda: self._shared(follower.take_display_of, leader))
 
     def _linked(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Change the other volume as the two are linked."""
+        """Change the other volume, unless the two are not linked."""
         if self.link is not Link.NONE:
             self._shared(act, *args, **kwargs)
 
@@ -238,7 +241,7 @@ class Compare:
             self._linked(self._zoom, first, second, plane)
         self._linked(second.set_slab, first.slab)
         self._shared(second.take_tool_of, first)
-        self._shared(second.dress_as, first)
+        self._shared(second.take_display_of, first)
 
     def _mapped(self, leader: Viewer, patient_mm: Float) -> Float:
         """A point of one volume in the coordinates of the other."""
@@ -267,7 +270,7 @@ class Compare:
         return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
 
     def _follow_plane(self, plane: Plane) -> None:
-        """A measurement or key image that is gone to may lie in another plane."""
+        """Compare in the plane of the measurement or key image that the reader goes to."""
         if self.active and plane != self.plane:
             self.choose_plane(plane)
 
@@ -277,7 +280,7 @@ class Compare:
             self.close()
 
     def _put_away(self) -> Callable[[], object]:
-        """What brings the comparison back, if the volume that is being opened does not open."""
+        """Return what resumes the comparison, should the volume on its way not open."""
         second = self.other.volume
         if second is None:
             return lambda: None

@@ -23,9 +23,10 @@ class Corner(StrEnum):
 def corner_lines(
     viewer: Viewer, plane: Plane, state: PlaneState, *, narrow: bool = False
 ) -> dict[Corner, str]:
-    """Plane; patient and series; slice and where it lies; zoom and window.
+    """The text of each corner: plane; patient and series; slice and position; zoom and window.
 
-    In a `narrow` view the lower edge has room for one corner beside the scale bar.
+    In a `narrow` view, where the lower edge has room for one corner beside the scale bar, zoom and
+    window stand at the top.
     """
     if narrow:
         return {

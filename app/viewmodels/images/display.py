@@ -1,4 +1,4 @@
-"""How images are dressed and handled: the preferences that views ask for. Knows no widgets."""
+"""The preferences of images: what is drawn over them and what the mouse does. Knows no widgets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Display:
 
     @classmethod
     def of(cls, values: Preferences) -> Display:
-        """What the preferences say."""
+        """Take the preferences that concern images."""
         return cls(**{f.name: getattr(values, f.name) for f in fields(cls)})
 
 

@@ -64,7 +64,7 @@ class GreyScale(Screen):
     def show_greys(self, greys: Greys) -> None:
         """Show values in this window, inversion and colour map, as a step that can be undone."""
         before = self.greys
-        self._see(greys=greys)
+        self.look = replace(self.look, greys=greys)
         self.window_changed.emit()
         if greys != before:
             self._push_greys(before, greys)
@@ -76,7 +76,7 @@ class GreyScale(Screen):
     def open_with(self, window: Window) -> None:
         """Show a series that has just opened with this window, and go back to it at a reset."""
         greys = replace(self.greys, window=window)
-        self._see(first_window=window, window_told=True, greys=greys)
+        self.look = replace(self.look, first_window=window, window_told=True, greys=greys)
         self.window_changed.emit()
 
     def use_preset(self, name: str) -> None:
@@ -87,7 +87,7 @@ class GreyScale(Screen):
         if self.volume is None or (name == windows.FULL_RANGE and self.previewing):
             return
         window = windows.preset(name, self.volume)
-        self._see(full_range=window if name == windows.FULL_RANGE else None)
+        self.look = replace(self.look, full_range=window if name == windows.FULL_RANGE else None)
         self.set_window(window)
 
     def drag_window(self, dx: float, dy: float) -> None:

@@ -5,7 +5,7 @@ The crosshair is a point of the patient in LPS mm; each plane shows the slice th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Navigation(Screen):
             geometry = self.volume.geometry
             last = np.asarray(geometry.shape) - 1
             inside = geometry.to_patient_mm(np.clip(geometry.to_index(patient_mm), 0, last))
-        self._see(crosshair_mm=inside)
+        self.look = replace(self.look, crosshair_mm=inside)
         self.look.place()
         self._moved()
 

@@ -1,7 +1,7 @@
-"""What lies over the images: masks, label maps, a second volume, and what an answer points at.
+"""Overlays of the images: masks, label maps, a second volume, boxes and masks of an answer.
 
-Everything is placed by its own geometry in LPS mm; nothing is assumed about its grid. Knows no
-pixels and no widgets.
+Each overlay is placed by its own geometry in LPS mm and may have any grid. Knows no pixels on the
+screen, no widgets, and not who answers.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.imaging.colour_names import ColourMap, label_colour
-from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
@@ -24,6 +23,9 @@ from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry
 from med2e3.volume import Volume
+
+if TYPE_CHECKING:
+    from med2e3.engine.grounding import Box, Mask
 
 #: Opacity that lets the image be read through a mask, and through a second volume.
 MASK_OPACITY, VALUES_OPACITY = 0.35, 0.5
@@ -57,10 +59,10 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Voxels over the images. With `labels`: a label map, 0 is nothing; without: values.
+    """One overlay: a label map where it has `labels` (0 is background), else a volume of values.
 
-    Values are coloured by `colours` from `low` to `high` and are clear below `low`. `hidden` are
-    labels that are switched off. `note` says what is uncertain about its place.
+    Values are coloured by `colours` from `low` to `high` and are transparent below `low`. `hidden`
+    are the values of labels that are switched off. `note` says what is uncertain about its place.
     """
 
     name: str
@@ -90,14 +92,14 @@ class BoxMark:
 
 @dataclass(frozen=True, eq=False)
 class Overlaid:
-    """A volume read to lie over another; `labels` (value, voxels) if its values are labels."""
+    """A volume read as an overlay; `labels` are (value, voxel count), empty for plain values."""
 
     volume: Volume
     labels: tuple[tuple[int, int], ...]
 
 
 class OverlayLoader(Protocol):
-    """Where overlays come from."""
+    """Reads overlays."""
 
     def overlay(self, path: Path, listener: Listener) -> Job[Overlaid]:
         """Read a volume; events: `Progress`."""
@@ -109,14 +111,14 @@ class Overlays:
 
     def __init__(
         self,
-        screen: tuple[Viewer, Assistant],
-        source: OverlayLoader,
+        viewer: Viewer,
+        loader: OverlayLoader,
         notices: Notices,
         tasks: Tasks,
         explain: Callable[[BaseException], Message],
     ) -> None:
-        self._viewer, self._assistant = screen
-        self._source = source
+        self._viewer = viewer
+        self._loader = loader
         self._notices = notices
         self._tasks = tasks
         self._explain = explain
@@ -126,9 +128,7 @@ class Overlays:
         self.boxes: tuple[BoxMark, ...] = ()
         self.loading = ""
         self.changed: Signal[[]] = Signal()
-        self._viewer.volume_changed.connect(self._volume_changed)
-        self._assistant.chosen_changed.connect(self._answer_changed)
-        self._assistant.turn_changed.connect(lambda _: self._answer_changed())
+        viewer.volume_changed.connect(self._volume_changed)
 
     @property
     def empty(self) -> bool:
@@ -148,7 +148,7 @@ class Overlays:
             return False
         if self._job is not None:
             self._job.cancel()
-        job = self._job = self._source.overlay(path, lambda _: None)
+        job = self._job = self._loader.overlay(path, lambda _: None)
         self.loading = path.name
         self.changed.emit()
         outcome = await job
@@ -248,7 +248,7 @@ class Overlays:
             self._viewer.steps.push(Step(name, undo, redo, key))
 
     def restore(self, layers: tuple[Layer, ...], boxes: tuple[BoxMark, ...]) -> None:
-        """Overlays as they were once; what an answer drew is there only while that is shown."""
+        """Bring earlier overlays back; those of an answer only while that answer is shown."""
         mine = {id(x.voxels) for x in self.layers if x.of_answer}
         kept = tuple(x for x in layers if not x.of_answer or id(x.voxels) in mine)
         known = {id(x.voxels) for x in kept}
@@ -259,32 +259,32 @@ class Overlays:
         self.changed.emit()
 
     def go_to(self, patient_mm: NDArray[np.float64]) -> None:
-        """Bring the planes to a place of an overlay."""
+        """Move the crosshair to a point of an overlay, in LPS mm."""
         self._viewer.move_crosshair(patient_mm)
 
     @property
     def belongs(self) -> bool:
-        """Whether the overlays are those of the volume that is shown: not while another opens."""
+        """Whether the overlays are of the volume on the screen; a preview of another has none."""
         return self._viewer.volume is self._about
 
     # --- what follows ----------------------------------------------------------------------
 
     def _volume_changed(self) -> None:
+        """Remove all overlays of the volume before, but not what an answer has drawn by now."""
         if self._viewer.open_volume is self._about:
             return
         self._about = self._viewer.open_volume
         if self._job is not None:
             self._job.cancel()
         self._job, self.loading = None, ""
-        self.layers, self.boxes = (), ()
-        self._answer_changed()
+        self.layers = tuple(layer for layer in self.layers if layer.of_answer)
         self.changed.emit()
 
-    def _answer_changed(self) -> None:
-        """Take over boxes and masks of the answer that is shown."""
-        turn = self._assistant.shown
-        boxes = turn.boxes if turn is not None else ()
-        masks = turn.masks if turn is not None else ()
+    def show_answer(self, question: str, boxes: tuple[Box, ...], masks: tuple[Mask, ...]) -> None:
+        """Lay the boxes and masks of an answer over the images, in place of the last answer's.
+
+        Those that are there already stay as the reader has set them.
+        """
         mine = [
             *(x.voxels for x in self.layers if x.of_answer),
             *(b.corners_mm for b in self.boxes),
@@ -292,7 +292,7 @@ class Overlays:
         theirs = [*(mask.voxels for mask in masks), *(box.corners_mm for box in boxes)]
         if len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True)):
             return
-        name = _short(turn.question) if turn is not None else ""
+        name = _short(question)
         self.layers = (
             *(x for x in self.layers if not x.of_answer),
             *(_answer_layer(name, mask, k) for k, mask in enumerate(masks)),
@@ -335,7 +335,7 @@ def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
     )
 
 
-def _answer_layer(name: str, mask: Any, k: int) -> Layer:
+def _answer_layer(name: str, mask: Mask, k: int) -> Layer:
     label = Label(1, f"mask {k + 1}", label_colour(k), mask.millilitres)
     return Layer(name, mask.voxels, mask.geometry, (label,), of_answer=True)
 

@@ -1,7 +1,8 @@
-"""Makes coarse pictures exact once nothing moves, without holding up the window.
+"""Replaces coarse pictures by exact ones once nothing moves, without blocking the window.
 
-One picture is on its way at a time, the active plane's first. It is stopped as soon as its plane
-shows something else: a drag never waits for what it has left behind. Knows no threads.
+One picture is computed at a time, that of the active plane first. Its job is cancelled as soon as
+the plane shows something else, so that a drag never waits for a picture it has passed. Knows no
+threads.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from app.viewmodels.images.viewer import Viewer
 
 
 class PictureWorker(Protocol):
-    """Where pictures are computed."""
+    """Computes pictures off the thread of the window."""
 
     def compute(self, work: Work) -> Job[Image]:
-        """Do this work elsewhere."""
+        """Start the work; the job's outcome is the picture."""
         ...
 
 
 class Refiner:
-    """The exact pictures of one viewer."""
+    """Computes the exact pictures of one viewer."""
 
     def __init__(
         self,
         viewer: Viewer,
-        source: PictureWorker,
+        worker: PictureWorker,
         tasks: Tasks,
         notices: Notices,
         explain: Callable[[BaseException], Message],
     ) -> None:
         self.viewer = viewer
-        self._source = source
+        self._worker = worker
         self._tasks = tasks
         self._notices = notices
         self._explain = explain
@@ -49,16 +50,16 @@ class Refiner:
 
     @property
     def busy(self) -> bool:
-        """Whether a picture is on its way."""
+        """Whether a picture is being computed."""
         return self._job is not None
 
     def start(self) -> None:
-        """Nothing has moved for a moment: compute the next picture that is coarse."""
+        """Compute the next coarse picture exactly; called once nothing has moved for a moment."""
         state = self.viewer.next_coarse()
         if state is None or self._job is not None:
             return
         self._wanted = (state, state.wanted)
-        self._job = job = self._source.compute(state.work())
+        self._job = job = self._worker.compute(state.work())
         self._tasks.start(self._follow(job))
 
     def _changed(self) -> None:

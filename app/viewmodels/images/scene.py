@@ -149,16 +149,16 @@ def extent_of(volume: Volume) -> Extent:
 
 
 class Renderer(Protocol):
-    """Where frames are made."""
+    """Renders frames."""
 
     def render(
         self, volume: Volume, request: FrameRequest, listener: Listener
     ) -> Job[RenderedFrame]:
-        """One frame; events: `Progress` while a volume is prepared for the first time."""
+        """Render one frame; events: `Progress` while a volume is prepared for the first time."""
         ...
 
     def release(self) -> None:
-        """Let go of the volume of the last frame."""
+        """Free the memory of the volume of the last frame."""
         ...
 
 
@@ -195,16 +195,16 @@ class Scene:
     # --- what the user does ----------------------------------------------------------------
 
     def show(self, *, shown: bool) -> None:
-        """Whether anybody looks at the view: without that no frame is made."""
+        """Say whether the view is visible: no frame is made while it is not."""
         self.shown = shown
         self._next()
 
     def resize(self, size: tuple[int, int]) -> None:
-        """The view has another size in device pixels."""
+        """Take over the size of the view in device pixels."""
         self._use(replace(self.look, size=size))
 
     def use_preset(self, preset: Preset) -> None:
-        """Other tissue opaque; the shift of the last preset means nothing to this one."""
+        """Make other tissue opaque; the shift, which belonged to the last preset, starts at 0."""
         self._use(replace(self.look, preset=preset, shift_hu=0.0))
 
     def shift(self, shift_hu: float) -> None:
@@ -225,12 +225,12 @@ class Scene:
         self._use(replace(self.look, camera=self.look.camera.panned(right_mm, up_mm)))
 
     def face(self, side: str) -> None:
-        """A standard view, at the present zoom."""
+        """Turn to a standard view and keep the zoom."""
         zoom = self.look.camera.zoom
         self._use(replace(self.look, camera=replace(Camera.facing(side), zoom=zoom)))
 
     def reset(self) -> None:
-        """From the front, fitting, nothing clipped or shifted."""
+        """Show the whole volume from the front, with nothing clipped or shifted."""
         self.clipping = False
         camera = Camera.facing("A")
         self._use(replace(self.look, camera=camera, clip=WHOLE, shift_hu=0.0))
@@ -311,12 +311,12 @@ class Scene:
         self._next()
 
     def _face_front(self) -> None:
-        """Another volume is seen from the front, whole."""
+        """Show another volume from the front, with nothing clipped."""
         self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
         self.clipping = False
 
     def _put_away(self) -> Callable[[], object]:
-        """What brings camera and box back, if the volume that is being opened does not open."""
+        """Return what restores camera and box, should the volume on its way not open."""
         before, clipping = self.look, self.clipping
 
         def bring_back() -> None:
@@ -332,7 +332,7 @@ class Scene:
         self.doing = ""
 
     def _next(self) -> None:
-        """Ask for the frame that is wanted now, if none is on its way that is worth waiting for."""
+        """Start the frame that is wanted now, unless one worth waiting for is being rendered."""
         volume = self._viewer.volume
         if self._tasks.closed:  # a window that closes may still be resized
             return
@@ -349,7 +349,7 @@ class Scene:
             self._tasks.start(self._follow(job, request))
 
     def _wanted(self) -> FrameRequest | None:
-        """Coarse for a look that was not seen yet, then exact; None when both are there."""
+        """The next frame of this look: a coarse one, then an exact one, then None."""
         width, height = self.look.size
         coarse = self.frame is None or self.frame.look != self.look
         there = self.frame is not None and not self.frame.coarse and not coarse

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,10 @@ Float = NDArray[np.float64]
 
 
 class Screen:
-    """The look on the screen. Each part changes it by `_see` and then emits its own signal."""
+    """The look on the screen. Each part replaces it and then emits a signal of its own."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.look = Look()
         #: What the reader did on the open volume: who changes something pushes a step.
         self.steps = UndoStack()
@@ -61,7 +60,3 @@ class Screen:
     def unit(self) -> str:
         """The unit of the voxel values, "HU" in CT."""
         return self.look.unit
-
-    def _see(self, **changes: Any) -> None:
-        """Replace the look by one with these fields changed."""
-        self.look = replace(self.look, **changes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.screen import Screen
 
 
 class Tool(StrEnum):
@@ -20,8 +19,8 @@ class Tool(StrEnum):
     PAN = "pan"
 
 
-class ToolChoice(Screen):
-    """The tool in the hand; `tool_changed` follows another one, and Space held or released."""
+class ToolChoice:
+    """The chosen tool; `tool_changed` follows another choice, and Space pressed or released."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +47,9 @@ class TurnedPlanes(Navigation):
         source = self._source()
         if source is None:
             return
-        self._see(turned=oblique.turned(self.shown, source, self.crosshair_mm, keep, radians))
+        self.look = replace(
+            self.look, turned=oblique.turned(self.shown, source, self.crosshair_mm, keep, radians)
+        )
         self._moved()
         self.turned.emit()
 
@@ -57,7 +61,7 @@ class TurnedPlanes(Navigation):
         source, name = self._source(), None
         if source is not None and self.can_turn:
             name, turned = oblique.turned_onto(self.planes, source, target)
-            self._see(turned=turned)
+            self.look = replace(self.look, turned=turned)
         self.move_crosshair(patient_mm)
         self.turned.emit()
         return name
@@ -65,13 +69,13 @@ class TurnedPlanes(Navigation):
     def straighten(self) -> None:
         """Back to the stored planes; zoom and pan start anew where a plane was turned."""
         if self.is_turned:
-            self._see(turned={})
+            self.look = replace(self.look, turned={})
             self.move_crosshair(self.crosshair_mm)
             self.turned.emit()
 
     def set_slab(self, slab: Slab) -> None:
         """Show slabs, or planes alone (a thickness of 0)."""
-        self._see(slab=slab)
+        self.look = replace(self.look, slab=slab)
         for state in self.look.states:
             state.slab = slab
         self._moved()
@@ -84,5 +88,5 @@ class TurnedPlanes(Navigation):
         sampler = self.look.sampler
         if sampler is None:
             sampler = Sampler(self.volume)
-            self._see(sampler=sampler)
+            self.look = replace(self.look, sampler=sampler)
         return self.volume, sampler

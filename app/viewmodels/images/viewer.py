@@ -1,8 +1,8 @@
 """The `Viewer`: the volume on the screen and how it is looked at. Knows no widgets.
 
-Its parts are one file a topic, each with its own signals: `grey_scale`, `navigation`,
-`turned_planes`, `tools` and `dressing`. All that is seen of the volume is one `Look`; here looks
-are replaced by one another, when a volume is opened.
+The `Viewer` is made of parts, one file a topic, each with signals of its own: `grey_scale`,
+`navigation`, `turned_planes`, `tools` and `display_settings`. All that is seen of the volume is one
+`Look`. This module opens volumes: it replaces one look by another.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.dressing import Dressing
+from app.viewmodels.images.display_settings import DisplaySettings
 from app.viewmodels.images.grey_scale import GreyScale
 from app.viewmodels.images.look import Look
 from app.viewmodels.images.tools import Tool, ToolChoice
@@ -21,17 +21,17 @@ from med2e3.volume import Volume
 
 __all__ = ["Tool", "Viewer"]
 
-#: Brings back what somebody else shows of the look before a preview.
+#: Brings back what belonged to the look before a preview and is kept outside of it.
 Restore = Callable[[], object]
 
 
-class Viewer(GreyScale, TurnedPlanes, ToolChoice, Dressing):
+class Viewer(GreyScale, TurnedPlanes, ToolChoice, DisplaySettings):
     """The open volume and how it is looked at.
 
-    Opening is a transaction: `preview` begins it with a volume that is still filling, `show`
-    completes it, `drop_preview` gives it up; `show` alone opens at once. `first_seen` comes before
-    `volume_changed` where a volume is looked at for the first time: as a preview, or opened at
-    once.
+    Opening is a transaction. `preview` begins it with a volume that is still filling, `show`
+    completes it, and `drop_preview` gives it up; `show` alone opens a volume at once.
+    `volume_changed` follows each of these steps. `first_seen` precedes it where the volume was not
+    on the screen before: at a preview, and where a volume opens at once.
     """
 
     def __init__(self, *, crosshair_visible: bool = True, corner_text: bool = True) -> None:
@@ -51,13 +51,13 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, Dressing):
 
     @property
     def open_volume(self) -> Volume | None:
-        """The volume that is open; during a preview the one before, which may come back."""
+        """The volume that is open; during a preview still the one that was shown before it."""
         return (self._before or self.look).volume
 
     def on_preview(self, save: Callable[[], Restore]) -> None:
-        """Let `save` keep something of the look beside this one, for as long as a preview lasts.
+        """Call `save` as a preview begins, and what it returns if the preview is dropped.
 
-        It is called as a preview begins; what it returns is called if the preview is dropped.
+        So a layout or a comparison comes back with the volume that it belonged to.
         """
         self._savers.append(save)
 
@@ -69,13 +69,13 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, Dressing):
         self._start(Look.first(volume, self.maximised, filling=True))
 
     def take_filled(self) -> None:
-        """More voxels of the preview have arrived."""
+        """Forget all kept pixels: more voxels of the preview have arrived."""
         for state in self.look.states:
             state.forget_pixels()
         self.voxels_filled.emit()
 
     def show(self, volume: Volume | None) -> None:
-        """Show another volume from its middle, or none; a preview of it keeps its place."""
+        """Open a volume, or none. One that was previewed keeps its place, any other starts anew."""
         seen, self._before, self._restores = self.look, None, []
         if volume is not None and seen.filling and seen.has_grid_of(volume):
             self.look = seen.completed(volume)
@@ -110,8 +110,8 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, Dressing):
         return self.look.maximised
 
     def maximise(self, plane: Plane | None) -> None:
-        """Let one plane fill the centre; again, or None: back to all of them."""
-        self._see(maximised=None if plane == self.maximised else plane)
+        """Let one plane fill the centre; the same plane again, or None, shows all planes."""
+        self.look = replace(self.look, maximised=None if plane == self.maximised else plane)
         self.maximised_changed.emit()
 
     def reset(self) -> None:

@@ -288,7 +288,7 @@ class Study:
         self._settings.remember_place(target.path)
         self.changed.emit()
         if whole:
-            self._look(place)
+            self._make_thumbnails(place)
 
     def _failed(self, target: Target, outcome: Outcome[Any]) -> bool:
         self._viewer.drop_preview()
@@ -309,7 +309,7 @@ class Study:
         if same is None or set(same.files) == set(before.files):
             self.chosen = same or self.chosen
             self.changed.emit()
-            self._look(place)
+            self._make_thumbnails(place)
             return
         self.chosen = None
         paths = (place.path, *place.others)
@@ -351,7 +351,7 @@ class Study:
             self.thumbnails[event.path] = event.pixels
             self.thumbnails_changed.emit()
 
-    def _look(self, place: Source) -> None:
+    def _make_thumbnails(self, place: Source) -> None:
         """Make the thumbnails that are missing."""
         self._thumbnail_job = self.library.thumbnails(place, set(self.thumbnails), self._event)
 

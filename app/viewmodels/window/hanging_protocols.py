@@ -1,4 +1,4 @@
-"""Hanging rules: how a series is first shown, by what its file says about it. One visible table.
+"""Hanging protocols: how a series is first shown, by what its file says about it. One table.
 
 The first rule that fits decides; the interface says which one it was and why. Knows no widgets.
 """
@@ -140,9 +140,9 @@ def hang(volume: Volume) -> Hanging:
 
 
 class HangingProtocols:
-    """Applies the rules to each series that is opened, once: at the first look at it.
+    """Applies the rules once to each series, when it is first seen.
 
-    A series that did not open after all, although it was seen, leaves what was open as it was.
+    A series that does not open, although a preview of it was seen, leaves the layout as it was.
     """
 
     def __init__(self, viewer: Viewer, layouts: Layouts) -> None:
@@ -152,7 +152,7 @@ class HangingProtocols:
         viewer.first_seen.connect(self._hang)
 
     def _put_away(self) -> Callable[[], object]:
-        """What brings the layout back, if the series that is being opened does not open."""
+        """Return what restores the layout, should the series on its way not open."""
         return partial(self._layouts.arrange_as, self._layouts.arrangement)
 
     def _hang(self) -> None:

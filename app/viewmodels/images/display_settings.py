@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.display import Display
-from app.viewmodels.images.screen import Screen
 
 
-class Dressing(Screen):
+class DisplaySettings:
     """Crosshair, reference lines, corner text and the preferences of display.
 
-    `display_changed` follows each change. All of it belongs to the reader: another volume is
-    dressed alike.
+    `display_changed` follows each change. The settings belong to the reader and not to the look:
+    another volume is shown with the same ones.
     """
 
     def __init__(self) -> None:
@@ -28,8 +27,8 @@ class Dressing(Screen):
         self.crosshair_visible, self.corner_text = crosshair, corner_text
         self.display_changed.emit()
 
-    def dress_as(self, other: Dressing) -> None:
-        """Show images as another viewer does."""
+    def take_display_of(self, other: DisplaySettings) -> None:
+        """Use the display settings that another viewer uses."""
         self.reference_lines = other.reference_lines
         self.dress(other.display, crosshair=other.crosshair_visible, corner_text=other.corner_text)
 
