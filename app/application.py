@@ -28,7 +28,6 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.undo import Steps
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
@@ -136,7 +135,7 @@ def _workspace(
         tags=Tags(study, viewer, tasks, explain),
         refiner=Refiner(viewer, planes, tasks, notices, explain),
         refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
-        steps=Steps(viewer, annotations, overlays),
+        steps=viewer.steps,
     )
 
 

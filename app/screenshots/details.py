@@ -16,10 +16,10 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 from app.screenshots.opening import opened
 from app.screenshots.reading import axial, measured, use
 from app.screenshots.stage import Act, Stage, State, after, as_it_is, click, drag
+from app.viewmodels.annotation import kinds
 from app.viewmodels.assistant.questions import ready_questions
 from app.viewmodels.core.waiting import until
 from app.viewmodels.core.work import Message
-from app.viewmodels.images.viewer import Tool
 from app.viewmodels.study.browser import browse
 from app.viewmodels.window.layouts import SCENE, Kind
 from app.views.annotation.annotation_layer import TextEditor
@@ -58,7 +58,7 @@ async def _tab(title: str, stage: Stage) -> QWidget:
 async def _measured_tab(stage: Stage) -> QWidget:
     await measured(stage)
     view = await axial(stage)
-    use(stage, view, Tool.FREEHAND)
+    use(stage, view, kinds.FREEHAND.name)
     stage.run("crosshair_tool")
     return await _tab("Measurements", stage)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from app.imaging import windows
 from app.imaging.colour_names import ColourMap
 from app.viewmodels.core.signal import Signal
+from app.viewmodels.core.undo import Step
 from app.viewmodels.images.look import Greys
 from app.viewmodels.images.screen import Screen
 from med2e3.volume import Window
@@ -61,9 +62,12 @@ class GreyScale(Screen):
         return ColourMap.INVERTED_GREY if is_inverted_grey else self.colours
 
     def show_greys(self, greys: Greys) -> None:
-        """Show values in this window, inversion and colour map."""
+        """Show values in this window, inversion and colour map, as a step that can be undone."""
+        before = self.greys
         self.look = replace(self.look, greys=greys)
         self.window_changed.emit()
+        if greys != before:
+            self._push_greys(before, greys)
 
     def set_window(self, window: Window) -> None:
         """Show all planes with this window."""
@@ -71,8 +75,9 @@ class GreyScale(Screen):
 
     def open_with(self, window: Window) -> None:
         """Show a series that has just opened with this window, and go back to it at a reset."""
-        self.look = replace(self.look, first_window=window, window_told=True)
-        self.set_window(window)
+        greys = replace(self.greys, window=window)
+        self.look = replace(self.look, first_window=window, window_told=True, greys=greys)
+        self.window_changed.emit()
 
     def use_preset(self, name: str) -> None:
         """Show all planes with a preset of `windows.PRESETS`.
@@ -104,3 +109,10 @@ class GreyScale(Screen):
     def invert(self) -> None:
         """Swap black and white, or the two ends of the colour map."""
         self.show_greys(replace(self.greys, inverted=not self.inverted))
+
+    def _push_greys(self, before: Greys, after: Greys) -> None:
+        """Let the reader undo a change; the changes of one drag are one step."""
+        name = "window" if before.window != after.window else "invert or colours"
+        key = ("window", self.drags) if self.dragging_window else None
+        undo, redo = (lambda: self.show_greys(before)), (lambda: self.show_greys(after))
+        self.steps.push(Step(name, undo, redo, key))

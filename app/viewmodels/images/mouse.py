@@ -15,7 +15,7 @@ class Button(StrEnum):
     RIGHT = "right"
 
 
-def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> Tool | None:
+def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> str | None:
     """What a drag with a button does now; Space and Shift change it for the left one."""
     if button is Button.LEFT:
         if viewer.space_held:

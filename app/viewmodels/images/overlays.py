@@ -19,6 +19,7 @@ from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry
@@ -29,6 +30,19 @@ if TYPE_CHECKING:
 
 #: Opacity that lets the image be read through a mask, and through a second volume.
 MASK_OPACITY, VALUES_OPACITY = 0.35, 0.5
+
+#: What the change of an attribute of a layer is called, as a step that can be undone.
+CHANGES = {
+    "opacity": "opacity of {}",
+    "low": "threshold of {}",
+    "high": "threshold of {}",
+    "visible": "show or hide: {}",
+    "hidden": "show or hide a label: {}",
+    "colours": "colours: {}",
+}
+
+#: Attributes that a slider moves: many changes in a row are one step.
+SLID = ("opacity", "low", "high")
 
 #: Characters of a question that name what its answer drew.
 NAME_LENGTH = 28
@@ -185,13 +199,18 @@ class Overlays:
             layer = replace(
                 layer, opacity=VALUES_OPACITY, low=cut, high=high, value_range=(low, high)
             )
-        self.layers = (*self.layers, layer)
+        self._take(f"overlay {layer.name}", layers=(*self.layers, layer))
 
     # --- what the user does ----------------------------------------------------------------
 
     def change(self, layer: Layer, **changes: Any) -> None:
         """Another opacity, colour map, threshold or visibility of a layer."""
-        self.layers = tuple(replace(x, **changes) if x is layer else x for x in self.layers)
+        changed = next(iter(changes))
+        name = CHANGES[changed].format(layer.name)
+        key = (name, id(layer.voxels)) if changed in SLID else None
+        if layer in self.layers and any(getattr(layer, k) != v for k, v in changes.items()):
+            layers = tuple(replace(x, **changes) if x is layer else x for x in self.layers)
+            self._take(name, layers=layers, key=key)
         self.changed.emit()
 
     def toggle_label(self, layer: Layer, value: int) -> None:
@@ -200,13 +219,32 @@ class Overlays:
 
     def toggle_box(self, box: BoxMark) -> None:
         """Show or hide a box."""
-        self.boxes = tuple(replace(b, visible=not b.visible) if b is box else b for b in self.boxes)
+        boxes = tuple(replace(b, visible=not b.visible) if b is box else b for b in self.boxes)
+        self._take("show or hide a box", boxes=boxes)
         self.changed.emit()
 
     def remove(self, layer: Layer) -> None:
         """Take a layer away."""
-        self.layers = tuple(x for x in self.layers if x is not layer)
+        kept = tuple(x for x in self.layers if x is not layer)
+        self._take(f"remove overlay {layer.name}", layers=kept)
         self.changed.emit()
+
+    def _take(
+        self,
+        name: str,
+        *,
+        layers: tuple[Layer, ...] | None = None,
+        boxes: tuple[BoxMark, ...] | None = None,
+        key: object = None,
+    ) -> None:
+        """Have other layers or boxes, as a step that can be undone; steps in a row of one `key`."""
+        before = self.layers, self.boxes
+        self.layers = self.layers if layers is None else layers
+        self.boxes = self.boxes if boxes is None else boxes
+        after = self.layers, self.boxes
+        if after != before:
+            undo, redo = (lambda: self.restore(*before)), (lambda: self.restore(*after))
+            self._viewer.steps.push(Step(name, undo, redo, key))
 
     def restore(self, layers: tuple[Layer, ...], boxes: tuple[BoxMark, ...]) -> None:
         """Bring earlier overlays back; those of an answer only while that answer is shown."""

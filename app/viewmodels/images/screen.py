@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.imaging.plane import PlaneState
 from app.imaging.slab import Slab
+from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.look import Look
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
@@ -22,6 +23,8 @@ class Screen:
     def __init__(self) -> None:
         super().__init__()
         self.look = Look()
+        #: What the reader did on the open volume: who changes something pushes a step.
+        self.steps = UndoStack()
 
     @property
     def volume(self) -> Volume | None:

@@ -8,27 +8,15 @@ from app.viewmodels.core.signal import Signal
 
 
 class Tool(StrEnum):
-    """What the left mouse button does in a view."""
+    """Tools of the left mouse button that move or look at the image.
+
+    The tool in hand can also be one that draws: a plain name, which images do not know.
+    """
 
     CROSSHAIR = "crosshair"
     WINDOW = "window"
     ZOOM = "zoom"
     PAN = "pan"
-    LENGTH = "length"
-    ANGLE = "angle"
-    COBB = "cobb"
-    BIDIRECTIONAL = "bidirectional"
-    ELLIPSE = "ellipse"
-    RECTANGLE = "rectangle"
-    FREEHAND = "freehand"
-    PROBE = "probe"
-    ARROW = "arrow"
-    NOTE = "note"
-    AUTO_WINDOW = "auto_window"
-
-
-#: Tools that move or look at the image; `app.viewmodels.annotation` knows what the others do.
-VIEW_TOOLS = (Tool.CROSSHAIR, Tool.WINDOW, Tool.ZOOM, Tool.PAN)
 
 
 class ToolChoice:
@@ -36,11 +24,11 @@ class ToolChoice:
 
     def __init__(self) -> None:
         super().__init__()
-        self.tool = Tool.CROSSHAIR
+        self.tool: str = Tool.CROSSHAIR
         self.space_held = False
         self.tool_changed: Signal[[]] = Signal()
 
-    def choose_tool(self, tool: Tool) -> None:
+    def choose_tool(self, tool: str) -> None:
         """Give the left mouse button another meaning."""
         self.tool = tool
         self.tool_changed.emit()

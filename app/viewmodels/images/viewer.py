@@ -16,12 +16,12 @@ from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.display_settings import DisplaySettings
 from app.viewmodels.images.grey_scale import GreyScale
 from app.viewmodels.images.look import Look
-from app.viewmodels.images.tools import VIEW_TOOLS, Tool, ToolChoice
+from app.viewmodels.images.tools import Tool, ToolChoice
 from app.viewmodels.images.turned_planes import TurnedPlanes
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 
-__all__ = ["VIEW_TOOLS", "Tool", "Viewer"]
+__all__ = ["Tool", "Viewer"]
 
 #: Brings back what belonged to the look before a preview and is kept outside of it.
 Restore = Callable[[], object]
@@ -45,6 +45,7 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, DisplaySettings):
         self._restores: list[Restore] = []
         self.first_seen: Signal[[]] = Signal()
         self.volume_changed: Signal[[]] = Signal()
+        self.volume_changed.connect(self._enter_steps)  # before others do something with it
         self.voxels_filled: Signal[[]] = Signal()
         self.maximised_changed: Signal[[]] = Signal()
 
@@ -98,6 +99,10 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, DisplaySettings):
         self.look, self.readout = look, None
         self.first_seen.emit()
         self.volume_changed.emit()
+
+    def _enter_steps(self) -> None:
+        """Steps belong to the open volume; none are done or undone while another one opens."""
+        self.steps.enter(self.volume, opening=self.previewing)
 
     # --- the view as a whole ---------------------------------------------------------------
 

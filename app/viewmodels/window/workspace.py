@@ -13,7 +13,7 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.undo import Steps
+from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
@@ -65,4 +65,4 @@ class Workspace:
     refiner: Refiner
     #: The same for the volume that is compared, `compare.other`.
     refiner_beside: Refiner
-    steps: Steps
+    steps: UndoStack

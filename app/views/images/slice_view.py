@@ -48,7 +48,7 @@ NARROW, USUAL_LINE = 330, 14.0
 #: Below this width the scale bar stands above the lower corner's text, given as above.
 TIGHT = 150
 
-_CURSORS = {
+_CURSORS: dict[str, Qt.CursorShape] = {
     Tool.CROSSHAIR: Qt.CursorShape.CrossCursor,
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
     Tool.ZOOM: Qt.CursorShape.SizeVerCursor,
@@ -81,7 +81,7 @@ class SliceView(QWidget):
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
-        self._dragging: Tool | None = None
+        self._dragging: str | None = None
         self._pointer: QPointF | None = None
         self._last = QPointF()
         self._pressed = QPointF()
@@ -353,7 +353,7 @@ class SliceView(QWidget):
             at = viewport.to_index(self._pointer.x(), self._pointer.y())
             self.viewer.hover(self.plane, *at)
 
-    def _tool_for(self, event: QMouseEvent) -> Tool | None:
+    def _tool_for(self, event: QMouseEvent) -> str | None:
         button = _BUTTONS.get(event.button())
         if button is None:
             return None

@@ -5,10 +5,12 @@ Each function opens a dialog at once and returns it; what was chosen is told lat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.viewmodels.window.workspace import Exporter
 
 #: Told what was chosen.
 Chosen = Callable[[Path], object]
@@ -40,15 +42,26 @@ def ask_where_to_save(parent: QWidget, name: str, chosen: Chosen) -> QFileDialog
 
 
 class Saver:
-    """Asks where to save a text, then hands both to `save`, which writes the file."""
+    """Asks where to save exported texts and files; `exporter` writes them."""
 
-    def __init__(self, parent: QWidget, save: Callable[[Path, str], object]) -> None:
+    def __init__(self, parent: QWidget, exporter: Exporter) -> None:
         self._parent = parent
-        self._save = save
+        self._exporter = exporter
 
     def ask(self, name: str, text: str) -> QFileDialog:
         """Open the dialog with a suggested name; the text is the one of this moment."""
-        return ask_where_to_save(self._parent, name, lambda path: self._save(path, text))
+        return ask_where_to_save(self._parent, name, lambda path: self._exporter.start(path, text))
+
+    def ask_folder(
+        self, title: str, files: Callable[[], Mapping[str, bytes]], what: str
+    ) -> QFileDialog:
+        """Open the dialog for a folder; the files are those of the moment when it is chosen.
+
+        `what` a file is called in the notice that counts them.
+        """
+        return ask_for_folder(
+            self._parent, title, lambda folder: self._exporter.start_all(folder, files(), what)
+        )
 
 
 def _opened(dialog: QFileDialog, chosen: Chosen) -> QFileDialog:

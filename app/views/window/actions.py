@@ -10,6 +10,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QWidget
 
 from app.imaging.windows import PRESETS
+from app.viewmodels.annotation import kinds
 from app.viewmodels.core.work import Message
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.viewer import Tool
@@ -39,6 +40,7 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "open_overlay": lambda: _open_overlay(workspace, window),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
         **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
+        **{f"{tool.name}_tool": _tool(workspace, tool.name) for tool in kinds.tools()},
         "key_image": lambda: _mark(workspace),
         "undo": workspace.steps.undo,
         "redo": workspace.steps.redo,
@@ -77,7 +79,7 @@ def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
     return act
 
 
-def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
+def _tool(workspace: Workspace, tool: str) -> Callable[[], object]:
     return lambda: workspace.viewer.choose_tool(tool)
 
 

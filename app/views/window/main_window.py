@@ -60,7 +60,7 @@ class MainWindow(QMainWindow):
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
         self.addToolBar(self.tools)
-        saver = Saver(self, workspace.exporter.start)
+        saver = Saver(self, workspace.exporter)
         self.series = SeriesPanel(workspace.study, workspace.viewer)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)

@@ -13,7 +13,8 @@ from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from app.imaging import windows
-from app.viewmodels.images.viewer import VIEW_TOOLS, Tool
+from app.viewmodels.annotation import kinds
+from app.viewmodels.images.viewer import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.measure_button import MeasureButton
@@ -43,7 +44,7 @@ _ICONS = {
     "window_tool": "window",
     "zoom_tool": "zoom",
     "pan_tool": "pan",
-    **{f"{tool}_tool": f"measure_{tool}" for tool in Tool if tool not in VIEW_TOOLS},
+    **{f"{tool.name}_tool": tool.icon for tool in kinds.tools()},
     "key_image": "key_image",
     "undo": "undo",
     "redo": "redo",
@@ -64,6 +65,7 @@ class ToolBar(QToolBar):
         self._workspace = workspace
         self._viewer = workspace.viewer
         self._actions = actions
+        self._tools: tuple[str, ...] = (*Tool, *(tool.name for tool in kinds.tools()))
         self.setMovable(False)
         self.setIconSize(QSize(20, 20))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
@@ -99,8 +101,8 @@ class ToolBar(QToolBar):
 
     def refresh(self) -> None:
         """Show which tool and which window are in use."""
-        for tool in Tool:
-            self._actions[f"{tool}_tool"].setChecked(self._viewer.tool is tool)
+        for tool in self._tools:
+            self._actions[f"{tool}_tool"].setChecked(self._viewer.tool == tool)
         self._actions["invert"].setChecked(self._viewer.inverted)
         self._actions["toggle_text"].setChecked(self._viewer.corner_text)
         name, volume = self._viewer.preset, self._viewer.volume
@@ -207,12 +209,12 @@ class ToolBar(QToolBar):
 
     def _add_tools(self) -> None:
         group = QActionGroup(self)
-        for tool in Tool:
+        for tool in self._tools:
             action = self._actions[f"{tool}_tool"]
             action.setCheckable(True)
             group.addAction(action)
-            if tool in VIEW_TOOLS:
-                self._add(f"{tool}_tool")
+        for tool in Tool:
+            self._add(f"{tool}_tool")
         self.measure = MeasureButton(self._viewer, self._actions)
         self.addWidget(self.measure)
         for name in ("undo", "redo"):

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
-from app.viewmodels.annotation.places import where
+from app.viewmodels.annotation.location import locate
 from app.viewmodels.images.compare import NOTES, Compare, Link
 from app.viewmodels.images.viewer import Tool, Viewer
 from med2e3.geometry import Geometry, Plane
@@ -368,7 +368,7 @@ def test_a_mouse_that_crosses_a_plane_in_the_second_window_changes_nothing(besid
     assert beside.viewer.planes[Plane.AXIAL].slice_index == 0
     assert beside.viewer.planes[Plane.CORONAL].slice_index == coronal
     (marked,) = book.document.key_images
-    assert where(book.volume, marked.plane).plane is Plane.AXIAL
+    assert locate(book.volume, marked.plane).plane is Plane.AXIAL
 
 
 def test_neither_of_the_two_fills_the_centre_alone(beside: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,13 +41,14 @@ def test_what_was_chosen_is_opened(gui: Any, dicom: Path) -> None:
     dialog = dialog_of(gui, "open_folder")
     gui.do(lambda: dialog.fileSelected.emit(str(dicom)))
     gui.until(lambda: gui.viewer.volume is not None and not gui.viewer.previewing)
-    assert gui.study.place == dicom
+    assert gui.study.path == dicom
     gui.do(dialog.reject)
 
 
 def test_a_text_is_saved_as_it_was_when_the_dialog_opened(gui: Any, tmp_path: Path) -> None:
     saved = []
-    saver = file_dialogs.Saver(gui.window, lambda path, text: saved.append((path, text)))
+    exporter = SimpleNamespace(start=lambda path, text: saved.append((path, text)))
+    saver = file_dialogs.Saver(gui.window, exporter)
     dialog = gui.do(lambda: saver.ask("report.txt", "a draft"))
     assert (dialog.acceptMode(), Path(dialog.selectedFiles()[0]).name) == (
         ACCEPT.AcceptSave,
