@@ -61,7 +61,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Measure", Need.REDO),
     Command("delete", "Delete the selected measurement", ("Del",), "Measure", Need.SELECTION),
     *(
-        Command(f"preset:{name}", f"Window: {name}", (str(k),), "Window/level", Need.VOLUME)
+        Command(
+            f"preset:{name}",
+            f"Window: {name}",
+            (str(k),) if k <= 9 else (),  # there are no more digits
+            "Window/level",
+            Need.VOLUME,
+        )
         for k, name in enumerate(PRESETS, start=1)
     ),
     Command("invert", "Invert black and white", ("I",), "Window/level", Need.VOLUME),
