@@ -51,7 +51,7 @@ async def take_screenshot(application: Application, options: argparse.Namespace)
     """Run the demo in the real window, save it as a PNG and print what was answered."""
     workspace, window = application.workspace, application.window
     width, height = (int(n) for n in options.size.lower().split("x"))
-    workspace.settings.values.hint_dismissed = True
+    workspace.settings.set("hint_dismissed", True)
     window.resize(width, height)
     window.show()
     workspace.tasks.start(

@@ -14,12 +14,13 @@ from typing import Any
 
 import qasync
 
-from app.application import Application, qt_application
+from app.application import Application
 from app.paths import annotations_folder, reports_folder, settings_file
 from app.services.errors import explain
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.parts import theme
+from app.views.parts.qt import qt_application
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.
@@ -27,7 +28,7 @@ SWITCH_INTERVAL = 0.0001
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the viewer; the exit code of the process."""
+    """Run the viewer; returns the exit code of the process."""
     options = _parser().parse_args(argv)
     sys.setswitchinterval(SWITCH_INTERVAL)
     if options.screenshot or options.benchmark:
@@ -82,7 +83,7 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
 
 
 def _report_unhandled(loop: asyncio.AbstractEventLoop, application: Application) -> None:
-    """What nobody caught, in a slot of Qt or a callback of the loop, still reaches the user."""
+    """Show the user every error that is not caught in a slot of Qt or a callback of the loop."""
     notices = application.workspace.notices
 
     def from_slot(

@@ -1,26 +1,24 @@
-"""The preferences of the viewer: each declared once, kept in one JSON file.
+"""The preferences of the viewer: each declared once, written to one JSON file.
 
-Knows nothing of Qt or of who reads a preference. The dialog shows those that say how (`Shown`), in
-the order of this file; the others are what the window remembers by itself. A damaged or missing
-file gives the defaults; a preference of the wrong type is ignored, so that no version of the file
-can stop the start.
+Knows nothing of Qt or of who reads a preference. Preferences that go together are a dataclass of
+their own (`Corners`, `Display`, `Mouse`), which whoever shows them is handed whole; a name stands
+in one of them only, and the file has all names side by side. The dialog shows those that say how
+(`Shown`), in the order of this file; the window remembers the others by itself.
+
+A damaged or missing file gives the defaults, and a value of the wrong type the default of that
+preference, so that no version of the file can stop the start.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from med2e3.files import write_whole
-
-#: Places remembered in the list of recently opened ones; what fits in a menu without scrolling.
-RECENT_PLACES = 10
-
-#: Commands remembered by the palette; more than anybody scans at its top.
-RECENT_COMMANDS = 12
 
 #: Where `Shown` stands in a field's metadata.
 SHOWN = "shown"
@@ -53,24 +51,10 @@ def shown(default: Any, page: str, title: str, description: str = "", **how: Any
     return field(default=default, metadata={SHOWN: Shown(page, title, description, **how)})
 
 
-@dataclass
-class Preferences:
-    """Every preference, with its default. Types are `str`, `bool`, `int`, `list`, `dict`."""
+@dataclass(frozen=True)
+class Corners:
+    """What is written in the corners of a view."""
 
-    theme: str = shown(
-        "dark",
-        "Window",
-        "Theme",
-        "Images are the brightest thing in a dark reading room.",
-        choices=(("dark", "dark reading room"), ("light", "light")),
-    )
-    text_size: int = shown(
-        100,
-        "Window",
-        "Text size",
-        "Of everything but the images, in percent of the system's size.",
-        choices=tuple((n, f"{n} %") for n in (90, 100, 115, 130, 150)),
-    )
     patient_name: bool = shown(
         True,
         "Text over images",
@@ -84,6 +68,12 @@ class Preferences:
     corner_thickness: bool = shown(False, "Text over images", "Distance of slices")
     corner_window: bool = shown(True, "Text over images", "Window")
     corner_zoom: bool = shown(True, "Text over images", "Zoom")
+
+
+@dataclass(frozen=True)
+class Display:
+    """What is drawn over an image, and how its pixels are."""
+
     letters: bool = shown(True, "Text over images", "Orientation letters", "R, L, A, P, S and I.")
     scale_bar: bool = shown(True, "Text over images", "Scale bar")
     crosshair: bool = shown(True, "Images", "Crosshair", "Lines through the planes' common point.")
@@ -103,6 +93,12 @@ class Preferences:
     interpolation: bool = shown(
         True, "Images", "Smooth between pixels", "Off: every voxel is a sharp rectangle."
     )
+
+
+@dataclass(frozen=True)
+class Mouse:
+    """What the buttons and the wheel do in a view."""
+
     mouse_left: str = shown("tool", "Mouse", "Left button", choices=DRAGS)
     mouse_middle: str = shown("pan", "Mouse", "Middle button", choices=DRAGS)
     mouse_right: str = shown("zoom", "Mouse", "Right button", choices=DRAGS)
@@ -116,6 +112,29 @@ class Preferences:
     wheel_reversed: bool = shown(
         False, "Mouse", "Reverse the wheel", "Turning it towards you then goes to the first slice."
     )
+
+
+@dataclass
+class Preferences:
+    """Every preference, with its default. Types are `str`, `bool`, `int`, `list`, `dict`."""
+
+    theme: str = shown(
+        "dark",
+        "Window",
+        "Theme",
+        "Images are the brightest thing in a dark reading room.",
+        choices=(("dark", "dark reading room"), ("light", "light")),
+    )
+    text_size: int = shown(
+        100,
+        "Window",
+        "Text size",
+        "Of everything but the images, in percent of the system's size.",
+        choices=tuple((n, f"{n} %") for n in (90, 100, 115, 130, 150)),
+    )
+    corners: Corners = field(default_factory=Corners)
+    display: Display = field(default_factory=Display)
+    mouse: Mouse = field(default_factory=Mouse)
     model: str = shown(
         "demo", "Start", "Model", "Name or folder of the model to load; empty: none.", is_text=True
     )
@@ -151,56 +170,64 @@ class Preferences:
     #: Panels that were hidden when the window was closed.
     hidden_panels: list[str] = field(default_factory=list)
 
+    def get(self, name: str) -> Any:
+        """A preference by its name."""
+        return getattr(self._home(name), name)
 
-class Settings:
-    """The preferences and the file they live in."""
+    def put(self, name: str, value: Any) -> None:
+        """Change a preference by its name."""
+        home = group_of(name)
+        if home:
+            setattr(self, home, replace(getattr(self, home), **{name: value}))
+        else:
+            setattr(self, name, value)
 
-    def __init__(self, file: Path | None = None) -> None:
-        """`file` None: nothing is read or written (tests, screenshots, benchmarks)."""
-        self._file = file
-        self.values = _read(file) if file is not None else Preferences()
+    def _home(self, name: str) -> Any:
+        home = group_of(name)
+        return getattr(self, home) if home else self
 
-    def remember_place(self, path: Path) -> None:
-        """Put `path` at the head of the recent places and keep its folder for the next dialog."""
-        self.values.recent = _first(str(path), self.values.recent)[:RECENT_PLACES]
-        self.values.last_folder = str(path.parent)
-        self.save()
 
-    def last_place(self) -> Path | None:
-        """What to open at the start: the last place, if that is wanted and it is still there."""
-        wanted = self.values.restore_study and self.values.recent
-        place = Path(self.values.recent[0]) if wanted else None
-        return place if place is not None and place.exists() else None
+def _declarations() -> Iterator[tuple[str, Field[Any]]]:
+    """Every preference in the order of this file, with the field of `Preferences` it stands in."""
+    first = Preferences()
+    for one in fields(Preferences):
+        group = getattr(first, one.name)
+        if is_dataclass(group):
+            yield from ((one.name, inner) for inner in fields(group))
+        else:
+            yield "", one
 
-    def forget_places(self) -> None:
-        """Empty the list of recent places."""
-        self.values.recent = []
-        self.save()
 
-    def remember_command(self, name: str) -> None:
-        """Put a command at the head of those that the palette offers first."""
-        self.values.recent_commands = _first(name, self.values.recent_commands)[:RECENT_COMMANDS]
-        self.save()
+#: The names of all preferences, each with the field of `Preferences` that has it ("": itself).
+_GROUPS = {inner.name: group for group, inner in _declarations()}
 
-    def save(self) -> None:
-        """Write the file whole or not at all; a read-only disk loses preferences, nothing else."""
-        if self._file is None:
-            return
-        with contextlib.suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, json.dumps(asdict(self.values), indent=2))
+#: The preferences that the dialog shows, by name, in their order.
+_SHOWN = {inner.name: inner.metadata[SHOWN] for _, inner in _declarations() if inner.metadata}
+
+
+def group_of(name: str) -> str:
+    """The field of `Preferences` that has a preference, as "mouse"; empty: it is one itself."""
+    return _GROUPS[name]
 
 
 def declared() -> dict[str, Shown]:
     """The preferences that the dialog shows, by name, in their order."""
-    return {f.name: f.metadata[SHOWN] for f in fields(Preferences) if SHOWN in f.metadata}
+    return dict(_SHOWN)
 
 
-def _first(entry: str, entries: list[str]) -> list[str]:
-    return [entry, *(other for other in entries if other != entry)]
+# --- the file ------------------------------------------------------------------------------------
 
 
-def _read(file: Path) -> Preferences:
+def write(file: Path, values: Preferences) -> None:
+    """Write the file whole or not at all; a read-only disk loses preferences, nothing else."""
+    flat = {name: values.get(name) for name in _GROUPS}
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(flat, indent=2))
+
+
+def read(file: Path) -> Preferences:
+    """What the file says; the defaults where it says nothing that a preference can be."""
     values = Preferences()
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
@@ -208,13 +235,10 @@ def _read(file: Path) -> Preferences:
         return values
     if not isinstance(stored, dict):
         return values
-    known = declared()
-    for preference in fields(Preferences):
-        value = stored.get(preference.name)
-        if type(value) is type(getattr(values, preference.name)) and _allowed(
-            value, known.get(preference.name)
-        ):
-            setattr(values, preference.name, value)
+    for name in _GROUPS:
+        value = stored.get(name)
+        if type(value) is type(values.get(name)) and _allowed(value, _SHOWN.get(name)):
+            values.put(name, value)
     return _of_texts(values)
 
 

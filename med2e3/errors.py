@@ -15,6 +15,7 @@ where an error is shown.
             ImageReadError
             PreprocessingError
             QuestionError
+            RecipeError
             SeriesChoiceError
         ResourceError
 """
@@ -56,6 +57,18 @@ class PreprocessingError(InputError):
 
 class DataError(InputError):
     """An entry of a data set cannot be used; names the file and the row."""
+
+
+class RecipeError(InputError):
+    """A key of a training recipe is unknown, missing, of the wrong type or out of range.
+
+    `key` is the path to it: ("stages", "tune", "steps"), with a number for an entry of a list;
+    empty where the sentence says already in which line of which file it stands.
+    """
+
+    def __init__(self, sentence: str, key: tuple[str | int, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.key = key
 
 
 class CheckpointError(Med2E3Error):

@@ -1,4 +1,4 @@
-"""How fast images change: scrolling in each plane, linked planes, dragging the window.
+"""How fast images change: scrolling in each plane, linked planes, window, zoom and pan.
 
 Knows nothing of loading. Times run from the call that changes something to the painted window: all
 that the change made stale in it, each widget once, as the loop's next turn does it.
@@ -20,8 +20,8 @@ from app.views.images.slice_view import SliceView
 from med2e3.geometry import Plane
 from med2e3.volume import Volume, Window
 
-#: Bounds in ms: a slice and a window step must leave time for the rest of a 60 Hz frame.
-SLICE_MS, LINKED_MS, WINDOW_MS = 4.0, 8.0, 4.0
+#: Bounds in ms: a slice, a window or a zoom step must leave time for the rest of a 60 Hz frame.
+SLICE_MS, LINKED_MS, WINDOW_MS, ZOOM_MS = 4.0, 8.0, 4.0, 8.0
 
 #: Slices are visited one after the other as in scrolling, from this one on.
 FIRST = 100
@@ -71,6 +71,20 @@ async def windowing(bench: Bench) -> list[Row]:
     return rows
 
 
+async def zooming(bench: Bench) -> list[Row]:
+    """Zooming and panning one plane while all three are seen."""
+    await opened(bench)
+    view = (await two_by_two(bench))[0]
+    rows: list[Row] = []
+    with stalls(rows, "zooming and panning"):
+        for name, work in (("zoom", _zoom), ("pan", _pan)):
+            rows.append(
+                await timed(f"{name}, one plane of three", partial(work, view, bench), ZOOM_MS)
+            )
+    bench.workspace.viewer.reset()
+    return rows
+
+
 async def two_by_two(bench: Bench) -> list[SliceView]:
     """The views of the three planes, each in a quarter of the window."""
     bench.workspace.viewer.maximise(None)
@@ -114,6 +128,20 @@ def _scroll_all(bench: Bench, k: int) -> None:
     viewer = bench.workspace.viewer
     for plane, state in viewer.planes.items():
         viewer.go_to_slice(plane, (FIRST + k) % state.count)
+    paint(bench)
+
+
+def _zoom(view: SliceView, bench: Bench, k: int) -> None:
+    viewport = view.viewport()
+    assert viewport is not None
+    view.viewer.set_viewport(view.plane, viewport.zoomed(1.02 if k % 20 < 10 else 1 / 1.02, 0, 0))
+    paint(bench)
+
+
+def _pan(view: SliceView, bench: Bench, k: int) -> None:
+    viewport = view.viewport()
+    assert viewport is not None
+    view.viewer.set_viewport(view.plane, viewport.panned(3.0 if k % 20 < 10 else -3.0, 2.0))
     paint(bench)
 
 

@@ -17,7 +17,7 @@ from app.benchmark.images import paint, two_by_two
 from app.benchmark.loading import opened
 from app.benchmark.rows import Bench, Row, stalls, timed
 from app.imaging.slab import Mode, Slab
-from app.views.images.idle_timer import REST_MS
+from app.views.images.idle_timer import IDLE_MS
 from app.views.images.slice_view import SliceView
 from med2e3.geometry import Plane
 
@@ -93,7 +93,7 @@ async def _arrival(bench: Bench, view: SliceView, name: str) -> Row:
             await asyncio.sleep(0.002)
         paint(bench)
         times.append((time.perf_counter() - began) * 1000)
-    note = f"of which {REST_MS} ms are waiting for rest, and the rest is not on the window's thread"
+    note = f"of which {IDLE_MS} ms are waiting for rest, and the rest is not on the window's thread"
     slow = float(np.percentile(times, 95))
     return Row(f"{name}, exact after", statistics.median(times), "ms", slow=slow, note=note)
 

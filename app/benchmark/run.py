@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.benchmark.assistant import answering
-from app.benchmark.images import slices, windowing
+from app.benchmark.images import slices, windowing, zooming
 from app.benchmark.loading import compressed, loading, memory, peers, three_thousand
 from app.benchmark.planes import planes
 from app.benchmark.rows import Bench, Row, plain, table
@@ -34,6 +34,7 @@ GROUPS: dict[str, Group] = {
     "peers": peers,
     "slices": slices,
     "windowing": windowing,
+    "zooming": zooming,
     "planes": planes,
     "3d": rotation,
     "memory": memory,

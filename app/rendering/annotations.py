@@ -16,7 +16,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from app.rendering import markings
 from app.viewmodels.annotation import shapes
-from app.viewmodels.annotation.model import Annotation, Kind
+from app.viewmodels.annotation.model import Annotation, Mark
 from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from med2e3.geometry import Float
 
@@ -43,7 +43,7 @@ STEPS = 40
 
 @dataclass(frozen=True)
 class Item:
-    """An annotation to draw: with which text, how strongly, and whether it is chosen."""
+    """An annotation to draw, with its text, its opacity, and whether it is chosen or hovered."""
 
     annotation: Annotation
     lines: tuple[str, ...]
@@ -59,14 +59,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Beside:
-    """What a value stands beside, and the other forms that it should leave free."""
+    """The form that a value stands beside, and other forms that it should not cover."""
 
     anchor: QRectF
     others: tuple[QRectF, ...] = ()
 
 
 def draw(painter: QPainter, size: QRectF, frame: ViewFrame, items: Sequence[Item]) -> None:
-    """All items of a view; forms first, so that no line crosses a value.
+    """Draw all items of a view; forms first, so that no line crosses a value.
 
     Where values would lie on each other, only those of what is chosen or under the pointer stay in
     full: the others are in the list, and under the pointer whole again.
@@ -88,7 +88,7 @@ def draw(painter: QPainter, size: QRectF, frame: ViewFrame, items: Sequence[Item
 
 @dataclass(frozen=True)
 class Value:
-    """What is said of an item, where, and what it stands beside."""
+    """The text of an item, its rectangle, and the rectangle that it stands beside."""
 
     item: Item
     text: str
@@ -99,7 +99,7 @@ class Value:
 def _arrange(
     metrics: QFontMetricsF, size: QRectF, frame: ViewFrame, items: Sequence[Item], *, shorten: bool
 ) -> list[Value]:
-    """Every value in its place, those of what stands out first."""
+    """Place every value, those of chosen and hovered items first."""
     values: list[Value] = []
     anchors = {item.annotation.uid: _anchor(frame, item.annotation) for item in items}
     said = [item for item in items if item.lines and item.strength == FULL]
@@ -120,7 +120,9 @@ def _draw_form(painter: QPainter, frame: ViewFrame, item: Item) -> None:
     ink = CHOSEN_INK if item.marked else INK
     lines = [_polygon(frame.to_screen(line)) for line in shapes.lines(annotation)]
     marks = frame.to_screen(shapes.handles(annotation))
-    if annotation.kind is Kind.ARROW and len(marks) == 2:
+    # A form on its way has not all of the points that its mark is drawn at.
+    mark = annotation.kind.mark if len(marks) == annotation.kind.points else Mark.NONE
+    if mark is Mark.ARROW_HEAD:
         lines.append(_head(marks))
     for colour, width in ((RIM, RIM_LINE), (ink, LINE + 0.4 * item.chosen)):
         pen = QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
@@ -129,14 +131,14 @@ def _draw_form(painter: QPainter, frame: ViewFrame, item: Item) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for line in lines:
             painter.drawPolyline(line)
-        if annotation.kind is Kind.COBB and len(marks) == 4:
+        if mark is Mark.SPAN:
             _draw_span(painter, marks)
-        if annotation.kind in (Kind.PROBE, Kind.NOTE):
+        elif mark is Mark.SPOT:
             _draw_spot(painter, marks[0])
-        elif annotation.kind is Kind.LENGTH:
-            _draw_ends(painter, marks)
+        elif mark is Mark.STROKES:
+            _draw_strokes(painter, marks)
     if item.marked and item.strength == FULL:
-        _draw_handles(painter, marks, ink, small=annotation.kind is Kind.FREEHAND)
+        _draw_handles(painter, marks, ink, small=annotation.kind.traced)
 
 
 def _draw_spot(painter: QPainter, at: Float) -> None:
@@ -147,7 +149,7 @@ def _draw_spot(painter: QPainter, at: Float) -> None:
 
 
 def _draw_span(painter: QPainter, marks: Float) -> None:
-    """A thin dashed line between the middles of two lines, which shows that they are one angle."""
+    """Draw a thin dashed line between the middles of two lines that make one angle."""
     pen, whole = QPen(painter.pen()), painter.pen()
     pen.setWidthF(max(whole.widthF() - 0.4, 1.0))
     pen.setCapStyle(Qt.PenCapStyle.FlatCap)
@@ -157,8 +159,8 @@ def _draw_span(painter: QPainter, marks: Float) -> None:
     painter.setPen(whole)
 
 
-def _draw_ends(painter: QPainter, marks: Float) -> None:
-    """Short strokes across the ends of a length: where it ends is what is read."""
+def _draw_strokes(painter: QPainter, marks: Float) -> None:
+    """Draw short strokes across both ends of a line, which show where it ends."""
     along = marks[1] - marks[0]
     length = float(np.linalg.norm(along))
     if length < 1:
@@ -177,7 +179,7 @@ def _draw_handles(painter: QPainter, marks: Float, ink: QColor, *, small: bool) 
 
 
 def _head(marks: Float) -> QPolygonF:
-    """The arrow's head at its tip, the first point."""
+    """The head of an arrow at its tip, the first mark."""
     tip, tail = marks
     along = tail - tip
     length = float(np.linalg.norm(along))
@@ -215,18 +217,16 @@ def _extent(metrics: QFontMetricsF, text: str) -> tuple[float, float]:
 
 
 def shortened(lines: Sequence[str]) -> str:
-    """The first number or name of a value; dots say that there is more."""
+    """The first number or name of a value, with dots where there is more."""
     first = lines[0].split(", ")[0]
     return first if len(lines) == 1 and first == lines[0] else f"{first} …"
 
 
 def _anchor(frame: ViewFrame, annotation: Annotation) -> QRectF:
-    """What the value stands beside: the whole form, or the tail of an arrow."""
-    marks = frame.to_screen(shapes.handles(annotation))
-    if annotation.kind is Kind.ARROW:
-        marks = marks[-1:]
-    elif annotation.kind is Kind.ANGLE and len(marks) == 3:
-        marks = marks[1:2]
+    """The rectangle that the value stands beside: the whole form, or one of its handles."""
+    marks, kind = frame.to_screen(shapes.handles(annotation)), annotation.kind
+    if kind.label_at is not None and len(marks) == kind.points:
+        marks = marks[[kind.label_at]]
     low, high = marks.min(axis=0), marks.max(axis=0)
     return QRectF(float(low[0]), float(low[1]), *(float(v) for v in high - low))
 
@@ -255,7 +255,7 @@ def place_label(
 def _places(
     anchor: QRectF, extent: tuple[float, float], gap: float, inside: QRectF
 ) -> list[QRectF]:
-    """Beside a form, along its edge as far as the view reaches."""
+    """The places right, left, below and above a form, moved along its edge into the view."""
     width, height = extent
     x = _within(anchor.center().x() - width / 2, inside.left(), inside.right() - width)
     y = _within(anchor.center().y() - height / 2, inside.top(), inside.bottom() - height)
@@ -272,7 +272,7 @@ def _within(value: float, low: float, high: float) -> float:
 
 
 def _draw_leader(painter: QPainter, anchor: QRectF, label: QRectF) -> None:
-    """A dotted line from a form to a value that had to stand further away."""
+    """Draw a dotted line from a form to a value that stands away from it."""
     centre = label.center()
     start = QPointF(
         min(max(centre.x(), anchor.left()), anchor.right()),

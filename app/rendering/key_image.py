@@ -15,7 +15,7 @@ from app.rendering import markings
 from app.rendering.annotations import Item
 from app.rendering.grey import GreyMap, as_picture
 from app.rendering.reslice import reslice
-from app.viewmodels.annotation import exports, places
+from app.viewmodels.annotation import exports, location
 from app.viewmodels.annotation.model import Document, KeyImage
 from app.viewmodels.annotation.slices import slice_of
 from app.viewmodels.annotation.values import lines_over
@@ -30,7 +30,7 @@ TEXT = 18
 
 
 def picture(key_image: KeyImage, document: Document, volume: Volume, read: exports.Read) -> QImage:
-    """The slice or slab as it was marked, with everything that is drawn on it now."""
+    """A picture of the slice or slab as it was marked, with all that is drawn on it now."""
     shown = slice_of(volume, key_image.plane, key_image.slab, reslice)
     _, rows, columns = shown.geometry.shape
     _, row_mm, column_mm = shown.geometry.spacing_mm
@@ -71,7 +71,7 @@ def as_png(image: QImage) -> bytes:
 
 
 def _items(frame: ViewFrame, document: Document, slab: Slab, read: exports.Read) -> list[Item]:
-    """What lies on the slice itself: neighbours' faint lines have no place in a picture."""
+    """The annotations of the slice itself, without the faint ones of its neighbours."""
     return [
         Item(annotation, lines_over(annotation, read(annotation), slab))
         for annotation in document.annotations
@@ -81,7 +81,7 @@ def _items(frame: ViewFrame, document: Document, slab: Slab, read: exports.Read)
 
 def _corners(key_image: KeyImage, volume: Volume) -> dict[Qt.AlignmentFlag, str]:
     align = Qt.AlignmentFlag
-    where = places.where(volume, key_image.plane).text
+    where = location.locate(volume, key_image.plane).text
     lines = (volume.name, key_image.note, exports.slab_text(key_image, volume))
     title = "\n".join(line for line in lines if line)
     return {

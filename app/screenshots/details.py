@@ -16,10 +16,10 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 from app.screenshots.opening import opened
 from app.screenshots.reading import axial, measured, use
 from app.screenshots.stage import Act, Stage, State, after, as_it_is, click, drag
+from app.viewmodels.annotation import kinds
 from app.viewmodels.assistant.questions import ready_questions
 from app.viewmodels.core.waiting import until
 from app.viewmodels.core.work import Message
-from app.viewmodels.images.viewer import Tool
 from app.viewmodels.study.browser import browse
 from app.viewmodels.window.layouts import SCENE, Kind
 from app.views.annotation.annotation_layer import TextEditor
@@ -58,14 +58,14 @@ async def _tab(title: str, stage: Stage) -> QWidget:
 async def _measured_tab(stage: Stage) -> QWidget:
     await measured(stage)
     view = await axial(stage)
-    use(stage, view, Tool.FREEHAND)
+    use(stage, view, kinds.FREEHAND.name)
     stage.run("crosshair_tool")
     return await _tab("Measurements", stage)
 
 
 async def _dialog(name: str, stage: Stage) -> QWidget | None:
     stage.run(name)
-    return stage.window.dialogs.dialog
+    return stage.window.dialogs.shown
 
 
 # --- menus -------------------------------------------------------------------------------------
@@ -104,10 +104,11 @@ async def _series_menu(stage: Stage) -> QWidget | None:
 
 async def _file_dialog(stage: Stage) -> QWidget:
     """Qt's own, which is seen where the system has none."""
-    values = stage.workspace.settings.values
-    before, values.last_folder = values.last_folder, str(stage.target.path.parent)
+    settings = stage.workspace.settings
+    before = settings.values.last_folder
+    settings.set("last_folder", str(stage.target.path.parent))
     stage.run("open_files")
-    values.last_folder = before
+    settings.set("last_folder", before)
     dialog = stage.window.findChildren(QFileDialog)[-1]
     stage.afterwards.append(dialog.reject)
     stage.settling = 40
@@ -157,7 +158,7 @@ async def _tag_search(stage: Stage) -> QWidget:
 async def _taken_key(stage: Stage) -> QWidget | None:
     """A key that was another command's."""
     stage.run("shortcuts")
-    dialog = stage.window.dialogs.dialog
+    dialog = stage.window.dialogs.shown
     assert isinstance(dialog, ShortcutEditor)
     dialog.choose("zoom_tool")
     dialog.record("W")

@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Mode, Slab
 from app.screenshots.stage import RENDERING, Stage, State, click, drag
+from app.viewmodels.annotation import kinds
 from app.viewmodels.core.waiting import until
 from app.viewmodels.images.scene import Preset
-from app.viewmodels.images.viewer import VIEW_TOOLS, Tool
+from app.viewmodels.images.viewer import Tool
 from app.viewmodels.window.layouts import SCENE, Kind
 from app.views.images.slice_view import SliceView
 from med2e3.geometry import Plane
@@ -33,28 +34,31 @@ OUTLINE: tuple[Share, ...] = tuple(
     for t in np.linspace(0, 2 * np.pi, 40)
 )
 
-#: How each tool is used for its picture, in shares of the view: a drag, or clicks.
-DRAGS: dict[Tool, tuple[Share, ...]] = {
-    Tool.LENGTH: ((0.25, 0.3), (0.55, 0.25)),
-    Tool.BIDIRECTIONAL: ((0.58, 0.42), (0.74, 0.5)),
-    Tool.ELLIPSE: ((0.3, 0.5), (0.45, 0.62)),
-    Tool.RECTANGLE: ((0.45, 0.45), (0.6, 0.6)),
-    Tool.FREEHAND: OUTLINE,
-    Tool.ARROW: ((0.65, 0.3), (0.52, 0.42)),
-    Tool.AUTO_WINDOW: ((0.35, 0.4), (0.6, 0.6)),
+#: How a tool is used for its picture, in shares of the view: a drag, or clicks.
+DRAGS: dict[str, tuple[Share, ...]] = {
+    kinds.LENGTH.name: ((0.25, 0.3), (0.55, 0.25)),
+    kinds.BIDIRECTIONAL.name: ((0.58, 0.42), (0.74, 0.5)),
+    kinds.ELLIPSE.name: ((0.3, 0.5), (0.45, 0.62)),
+    kinds.RECTANGLE.name: ((0.45, 0.45), (0.6, 0.6)),
+    kinds.FREEHAND.name: OUTLINE,
+    kinds.ARROW.name: ((0.65, 0.3), (0.52, 0.42)),
+    kinds.AUTO_WINDOW.name: ((0.35, 0.4), (0.6, 0.6)),
 }
-CLICKS: dict[Tool, tuple[Share, ...]] = {
-    Tool.ANGLE: ((0.3, 0.35), (0.5, 0.55), (0.7, 0.4)),
-    Tool.COBB: ((0.3, 0.35), (0.6, 0.3), (0.3, 0.6), (0.6, 0.68)),
-    Tool.PROBE: ((0.5, 0.4),),
-    Tool.NOTE: ((0.4, 0.35),),
+CLICKS: dict[str, tuple[Share, ...]] = {
+    kinds.ANGLE.name: ((0.3, 0.35), (0.5, 0.55), (0.7, 0.4)),
+    kinds.COBB.name: ((0.3, 0.35), (0.6, 0.3), (0.3, 0.6), (0.6, 0.68)),
+    kinds.PROBE.name: ((0.5, 0.4),),
+    kinds.NOTE.name: ((0.4, 0.35),),
 }
+
+#: Where a tool of neither table is clicked, as often as its form has points.
+SPOTS: tuple[Share, ...] = ((0.3, 0.4), (0.5, 0.35), (0.6, 0.55), (0.4, 0.65))
 
 #: What is written at an arrow and in a note.
 WORDS = "compare with prior"
 
 #: What the picture of several measurements shows.
-MEASURED = (Tool.LENGTH, Tool.ELLIPSE, Tool.BIDIRECTIONAL)
+MEASURED = (kinds.LENGTH.name, kinds.ELLIPSE.name, kinds.BIDIRECTIONAL.name)
 
 #: Labels of the overlay that is made for pictures, by HU: lung, contrast, bone.
 LABELS_HU = ((1, -950, -500), (2, 130, 250), (3, 250, 4000))
@@ -67,22 +71,23 @@ async def axial(stage: Stage) -> SliceView:
     return stage.window.centre.cells[Plane.AXIAL].view
 
 
-def use(stage: Stage, view: SliceView, tool: Tool) -> None:
+def use(stage: Stage, view: SliceView, tool: str) -> None:
     """Draw with a tool, to its end."""
     stage.run(f"{tool}_tool")
     if tool in DRAGS:
-        drag(view, *DRAGS[tool], release=tool is not Tool.AUTO_WINDOW)
-    for at in CLICKS.get(tool, ()):
-        click(view, at)
+        drag(view, *DRAGS[tool], release=tool != kinds.AUTO_WINDOW.name)
+    else:
+        for at in CLICKS.get(tool, SPOTS[: kinds.named(tool).points]):
+            click(view, at)
     for editor in view.findChildren(QLineEdit):
         editor.setText(WORDS)
         editor.returnPressed.emit()
 
 
-async def _tool(tool: Tool, stage: Stage) -> QWidget:
+async def _tool(tool: str, stage: Stage) -> QWidget:
     stage.workspace.layouts.choose(Kind.SINGLE)
     view = await axial(stage)
-    if tool in VIEW_TOOLS:
+    if tool in list(Tool):
         stage.run(f"{tool}_tool")
     else:
         use(stage, view, tool)
@@ -102,7 +107,7 @@ async def measured(stage: Stage) -> QWidget:
 async def _listed(stage: Stage) -> QWidget:
     """The list of measurements with the histogram of a region, and a key image."""
     view = await axial(stage)
-    for tool in (Tool.LENGTH, Tool.COBB, Tool.NOTE, Tool.FREEHAND):
+    for tool in (kinds.LENGTH.name, kinds.COBB.name, kinds.NOTE.name, kinds.FREEHAND.name):
         use(stage, view, tool)
     stage.run("key_image")
     stage.run("crosshair_tool")
@@ -231,6 +236,7 @@ async def _clipped(stage: Stage) -> QWidget:
 #: Every picture of reading by its name.
 READING: dict[str, State] = {
     **{f"tool-{tool}": State(partial(_tool, tool)) for tool in Tool},
+    **{f"tool-{tool.name}": State(partial(_tool, tool.name)) for tool in kinds.tools()},
     "measured": State(measured),
     "measurements-list": State(_listed),
     "overlay-labels": State(_labels),

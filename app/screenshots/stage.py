@@ -92,8 +92,8 @@ async def after(names: Sequence[str], stage: Stage) -> QWidget:
 async def back_to_first(stage: Stage, state: State) -> None:
     """No dialog, nothing over the window, the first layout, the study open or closed."""
     window, workspace = stage.window, stage.workspace
-    if window.dialogs.dialog is not None:
-        window.dialogs.dialog.reject()  # before what it shows is changed back
+    if window.dialogs.shown is not None:
+        window.dialogs.shown.reject()  # before what it shows is changed back
     while stage.afterwards:
         if isawaitable(work := stage.afterwards.pop()()):
             await work
@@ -103,8 +103,7 @@ async def back_to_first(stage: Stage, state: State) -> None:
     for panel in window.panels.values():
         panel.show()
     workspace.notices.dismiss()
-    workspace.settings.values.hint_dismissed = True
-    window.dialogs.hint.refresh()
+    workspace.settings.set("hint_dismissed", True)
     window.assistant.tabs.setCurrentIndex(0)
     viewer = workspace.viewer
     viewer.maximise(None)

@@ -109,7 +109,7 @@ async def _palette(text: str, stage: Stage) -> QWidget:
 
 async def _preferences(page: int, stage: Stage) -> QWidget | None:
     stage.run("preferences")
-    dialog = stage.window.dialogs.dialog
+    dialog = stage.window.dialogs.shown
     assert isinstance(dialog, PreferencesDialog)
     dialog.tabs.setCurrentIndex(page)
     return dialog
@@ -126,12 +126,11 @@ async def _all_corners(stage: Stage) -> QWidget:
 
 async def _shortcuts(stage: Stage) -> QWidget | None:
     stage.run("shortcuts")
-    return stage.window.dialogs.dialog
+    return stage.window.dialogs.shown
 
 
 async def _hint(stage: Stage) -> QWidget:
-    stage.workspace.settings.values.hint_dismissed = False
-    stage.window.dialogs.hint.refresh()
+    stage.workspace.settings.set("hint_dismissed", False)
     return stage.window
 
 

@@ -72,9 +72,10 @@ def main() -> int:
 def _photograph(options: argparse.Namespace) -> int:
     import qasync
 
-    from app.application import Application, qt_application
-    from app.settings import Settings
+    from app.application import Application
+    from app.viewmodels.core.settings import Settings
     from app.views.parts import theme
+    from app.views.parts.qt import qt_application
 
     qt = qt_application()
     theme.apply(qt, THEMES[0])

@@ -20,7 +20,7 @@ from med2e3.volume import Volume
 
 
 class AnnotationStore:
-    """The folder of documents; `folder` None keeps them while the program runs only."""
+    """A folder with one file a series; `folder` None keeps nothing beyond the run."""
 
     def __init__(self, jobs: Jobs, folder: Path | None) -> None:
         self._jobs = jobs

@@ -1,4 +1,4 @@
-"""Writes exports, texts and pictures on the worker for files, whole or not at all."""
+"""Writes small files whole or not at all; exports, texts and pictures, on the worker for files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from med2e3.files import write_whole
 
 
 class TextFiles:
-    """Where exports go."""
+    """Writes exports on the worker for files."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
     def save(self, path: Path, content: str | bytes) -> Job[Path]:
         """Write `content` (text as UTF-8), replacing the file whole or not at all."""
+        data = content.encode() if isinstance(content, str) else content
 
         def work(context: Context) -> Path:
-            write_whole(path, content)
+            write_whole(path, data)
             return path
 
         return self._jobs.start(Lane.FILES, work)
 
     def save_beside(self, path: Path, content: bytes) -> Job[Path]:
-        """Write `content`, under another name where a file has this one: the path in the end."""
+        """Write `content` under a name that no file has; the outcome is the path in the end."""
 
         def work(context: Context) -> Path:
             # Chosen by the one worker that writes, or two files on their way would get one name.

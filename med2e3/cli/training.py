@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913 - one argument an option
     model = run(
         recipe, folder, resume=resume, smoke=smoke, processes=processes, options=options
     )  # fmt: skip
-    _say(model, folder)
+    _print_result(model, folder)
 
 
 def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: int) -> str:
@@ -82,13 +82,13 @@ def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: i
     return describe(plans, folder, processes)
 
 
-def _say(model: Path, folder: Path) -> None:
-    """The result, once, however many processes a launcher started."""
-    from med2e3.training.distributed import launched_as_main
-    from med2e3.training.pipeline import LETTERS_FILE
+def _print_result(model: Path, folder: Path) -> None:
+    """Prints the result, in the main process alone."""
+    from med2e3.training.distributed import is_rank_zero
     from med2e3.training.stages.published import DAMAGED_FILE
+    from med2e3.training.stages.text import LETTERS_FILE
 
-    if not launched_as_main():
+    if not is_rank_zero():
         return
     letters = folder / LETTERS_FILE
     if letters.is_file():

@@ -12,7 +12,7 @@ import numpy as np
 
 from med2e3.engine import Model, Reply, Session
 from med2e3.errors import InputError
-from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Exchange, Pointed
+from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Pointed, Prediction
 from med2e3.evaluation.reference import finding_grid
 from med2e3.evaluation.rewording import rewordings
 from med2e3.phantoms import Phantom, Wish, make_phantom
@@ -97,10 +97,10 @@ class Examiner:
 
     def _asked(
         self, question: Question, use: str, reply: Reply, held: dict[str, np.ndarray]
-    ) -> Exchange:  # fmt: skip
+    ) -> Prediction:  # fmt: skip
         slices = {int(k) for name in question.about if name in held for k in held[name]}
         whole = not question.is_closed and question.topic != "presence"
-        return Exchange(
+        return Prediction(
             topic=question.topic,
             prompt=reply.question,
             truth=question.answer,

@@ -17,36 +17,25 @@ from med2e3.errors import InputError
 from med2e3.evaluation.calibration import calibration_error, reliability
 from med2e3.evaluation.examiner import Progress, confidence
 from med2e3.evaluation.figures import Results, Section
-from med2e3.evaluation.intervals import Estimate, estimate, estimate_by_topic
+from med2e3.evaluation.intervals import Estimate, estimate
 from med2e3.evaluation.m3d_files import TYPES, Item, load_image
-from med2e3.evaluation.metrics import closed_right_published, closed_right_strict
+from med2e3.evaluation.metrics import closed_right_strict
 from med2e3.evaluation.predictions import writing
-from med2e3.evaluation.records import Exchange
-from med2e3.evaluation.scoring import score_texts
+from med2e3.evaluation.records import Prediction
+from med2e3.evaluation.scoring import (
+    CALIBRATION_COLUMNS,
+    closed_columns,
+    estimate_closed,
+    estimate_texts,
+    text_columns,
+)
 from med2e3.evaluation.texts import TextMetrics
 from med2e3.phantoms.questions import WORDINGS
 
 #: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
 MAX_NEW_TOKENS = 256
 
-TEXT_NAMES = ("BLEU-1", "ROUGE-1", "METEOR", "BERTScore")
 ROWS = (*TYPES.values(), "all", "report", "macro", "micro")
-
-SECTIONS = (
-    Section(
-        "Closed questions, accuracy", ROWS,
-        (("strict rule", "closed {row}"), ("published rule", "closed {row} (published rule)")),
-        "Macro is the mean of the types, micro of the questions.",
-    ),
-    Section("Open questions", ROWS, tuple((n, f"open {{row}}, {n}") for n in TEXT_NAMES)),
-    Section(
-        "Calibration", ("closed",),
-        (
-            ("expected calibration error", "calibration error, {row}"),
-            ("mean probability", "mean probability, {row}"),
-        ),
-    ),
-)  # fmt: skip
 
 #: How intervals were made; also of retrieval.
 NOTE = (
@@ -96,7 +85,7 @@ def run(
     groups: dict[Path, list[Item]] = {}
     for item in chosen:
         groups.setdefault(item.image, []).append(item)
-    cases: dict[str, list[Exchange]] = {}
+    cases: dict[str, list[Prediction]] = {}
     done = 0
     with writing(task.predictions, model.info, task.seed) as writer:
         for image, items in groups.items():
@@ -114,7 +103,7 @@ def run(
 
 def _ask(
     model: Model, image: Path, items: Sequence[Item], task: FileTask
-) -> Iterator[tuple[Exchange, dict[str, Any]]]:
+) -> Iterator[tuple[Prediction, dict[str, Any]]]:
     """All questions about one volume, and what else a prediction's line says."""
     try:
         session = model.read(load_image(image))
@@ -141,7 +130,7 @@ def _ask(
         yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
 
 
-def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Exchange, dict[str, Any]]:
+def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Prediction, dict[str, Any]]:
     """One question after earlier turns: those with their right answers, as published."""
     answer = session.ask(
         item.prompt, history=item.history, max_new_tokens=tokens, scored_by=item.scored_by
@@ -155,8 +144,8 @@ def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Exchange, d
 
 def _record(
     item: Item, text: str, sure: float, shares: Sequence[float], scores: Sequence[float]
-) -> tuple[Exchange, dict[str, Any]]:
-    asked = Exchange(
+) -> tuple[Prediction, dict[str, Any]]:
+    asked = Prediction(
         item.topic, item.prompt, item.truth, item.letter, text, choices=item.choices,
         confidence=sure, probabilities=tuple(round(p, 6) for p in shares),
         scores=tuple(round(s, 7) for s in scores),
@@ -172,31 +161,22 @@ def _record(
     return asked, line
 
 
-def _strict(a: Exchange) -> bool | None:
+def _strict(a: Prediction) -> bool | None:
     return closed_right_strict(a.answer, a.letter, a.truth) if a.letter else None
 
 
 def count(
     model: Model,
     task: FileTask,
-    asked: Sequence[Sequence[Exchange]],
+    asked: Sequence[Sequence[Prediction]],
     volumes: int,
     metrics: TextMetrics,
 ) -> Results:
     """Every figure that these answers allow; one inner sequence a case."""
-    found: dict[str, Estimate | None] = {}
-    closed = _by_topic(asked, True)
-    chances = {t: [a.chance or 0.0 for g in rows for a in g] for t, rows in closed.items()}
-    for suffix, right in (
-        ("", _strict),
-        (" (published rule)", lambda a: closed_right_published(a.answer, a.letter)),
-    ):
-        scored = {t: [[float(bool(right(a))) for a in g] for g in r] for t, r in closed.items()}
-        for topic, figure in estimate_by_topic(scored, chances).items():
-            found[f"closed {topic}{suffix}"] = figure
-    for name, scores in score_texts(_by_topic(asked, False), metrics).items():
-        for topic, figure in estimate_by_topic(scores).items():
-            found[f"open {topic}, {name}"] = figure
+    found: dict[str, Estimate | None] = {
+        **estimate_closed(_by_topic(asked, True)),
+        **estimate_texts(_by_topic(asked, False), metrics),
+    }
     said = [[(a.confidence, bool(_strict(a))) for a in g if a.is_closed] for g in asked]
     found["calibration error, closed"] = calibration_error(said)
     found["mean probability, closed"] = estimate([[p for p, _ in g] for g in said])
@@ -211,16 +191,26 @@ def count(
             "weights_sha256": info.weights_sha256, "dtype": info.dtype, "device": info.device,
         },
         {name: figure for name, figure in found.items() if figure is not None},
-        SECTIONS,
+        _sections(),
         metrics.missing,
         (NOTE, *task.notes),
         {"closed": reliability(said)} if any(said) else {},
     )  # fmt: skip
 
 
+def _sections() -> tuple[Section, ...]:
+    """The tables of the figures, with a column for every rule and metric."""
+    note = "Macro is the mean of the types, micro of the questions."
+    return (
+        Section("Closed questions, accuracy", ROWS, closed_columns(), note),
+        Section("Open questions", ROWS, text_columns()),
+        Section("Calibration", ("closed",), CALIBRATION_COLUMNS),
+    )
+
+
 def _by_topic(
-    asked: Sequence[Sequence[Exchange]], closed: bool
-) -> dict[str, list[list[Exchange]]]:  # fmt: skip
+    asked: Sequence[Sequence[Prediction]], closed: bool
+) -> dict[str, list[list[Prediction]]]:  # fmt: skip
     topics = dict.fromkeys(a.topic for g in asked for a in g if a.is_closed is closed)
     return {
         t: [[a for a in g if a.topic == t and a.is_closed is closed] for g in asked] for t in topics

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from med2e3.evaluation.texts import bleu1 as bleu1  # one place to get a metric from
 
@@ -35,6 +36,26 @@ def closed_right_strict(answer: str, letter: str, truth: str = "") -> bool:
         return True
     named = [next(filter(None, match.groups())) for match in NAMED.finditer(said)]
     return bool(named) and set(named) == {letter} and said.lstrip("(")[:1] == letter
+
+
+@dataclass(frozen=True)
+class ClosedRule:
+    """When a closed answer is right: `right(answer, letter, truth)`.
+
+    `suffix` ends the names of the rule's figures: "closed plane (published rule)".
+    """
+
+    right: Callable[[str, str, str], bool]
+    suffix: str
+
+
+#: Rules for closed answers by their headings; a new one is a function and a row.
+CLOSED_RULES: dict[str, ClosedRule] = {
+    "strict rule": ClosedRule(closed_right_strict, ""),
+    "published rule": ClosedRule(
+        lambda answer, letter, _: closed_right_published(answer, letter), " (published rule)"
+    ),
+}
 
 
 def same_words(answer: str, truth: str) -> bool:

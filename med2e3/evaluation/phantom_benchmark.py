@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,94 +11,134 @@ from med2e3.engine import Model
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import Examiner, Progress, phantom_seeds
 from med2e3.evaluation.figures import Results, Section
-from med2e3.evaluation.intervals import Estimate
 from med2e3.evaluation.parallel import ModelChoice, examine_in_processes
 from med2e3.evaluation.pointing import FEW_SLICES, count_pointing, count_text_dependence
 from med2e3.evaluation.predictions import read_predictions, writing
 from med2e3.evaluation.records import Examined
 from med2e3.evaluation.scoring import (
+    CALIBRATION_COLUMNS,
+    Figures,
+    closed_columns,
     count_calibration,
     count_closed,
     count_open,
     count_paraphrases,
     count_presence,
     count_reports,
+    reliability_bins,
+    text_columns,
 )
-from med2e3.evaluation.texts import TextMetrics, open_metrics
+from med2e3.evaluation.texts import TEXT_METRICS, TextMetrics, open_metrics
 from med2e3.phantoms.questions import TOPICS
 
 _FEW = f", findings of at most {FEW_SLICES} slices"
 _AVERAGES = ("macro", "micro")
 
-SECTIONS = (
-    Section(
+
+@dataclass(frozen=True)
+class Metric:
+    """A table of figures: how they are counted, and how they are shown.
+
+    `section` is called when the table is shown: its columns follow the rules and text metrics.
+    """
+
+    count: Callable[[Sequence[Examined], TextMetrics], Figures]
+    section: Callable[[], Section]
+
+
+def _closed_section() -> Section:
+    return Section(
         "Closed questions, accuracy",
         (*TOPICS, *_AVERAGES),
-        (
-            ("strict rule", "closed {row}"),
-            ("published rule", "closed {row} (published rule)"),
-            ("blank volume", "closed {row}, blank volume"),
-        ),
+        (*closed_columns(), ("blank volume", "closed {row}, blank volume")),
         "Strict: the answer opens with the right letter and names no other choice. Published: the "
         "letter and a full stop stand anywhere in it. Chance: a guess among the choices. Macro is "
         "the mean of the topics, micro of the questions.",
-    ),
-    Section(
+    )
+
+
+def _open_section() -> Section:
+    return Section(
         "Open questions",
         (*TOPICS, *_AVERAGES),
-        tuple(
-            (name, f"open {{row}}, {name}")
-            for name in ("exact", "BLEU-1", "ROUGE-1", "METEOR", "BERTScore")
-        ),
+        (("exact", "open {row}, exact"), *text_columns()),
         "Exact: the wanted words, case and stops aside; its chance is the commonest right answer "
         "of the topic, given always.",
-    ),
-    Section(
+    )
+
+
+def _presence_section() -> Section:
+    return Section(
         "Presence of a finding",
         ("balanced accuracy", "sensitivity", "specificity"),
         (("phantoms", "presence, {row}"), ("blank volume", "presence, blank volume, {row}")),
-    ),
-    Section(
+    )
+
+
+def _report_section() -> Section:
+    return Section(
         "Reports",
-        ("finding precision", "finding recall", "finding F1", "BLEU-1", "ROUGE-1", "METEOR",
-         "BERTScore"),
+        ("finding precision", "finding recall", "finding F1", *TEXT_METRICS),
         (("value", "report {row}"),),
         "Findings that a report claims, against those that are there. Chance: the same reports, "
         "each held against another phantom.",
-    ),
-    Section(
+    )
+
+
+def _pointing_section() -> Section:
+    return Section(
         "Slice scores: do they point at the asked finding?",
         ("pointing", "pointing, times chance", "pointing, times chance by row",
          "score mass on the asked finding", "score mass, times uniform"),
         (("all findings", "{row}"), (f"at most {FEW_SLICES} slices", f"{{row}}{_FEW}")),
         "Pointing: the highest score lies on a slice that holds the finding. Chance: its share of "
         "the slices.",
-    ),
-    Section(
+    )  # fmt: skip
+
+
+def _dependence_section() -> Section:
+    return Section(
         "Slice scores: do they follow the question?",
         ("pairs: mass on the asked finding", "pairs: mass on the other finding",
          "pairs: mass ratio asked to other", "pairs: Jensen–Shannon divergence, bits",
          "any two questions of a volume: Jensen–Shannon divergence, bits"),
         note="Pairs: two findings of one volume that share no slice. Chance: uniform scores, or "
         "scores that are deaf to the question.",
-    ),
-    Section(
+    )  # fmt: skip
+
+
+def _paraphrase_section() -> Section:
+    return Section(
         "The same question in other words",
         (*TOPICS, "presence", *_AVERAGES),
         (("same answer", "paraphrases {row}, same answer"),),
         "Chance: how often two answers about any two phantoms agree.",
-    ),
-    Section(
+    )
+
+
+def _calibration_section() -> Section:
+    return Section(
         "Calibration",
         ("closed", "presence", "open"),
-        (
-            ("expected calibration error", "calibration error, {row}"),
-            ("mean probability", "mean probability, {row}"),
-        ),
+        CALIBRATION_COLUMNS,
         "Probability that the model gave to the first word of its answer (open questions: to the "
         "whole of it).",
-    ),
-)  # fmt: skip
+    )
+
+
+#: Everything that is counted of phantoms, in the order of the tables. A new metric is a function
+#: that counts its figures and a row here; one of texts is a row in `TEXT_METRICS`, a rule for
+#: closed answers one in `CLOSED_RULES`.
+METRICS: dict[str, Metric] = {
+    "closed": Metric(lambda e, _: count_closed(e), _closed_section),
+    "open": Metric(count_open, _open_section),
+    "presence": Metric(lambda e, _: count_presence(e), _presence_section),
+    "reports": Metric(count_reports, _report_section),
+    "pointing": Metric(lambda e, _: count_pointing(e), _pointing_section),
+    "text dependence": Metric(lambda e, _: count_text_dependence(e), _dependence_section),
+    "paraphrases": Metric(lambda e, _: count_paraphrases(e), _paraphrase_section),
+    "calibration": Metric(lambda e, _: count_calibration(e), _calibration_section),
+}
 
 NOTE = (
     "Intervals: 95 %, bootstrap over phantoms (2,000 resamplings); where every answer is right, or "
@@ -159,25 +199,17 @@ def count(
     model: str, examined: Sequence[Examined], settings: dict[str, Any], metrics: TextMetrics
 ) -> Results:
     """Every figure that these records allow."""
-    calibrated, bins = count_calibration(examined)
-    found: dict[str, Estimate | None] = {
-        **count_closed(examined),
-        **count_open(examined, metrics),
-        **count_presence(examined),
-        **count_reports(examined, metrics),
-        **count_pointing(examined),
-        **count_text_dependence(examined),
-        **count_paraphrases(examined),
-        **calibrated,
-    }
+    found: Figures = {}
+    for metric in METRICS.values():
+        found |= metric.count(examined, metrics)
     return Results(
         model=model,
         what=f"{len(examined)} phantoms, seed {settings['seed']}, model {model}",
         settings={"phantoms": len(examined), **settings},
         figures={name: figure for name, figure in found.items() if figure is not None},
-        sections=SECTIONS,
+        sections=tuple(metric.section() for metric in METRICS.values()),
         missing=metrics.missing,
         notes=(NOTE,),
-        bins=bins,
+        bins=reliability_bins(examined),
         examined=tuple(examined),
     )

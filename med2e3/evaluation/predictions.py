@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from med2e3.engine import ModelInfo
 from med2e3.errors import InputError
 from med2e3.evaluation.metrics import closed_right_strict, same_words, says_yes
-from med2e3.evaluation.records import Examined, Exchange
+from med2e3.evaluation.records import Examined, Prediction
 
 
 class PredictionWriter:
@@ -35,7 +35,7 @@ class PredictionWriter:
         """All predictions about one phantom, with the verdict on each."""
         for line in examined.lines():
             if line["record"] == "asked":
-                line["correct"] = verdict(Exchange.from_dict(line))
+                line["correct"] = verdict(Prediction.from_dict(line))
             self.write(line)
 
 
@@ -57,7 +57,7 @@ def writing(path: Path | None, info: ModelInfo, seed: int) -> Iterator[Predictio
         yield PredictionWriter(file, about)
 
 
-def verdict(asked: Exchange) -> bool | None:
+def verdict(asked: Prediction) -> bool | None:
     """Whether an answer is right, by the strict rules; None for a report, which is no yes or no."""
     if asked.topic == "report":
         return None

@@ -13,13 +13,13 @@ ANSWER, BLANK, REWORDED = "answer", "blank", "reworded"
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """One question with its answer.
+class Prediction:
+    """One question with the answer that the model gave, and the answer wanted.
 
     `truth` is the full answer wanted, `letter` the right one of `choices` choices (both empty for
     an open question). `use` says why it was asked; a reworded one names the question that it
     repeats in `repeats`. `confidence` is the probability of the answer's first word (see
-    `examining.confidence`); `probabilities` those of its tokens. `scores` (S,) are the slice
+    `examiner.confidence`); `probabilities` those of its tokens. `scores` (S,) are the slice
     scores, `held` the model slices that hold what is asked about.
     """
 
@@ -55,7 +55,7 @@ class Exchange:
         return 1 / self.choices if self.choices else None
 
     @classmethod
-    def from_dict(cls, said: dict[str, Any]) -> Exchange:
+    def from_dict(cls, said: dict[str, Any]) -> Prediction:
         """Back from JSON."""
         values: dict[str, Any] = {k: said[k] for k in cls.__dataclass_fields__}
         for name in ("probabilities", "scores", "held"):
@@ -101,10 +101,10 @@ class Examined:
     phase: str
     region: str
     findings: tuple[str, ...]
-    asked: tuple[Exchange, ...]
+    asked: tuple[Prediction, ...]
     pointed: tuple[Pointed, ...] = field(default=())
 
-    def of_use(self, use: str, topic: str = "", closed: bool | None = None) -> list[Exchange]:
+    def of_use(self, use: str, topic: str = "", closed: bool | None = None) -> list[Prediction]:
         """The questions of one use, and where named of one topic and form."""
         return [
             a
@@ -129,7 +129,7 @@ class Examined:
     def from_lines(cls, lines: list[dict[str, Any]]) -> Examined:
         """Back from the lines of one phantom."""
         first = lines[0]
-        asked = [Exchange.from_dict(line) for line in lines if line["record"] == "asked"]
+        asked = [Prediction.from_dict(line) for line in lines if line["record"] == "asked"]
         pointed = [
             Pointed(p["finding"], p["prompt"], tuple(p["scores"]), tuple(p["held"]))
             for p in lines

@@ -7,7 +7,7 @@ is the commonest right answer, given always; that of a report is the report of a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,29 +21,72 @@ from med2e3.evaluation.intervals import (
     mean,
     ratio_of,
 )
-from med2e3.evaluation.metrics import closed_right_published, says_yes
+from med2e3.evaluation.metrics import CLOSED_RULES, says_yes
 from med2e3.evaluation.predictions import verdict
-from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Exchange
-from med2e3.evaluation.texts import TextMetrics
+from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Prediction
+from med2e3.evaluation.texts import TEXT_METRICS, TextMetrics
 from med2e3.phantoms.facts import findings_in
 from med2e3.phantoms.questions import TOPICS
 
 Figures = dict[str, Estimate | None]
 
+#: By topic: the answers about every phantom, or of every case.
+Groups = Mapping[str, Sequence[Sequence[Prediction]]]
+
+
+#: Columns of a table of calibration: heading, figure of a row.
+CALIBRATION_COLUMNS = (
+    ("expected calibration error", "calibration error, {row}"),
+    ("mean probability", "mean probability, {row}"),
+)
+
+
+def closed_columns() -> tuple[tuple[str, str], ...]:
+    """Columns of a table of closed answers: heading, figure of a row."""
+    return tuple((name, f"closed {{row}}{rule.suffix}") for name, rule in CLOSED_RULES.items())
+
+
+def text_columns() -> tuple[tuple[str, str], ...]:
+    """Columns of a table of open answers: heading, figure of a row."""
+    return tuple((name, f"open {{row}}, {name}") for name in TEXT_METRICS)
+
 
 def count_closed(examined: Sequence[Examined]) -> Figures:
-    """By topic, by both rules, and of the empty volume."""
-    figures: Figures = {}
-    for suffix, right, use in (
-        ("", verdict, ANSWER),
-        (" (published rule)", lambda a: closed_right_published(a.answer, a.letter), ANSWER),
-        (", blank volume", verdict, BLANK),
-    ):
-        groups = _by_topic(examined, use, True)
-        chances = {t: [a.chance or 0.0 for g in rows for a in g] for t, rows in groups.items()}
-        for topic, figure in estimate_by_topic(_scored(groups, right), chances).items():
-            figures[f"closed {topic}{suffix}"] = figure
+    """By topic, by every rule, and of the empty volume by the strict one."""
+    figures = estimate_closed(_by_topic(examined, ANSWER, True))
+    blank = _by_topic(examined, BLANK, True)
+    for topic, figure in estimate_by_topic(_scored(blank, verdict), _chances(blank)).items():
+        figures[f"closed {topic}, blank volume"] = figure
     return figures
+
+
+def estimate_closed(groups: Groups) -> Figures:
+    """The share of right closed answers, by every rule and topic."""
+    figures: Figures = {}
+    for rule in CLOSED_RULES.values():
+        scored = {
+            topic: [
+                [float(rule.right(a.answer, a.letter, a.truth)) for a in group] for group in rows
+            ]
+            for topic, rows in groups.items()
+        }
+        for topic, figure in estimate_by_topic(scored, _chances(groups)).items():
+            figures[f"closed {topic}{rule.suffix}"] = figure
+    return figures
+
+
+def _chances(groups: Groups) -> dict[str, list[float]]:
+    """By topic: how often a guess among its choices is right, of every closed answer."""
+    return {t: [a.chance or 0.0 for group in rows for a in group] for t, rows in groups.items()}
+
+
+def estimate_texts(groups: Groups, metrics: TextMetrics) -> Figures:
+    """How near open answers are to the wanted texts, by every metric and topic."""
+    return {
+        f"open {topic}, {name}": figure
+        for name, scores in _score_texts(groups, metrics).items()
+        for topic, figure in estimate_by_topic(scores).items()
+    }
 
 
 def count_open(examined: Sequence[Examined], metrics: TextMetrics) -> Figures:
@@ -57,15 +100,10 @@ def count_open(examined: Sequence[Examined], metrics: TextMetrics) -> Figures:
         chances[topic] = [max(truths.values()) / total] * total if total else []
     for topic, figure in estimate_by_topic(_scored(groups, verdict), chances).items():
         figures[f"open {topic}, exact"] = figure
-    for name, scores in score_texts(groups, metrics).items():
-        for topic, figure in estimate_by_topic(scores).items():
-            figures[f"open {topic}, {name}"] = figure
-    return figures
+    return figures | estimate_texts(groups, metrics)
 
 
-def score_texts(
-    groups: Mapping[str, Sequence[Sequence[Exchange]]], metrics: TextMetrics
-) -> dict[str, dict[str, list[list[float]]]]:
+def _score_texts(groups: Groups, metrics: TextMetrics) -> dict[str, dict[str, list[list[float]]]]:
     """By metric, by topic: the score of every answer, in the same groups."""
     flat = [a for rows in groups.values() for group in rows for a in group]
     found = metrics.score([a.answer for a in flat], [a.truth for a in flat])
@@ -157,7 +195,7 @@ def count_paraphrases(examined: Sequence[Examined]) -> Figures:
     return figures
 
 
-def _gist(a: Exchange) -> str:
+def _gist(a: Prediction) -> str:
     """What makes two answers the same one."""
     if a.is_closed:
         return a.answer.strip()[:2]
@@ -178,39 +216,46 @@ def _commonness(examined: Sequence[Examined]) -> dict[tuple[str, bool], float]:
     }
 
 
-def count_calibration(
-    examined: Sequence[Examined],
-) -> tuple[Figures, dict[str, tuple[Bin, ...]]]:  # fmt: skip
-    """Calibration error and reliability of closed, open and presence answers."""
+def count_calibration(examined: Sequence[Examined]) -> Figures:
+    """Calibration error and mean probability of closed, presence and open answers."""
     figures: Figures = {}
-    bins = {}
-    for name, chosen in _forms():
-        groups = [[_said(a) for a in e.of_use(ANSWER) if chosen(a)] for e in examined]
-        figures[f"calibration error, {name}"] = calibration_error(groups)
-        figures[f"mean probability, {name}"] = estimate([[p for p, _ in g] for g in groups])
-        bins[name] = reliability(groups)
-    return figures, bins
+    for form in FORMS:
+        groups = _confidences(examined, form)
+        figures[f"calibration error, {form}"] = calibration_error(groups)
+        figures[f"mean probability, {form}"] = estimate([[p for p, _ in g] for g in groups])
+    return figures
 
 
-def _forms() -> Iterator[tuple[str, Callable[[Exchange], bool]]]:
-    yield "closed", lambda a: a.is_closed
-    yield "presence", lambda a: a.topic == "presence"
-    yield "open", lambda a: a.topic in TOPICS and not a.is_closed
+def reliability_bins(examined: Sequence[Examined]) -> dict[str, tuple[Bin, ...]]:
+    """Reliability of closed, presence and open answers."""
+    return {form: reliability(_confidences(examined, form)) for form in FORMS}
 
 
-def _said(a: Exchange) -> Said:
-    return a.confidence, bool(verdict(a))
+#: Forms of answers whose calibration is told, and which answers are of each.
+FORMS: dict[str, Callable[[Prediction], bool]] = {
+    "closed": lambda a: a.is_closed,
+    "presence": lambda a: a.topic == "presence",
+    "open": lambda a: a.topic in TOPICS and not a.is_closed,
+}
+
+
+def _confidences(examined: Sequence[Examined], form: str) -> list[list[Said]]:
+    """Probability and verdict of every answer of a form, by phantom."""
+    return [
+        [(a.confidence, bool(verdict(a))) for a in e.of_use(ANSWER) if FORMS[form](a)]
+        for e in examined
+    ]
 
 
 def _by_topic(
     examined: Sequence[Examined], use: str, closed: bool
-) -> dict[str, list[list[Exchange]]]:  # fmt: skip
+) -> dict[str, list[list[Prediction]]]:  # fmt: skip
     """By topic: the answers of every phantom."""
     return {topic: [e.of_use(use, topic, closed) for e in examined] for topic in TOPICS}
 
 
 def _scored(
-    groups: Mapping[str, Sequence[Sequence[Exchange]]], right: Callable[[Exchange], bool | None]
+    groups: Groups, right: Callable[[Prediction], bool | None]
 ) -> dict[str, list[list[float]]]:
     return {
         topic: [[float(bool(right(a))) for a in group] for group in rows]

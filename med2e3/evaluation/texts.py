@@ -48,22 +48,15 @@ class TextMetrics:
 
 def open_metrics(bertscore: str | Path | None = None) -> TextMetrics:
     """All text metrics that this computer allows; `bertscore` is the folder of its model."""
-    scorers: dict[str, Scorer] = {"BLEU-1": _each(bleu1), "ROUGE-1": _each(rouge1)}
-    missing = {}
-    needs = meteor_needs()
-    if needs:
-        missing["METEOR"] = needs
-    else:
-        scorers["METEOR"] = _each(meteor)
-    found = find_bertscore(bertscore)
-    if isinstance(found, Path):
-        scorers["BERTScore"] = _BertScore(found)
-    else:
-        missing["BERTScore"] = found
-    return TextMetrics(scorers, missing)
+    opened = {name: metric(bertscore) for name, metric in TEXT_METRICS.items()}
+    return TextMetrics(
+        {name: scorer for name, scorer in opened.items() if not isinstance(scorer, str)},
+        {name: needs for name, needs in opened.items() if isinstance(needs, str)},
+    )
 
 
-def _each(metric: Callable[[str, str], float]) -> Scorer:
+def one_by_one(metric: Callable[[str, str], float]) -> Scorer:
+    """A scorer of many pairs from a metric of one answer and its wanted text."""
     return lambda answers, wanted: [metric(a, w) for a, w in zip(answers, wanted, strict=True)]
 
 
@@ -187,3 +180,23 @@ class _BertScore:
                 f"BERTScore cannot use the model in {self.folder}: {error}. It must be "
                 f"{BERTSCORE_MODEL} with its tokenizer; remove --bertscore to go without."
             ) from error
+
+
+def _open_meteor(_: object) -> Scorer | str:
+    return meteor_needs() or one_by_one(meteor)
+
+
+def _open_bertscore(folder: str | Path | None) -> Scorer | str:
+    found = find_bertscore(folder)
+    return _BertScore(found) if isinstance(found, Path) else found
+
+
+#: Metrics of open answers and reports, by the names of their figures. Each row takes the folder of
+#: BERTScore's model and gives a scorer, or the sentence that says what this computer lacks. A new
+#: metric is a function and a row: tables and reports of what is missing follow.
+TEXT_METRICS: dict[str, Callable[[str | Path | None], Scorer | str]] = {
+    "BLEU-1": lambda _: one_by_one(bleu1),
+    "ROUGE-1": lambda _: one_by_one(rouge1),
+    "METEOR": _open_meteor,
+    "BERTScore": _open_bertscore,
+}

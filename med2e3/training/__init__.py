@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from med2e3.training.options import Options
 
 if TYPE_CHECKING:
     from med2e3.training.published_recipe import PublishedRecipe
@@ -16,31 +17,6 @@ if TYPE_CHECKING:
     from med2e3.training.trainer import Report
 
 __all__ = ["Options", "train"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a recipe is run here.
-
-    `mixed_precision` None is the recipe's own. The rest is for recipes that train on prepared
-    volumes: `data` is the folder that their paths start from, `start` a model to start from in
-    place of the recipe's, `hub` a folder of models in `owner/name` folders, `workers` how many
-    processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping.
-    """
-
-    mixed_precision: str | None = None
-    cpu: bool = False
-    tensorboard: bool = False
-    data: Path = Path()
-    start: str = ""
-    hub: Path | None = None
-    workers: int = 0
-    skip_damaged: bool = False
-
-    def unread_of_phantoms(self) -> str:
-        """What was chosen that recipes on phantoms do not read: "start, hub"; empty: nothing."""
-        names = ("data", "start", "hub", "workers", "skip_damaged")
-        return ", ".join(name for name in names if getattr(self, name) != getattr(Options(), name))
 
 
 def train(
@@ -61,23 +37,24 @@ def train(
     the first shows the bar; under `accelerate launch` leave it at one. Raises `InputError` for an
     unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
-    from med2e3.training.distributed import is_launched, launched_as_main
+    from med2e3.training.distributed import is_launched, is_rank_zero
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
-    from med2e3.training.recipe import Recipe, keep_to_recipe
+    from med2e3.training.recipe import Recipe
+    from med2e3.training.recipe_record import keep_to_recipe
 
-    wishes, folder = options or Options(), Path(out)
-    chosen = open_recipe(recipe, wishes, smoke=smoke)
-    if wishes.tensorboard:
+    given, folder = options or Options(), Path(out)
+    chosen = open_recipe(recipe, given, smoke=smoke)
+    if given.tensorboard:
         check_tensorboard()
-    if launched_as_main():
-        _claim(folder, resume)
+    if is_rank_zero():
+        _make_folder(folder, resume)
         if isinstance(chosen, Recipe):
             keep_to_recipe(chosen, folder)
     if processes > 1 and not is_launched():
-        in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, wishes))
+        in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, given))
         return folder / "model"
-    return _train_here(recipe, folder, resume, smoke, report, wishes)
+    return _train_here(recipe, folder, resume, smoke, report, given)
 
 
 def open_recipe(
@@ -86,26 +63,35 @@ def open_recipe(
     """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
     import dataclasses
 
-    from med2e3.errors import InputError
+    from med2e3.errors import InputError, RecipeError
     from med2e3.training.published_recipe import KIND, parse_published
-    from med2e3.training.recipe import load_recipe, read_recipe
+    from med2e3.training.recipe import parse_recipe
+    from med2e3.training.recipe_file import read_recipe
 
-    said, path = read_recipe(recipe)
-    if said.get("kind") != KIND:
+    file = read_recipe(recipe)
+    if (kind := file.values.get("kind", "")) not in ("", KIND):
+        with file.naming_lines():
+            raise RecipeError(
+                f"kind = “{kind}” is not “{KIND}”. Leave it out of a recipe that trains on "
+                "phantoms.",
+                ("kind",),
+            )
+    if not kind:
         if unread := options.unread_of_phantoms():
             raise InputError(
-                f"The recipe {said.get('name', path.stem)} trains on phantoms that it makes itself "
-                f"and would not read {unread}. Leave it out, or change the recipe's file."
+                f"The recipe {file.values.get('name', file.path.stem)} trains on phantoms that it "
+                f"makes itself and would not read {unread}. Leave it out, or change the recipe's "
+                "file."
             )
-        made = load_recipe(recipe)
+        made = parse_recipe(file)
         return made.smoke() if smoke else made
-    whole = parse_published(said, path, options.data)
+    whole = parse_published(file, options.data)
     if options.start:
         whole = dataclasses.replace(whole, start={"model": options.start})
     return whole.smoke() if smoke else whole
 
 
-def _claim(folder: Path, resume: bool) -> None:
+def _make_folder(folder: Path, resume: bool) -> None:
     """Makes the run's folder; raises `InputError` when something else is in it."""
     from med2e3.errors import InputError
 
@@ -125,22 +111,18 @@ def _train_here(
     options: Options,
 ) -> Path:
     """The run, or this process's part of it."""
-    from med2e3.checkpoints import Hub
     from med2e3.training.distributed import Compute, has_cuda
-    from med2e3.training.pipeline import Conditions, RunFolder, run_all
-    from med2e3.training.progress import shown
+    from med2e3.training.pipeline import Conditions, run_all
+    from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
-    from med2e3.training.stages.published import Settings, train_published
+    from med2e3.training.run_folder import RunFolder
+    from med2e3.training.stages.published import train_published
 
     chosen = open_recipe(recipe, options, smoke=smoke)
     if isinstance(chosen, Recipe):
         compute = Compute(options.mixed_precision or "no", options.cpu or not has_cuda())
         conditions = Conditions(compute, options.tensorboard)
-        shop = RunFolder(chosen, folder)
-        return run_all(shop, report, workers=1 if smoke else None, conditions=conditions)
-    with shown(report) as told:
-        settings = Settings(
-            options.mixed_precision, options.cpu, options.tensorboard, resume,
-            options.workers, options.skip_damaged, Hub(options.hub),
-        )  # fmt: skip
-        return train_published(chosen, folder, settings, told(chosen.name))
+        run_folder = RunFolder(chosen, folder)
+        return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
+    with stage_reports(report) as report_of:
+        return train_published(chosen, folder, options, report_of(chosen.name), resume=resume)

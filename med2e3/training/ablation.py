@@ -8,7 +8,7 @@ begin anew in every variant and are trained with the language model. Each varian
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,23 @@ import numpy as np
 import torch
 
 from med2e3.errors import InputError
-from med2e3.evaluation.metrics import (
-    bleu1,
-    closed_right_strict,
-    same_words,
-    says_yes,
-)
 from med2e3.files import write_whole
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
-from med2e3.phantoms.facts import findings_in
-from med2e3.phantoms.questions import Question, all_questions, location
 from med2e3.resources import resource_path
-from med2e3.training.data.pool import KIND_NAMES, Example, read_shard, shard_path, shard_starts
-from med2e3.training.pipeline import (
+from med2e3.training.ablation_examiner import examine
+from med2e3.training.data.pool import Example
+from med2e3.training.inputs import (
     ENCODERS,
-    ParallelCall,
-    RunFolder,
-    in_parallel,
     make_features,
     make_pool,
+    read_features,
+    read_phantoms,
 )
-from med2e3.training.pipeline import read_features as map_features
-from med2e3.training.recipe import Recipe, StageRecipe, load_recipe
-from med2e3.training.stages.tuning import Collator, Features, TuneStage
+from med2e3.training.parallel import Task, in_parallel
+from med2e3.training.recipe import Recipe, load_recipe
+from med2e3.training.run_folder import RunFolder
+from med2e3.training.stages.answers import AnswerCollator
+from med2e3.training.stages.tuning import TuneStage, TuningRecipe
 from med2e3.training.trainer import Run, run_stage
 
 
@@ -77,14 +71,8 @@ TABLES: dict[str, dict[str, Variant]] = {
     },
 }
 
-#: Topics whose closed questions make the table's accuracy.
-TOPICS = ("plane", "phase", "organ", "abnormality", "location")
-
 #: Held-out phantoms have seeds from here on; training ones lie below, the evaluation's far above.
 HELD_OUT = 9_000_000
-
-#: Longest answer and longest report in tokens, and phantoms asked at a time.
-ANSWER_TOKENS, REPORT_TOKENS, BATCH = 20, 140, 5
 
 
 @dataclass(frozen=True)
@@ -125,35 +113,36 @@ def run_ablation(folder: Path, budget: Budget, workers: int, recipe: str = "demo
     """
     base = load_recipe(recipe)
     _keep_budget(folder, budget)
-    train = _shop(base, folder, (base.train_seeds[0], base.train_seeds[0] + budget.train_phantoms))
-    held = _shop(base, folder, (HELD_OUT, HELD_OUT + budget.phantoms))
-    shops = {"train": train, "held": held}
-    jobs = [
-        job
-        for name, shop in shops.items()
-        for start in shop.starts()
-        for job in (
-            ParallelCall(f"pool {name} {start}", make_pool, (shop, [start])),
+    train = _run_folder(
+        base, folder, (base.train_seeds[0], base.train_seeds[0] + budget.train_phantoms)
+    )
+    held = _run_folder(base, folder, (HELD_OUT, HELD_OUT + budget.phantoms))
+    tasks = [
+        task
+        for name, run_folder in {"train": train, "held": held}.items()
+        for start in run_folder.starts()
+        for task in (
+            Task(f"pool {name} {start}", make_pool, (run_folder, [start])),
             *(
-                ParallelCall(
+                Task(
                     f"{encoder} {name} {start}",
                     make_features,
-                    (shop, encoder, [start]),
+                    (run_folder, encoder, [start]),
                     (f"pool {name} {start}",),
                 )
                 for encoder in ENCODERS
             ),
         )
     ]
-    seen = tuple(job.name for job in jobs)
+    seen = tuple(task.name for task in tasks)
     for seed in range(1, budget.seeds + 1):
         for name in variants():
             path = folder / "results" / f"{name}-{seed}.json"
             if not path.is_file():
-                jobs.append(
-                    ParallelCall(path.name, _measure, (train, held, budget, name, seed, path), seen)
+                tasks.append(
+                    Task(path.name, _measure, (train, held, budget, name, seed, path), seen)
                 )
-    in_parallel(jobs, workers)
+    in_parallel(tasks, workers)
     return folder / "results"
 
 
@@ -178,7 +167,7 @@ def _keep_budget(folder: Path, budget: Budget) -> None:
     write_whole(path, json.dumps(said))
 
 
-def _shop(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> RunFolder:
+def _run_folder(recipe: Recipe, folder: Path, seeds: tuple[int, int]) -> RunFolder:
     return RunFolder(replace(recipe, train_seeds=seeds), folder)
 
 
@@ -189,16 +178,14 @@ def _measure(
     model = start_model(train, variant, seed)
     words = train.processor().tokenizer
     processor = Med2E3Processor.for_model(model.config, words, template="short")
-    stage = TuneStage(
-        name, model, _examples(train), map_features(train, train.starts()),
-        Collator(processor), _options(train.recipe, budget, variant),
-    )  # fmt: skip
+    recipe = _tuning(train.recipe, name, budget, variant)
+    seen = read_features(train, train.starts())
+    stage = TuneStage(recipe, model, _examples(train), seen, AnswerCollator(processor))
     path.parent.mkdir(parents=True, exist_ok=True)
-    recipe = StageRecipe(name, budget.steps, budget.learning_rate, {})
     run = Run(path.parent / f"{name}-{seed}", seed)
     losses = run_stage(stage, recipe, run)
-    seen = map_features(held, held.starts())
-    rows = examine(model.eval(), processor, _examples(held), seen)
+    unseen = read_features(held, held.starts())
+    rows = examine(model.eval(), processor, _examples(held), unseen)
     said = {
         "variant": name, "seed": seed, "budget": asdict(budget),
         "loss": float(np.mean(losses[-20:])) if losses else None, "phantoms": rows,
@@ -206,117 +193,36 @@ def _measure(
     write_whole(path, json.dumps(said))
 
 
-def _examples(shop: RunFolder) -> list[Example]:
-    first, end = shop.recipe.train_seeds
-    pool = [e for s in shard_starts(first, end) for e in read_shard(shard_path(shop.pool, s))]
-    for example in pool:
-        example.forget_grid()
-    return pool
+def _examples(run_folder: RunFolder) -> list[Example]:
+    return read_phantoms(run_folder, run_folder.starts(), grids=False)
 
 
-def _options(recipe: Recipe, budget: Budget, variant: Variant) -> dict[str, Any]:
-    told = recipe.stages["tune"].options
-    return {
-        **told, "volumes": budget.volumes, "questions": budget.questions, "text": 0.0,
-        "pointing": told["pointing"] if variant.pointing else 0.0,
-    }  # fmt: skip
+def _tuning(recipe: Recipe, name: str, budget: Budget, variant: Variant) -> TuningRecipe:
+    """The recipe's tuning with this budget: AdamW in one micro-batch, nothing on text alone."""
+    tune = recipe.stages["tune"]
+    if not isinstance(tune, TuningRecipe):
+        raise InputError(f"The recipe {recipe.name} has no stage “tune”, by which variants train.")
+    return TuningRecipe(
+        name, budget.steps, budget.learning_rate, budget.volumes, budget.questions, tune.rows,
+        tune.mix, tune.language_model, pointing=tune.pointing if variant.pointing else 0.0,
+    )  # fmt: skip
 
 
-def start_model(shop: RunFolder, variant: Variant, seed: int) -> Med2E3ForConditionalGeneration:
+def start_model(
+    run_folder: RunFolder, variant: Variant, seed: int
+) -> Med2E3ForConditionalGeneration:
     """The variant's model: encoders and language model of the one that the recipe starts from; the
     rest as the seed draws it.
     """
-    source = shop.model()
-    told = Med2E3Config.from_pretrained(shop.start or resource_path("demo-model")).to_dict()
+    source = run_folder.model()
+    told = Med2E3Config.from_pretrained(run_folder.start or resource_path("demo-model")).to_dict()
     torch.manual_seed(seed)
     config = Med2E3Config(**{**told, **variant.choices})
     model: Med2E3ForConditionalGeneration = Med2E3ForConditionalGeneration._from_config(
         config, attn_implementation="eager", dtype=torch.float32
     )
     for part in ("vision3d", "vision2d", "language_model"):
-        mine, theirs = getattr(model, part), getattr(source, part)
-        if mine is not None:
-            mine.load_state_dict(theirs.state_dict())
+        own, other = getattr(model, part), getattr(source, part)
+        if own is not None:
+            own.load_state_dict(other.state_dict())
     return model
-
-
-def examine(
-    model: Med2E3ForConditionalGeneration,
-    processor: Med2E3Processor,
-    examples: Sequence[Example],
-    features: Features,
-) -> list[dict[str, float]]:
-    """What the model gets right of each held-out phantom: a mean for every figure that applies."""
-    rows: list[dict[str, float]] = []
-    for start in range(0, len(examples), BATCH):
-        part = list(range(start, min(start + BATCH, len(examples))))
-        rows += _examine_part(model, processor, [examples[k] for k in part], features.take(part))
-    return rows
-
-
-@torch.inference_mode()
-def _examine_part(
-    model: Med2E3ForConditionalGeneration,
-    processor: Med2E3Processor,
-    examples: Sequence[Example],
-    kept: tuple[torch.Tensor, torch.Tensor],
-) -> list[dict[str, float]]:
-    features = model.connect_features(*kept)
-    asked = [(k, q) for k, e in enumerate(examples) for q in all_questions(e.facts, e.seed)]
-    short = [(k, q) for k, q in asked if q.topic != "report"]
-    long = [(k, q) for k, q in asked if q.topic == "report"]
-    found: list[dict[str, list[float]]] = [{} for _ in examples]
-    for rows, tokens in ((short, ANSWER_TOKENS), (long, REPORT_TOKENS)):
-        batch = processor([q.prompt for _, q in rows], volume_index=[k for k, _ in rows])
-        made = model.generate(
-            **batch, image_features=features, max_new_tokens=tokens, do_sample=False,
-            eos_token_id=processor.tokenizer.eos_token_id,
-            pad_token_id=processor.tokenizer.pad_token_id,
-        )[:, batch["input_ids"].shape[1] :]  # fmt: skip
-        for (k, question), answer in zip(rows, made.tolist(), strict=True):
-            for name, value in _judge(question, processor.decode(answer).strip()).items():
-                found[k].setdefault(name, []).append(value)
-    if model.scorer is not None and features.keys is not None:
-        for k, example in enumerate(examples):
-            for name, values in _pointing(model, processor, example, features.keys[k]).items():
-                found[k].setdefault(name, []).extend(values)
-    return [{name: float(np.mean(v)) for name, v in each.items()} for each in found]
-
-
-def _judge(question: Question, answer: str) -> dict[str, float]:
-    if question.is_closed:
-        return {"closed": float(closed_right_strict(answer, question.letter))}
-    if question.topic == "presence":
-        there = question.is_present
-        return {"yes" if there else "no": float(says_yes(answer) is there)}
-    if question.topic == "report":
-        claimed, true = findings_in(answer), findings_in(question.answer_text)
-        return {
-            "BLEU-1": bleu1(answer, question.answer_text),
-            "claimed": float(len(claimed)), "true": float(len(true)),
-            "hit": float(len(claimed & true)),
-        }  # fmt: skip
-    return {"open": float(same_words(answer, question.answer))}
-
-
-def _pointing(
-    model: Med2E3ForConditionalGeneration,
-    processor: Med2E3Processor,
-    example: Example,
-    keys: torch.Tensor,
-) -> dict[str, list[float]]:
-    """Per finding: does the highest score lie on its slices, and how much of the mass."""
-    names = sorted(example.facts.names)
-    if not names:
-        return {}
-    rng = np.random.default_rng(example.seed)
-    prompts = [location(example.facts, name, False, rng).prompt for name in names]
-    batch = processor(prompts, volume_index=[0] * len(prompts))
-    text = model.encode_question(batch["question_ids"], batch["question_mask"])
-    scores = model.score(keys.expand(len(prompts), -1, -1), text).float().numpy()
-    held = example.slices[[KIND_NAMES.index(name) for name in names]]
-    return {
-        "pointing": [float(h[int(s.argmax())]) for s, h in zip(scores, held, strict=True)],
-        "mass": [float(s[h].sum()) for s, h in zip(scores, held, strict=True)],
-        "chance": [float(h.mean()) for h in held],
-    }

@@ -20,8 +20,8 @@ from med2e3.training.distributed import Distributed
 #: What reading a file that is no checkpoint, or one of something else, may raise.
 _DAMAGE = (RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, UnpicklingError)
 
-#: Prefix of the trained module in the body that a team wraps.
-BODY = "module."
+#: Prefix of the stage's module in the model that accelerate wraps.
+PREFIX = "module."
 
 
 def trained_state(module: nn.Module) -> dict[str, Tensor]:
@@ -71,23 +71,23 @@ def restore(path: Path, module: nn.Module, optimizer: Any) -> int:
         ) from error
 
 
-def save_sharded(path: Path, distributed: Distributed, body: nn.Module, step: int) -> None:
+def save_sharded(path: Path, distributed: Distributed, model: nn.Module, step: int) -> None:
     """A checkpoint of a model that no process holds whole, by accelerate; every process calls it.
 
     The trained tensors are gathered beside it, in the form that `save` writes.
     """
     distributed.accelerator.save_state(str(path.with_suffix(".shards")))
-    gathered = distributed.accelerator.get_state_dict(body)
+    gathered = distributed.accelerator.get_state_dict(model)
     if distributed.is_main_process:
-        names = {n.removeprefix(BODY): v for n, v in gathered.items()}
-        frozen = {n.removeprefix(BODY) for n in frozen_names(body)}
+        names = {n.removeprefix(PREFIX): v for n, v in gathered.items()}
+        frozen = {n.removeprefix(PREFIX) for n in frozen_names(model)}
         kept = {name: value for name, value in names.items() if name not in frozen}
         _write(path, {"module": kept, "optimizer": None, "step": step})
     distributed.accelerator.wait_for_everyone()
 
 
 def restore_sharded(path: Path, distributed: Distributed) -> int:
-    """As `restore`, for what `save_sharded` wrote; called after the team has wrapped the model."""
+    """As `restore`, for what `save_sharded` wrote; called once accelerate wraps the model."""
     shards = path.with_suffix(".shards")
     if not (path.is_file() and shards.is_dir()):
         return 0

@@ -25,8 +25,8 @@ from med2e3.words import counted
 
 PRECISIONS = ("no", "bf16", "fp16")
 
-#: One process may work alone (phantoms, features) while the others wait for it.
-PATIENCE = timedelta(hours=24)
+#: How long processes wait for another one: it may draw phantoms or make features alone.
+TIMEOUT = timedelta(hours=24)
 
 #: Kinds of accelerate under which no process holds the whole model.
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
@@ -58,22 +58,22 @@ class Distributed:
         self.accelerator = Accelerator(
             cpu=self.compute.cpu,
             mixed_precision=self.compute.mixed_precision,
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
         )
 
     @property
     def processes(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         return int(self.accelerator.num_processes)
 
     @property
     def rank(self) -> int:
-        """Which of them this is."""
+        """Number of this process, from 0."""
         return int(self.accelerator.process_index)
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this is the one that writes files and talks."""
+        """Whether this is the process that writes files and shows progress."""
         return self.rank == 0
 
     @property
@@ -87,7 +87,7 @@ class Distributed:
         return torch.device(self.accelerator.device)
 
     def share(self, parts: int, what: str) -> range:
-        """Which of a step's parts are this process's; every process has equally many.
+        """Indices of a step's micro-batches that this process computes, as many as any other.
 
         Raises `InputError` when they cannot be shared evenly.
         """
@@ -108,30 +108,30 @@ class Distributed:
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
-        """The body runs in the leading process, and in the others once that is through."""
+        """Runs the body in the main process, and in the others once it has ended there."""
         if not self.is_main_process:
             self.accelerator.wait_for_everyone()
         yield
         if self.is_main_process:
             self.accelerator.wait_for_everyone()
 
-    def prepare(self, body: Any, optimizer: Any, *, steady: bool) -> tuple[Any, Any]:
+    def prepare(self, module: Any, optimizer: Any, *, uses_all_parameters: bool) -> tuple[Any, Any]:
         """Module and optimizer wrapped for this run.
 
-        `steady` says that every trained parameter takes part in every loss.
+        `uses_all_parameters` says that every trained parameter takes part in every loss.
         """
-        kwargs = DistributedDataParallelKwargs(find_unused_parameters=not steady)
+        kwargs = DistributedDataParallelKwargs(find_unused_parameters=not uses_all_parameters)
         self.accelerator.ddp_handler = kwargs
         if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
             # DeepSpeed wants a number where no data loader tells it; it only prints rates from it.
             config = self.accelerator.state.deepspeed_plugin.deepspeed_config
             if config.get("train_micro_batch_size_per_gpu", "auto") == "auto":
                 config["train_micro_batch_size_per_gpu"] = 1
-        body, optimizer = self.accelerator.prepare(body, optimizer)
-        return body, optimizer
+        module, optimizer = self.accelerator.prepare(module, optimizer)
+        return module, optimizer
 
-    def dismiss(self) -> None:
-        """Lets go of what was prepared."""
+    def free_memory(self) -> None:
+        """Forgets what was prepared, so that its memory can be freed."""
         self.accelerator.free_memory()
 
 
@@ -145,6 +145,6 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def launched_as_main() -> bool:
-    """Whether this is the process of a launch that talks, before any team is made."""
+def is_rank_zero() -> bool:
+    """Whether this is the main process of its launch, told before `Distributed` is made."""
     return int(os.environ.get("RANK", "0")) == 0

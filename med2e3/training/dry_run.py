@@ -19,23 +19,12 @@ from med2e3.checkpoints import Hub
 from med2e3.errors import CheckpointError, DataError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
 from med2e3.training.data.formats import open_samples
-from med2e3.training.pipeline import RunFolder
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
-from med2e3.training.recipe import Recipe, StageRecipe
+from med2e3.training.recipe import Recipe
+from med2e3.training.run_folder import RunFolder
+from med2e3.training.stages import STAGES
 from med2e3.training.starting import open_start
 from med2e3.words import counted, fine_size_text
-
-#: Parts of the demo model that each of its stages trains, and those that it only uses.
-DEMO_TRAINED: dict[str, tuple[str, ...]] = {
-    "encoder2d": ("vision2d",),
-    "encoder3d": ("vision3d",),
-    "text": ("language_model",),
-    "align": ("connector3d", "connector2d", "positions", "scorer", "text_projection"),
-    "tune": (
-        "connector3d", "connector2d", "positions", "scorer", "text_projection", "language_model",
-    ),
-}  # fmt: skip
-DEMO_USED: dict[str, tuple[str, ...]] = {"align": ("language_model",)}
 
 #: Bytes of a number in float32, which weights, gradients and AdamW's two moments are kept in.
 FLOAT32, MOMENTS = 4, 2
@@ -136,37 +125,25 @@ def describe(plans: Sequence[StagePlan], out: Path, processes: int) -> str:
 def _plan_demo(recipe: Recipe, precision: str) -> list[StagePlan]:
     config = (
         RunFolder(recipe, Path()).config()
-        if recipe.start
-        else recipe.config(recipe.tokenizer["size"])
+        if recipe.tokenizer is None
+        else recipe.config(recipe.tokenizer.size)
     )
     model = model_of_sizes(config)
     plans = []
     for name, stage in recipe.stages.items():
-        trained, used = DEMO_TRAINED[name], DEMO_USED.get(name, ())
+        trained, frozen = STAGES[name].trained(stage), STAGES[name].frozen(stage)
         plans.append(
             StagePlan(
                 name,
-                _parts(model, [*trained, *used], trained),
+                _parts(model, [*trained, *frozen], trained),
                 f"{stage.steps}",
-                _demo_batch(stage),
+                stage.batch(),
                 precision,
                 stage.learning_rate,
                 stage.parts,
             )
         )
     return plans
-
-
-def _demo_batch(stage: StageRecipe) -> str:
-    said = stage.options
-    if stage.name == "text":
-        each = f"{said['rows']} texts"
-    elif stage.name.startswith("encoder"):
-        slices = f" × {said['slices']} slices" if "slices" in said else ""
-        each = f"{said['volumes']} volumes{slices}"
-    else:
-        each = f"{said['volumes']} volumes × {said['questions']} questions"
-    return each if stage.parts == 1 else f"{stage.parts} parts of {each}"
 
 
 def _plan_published(recipe: PublishedRecipe, hub: Hub, precision: str) -> StagePlan:

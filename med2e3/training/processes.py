@@ -46,24 +46,25 @@ def in_processes(count: int, function: Callable[..., Any], arguments: tuple[Any,
         start_method="spawn",
     )
     try:
-        with _told(count):
-            results = elastic_launch(config, _work)(count, function, arguments)
+        with _environment(count):
+            results = elastic_launch(config, _run_in_process)(count, function, arguments)
     except ChildFailedError as failure:
-        # One that fails takes the connections of the others with it: what ours say comes first.
-        said = [_last_words(each) for each in failure.failures.values()]
-        own = next((error for error in map(_own_error, said) if error), None)
+        # A process that fails breaks the connections of the others: an error of ours comes first.
+        messages = [_message(each) for each in failure.failures.values()]
+        own = next((error for error in map(_own_error, messages) if error), None)
         rank, first = failure.get_first_failure()
-        raise own or RuntimeError(f"Process {rank} of {count}: {_last_words(first)}") from None
+        raise own or RuntimeError(f"Process {rank} of {count}: {_message(first)}") from None
     except SignalException:
         raise KeyboardInterrupt from None
     return results[0]
 
 
 @contextmanager
-def _told(count: int) -> Iterator[None]:
-    """What new processes are told, unless the user did: how many threads, which accelerate would
-    warn that it chose itself; and to say errors alone, for torch warns at each start that a stage
-    whose parameters may sit out a step had none that did.
+def _environment(count: int) -> Iterator[None]:
+    """Sets environment variables for the new processes, unless the user has set them.
+
+    Without a number of threads accelerate would choose one and warn. Without the log level torch
+    would warn at each start that a stage whose parameters may sit out a step had none that did.
     """
     own = {
         "OMP_NUM_THREADS": str(_threads(count)),
@@ -83,8 +84,8 @@ def _threads(count: int) -> int:
     return max(1, (os.cpu_count() or 1) // count)
 
 
-def _work(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """In each new process: its share of the cores, and connections that stay on this machine."""
+def _run_in_process(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Calls the function in a new process: its share of the cores, connections on loopback."""
     torch.set_num_threads(_threads(count))
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -95,14 +96,14 @@ def _work(count: int, function: Callable[..., Any], arguments: tuple[Any, ...]) 
     return result
 
 
-def _last_words(failure: Any) -> str:
-    """What a process left: the kind of its error and its message."""
+def _message(failure: Any) -> str:
+    """The kind and the message of the error that ended a process."""
     said = failure.message
     return str(said.get("message", said) if isinstance(said, dict) else said)
 
 
 def _own_error(message: str) -> Med2E3Error | None:
-    """The error that a process's last words name, if it is one of ours."""
+    """The error that a failed process names, if it is one of `med2e3.errors`."""
     name, _, sentence = message.partition(": ")
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, Med2E3Error):

@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from med2e3.training.distributed import launched_as_main
+from med2e3.training.distributed import is_rank_zero
 from med2e3.training.trainer import Report
 
-#: Makes the report function of one stage.
-Teller = Callable[[str], Report]
+#: Makes the report function of one stage, by its name.
+StageReports = Callable[[str], Report]
 
 
 @contextmanager
-def shown(report: Report | None) -> Iterator[Teller]:
-    """Gives each stage its report: the caller's, or a bar on stderr in the process that leads."""
-    if report is not None or not launched_as_main():
-        yield lambda _: report or _say_nothing
+def stage_reports(report: Report | None) -> Iterator[StageReports]:
+    """Gives each stage its report: the caller's, or a bar on stderr in the main process."""
+    if report is not None or not is_rank_zero():
+        yield lambda _: report or _report_nothing
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -30,17 +30,17 @@ def shown(report: Report | None) -> Iterator[Teller]:
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bars:
 
-        def teller(stage: str) -> Report:
+        def report_of(stage: str) -> Report:
             task = bars.add_task(stage, total=None, numbers="")
 
-            def tell(step: int, steps: int, numbers: dict[str, float]) -> None:
+            def show(step: int, steps: int, numbers: dict[str, float]) -> None:
                 said = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
                 bars.update(task, completed=step, total=steps, numbers=said)
 
-            return tell
+            return show
 
-        yield teller
+        yield report_of
 
 
-def _say_nothing(step: int, steps: int, numbers: dict[str, float]) -> None:
-    """What the processes that do not lead report."""
+def _report_nothing(step: int, steps: int, numbers: dict[str, float]) -> None:
+    """The report of the processes that are not the main one."""

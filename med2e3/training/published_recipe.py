@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from med2e3.errors import InputError
+from med2e3.errors import RecipeError
 from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.formats import SampleFile
 from med2e3.training.distributed import PRECISIONS
+from med2e3.training.fields import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    OneOf,
+    Positive,
+    Share,
+    build,
+    check_fields,
+)
 from med2e3.training.optimizers import Schedule
-from med2e3.training.recipe import StageRecipe
+from med2e3.training.recipe_file import FOLDER, RecipeFile
+from med2e3.training.stage_recipe import StageRecipe
 
 #: What a recipe's `kind` says; without one it trains on phantoms.
 KIND = "med2e3"
@@ -36,53 +46,54 @@ PIECES = frozenset({"language_model", "vision2d", "m3d_clip"})
 
 @dataclass(frozen=True)
 class PublishedRecipe:
-    """One stage. A step has `batch` samples in `parts` parts; each process takes its share of them
-    one after the other, so more parts need less memory and give the same losses.
+    """One stage. A step has `batch` samples in `parts` micro-batches.
+
+    Each process computes its share of these one after the other: more of them need less memory and
+    give the same losses.
 
     `text_encoder_dropout` keeps the dropout of the frozen text encoder active, as in the published
     training. `seed` decides new weights, order, augmentation and dropout.
     """
 
     name: str
-    seed: int
-    epochs: float
-    batch: int
-    parts: int
-    learning_rate: float
-    template: str
-    context_length: int
+    seed: CountOrNone
+    epochs: Positive
+    batch: Count
+    parts: Count
+    learning_rate: Positive
+    template: Annotated[str, OneOf(TEMPLATES)]
+    context_length: Count
     train: tuple[str, ...]
-    start: Mapping[str, str]
+    start: dict[str, str]
     data: tuple[SampleFile, ...]
     augment: Augmentation
-    warmup: float = 0.03
-    weight_decay: float = 0.0
-    mixed_precision: str = "bf16"
+    warmup: Share = 0.03
+    weight_decay: NotNegative = 0.0
+    mixed_precision: Annotated[str, OneOf(PRECISIONS)] = "bf16"
     gradient_checkpointing: bool = True
     text_encoder_dropout: bool = True
-    checkpoint_minutes: float = 30.0
-    max_steps: int = 0
+    checkpoint_minutes: NotNegative = 30.0
+    max_steps: CountOrNone = 0
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.train if name not in PARTS]
         if unknown or not self.train:
-            raise InputError(f"train = {list(self.train)} must name parts of: {', '.join(PARTS)}.")
-        if self.template not in TEMPLATES:
-            raise InputError(f"template = “{self.template}” is not one of: {', '.join(TEMPLATES)}.")
-        if self.mixed_precision not in PRECISIONS:
-            raise InputError(
-                f"mixed_precision = “{self.mixed_precision}” is not one of: "
-                f"{', '.join(PRECISIONS)}."
+            raise RecipeError(
+                f"train = {list(self.train)} must name parts of: {', '.join(PARTS)}.", ("train",)
             )
         if set(self.start) not in (WHOLE, PIECES):
-            raise InputError(
+            raise RecipeError(
                 "start must name either `model`, or "
                 f"{', '.join(f'`{piece}`' for piece in sorted(PIECES))}; it names "
-                f"{', '.join(self.start) or 'nothing'}."
+                f"{', '.join(self.start) or 'nothing'}.",
+                ("start",),
             )
-        if self.batch < 1 or self.parts < 1 or self.batch % self.parts:
-            raise InputError(
-                f"batch = {self.batch} samples cannot be cut into parts = {self.parts} equal parts."
+        check_fields(self)
+        if self.batch % self.parts:
+            raise RecipeError(
+                f"batch = {self.batch} samples cannot be cut into parts = {self.parts} equal "
+                "parts.",
+                ("parts",),
             )
 
     def steps(self, samples: int) -> int:
@@ -96,7 +107,7 @@ class PublishedRecipe:
             warmup=self.warmup, floor=0.0, weight_decay=self.weight_decay, betas=(0.9, 0.999)
         )
         return StageRecipe(
-            self.name, self.steps(samples), self.learning_rate, {}, self.parts, schedule
+            self.name, self.steps(samples), self.learning_rate, parts=self.parts, schedule=schedule
         )
 
     def smoke(self) -> PublishedRecipe:
@@ -104,28 +115,25 @@ class PublishedRecipe:
         return dataclasses.replace(self, batch=2, parts=2, max_steps=3, checkpoint_minutes=1.0)
 
 
-def parse_published(said: Mapping[str, Any], path: Path, folder: Path) -> PublishedRecipe:
+def parse_published(file: RecipeFile, folder: Path) -> PublishedRecipe:
     """A recipe from what its file says; data paths start from `folder`.
 
-    Raises `InputError` naming what is missing or unknown.
+    Raises `RecipeError` with the line of what is unknown, missing or wrong.
     """
-    fields = {k: v for k, v in said.items() if k != "kind"}
-    try:
-        fields["data"] = tuple(_source(entry, folder) for entry in fields["data"])
-        fields["augment"] = Augmentation(**fields.get("augment", {}))
-        fields["train"] = tuple(fields["train"])
-        return PublishedRecipe(**fields)
-    except (KeyError, TypeError) as error:
-        said_so = str(error).replace("PublishedRecipe.__init__() ", "")
-        raise InputError(
-            f"{path} is no recipe of kind “{KIND}”: {said_so}. Compare it with "
-            f"{Path(__file__).parent / 'recipes' / 'pretrain.toml'}."
-        ) from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def _source(entry: Mapping[str, Any], folder: Path) -> SampleFile:
-    rest = {k: v for k, v in entry.items() if k not in ("file", "images")}
-    images = folder / entry.get("images", ".")
-    return SampleFile(file=folder / entry["file"], images=images, **rest)
+    table = {name: value for name, value in file.values.items() if name != "kind"}
+    table.setdefault("augment", {})
+    with file.naming_lines():
+        try:
+            recipe = build(PublishedRecipe, table)
+        except RecipeError as error:
+            if error.key:
+                raise
+            raise RecipeError(
+                f"It is no recipe of kind “{KIND}”: {error} Compare it with "
+                f"{FOLDER / 'pretrain.toml'}."
+            ) from error
+    data = tuple(
+        dataclasses.replace(source, file=folder / source.file, images=folder / source.images)
+        for source in recipe.data
+    )
+    return dataclasses.replace(recipe, data=data)

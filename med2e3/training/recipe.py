@@ -1,43 +1,38 @@
-"""Recipes: readable files that say everything about a training run. Knows nothing of its steps."""
+"""Recipes that train on phantoms: readable files that say everything about a run.
+
+Each stage's keys are those of its class in `STAGES`. Knows nothing of the steps of a run.
+"""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from med2e3.errors import InputError
-from med2e3.files import write_whole
+from huggingface_hub.errors import StrictDataclassError
+from transformers import SiglipVisionConfig
+
+from med2e3.errors import RecipeError
 from med2e3.model import Med2E3Config
-from med2e3.training.optimizers import OPTIMIZERS, Schedule
+from med2e3.model.config import TEXT_CONFIGS, Vision3DConfig
+from med2e3.training.fields import Count, CountOrNone, Key, build, unknown_key
+from med2e3.training.optimizers import Schedule
+from med2e3.training.recipe_file import FOLDER, RecipeFile, read_recipe
+from med2e3.training.stage_recipe import StageRecipe
+from med2e3.training.stages import STAGES
 from med2e3.volume import Window
 
-FOLDER = Path(__file__).parent / "recipes"
-
-#: What a run's folder keeps of the recipe that began it.
-RECIPE_FILE = "recipe.json"
-
-#: What every stage has; the rest of its table is its own.
-OWN_FIELDS = ("steps", "learning_rate", "parts", "optimizer")
+#: Keys of a language model's config that its class takes though it declares no field for them.
+UNDECLARED = ("model_type", "rope_theta", "rope_scaling", "partial_rotary_factor")
 
 
 @dataclass(frozen=True)
-class StageRecipe:
-    """One stage: how many steps, and the numbers that only this stage knows.
+class TokenizerRecipe:
+    """At most `size` tokens, learned from the language of `texts` phantoms."""
 
-    A step's batch is made of `parts`, which processes share and each takes one after the other.
-    `optimizer` is a name in `med2e3.training.optimizers.OPTIMIZERS`.
-    """
-
-    name: str
-    steps: int
-    learning_rate: float
-    options: dict[str, Any]
-    parts: int = 1
-    schedule: Schedule = field(default_factory=Schedule)
-    optimizer: str = "adamw"
+    size: Count
+    texts: Count
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Recipe:
     seed: int
     train_seeds: tuple[int, int]
     window: Window
-    tokenizer: dict[str, int]
+    tokenizer: TokenizerRecipe | None
     model: dict[str, Any]
     stages: dict[str, StageRecipe]
     start: str = ""
@@ -66,108 +61,131 @@ class Recipe:
 
     def smoke(self) -> Recipe:
         """The same run in a minute: few phantoms, few steps."""
-        stages = {
-            name: replace(
-                stage, steps=3, options={**stage.options, "volumes": 2, "questions": 3, "rows": 4}
-            )
-            for name, stage in self.stages.items()
-        }
+        stages = {name: stage.smoke() for name, stage in self.stages.items()}
         first = self.train_seeds[0]
         return replace(self, train_seeds=(first, first + 6), stages=stages, name="smoke")
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The table [data]."""
+
+    train_seeds: tuple[CountOrNone, CountOrNone]
+    tuning_phantoms: CountOrNone = 0
+
+    def __post_init__(self) -> None:
+        first, end = self.train_seeds
+        if not first < end:
+            raise RecipeError(
+                f"train_seeds = [{first}, {end}] holds no phantom: the end must be larger than the "
+                "first.",
+                ("train_seeds",),
+            )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The file of a recipe that goes on from a finished model."""
+
+    name: str
+    seed: CountOrNone
+    start: str
+    data: _Data
+    window: Window
+    stages: dict[str, Any]
+    tokenizer: TokenizerRecipe | None = None
+    model: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _New:
+    """The file of a recipe that begins with random weights."""
+
+    name: str
+    seed: CountOrNone
+    data: _Data
+    window: Window
+    stages: dict[str, Any]
+    tokenizer: TokenizerRecipe
+    model: dict[str, Any]
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """A recipe that trains on phantoms, by the name of one that ships, or from a TOML file.
 
-    Raises `InputError` when there is none, or it lacks something.
+    Raises `InputError` when there is none, and `RecipeError`, with the line, for a key that is
+    unknown, missing or wrong.
     """
-    said, path = read_recipe(name_or_path)
-    try:
-        return _parse(said)
-    except KeyError as error:
-        raise InputError(
-            f"{path} lacks {error}. Compare it with {FOLDER / 'demo.toml'}."
-        ) from error
+    return parse_recipe(read_recipe(name_or_path))
 
 
-def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
-    """What a recipe file says, and where it lies; raises `InputError` when it cannot be read."""
-    path = Path(name_or_path)
-    if not path.suffix:
-        path = FOLDER / f"{name_or_path}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-        raise InputError(
-            f"There is no recipe “{name_or_path}”. Name one that ships ({known}) or a .toml file."
-        )
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), path
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}. Correct it there.") from error
-
-
-def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
-    """Writes into a run's folder what it is made by, or compares with what was written.
-
-    Raises `InputError` where the folder was begun by another recipe: its phantoms and checkpoints
-    would be taken for this one's.
-    """
-    path = folder / RECIPE_FILE
-    own = json.loads(json.dumps(asdict(recipe)))
-    if not path.is_file():
-        write_whole(path, json.dumps(own, indent=1))
-        return
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged ({error}). Name another folder.") from error
-    if found := _difference(kept, own):
-        where, before, now = found
-        raise InputError(
-            f"{folder} was begun by another recipe: {where} was {before}, and is {now} now. "
-            f"Resume with the recipe that {RECIPE_FILE} in it states, or name another folder."
-        )
-
-
-def _difference(kept: Any, own: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """Where two recipes differ first, and what each of them says there."""
-    if isinstance(kept, dict) and isinstance(own, dict):
-        names = [*kept, *(name for name in own if name not in kept)]
-        steps = (
-            _difference(kept.get(n, "not stated"), own.get(n, "not stated"), f"{where}.{n}")
-            for n in names
-        )
-        return next((step for step in steps if step), None)
-    return None if kept == own else (where.lstrip("."), kept, own)
+def parse_recipe(file: RecipeFile) -> Recipe:
+    """A recipe from what its file says; raises `RecipeError` with the line of what is wrong."""
+    with file.naming_lines():
+        try:
+            return _parse(file.values)
+        except RecipeError as error:
+            if error.key:
+                raise
+            raise RecipeError(f"{error} Compare it with {FOLDER / 'demo.toml'}.") from error
 
 
 def _parse(said: dict[str, Any]) -> Recipe:
-    data = said["data"]
-    stages = {}
-    for name, options in said["stages"].items():
-        rest = {k: v for k, v in options.items() if k not in OWN_FIELDS}
-        optimizer = options.get("optimizer", "adamw")
-        if optimizer not in OPTIMIZERS:
-            raise InputError(
-                f"The stage “{name}” names the optimizer “{optimizer}”, which there is not. "
-                f"Name one of: {', '.join(OPTIMIZERS)}."
-            )
-        stages[name] = StageRecipe(
-            name,
-            options["steps"],
-            options["learning_rate"],
-            rest,
-            options.get("parts", 1),
-            optimizer=optimizer,
+    read = build(_Trained, said) if "start" in said else build(_New, said)
+    if not read.window.width > 0:
+        raise RecipeError(
+            f"width = {read.window.width:g} must be more than 0.", ("window", "width")
         )
-    return Recipe(
-        name=said["name"],
-        seed=said["seed"],
-        train_seeds=(data["train_seeds"][0], data["train_seeds"][1]),
-        window=Window(said["window"]["centre"], said["window"]["width"]),
-        tokenizer={} if "start" in said else said["tokenizer"],
-        model={} if "start" in said else said["model"],
+    stages = {}
+    for name, table in read.stages.items():
+        if name not in STAGES:
+            raise unknown_key(name, STAGES, ("stages",))
+        key = ("stages", name)
+        stages[name] = build(
+            STAGES[name].recipe_class, table, key, name=name, schedule=Schedule()
+        )  # fmt: skip
+    recipe = Recipe(
+        name=read.name,
+        seed=read.seed,
+        train_seeds=read.data.train_seeds,
+        window=read.window,
+        tokenizer=read.tokenizer if isinstance(read, _New) else None,
+        model=read.model if isinstance(read, _New) else {},
         stages=stages,
-        start=said.get("start", ""),
-        tuning_phantoms=data.get("tuning_phantoms", 0),
+        start="" if isinstance(read, _New) else read.start,
+        tuning_phantoms=read.data.tuning_phantoms,
     )
+    if isinstance(read, _New):
+        _check_model(recipe)
+    return recipe
+
+
+def _check_model(recipe: Recipe) -> None:
+    """Raises `RecipeError` for a key that the model's config would not read, or a wrong value."""
+    table = recipe.model
+    text = table.get("text_config")
+    if not isinstance(text, Mapping):
+        raise RecipeError("[model] lacks “text_config”.", ("model",))
+    kind = TEXT_CONFIGS.get(text.get("model_type", ""))
+    _check_keys(table, _declared(Med2E3Config), ("model",))
+    for name, cls in (("vision3d_config", Vision3DConfig), ("vision2d_config", SiglipVisionConfig)):
+        if isinstance(table.get(name), Mapping):
+            _check_keys(table[name], _declared(cls), ("model", name))
+    if kind is not None:
+        _check_keys(text, (*_declared(kind), *UNDECLARED), ("model", "text_config"))
+    try:
+        recipe.config(recipe.tokenizer.size if recipe.tokenizer else 0)
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise RecipeError(f"[model] makes no model: {said}.", ("model",)) from error
+
+
+def _check_keys(table: Mapping[str, Any], known: Collection[str], key: Key) -> None:
+    for name in table:
+        if name not in known:
+            raise unknown_key(name, known, key)
+
+
+def _declared(config: type) -> tuple[str, ...]:
+    """The fields that a config's class declares."""
+    return tuple(f.name for f in fields(config)) if is_dataclass(config) else ()

@@ -1,9 +1,9 @@
 """The training loop: steps, schedule, checkpoints, log and progress of one stage.
 
-A step's global batch is made of parts. What a part holds, and what is random in it, follows from
-seed, step and the part's number alone, and the loss of a step is the mean over all that its parts
-count: so neither the number of processes, nor accumulating, nor a stop and resume change it. Knows
-nothing of what is trained.
+A step's global batch is made of micro-batches, the `parts` of a recipe. What a micro-batch holds,
+and what is random in it, follows from seed, step and its index alone. The loss of a step is the
+mean over all that its micro-batches count. So neither the number of processes, nor gradient
+accumulation, nor a stop and resume change it. Knows nothing of what is trained.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from med2e3.training.checkpointing import restore, restore_sharded, save, save_s
 from med2e3.training.distributed import Distributed
 from med2e3.training.logs import Log
 from med2e3.training.optimizers import OPTIMIZERS, Schedule
-from med2e3.training.recipe import StageRecipe
+from med2e3.training.stage_recipe import StageRecipe
 
 #: How often a checkpoint is written. Writing takes a tenth of a second.
 CHECKPOINT_SECONDS = 60.0
@@ -47,7 +47,7 @@ class Stage(Protocol):
         ...
 
     def loss(self, content: Any) -> tuple[Tensor, Numbers]:
-        """The mean loss over what a part counts, and numbers for the log.
+        """The mean loss over what a micro-batch counts, and numbers for the log.
 
         Where a stage has no `steps` of its own, `content` is a `numpy.random.Generator` with which
         it draws a batch.
@@ -57,24 +57,27 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """One share of a step: what the loss takes, and over how many things it is a mean."""
+    """One share of a step's batch: what the loss takes, and over how many things it is a mean."""
 
     content: Any
     count: float = 1.0
 
 
 @runtime_checkable
-class Fed(Protocol):
-    """A stage whose batches come from a data set."""
+class DatasetStage(Protocol):
+    """A stage whose batches come from a data set, and whose every loss uses all its parameters."""
 
-    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[MicroBatch]]:
-        """For every step from `first` up to `last`, this process's parts of it."""
+    def steps(self, first: int, last: int, indices: Sequence[int]) -> Iterator[list[MicroBatch]]:
+        """For every step from `first` up to `last`, its micro-batches of these indices."""
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where and how a stage runs; without a `team`, in this process alone."""
+    """Where and how a stage runs; without `distributed`, in this process alone.
+
+    `checkpoint_seconds` None is `CHECKPOINT_SECONDS`.
+    """
 
     folder: Path
     seed: int
@@ -98,14 +101,14 @@ def rate(step: int, steps: int, schedule: Schedule | None = None) -> float:
 def run_stage(stage: Stage, recipe: StageRecipe, run: Run) -> list[float]:
     """Trains until `recipe.steps`; returns the losses of the steps taken now."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    bench = Trainer(stage, recipe, run)
+    trainer = Trainer(stage, recipe, run)
     try:
-        return bench.work()
+        return trainer.train()
     finally:
-        bench.distributed.dismiss()
+        trainer.distributed.free_memory()
 
 
-class _Body(nn.Module):
+class _StageModule(nn.Module):
     """A stage as one module: what wraps modules (DDP, FSDP) sees its whole forward pass."""
 
     def __init__(self, stage: Stage) -> None:
@@ -123,8 +126,8 @@ class Trainer:
     def __init__(self, stage: Stage, recipe: StageRecipe, run: Run) -> None:
         self.stage, self.recipe, self.run = stage, recipe, run
         self.distributed = run.distributed or Distributed()
-        self.mine = self.distributed.share(recipe.parts, stage.name)
-        self.steady = isinstance(stage, Fed)
+        self.indices = self.distributed.share(recipe.parts, stage.name)
+        self.uses_all_parameters = isinstance(stage, DatasetStage)
         self.path = run.folder / f"{stage.name}.pt"
         make = OPTIMIZERS[recipe.optimizer]
         optimizer = make(stage.module, recipe.learning_rate, recipe.schedule)
@@ -135,25 +138,25 @@ class Trainer:
         # optimizer of a later stage would move anything.
         self.distributed.accelerator.gradient_state._set_sync_gradients(True)
         self.distributed.accelerator.gradient_accumulation_steps = (
-            len(self.mine) if self.steady else 1
+            len(self.indices) if self.uses_all_parameters else 1
         )
-        self.body, self.optimizer = self.distributed.prepare(
-            _Body(stage), optimizer, steady=self.steady
-        )  # fmt: skip
+        self.model, self.optimizer = self.distributed.prepare(
+            _StageModule(stage), optimizer, uses_all_parameters=self.uses_all_parameters
+        )
         if run.resume and self.distributed.sharded:
             self.first = restore_sharded(self.path, self.distributed)
         self.seconds = run.checkpoint_seconds
         self.saved_at = time.monotonic()
 
-    def work(self) -> list[float]:
-        """All steps that are left."""
+    def train(self) -> list[float]:
+        """Takes all steps that are left; returns their losses."""
         losses: list[float] = []
         steps = self.recipe.steps
-        self.body.train()
+        self.model.train()
         with self._log() as log:
-            for step, parts in enumerate(self._parts(), self.first):
-                due = self._set_rate_and_look(step)
-                numbers, save_now = self._step(step, parts, due)
+            for step, micro_batches in enumerate(self._micro_batches(), self.first):
+                self._set_rate(step)
+                numbers, save_now = self._step(step, micro_batches)
                 losses.append(numbers["loss"])
                 if log:
                     log.write(step, numbers)
@@ -170,49 +173,54 @@ class Trainer:
         run = self.run
         return Log(run.folder, self.stage.name, self.first, tensorboard=run.tensorboard)
 
-    def _parts(self) -> Iterator[list[MicroBatch]]:
+    def _micro_batches(self) -> Iterator[list[MicroBatch]]:
+        """For every step that is left, this process's micro-batches."""
         first, last = self.first, self.recipe.steps
-        if isinstance(self.stage, Fed):
-            yield from self.stage.steps(first, last, self.mine)
+        if isinstance(self.stage, DatasetStage):
+            yield from self.stage.steps(first, last, self.indices)
             return
+        seed = self.run.seed
         for step in range(first, last):
-            yield [MicroBatch(np.random.default_rng([self.run.seed, step, k])) for k in self.mine]
+            yield [MicroBatch(np.random.default_rng([seed, step, k])) for k in self.indices]
 
-    def _set_rate_and_look(self, step: int) -> bool:
-        """Sets the learning rate; says whether this process finds a checkpoint due."""
+    def _set_rate(self, step: int) -> None:
+        """Sets the learning rate of a step."""
         share = rate(step, self.recipe.steps, self.recipe.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * share
+
+    def _checkpoint_is_due(self) -> bool:
+        """Whether this process finds that a checkpoint should be written."""
         wait = CHECKPOINT_SECONDS if self.seconds is None else self.seconds
         return self.distributed.is_main_process and time.monotonic() - self.saved_at > wait
 
-    def _step(self, step: int, parts: list[MicroBatch], due: bool) -> tuple[Numbers, bool]:
-        """One step of the optimizer; its numbers, and whether all agree to save."""
-        own = sum(part.count for part in parts)
-        count, save_now = self.distributed.total([own, float(due)])
+    def _step(self, step: int, micro_batches: list[MicroBatch]) -> tuple[Numbers, bool]:
+        """Takes one step; returns its numbers, and whether a checkpoint is due in any process."""
+        own = sum(micro_batch.count for micro_batch in micro_batches)
+        count, save_now = self.distributed.total([own, float(self._checkpoint_is_due())])
         self.optimizer.zero_grad(set_to_none=True)
-        tally = _Tally()
-        for k, part in zip(self.mine, parts, strict=True):
+        means = _WeightedMeans()
+        for k, micro_batch in zip(self.indices, micro_batches, strict=True):
             torch.manual_seed(self.run.seed * 1_000_003 + step + k * 500_000_003)
-            share = part.count / count
-            with self._gathering():
-                loss, numbers = self.body(part.content)
+            share = micro_batch.count / count
+            with self._accumulating():
+                loss, numbers = self.model(micro_batch.content)
                 self.distributed.accelerator.backward(loss * (share * self._undo_averaging()))
-            tally.add(share, {"loss": float(loss.detach()), **numbers})
-        trained = [p for p in self.body.parameters() if p.requires_grad]
+            means.add(share, {"loss": float(loss.detach()), **numbers})
+        trained = [p for p in self.model.parameters() if p.requires_grad]
         self.distributed.accelerator.clip_grad_norm_(trained, self.recipe.schedule.clip_norm)
         self.optimizer.step()
-        return tally.over(self.distributed), save_now > 0
+        return means.reduce(self.distributed), save_now > 0
 
-    def _gathering(self) -> AbstractContextManager[Any]:
-        """Processes exchange gradients at a step's last part, if every part uses all parameters.
+    def _accumulating(self) -> AbstractContextManager[Any]:
+        """Has processes exchange gradients after a step's last micro-batch, where that is safe.
 
-        Where a parameter may sit out a part, its gradient of an earlier part would never be
-        exchanged: then they exchange after every part.
+        Where a parameter may sit out a micro-batch, its gradient of an earlier one would never be
+        exchanged: then the processes exchange after every micro-batch.
         """
-        if not self.steady:
+        if not self.uses_all_parameters:
             return nullcontext()
-        return self.distributed.accelerator.accumulate(self.body)  # type: ignore[no-any-return]
+        return self.distributed.accelerator.accumulate(self.model)  # type: ignore[no-any-return]
 
     def _undo_averaging(self) -> float:
         """Gradients are to be summed; wrapped modules and accelerate average them."""
@@ -222,27 +230,27 @@ class Trainer:
 
     def _save(self, step: int) -> None:
         if self.distributed.sharded:
-            save_sharded(self.path, self.distributed, self.body, step)
+            save_sharded(self.path, self.distributed, self.model, step)
         elif self.distributed.is_main_process:
             save(self.path, self.stage.module, self.optimizer, step)
         self.saved_at = time.monotonic()
 
 
-class _Tally:
-    """A step's numbers as weighted means over its parts; NaN means “not in this part”."""
+class _WeightedMeans:
+    """A step's numbers as weighted means over its micro-batches; NaN counts for nothing."""
 
     def __init__(self) -> None:
         self.sums: dict[str, list[float]] = {}
 
     def add(self, weight: float, numbers: Numbers) -> None:
-        """One part's numbers."""
+        """Adds the numbers of one micro-batch."""
         for name, value in numbers.items():
             pair = self.sums.setdefault(name, [0.0, 0.0])
             if not math.isnan(value) or name == "loss":
                 pair[0] += weight * value
                 pair[1] += weight
 
-    def over(self, distributed: Distributed) -> Numbers:
+    def reduce(self, distributed: Distributed) -> Numbers:
         """The means over all processes; all of them have the same names."""
         flat = distributed.total([value for pair in self.sums.values() for value in pair])
         pairs = zip(self.sums, flat[::2], flat[1::2], strict=True)

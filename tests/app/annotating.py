@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from app.viewmodels.annotation.model import Annotation
 from med2e3.geometry import Plane
@@ -32,6 +34,27 @@ KEYS = {
 }
 
 Place = tuple[float, float]
+
+
+def exports(gui: Any, button: Any, title: str) -> Callable[[Path], None]:
+    """Choose an entry of an export menu; what is returned chooses a place in its dialog."""
+    (entry,) = (action for action in button.menu().actions() if action.text() == title)
+    gui.do(entry.trigger)
+    dialog = gui.window.findChildren(QFileDialog)[-1]
+
+    def choose(place: Path) -> None:
+        dialog.fileSelected.emit(str(place))
+        dialog.done(0)
+        gui.window.activateWindow()  # as a window manager does
+
+    return choose
+
+
+def save_pictures(gui: Any, folder: Path) -> None:
+    """Export the key images into a folder."""
+    choose = exports(gui, gui.window.measurements.export, "Save key images (PNG)…")
+    gui.do(lambda: choose(folder))
+    gui.until(gui.window.isActiveWindow)
 
 
 class Pen:

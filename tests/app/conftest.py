@@ -17,7 +17,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.application import Application
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme

@@ -19,8 +19,9 @@ from med2e3.io import load_volume
 from med2e3.resources import resource_path
 from med2e3.training import Options, train
 from med2e3.training.distributed import Compute
-from med2e3.training.pipeline import Conditions, RunFolder, run_all
-from med2e3.training.recipe import load_recipe
+from med2e3.training.pipeline import Conditions, run_all
+from med2e3.training.recipe import TokenizerRecipe, load_recipe
+from med2e3.training.run_folder import RunFolder
 
 pytestmark = [
     pytest.mark.cuda,
@@ -99,10 +100,10 @@ def test_the_demo_reads_and_answers_in_bfloat16_which_is_the_default() -> None:
 def test_training_on_phantoms_comes_to_the_losses_of_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("encoders", "tuning"):
+    for module in ("stages.encoders", "stages.text", "stages.tuning", "data.features"):
         monkeypatch.setattr(f"med2e3.training.{module}.half_precision", nullcontext)
     recipe = load_recipe("demo").smoke()
-    recipe = replace(recipe, tokenizer={"texts": 300, "size": 600})
+    recipe = replace(recipe, tokenizer=TokenizerRecipe(size=600, texts=300))
     losses: dict[bool, dict[str, list[float]]] = {}
     for cpu in (True, False):
         folder = tmp_path / ("cpu" if cpu else "cuda")
@@ -120,8 +121,8 @@ def _losses(path: Path) -> list[float]:
 
 def test_a_recipe_runs_in_half_precision_with_processes_side_by_side(tmp_path: Path) -> None:
     demo = load_recipe("demo").smoke()
-    shop = RunFolder(demo, tmp_path)
-    folder = run_all(shop, workers=4, conditions=Conditions(Compute(cpu=False)))
+    run_folder = RunFolder(demo, tmp_path)
+    folder = run_all(run_folder, workers=4, conditions=Conditions(Compute(cpu=False)))
     assert med2e3.load(folder, device="cpu").info.parameters > 1e6
 
 

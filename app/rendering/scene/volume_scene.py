@@ -21,7 +21,7 @@ from app.rendering.scene.grid import SceneGrid, grid_of, smoothed
 from app.rendering.scene.presets import Transfer, transfer_of
 from app.rendering.scene.unlocked import Unlocked, address_of, preload
 from app.viewmodels.core.work import Progress
-from app.viewmodels.images.scene import Extent, FrameRequest, Look, RenderedFrame, extent_of
+from app.viewmodels.images.scene import Extent, FrameRequest, RenderedFrame, SceneLook, extent_of
 from med2e3.errors import Cancelled, ResourceError
 from med2e3.volume import Volume
 
@@ -94,7 +94,7 @@ class VolumeScene:
         seconds = time.perf_counter() - began
         return RenderedFrame(pixels, request.look, request.coarse, seconds, self._grid.spacing_mm)
 
-    def _aim(self, look: Look, size: tuple[int, int]) -> None:
+    def _aim(self, look: SceneLook, size: tuple[int, int]) -> None:
         shown = Projection(look.camera, size, self.extent.centre_mm, self.extent.radius_mm)
         camera, (pan_x, pan_y) = look.camera, look.camera.pan_mm
         right, up, back = camera.axes

@@ -1,1 +1,1 @@
-"""What the reader draws on the images: model, editing, undo, values, exports. No Qt, no files."""
+"""What the reader draws on the images: kinds, editing, values, exports. No Qt, no files."""

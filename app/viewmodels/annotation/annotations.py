@@ -1,9 +1,9 @@
-"""Annotations and key images of the open volume: selection, undo, saving. Knows no screens.
+"""Annotations and key images of the open volume: selection, steps, saving. Knows no screens.
 
-Each series has a document of its own, with its own undo; opening another series puts it away. It
-is loaded when the series opens and saved after each step; what was drawn on part of a series goes
-along when the rest of it is found. Nothing can be drawn while a volume is
-still filling, nor before its saved document was read: it could not be told what to keep.
+Each series has a document of its own; its steps outlive the closing of the series. A document is
+loaded when its series opens and saved after each step; what was drawn on part of a series goes
+along when the rest of it is found. Nothing can be drawn while a volume is still filling, nor before
+its saved document was read: it could not be told what to keep.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -18,15 +19,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from app.imaging.slab import Slab
-from app.viewmodels.annotation import places, shapes, values
-from app.viewmodels.annotation.history import History
-from app.viewmodels.annotation.model import TITLES, Annotation, Document, KeyImage, Kind
+from app.viewmodels.annotation import location, shapes, values
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from app.viewmodels.annotation.quantities import Reading
 from app.viewmodels.core.identity import Stack
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Message
-from app.viewmodels.images.viewer import Greys, Viewer
+from app.viewmodels.images.look import Greys
+from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Plane
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Volume
@@ -40,7 +43,10 @@ SAME_SLICE = 0.01
 
 @dataclass(frozen=True)
 class Stored:
-    """What was found for a series: its document; where a damaged one was put; whether to save."""
+    """The stored document of a series.
+
+    `damage` says why a file could not be read, `kept_aside` where it was put.
+    """
 
     key: str
     document: Document
@@ -49,7 +55,7 @@ class Stored:
 
 
 class AnnotationStorage(Protocol):
-    """Where documents are kept."""
+    """A store of one document a series."""
 
     def load(self, volume: Volume) -> Job[Stored]:
         """Read the document of a volume's series; a damaged file is put aside, never lost."""
@@ -62,20 +68,22 @@ class AnnotationStorage(Protocol):
 
 @dataclass
 class _Sheet:
+    """The document of a series, kept while the program runs."""
+
     key: str
-    history: History[Document]
+    document: Document
 
 
 @dataclass(frozen=True)
-class _Left:
-    """The stack of images that was drawn on before the open one, and what was drawn."""
+class _Previous:
+    """The series that was open before, and what was drawn on it."""
 
     stack: Stack = field(default_factory=Stack)
     document: Document = field(default_factory=Document)
 
 
 class Annotations:
-    """What is drawn on the open volume."""
+    """The annotations and key images of the open volume."""
 
     def __init__(
         self,
@@ -94,13 +102,12 @@ class Annotations:
         self._keys: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
         self._sheet: _Sheet | None = None
         self._volume: Volume | None = None
-        self._left = _Left()
+        self._previous = _Previous()
         self._unsaved: list[Job[Path]] = []
-        self._readings: OrderedDict[tuple[Annotation, bool], values.Reading] = OrderedDict()
+        self._readings: OrderedDict[tuple[Annotation, bool], Reading] = OrderedDict()
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
-        self.committed: Signal[[]] = Signal()
         self.live_changed: Signal[[]] = Signal()
         self.selection_changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._enter)
@@ -114,12 +121,12 @@ class Annotations:
 
     @property
     def document(self) -> Document:
-        """What is drawn, without what is being drawn just now."""
-        return Document() if self._sheet is None else self._sheet.history.document
+        """The kept annotations and key images."""
+        return Document() if self._sheet is None else self._sheet.document
 
     @property
     def shown(self) -> tuple[Annotation, ...]:
-        """What is drawn, with what is being drawn or moved just now."""
+        """The kept annotations, with the live one in its place."""
         if self.live is None:
             return self.document.annotations
         return self.document.with_annotation(self.live).annotations
@@ -129,14 +136,14 @@ class Annotations:
         """The selected annotation as it is shown."""
         return next((a for a in self.shown if a.uid == self.selected), None)
 
-    def reading(self, annotation: Annotation) -> values.Reading:
+    def reading(self, annotation: Annotation) -> Reading:
         """What an annotation measures on the open volume."""
         # Its end may leave an outline as it was traced, and is measured in full all the same.
         wanted = annotation, self.is_traced(annotation)
         known = self._readings.get(wanted)
         if known is None:
             if self._volume is None:
-                return values.Reading((), ())
+                return Reading()
             known = values.read(annotation, self._volume, self.viewer.unit, traced=wanted[1])
             self._readings[wanted] = known
             if len(self._readings) > REMEMBERED:
@@ -144,15 +151,13 @@ class Annotations:
         return known
 
     def is_traced(self, annotation: Annotation | None) -> bool:
-        """Whether it is an outline that the mouse is drawing now: what takes long must wait."""
-        if annotation is None or annotation.kind is not Kind.FREEHAND:
+        """Whether the mouse is tracing this outline now: slow measurements must wait."""
+        if annotation is None or not annotation.kind.traced:
             return False
         return annotation is self.live and self.document.annotation(annotation.uid) is None
 
     def key_image_at(self, plane: SlicePlane) -> KeyImage | None:
-        """The key image of a slice, as thick as slices are shown now: another slab around it is
-        another picture.
-        """
+        """The key image of a slice in the slab that is shown; another slab is another picture."""
         for key_image in self.document.key_images:
             away = abs(float(plane.distance_mm(key_image.plane.origin_mm)))
             near = away <= SAME_SLICE * plane.thickness_mm
@@ -173,17 +178,17 @@ class Annotations:
         self.selection_changed.emit()
 
     def change(self, annotation: Annotation, doing: str = "move") -> None:
-        """Keep a changed annotation; one that is no other than before is no step."""
+        """Keep a changed annotation as a step called `doing`; an equal one is no step."""
         if self.document.annotation(annotation.uid) not in (None, annotation):
             self._commit(f"{doing} {_name(annotation)}", self.document.with_annotation(annotation))
 
     def rename(self, uid: str, name: str) -> None:
-        """Give an annotation, or the note of a key image, other words."""
+        """Change the name of an annotation, or the note of a key image."""
         annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
         words = name.strip()
         if annotation is not None:
             # The kind's own title is what stands there without a name.
-            own = "" if words == TITLES[annotation.kind] else words
+            own = "" if words == annotation.kind.title else words
             self.change(replace(annotation, name=own), "rename")
         elif key_image is not None and words not in (key_image.note, key_image.note or "Key image"):
             changed = replace(key_image, note=words)
@@ -209,7 +214,7 @@ class Annotations:
             self.remove(self.selected)
 
     def toggle_key_image(self, plane: SlicePlane) -> None:
-        """Mark a slice, or the slab around it, as it is looked at now; or unmark just this."""
+        """Mark the slice or slab that is shown as a key image, or unmark it."""
         marked = self.key_image_at(plane)
         if marked is not None:
             self.remove(marked.uid)
@@ -218,30 +223,10 @@ class Annotations:
             key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab, viewer.colours)
             self._commit("mark key image", self.document.with_key_image(key_image))
 
-    def undo(self) -> None:
-        """Take the last step back."""
-        if self._sheet is not None and self._sheet.history.undo():
-            self._after_step()
-
-    def redo(self) -> None:
-        """Do again what was taken back last."""
-        if self._sheet is not None and self._sheet.history.redo():
-            self._after_step()
-
-    @property
-    def undo_name(self) -> str:
-        """What `undo` would take back; empty: nothing."""
-        return "" if self._sheet is None else self._sheet.history.undo_name
-
-    @property
-    def redo_name(self) -> str:
-        """What `redo` would do again; empty: nothing."""
-        return "" if self._sheet is None else self._sheet.history.redo_name
-
     # --- on the screen ---------------------------------------------------------------------
 
     def show_live(self, annotation: Annotation | None) -> None:
-        """Show something as it is being drawn or moved, without keeping it."""
+        """Show an annotation as it is being drawn or moved, without keeping it."""
         self.live = annotation
         self.live_changed.emit()
 
@@ -264,7 +249,7 @@ class Annotations:
 
     def _show(self, plane: SlicePlane, patient_mm: Point | None) -> None:
         assert self._volume is not None
-        where = places.where(self._volume, plane)
+        where = location.locate(self._volume, plane)
         if where.plane is None:
             shown = self._show_oblique(plane, patient_mm)
         else:
@@ -275,7 +260,7 @@ class Annotations:
                 self.viewer.maximise(shown)
 
     def _show_stored(self, plane: Plane, slice_index: int, patient_mm: Point | None) -> Plane:
-        """A stored slice: turned planes would not show it."""
+        """Go to a stored slice, which turned planes would not show."""
         self.viewer.straighten()
         if patient_mm is not None:
             self.viewer.move_crosshair(np.asarray(patient_mm))
@@ -284,7 +269,7 @@ class Annotations:
         return plane
 
     def _show_oblique(self, plane: SlicePlane, patient_mm: Point | None) -> Plane | None:
-        """A plane between stored ones: it is shown where it is shown already, else turned to."""
+        """Go to an oblique plane: in the view that shows it already, else turn one onto it."""
         assert self._volume is not None
         middle = self._volume.geometry.centre_mm
         on_plane = middle - float(plane.distance_mm(middle)) * plane.normal
@@ -298,18 +283,22 @@ class Annotations:
     # --- keeping ---------------------------------------------------------------------------
 
     async def saved(self) -> None:
-        """Wait until everything that was done is in its file, or was reported."""
+        """Wait until every change is saved or its failure is reported."""
         for job in tuple(self._unsaved):
             await job
 
     def _commit(self, name: str, document: Document) -> None:
         if self._sheet is None:
             return
-        self._sheet.history.commit(name, document)
-        self._after_step()
-        self.committed.emit()
+        sheet, before = self._sheet, self._sheet.document
+        self._replace(sheet, document)
+        undo = partial(self._replace, sheet, before)
+        redo = partial(self._replace, sheet, document)
+        self.viewer.steps.push(Step(name, undo, redo, lasts_with=sheet.key))
 
-    def _after_step(self) -> None:
+    def _replace(self, sheet: _Sheet, document: Document) -> None:
+        """Show and save another document of the open series."""
+        sheet.document = document
         self.live = None
         if self.selected is not None and not self._exists(self.selected):
             self.selected = None
@@ -345,7 +334,7 @@ class Annotations:
         if volume is not None and volume is self._volume:
             return
         if self._volume is not None and self._sheet is not None:
-            self._left = _Left(Stack.of(self._volume), self.document)
+            self._previous = _Previous(Stack.of(self._volume), self.document)
         self._volume, self._sheet, self.live, self.selected = volume, None, None, None
         self._readings.clear()
         if volume is not None:
@@ -353,6 +342,8 @@ class Annotations:
             self._sheet = self._sheets.get(key) if key is not None else None
             if self._sheet is None:
                 self._tasks.start(self._load(volume))
+            else:
+                self.viewer.steps.resume(self._sheet.key)
         self.changed.emit()
         self.selection_changed.emit()
 
@@ -375,9 +366,10 @@ class Annotations:
     def _take(self, volume: Volume, stored: Stored) -> None:
         self._keys[volume] = stored.key
         document = stored.document
-        if stored.key not in self._sheets and self._left.stack.grown_into(volume):
-            document = document.with_all_of(self._left.document)
-        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, History(document)))
+        if stored.key not in self._sheets and self._previous.stack.grown_into(volume):
+            document = document.with_all_of(self._previous.document)
+        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, document))
+        self.viewer.steps.resume(stored.key)
         if document != stored.document:
             self._save()
         if stored.kept_aside is not None:
@@ -392,4 +384,4 @@ class Annotations:
 
 
 def _name(annotation: Annotation) -> str:
-    return TITLES[annotation.kind].lower()
+    return annotation.kind.title.lower()

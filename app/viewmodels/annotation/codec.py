@@ -1,4 +1,4 @@
-"""Documents as JSON and back, strictly: what cannot be read whole is an error, never half a list.
+"""Documents as JSON and back; a document that cannot be read whole is an error.
 
 Knows nothing of where the text is kept.
 """
@@ -12,7 +12,8 @@ from typing import Any
 
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Mode, Slab
-from app.viewmodels.annotation.model import POINTS, Annotation, Document, KeyImage, Kind
+from app.viewmodels.annotation import kinds
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window
@@ -26,7 +27,7 @@ class DamagedDocumentError(Med2E3Error):
 
 
 def encode(document: Document, key: str, about: Mapping[str, str]) -> str:
-    """A document of the series `key` as JSON; `about` is for people who look into the file."""
+    """A document of the series `key` as JSON; `about` describes the series to people."""
     content = {
         "format": FORMAT,
         "coordinates": "LPS mm",
@@ -65,7 +66,7 @@ def annotation_fields(annotation: Annotation) -> dict[str, Any]:
     """An annotation as JSON has it; coordinates are LPS mm."""
     return {
         "uid": annotation.uid,
-        "kind": annotation.kind.value,
+        "kind": annotation.kind.name,
         "name": annotation.name,
         "text": annotation.text,
         "plane": _plane_fields(annotation.plane),
@@ -99,13 +100,10 @@ def key_image_fields(key_image: KeyImage) -> dict[str, Any]:
 
 
 def _annotation(fields: Any) -> Annotation:
-    kind = Kind(fields["kind"])
+    kind = kinds.named(fields["kind"])
     points = tuple(_point(p) for p in fields["points_mm"])
-    right_number = len(points) == POINTS[kind] or (
-        kind is Kind.FREEHAND and len(points) > POINTS[kind]
-    )
-    if not right_number:
-        raise ValueError(f"a {kind} with {len(points)} points")
+    if not kind.fits(len(points)):
+        raise ValueError(f"a {kind.name} with {len(points)} points")
     name, text, uid = (_text(fields[word]) for word in ("name", "text", "uid"))
     return Annotation(kind, _plane(fields["plane"]), points, name, text, uid)
 

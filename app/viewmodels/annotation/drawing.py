@@ -12,10 +12,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from app.viewmodels.annotation import shapes, slices
+from app.viewmodels.annotation import kinds, shapes, slices
 from app.viewmodels.annotation.annotations import Annotations
-from app.viewmodels.annotation.hitting import Hit, hit
-from app.viewmodels.annotation.model import POINTS, TEXTS, Annotation, Kind
+from app.viewmodels.annotation.hit_testing import Hit, hit
+from app.viewmodels.annotation.model import Annotation, Ends, Kind, Text
 from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.viewer import Tool
@@ -33,24 +33,9 @@ OUTLINE_TOLERANCE = 0.6
 #: every move would take longer to draw with each, and the mouse would cut its corners.
 TRACED = 64
 
-#: What each tool draws; beside these, only the crosshair takes hold of what is drawn.
-_BY_TOOL: dict[Tool, Kind] = {
-    Tool.LENGTH: Kind.LENGTH,
-    Tool.ANGLE: Kind.ANGLE,
-    Tool.COBB: Kind.COBB,
-    Tool.BIDIRECTIONAL: Kind.BIDIRECTIONAL,
-    Tool.ELLIPSE: Kind.ELLIPSE,
-    Tool.RECTANGLE: Kind.RECTANGLE,
-    Tool.FREEHAND: Kind.FREEHAND,
-    Tool.PROBE: Kind.PROBE,
-    Tool.ARROW: Kind.ARROW,
-    Tool.NOTE: Kind.NOTE,
-    Tool.AUTO_WINDOW: Kind.RECTANGLE,
-}
-
 
 class Cursor(StrEnum):
-    """What the mouse would do where it is."""
+    """What a press of the mouse would do at its position."""
 
     TOOL = "tool"
     DRAW = "draw"
@@ -59,7 +44,7 @@ class Cursor(StrEnum):
 
 @dataclass
 class _Draft:
-    """What is being drawn: points that stay, and one that follows the mouse."""
+    """An annotation being drawn: its first `fixed` points stay, the last one follows the mouse."""
 
     frame: ViewFrame
     annotation: Annotation
@@ -69,13 +54,13 @@ class _Draft:
 
     @property
     def tolerance_mm(self) -> float:
-        """`OUTLINE_TOLERANCE` in the patient."""
+        """`OUTLINE_TOLERANCE` in mm."""
         return OUTLINE_TOLERANCE * self.frame.mm_per_pixel
 
 
 @dataclass
 class _Grip:
-    """What is being moved: from where, and by which handle."""
+    """An annotation being moved: by a handle, or as a whole (None)."""
 
     frame: ViewFrame
     before: Annotation
@@ -85,19 +70,21 @@ class _Grip:
 
 
 class Drawing:
-    """What the mouse does to annotations, in whichever view it is."""
+    """Turns mouse events of all views into changes of the annotations."""
 
-    def __init__(self, book: Annotations) -> None:
-        self._book = book
-        self._viewer = book.viewer
+    def __init__(self, annotations: Annotations) -> None:
+        self._annotations = annotations
+        self._viewer = annotations.viewer
+        #: What each tool draws; beside these, only the crosshair takes hold of what is drawn.
+        self._tools = {tool.name: tool.kind for tool in kinds.tools()}
         self._draft: _Draft | None = None
         self._grip: _Grip | None = None
         self.hovered: Hit | None = None
         #: An arrow or note whose text the reader is to type: a new one, or one of the document.
         self.awaiting_text: Annotation | None = None
         self.hover_changed: Signal[[]] = Signal()
-        book.changed.connect(self._book_changed)
-        book.viewer.look_changed.connect(self._tool_changed)
+        annotations.changed.connect(self._document_changed)
+        annotations.viewer.tool_changed.connect(self._tool_changed)
 
     @property
     def busy(self) -> bool:
@@ -105,9 +92,13 @@ class Drawing:
         return self._draft is not None or self._grip is not None
 
     def press(self, frame: ViewFrame, x: float, y: float) -> bool:
-        """The button went down; whether that is for annotations and not for the view's tool."""
-        kind = _BY_TOOL.get(self._viewer.tool)
-        if self._book.volume is None or (kind is None and self._viewer.tool is not Tool.CROSSHAIR):
+        """Begin, go on with, or take hold of an annotation at a press of the left button.
+
+        Returns whether the press is taken; else it belongs to the tool of the view.
+        """
+        kind = self._tools.get(self._viewer.tool)
+        idle = kind is None and self._viewer.tool != Tool.CROSSHAIR
+        if idle or self._annotations.volume is None:
             return kind is not None
         if self._draft is not None:
             if self._goes_on(frame):
@@ -121,22 +112,22 @@ class Drawing:
             if frame.holds(x, y):
                 self._begin(frame, kind, (x, y))
         else:
-            self._book.select(None)
+            self._annotations.select(None)
         return under is not None or kind is not None
 
     def move(self, frame: ViewFrame, x: float, y: float) -> bool:
-        """The mouse moved, with the button down or up; whether something is drawn or moved."""
+        """Follow the mouse; returns whether something is being drawn or moved."""
         if self._grip is not None:
             self._move_grip(x, y)
         elif self._draft is not None:
             self._move_draft(frame, x, y)
         else:
-            self._hover(self._under(frame, x, y) if self._book.volume is not None else None)
+            self._hover(self._under(frame, x, y) if self._annotations.volume is not None else None)
             return False
         return True
 
     def release(self, frame: ViewFrame, x: float, y: float) -> bool:
-        """The button went up; whether something had begun with it."""
+        """End what the press began; returns whether it had begun something."""
         if self._grip is not None:
             self._let_go()
             return True
@@ -145,69 +136,69 @@ class Drawing:
             return False
         draft.down = False
         dragged = math.dist((x, y), draft.pressed) >= CLICK
-        if draft.annotation.kind is Kind.FREEHAND:
+        if draft.annotation.kind.traced:
             self._close_outline()
-        elif dragged or POINTS[draft.annotation.kind] == 1:
+        elif dragged or draft.annotation.kind.points == 1:
             self._fix(frame, x, y, down=False)
         return True
 
     def double_click(self, frame: ViewFrame, x: float, y: float) -> bool:
-        """Two clicks on an arrow or a note: its text is to be changed."""
+        """Ask for another text of what is under the mouse; returns whether the click is taken."""
         if self._draft is not None:
             return self.press(frame, x, y)
-        under = self._under(frame, x, y) if self._book.volume is not None else None
-        annotation = self._book.document.annotation(under.uid) if under is not None else None
+        under = self._under(frame, x, y) if self._annotations.volume is not None else None
+        annotation = self._annotations.document.annotation(under.uid) if under is not None else None
         if annotation is None:
-            return _BY_TOOL.get(self._viewer.tool) is not None
+            return self._tools.get(self._viewer.tool) is not None
         self._grip = None
-        self._book.show_live(None)
-        if annotation.kind in TEXTS:
+        self._annotations.show_live(None)
+        if annotation.kind.text is not Text.NONE:
             self.awaiting_text = annotation
         return True
 
     def write(self, text: str | None) -> None:
-        """The text of what waits for one; None: as before, and a new one is not kept.
+        """Give `awaiting_text` its text; None leaves an old text and drops a new annotation.
 
-        A note without a text is nothing; an arrow points without words, too.
+        An annotation that requires a text is dropped without one.
         """
         annotation, self.awaiting_text = self.awaiting_text, None
         if annotation is None:
             return
-        self._book.show_live(None)
-        if self._book.document.annotation(annotation.uid) is not None:
+        self._annotations.show_live(None)
+        if self._annotations.document.annotation(annotation.uid) is not None:
             if text is not None:
-                self._book.set_text(annotation.uid, text)
-        elif text is not None and (text.strip() or annotation.kind is Kind.ARROW):
-            self._book.add(replace(annotation, text=text.strip()))
+                self._annotations.set_text(annotation.uid, text)
+        elif text is not None and (text.strip() or annotation.kind.text is Text.OPTIONAL):
+            self._annotations.add(replace(annotation, text=text.strip()))
 
     def leave(self) -> None:
-        """The mouse is over no view."""
+        """Forget what was under the mouse, which left the views."""
         self._hover(None)
 
     def cancel(self) -> bool:
-        """Give up what is being drawn or moved, else the selection; whether there was any."""
+        """Give up what is being drawn or moved, else the selection; False: there was neither."""
         if self.busy:
             self._draft = self._grip = None
-            self._book.show_live(None)
+            self._annotations.show_live(None)
             return True
-        selected = self._book.selected is not None
-        self._book.select(None)
+        selected = self._annotations.selected is not None
+        self._annotations.select(None)
         return selected
 
     def cursor(self) -> Cursor:
-        """What the mouse would do where it is."""
+        """What a press would do at the position of the mouse."""
         if self._grip is not None or (self.hovered is not None and self._draft is None):
             return Cursor.GRAB
-        return Cursor.DRAW if self._viewer.tool in _BY_TOOL else Cursor.TOOL
+        return Cursor.DRAW if self._viewer.tool in self._tools else Cursor.TOOL
 
     # --- drawing ---------------------------------------------------------------------------
 
     def _begin(self, frame: ViewFrame, kind: Kind, at: tuple[float, float]) -> None:
         here = frame.to_mm(*at)
-        count = min(POINTS[kind], 2)
-        points = (here,) * (1 if kind is Kind.FREEHAND else count)
+        count = min(kind.points, 2)
+        points = (here,) * (1 if kind.traced else count)
         annotation = Annotation(kind, frame.plane, points)
-        self._book.select(None)
+        self._annotations.select(None)
         self._draft = _Draft(frame, annotation, 1 if count == 2 else 0, at)
         self._show_draft(annotation)
 
@@ -222,13 +213,13 @@ class Drawing:
             return
         here = self._on_plane(frame, x, y)
         annotation = draft.annotation
-        if annotation.kind is Kind.FREEHAND:
+        if annotation.kind.traced:
             self._show_draft(annotation.with_points(self._traced(here)))
         else:
             self._show_draft(annotation.with_points((*annotation.points_mm[: draft.fixed], here)))
 
     def _traced(self, here: Point) -> tuple[Point, ...]:
-        """The outline so far; each stretch is simplified once, so that no error adds up."""
+        """The outline with one more point; each stretch is simplified once: no error adds up."""
         draft = self._draft
         assert draft is not None
         points = (*draft.annotation.points_mm, here)
@@ -241,28 +232,33 @@ class Drawing:
         return points
 
     def _fix(self, frame: ViewFrame, x: float, y: float, *, down: bool) -> None:
-        """The point under the mouse stays; the annotation is done, or asks for one more."""
+        """Keep the point under the mouse, and finish the annotation if it was the last one."""
         draft = self._draft
         assert draft is not None
         here = self._on_plane(frame, x, y)
+        kind = draft.annotation.kind
         if self._repeats(here):
+            if kind.ends is Ends.REPEAT and draft.fixed >= kind.points:
+                self._finish(
+                    draft.annotation.with_points(draft.annotation.points_mm[: draft.fixed])
+                )
             return
         points = (*draft.annotation.points_mm[: draft.fixed], here)
         draft.annotation = draft.annotation.with_points(points)
         draft.fixed = len(points)
         draft.pressed, draft.down = (x, y), down
-        drawn = 2 if draft.annotation.kind is Kind.BIDIRECTIONAL else POINTS[draft.annotation.kind]
-        if draft.fixed == drawn:
+        if kind.ends is Ends.POINTS and draft.fixed == kind.drawn_points:
             self._finish(draft.annotation)
         else:
             self._show_draft(draft.annotation.with_points((*points, here)))
 
     def _repeats(self, here_mm: Point) -> bool:
-        """Whether a click is on the point before it: a line of no length has no direction."""
+        """Whether a click repeats the point before it: a line of no length has no direction."""
         draft = self._draft
         assert draft is not None
-        starts_second_line = draft.annotation.kind is Kind.COBB and draft.fixed == 2
-        if not draft.fixed or starts_second_line:
+        per_line = draft.annotation.kind.form.points_per_line
+        starts_line = draft.fixed % per_line == 0 if per_line else not draft.fixed
+        if starts_line:
             return False
         last = draft.annotation.points_mm[draft.fixed - 1]
         return math.dist(last, here_mm) < CLICK * draft.frame.mm_per_pixel
@@ -278,24 +274,25 @@ class Drawing:
         assert self._draft is not None
         mm_per_pixel = self._draft.frame.mm_per_pixel
         self._draft = None
-        if self._viewer.tool is Tool.AUTO_WINDOW:
+        if self._viewer.tool == kinds.AUTO_WINDOW.name:
             self._set_window(annotation)
         elif _too_small(annotation, CLICK * mm_per_pixel):
-            self._book.show_live(None)
+            self._annotations.show_live(None)
         else:
-            if annotation.kind is Kind.BIDIRECTIONAL:
-                annotation = annotation.with_points(shapes.diameters(annotation))
-            if annotation.kind in TEXTS:
+            kind = annotation.kind
+            if kind.completion is not None:
+                annotation = annotation.with_points(kind.completion.complete(annotation))
+            if kind.text is not Text.NONE:
                 self.awaiting_text = annotation
-                self._book.show_live(annotation)
+                self._annotations.show_live(annotation)
             else:
-                self._book.add(annotation)
+                self._annotations.add(annotation)
 
     def _set_window(self, box: Annotation) -> None:
-        self._book.show_live(None)
-        assert self._book.volume is not None
+        self._annotations.show_live(None)
+        assert self._annotations.volume is not None
         region = Region(box.plane, Shape.RECTANGLE, box.points_mm)
-        shown, slab = self._book.volume, self._viewer.slab
+        shown, slab = self._annotations.volume, self._viewer.slab
         if slab.thickness_mm > 0:  # what is bright in a slab may lie beside its middle slice
             shown = slices.volume_of(shown, box.plane, slab, self._viewer.reslice)
         values = samples(shown, region).values
@@ -305,7 +302,7 @@ class Drawing:
     def _show_draft(self, annotation: Annotation) -> None:
         assert self._draft is not None
         self._draft.annotation = annotation
-        self._book.show_live(annotation)
+        self._annotations.show_live(annotation)
 
     def _on_plane(self, frame: ViewFrame, x: float, y: float) -> Point:
         """The point under the mouse, on the plane of what is being drawn."""
@@ -318,9 +315,9 @@ class Drawing:
     # --- moving ----------------------------------------------------------------------------
 
     def _take_hold(self, frame: ViewFrame, under: Hit, at: tuple[float, float]) -> None:
-        annotation = self._book.document.annotation(under.uid)
+        annotation = self._annotations.document.annotation(under.uid)
         if annotation is not None:
-            self._book.select(under.uid)
+            self._annotations.select(under.uid)
             self._grip = _Grip(frame, annotation, under.handle, at)
 
     def _move_grip(self, x: float, y: float) -> None:
@@ -332,54 +329,55 @@ class Drawing:
         start, here = (np.asarray(grip.frame.to_mm(*at)) for at in (grip.pressed, (x, y)))
         # By how far the mouse went, not to where it is: what was grasped beside must not jump.
         by = here - start
-        if grip.handle is None or POINTS[grip.before.kind] == 1:
-            self._book.show_live(shapes.moved(grip.before, by))
+        if grip.handle is None or grip.before.kind.points == 1:
+            self._annotations.show_live(shapes.moved(grip.before, by))
             return
         to = shapes.handles(grip.before)[grip.handle] + by
         target = (float(to[0]), float(to[1]), float(to[2]))
-        self._book.show_live(shapes.with_handle(grip.before, grip.handle, target))
+        self._annotations.show_live(shapes.with_handle(grip.before, grip.handle, target))
 
     def _let_go(self) -> None:
         grip, self._grip = self._grip, None
-        live = self._book.live
+        live = self._annotations.live
         assert grip is not None
         if grip.moved and live is not None:
-            self._book.change(live, "move" if grip.handle is None else "reshape")
-        self._book.show_live(None)
+            self._annotations.change(live, "move" if grip.handle is None else "reshape")
+        self._annotations.show_live(None)
 
     # --- hovering --------------------------------------------------------------------------
 
     def _under(self, frame: ViewFrame, x: float, y: float) -> Hit | None:
-        if self._viewer.tool not in _BY_TOOL and self._viewer.tool is not Tool.CROSSHAIR:
+        if self._viewer.tool not in self._tools and self._viewer.tool != Tool.CROSSHAIR:
             return None
-        return hit(frame, self._book.document.annotations, x, y)
+        return hit(frame, self._annotations.document.annotations, x, y)
 
     def _hover(self, under: Hit | None) -> None:
         if under != self.hovered:
             self.hovered = under
             self.hover_changed.emit()
 
-    def _book_changed(self) -> None:
-        if self._book.volume is None:
+    def _document_changed(self) -> None:
+        if self._annotations.volume is None:
             self._draft = self._grip = self.awaiting_text = None
-        if self.hovered and self._book.document.annotation(self.hovered.uid) is None:
+        if self.hovered and self._annotations.document.annotation(self.hovered.uid) is None:
             self._hover(None)
 
     def _tool_changed(self) -> None:
         draft = self._draft
-        wanted = _BY_TOOL.get(self._viewer.tool)
+        wanted = self._tools.get(self._viewer.tool)
         if draft is not None and draft.annotation.kind is not wanted:
             self.cancel()
 
 
 def _too_small(annotation: Annotation, least_mm: float) -> bool:
     """Whether a form with an extent was drawn without one: two clicks on one spot."""
-    if POINTS[annotation.kind] == 1:
+    kind = annotation.kind
+    if kind.points == 1:
         return False
-    if annotation.kind is Kind.FREEHAND and len(annotation.points_mm) < POINTS[Kind.FREEHAND]:
+    if len(annotation.points_mm) < kind.drawn_points:
         return True
     points = np.asarray(annotation.points_mm)
     extent = np.ptp(annotation.plane.to_plane(points), axis=0)
-    if annotation.kind in (Kind.ELLIPSE, Kind.RECTANGLE, Kind.FREEHAND):
+    if kind.region is not None:
         return bool(extent.min() < least_mm)
     return bool(extent.max() < least_mm)

@@ -1,58 +1,66 @@
-"""Annotations as tables, as JSON and as sentences of a report. Knows no files."""
+"""What is drawn as tables, as JSON, as pictures, and as sentences of a report.
+
+`FORMATS` is the table that the menu follows. Knows no files and draws no pictures.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from app.imaging import numbers, windows
 from app.imaging.colour_names import ColourMap
-from app.viewmodels.annotation import places, shapes, slices
+from app.viewmodels.annotation import kinds, location, shapes, slices
 from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
-from app.viewmodels.annotation.model import TEXTS, TITLES, Annotation, Document, KeyImage
-from app.viewmodels.annotation.values import Reading
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Text
+from app.viewmodels.annotation.quantities import Reading
+from app.viewmodels.core.exporting import ExportFormat, FilesFormat, TextFormat
 from med2e3.volume import Volume
 
 Read = Callable[[Annotation], Reading]
 
-#: The column of each measured number; units are in the names, but for values of the voxels, whose
-#: unit is a column of its own.
-QUANTITY_COLUMNS: Mapping[str, str] = {
-    "length": "length_mm",
-    "long diameter": "long_diameter_mm",
-    "short diameter": "short_diameter_mm",
-    "angle": "angle_degrees",
-    "Cobb angle": "cobb_angle_degrees",
-    "value": "value",
-    "mean": "mean",
-    "SD": "sd",
-    "min": "min",
-    "max": "max",
-    "area": "area_mm2",
-    "pixels": "pixels",
-}
 
-#: Columns of the table. Slices count from 1 in display order, as in the window.
-COLUMNS = (
-    "type",
-    "name",
-    "text",
-    "slice",
-    *QUANTITY_COLUMNS.values(),
-    "value_unit",
-    "points_lps_mm",
-    "series_uid",
-    "sop_instance_uids",
-)
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What is exported: all that is drawn on a volume, and how it is read.
+
+    `unit` is that of the voxels; `picture` draws a key image as the bytes of a PNG file.
+    """
+
+    document: Document
+    volume: Volume
+    read: Read
+    unit: str
+    picture: Callable[[KeyImage], bytes]
+
+
+def columns() -> tuple[str, ...]:
+    """Columns of the table. Slices count from 1 in display order, as in the window.
+
+    Units of the measured numbers are in their names, but for values of the voxels, whose unit is a
+    column of its own.
+    """
+    return (
+        "type",
+        "name",
+        "text",
+        "slice",
+        *(measure.column for measure in kinds.measures()),
+        "value_unit",
+        "points_lps_mm",
+        "series_uid",
+        "sop_instance_uids",
+    )
 
 
 def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
     """One row an annotation, then one a key image, as CSV."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, columns(), restval="", lineterminator="\n")
     writer.writeheader()
     for annotation in document.annotations:
         writer.writerow(_row(annotation, volume, read, unit))
@@ -63,7 +71,7 @@ def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
                 "type": "key image",
                 "name": _plain(key_image.note),
                 "text": slab_text(key_image, volume),
-                "slice": places.where(volume, plane).text,
+                "slice": location.locate(volume, plane).text,
                 "series_uid": volume.info.series_uid,
                 "sop_instance_uids": " ".join(slice_instances(key_image, volume)),
             }
@@ -72,7 +80,7 @@ def table(document: Document, volume: Volume, read: Read, unit: str) -> str:
 
 
 def record(document: Document, volume: Volume, read: Read) -> str:
-    """Everything, with geometry, as JSON; coordinates are LPS mm."""
+    """All annotations and key images with their geometry, as JSON; coordinates are LPS mm."""
     info = volume.info
     content: dict[str, Any] = {
         "coordinates": "LPS mm",
@@ -84,7 +92,7 @@ def record(document: Document, volume: Volume, read: Read) -> str:
         "key_images": [
             key_image_fields(k)
             | {
-                "slice": places.where(volume, k.plane).text,
+                "slice": location.locate(volume, k.plane).text,
                 "sop_instance_uids": list(slice_instances(k, volume)),
             }
             for k in document.key_images
@@ -94,20 +102,20 @@ def record(document: Document, volume: Volume, read: Read) -> str:
 
 
 def sentence(annotation: Annotation, volume: Volume, read: Read) -> str:
-    """What a report says of an annotation, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
-    title = TITLES[annotation.kind]
-    name = annotation.name or ("" if annotation.kind in TEXTS else title)
+    """A sentence for the report, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
+    kind = annotation.kind
+    name = annotation.name or (kind.title if kind.text is Text.NONE else "")
     what = ", ".join(read(annotation).lines)
-    where = places.where(volume, annotation.plane).text
-    said = ": ".join(part for part in (name, what) if part) or title
+    where = location.locate(volume, annotation.plane).text
+    said = ": ".join(part for part in (name, what) if part) or kind.title
     return f"{said} ({where})."
 
 
 def slice_instances(key_image: KeyImage, volume: Volume) -> tuple[str, ...]:
-    """The SOP Instance UIDs of what a key image shows, where that is stored slices; else none."""
+    """The SOP Instance UIDs of the stored slices that a key image shows; none for other planes."""
     plane, slab = key_image.plane, key_image.slab
-    stored = places.where(volume, plane).plane == volume.geometry.plane
-    return places.instances(volume, slices.ends_mm(volume, plane, slab)) if stored else ()
+    stored = location.locate(volume, plane).plane == volume.geometry.plane
+    return location.instances(volume, slices.ends_mm(volume, plane, slab)) if stored else ()
 
 
 def centre_text(annotation: Annotation) -> str:
@@ -122,7 +130,7 @@ def look_text(key_image: KeyImage, volume: Volume) -> str:
 
 
 def slab_text(key_image: KeyImage, volume: Volume) -> str:
-    """The slab of a key image as its view said it; empty for one slice."""
+    """The slab of a key image in the words of its view; empty for one slice."""
     return slices.slab_text(volume, key_image.plane, key_image.slab)
 
 
@@ -136,17 +144,17 @@ def window_text(key_image: KeyImage) -> str:
 def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[str, str]:
     quantities = read(annotation).quantities
     row = {
-        "type": annotation.kind.value,
+        "type": annotation.kind.name,
         "name": _plain(annotation.name),
         "text": _plain(annotation.text),
-        "slice": places.where(volume, annotation.plane).text,
+        "slice": location.locate(volume, annotation.plane).text,
         "points_lps_mm": "; ".join(
             " ".join(f"{v:.3f}" for v in point) for point in annotation.points_mm
         ),
         "series_uid": volume.info.series_uid,
-        "sop_instance_uids": " ".join(places.instances(volume, annotation.points_mm)),
+        "sop_instance_uids": " ".join(location.instances(volume, annotation.points_mm)),
     }
-    row |= {QUANTITY_COLUMNS[q.name]: f"{q.value:.6g}" for q in quantities}
+    row |= {q.measure.column: f"{q.value:.6g}" for q in quantities}
     if any(q.unit == unit for q in quantities):
         row["value_unit"] = unit
     return row
@@ -154,8 +162,8 @@ def _row(annotation: Annotation, volume: Volume, read: Read, unit: str) -> dict[
 
 def _entry(annotation: Annotation, volume: Volume, read: Read) -> dict[str, Any]:
     return annotation_fields(annotation) | {
-        "slice": places.where(volume, annotation.plane).text,
-        "sop_instance_uids": list(places.instances(volume, annotation.points_mm)),
+        "slice": location.locate(volume, annotation.plane).text,
+        "sop_instance_uids": list(location.instances(volume, annotation.points_mm)),
         "values": [
             {"name": q.name, "value": q.value, "unit": q.unit} for q in read(annotation).quantities
         ],
@@ -163,5 +171,30 @@ def _entry(annotation: Annotation, volume: Volume, read: Read) -> dict[str, Any]
 
 
 def _plain(text: str) -> str:
-    """Text of the reader that no spreadsheet takes for a formula."""
+    """The reader's text, quoted where a spreadsheet would take it for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def key_images(drawn: Drawn) -> dict[str, bytes]:
+    """The picture of every key image by its file name, which tells its number and slice."""
+    files = {}
+    for k, key_image in enumerate(drawn.document.key_images, start=1):
+        where = location.locate(drawn.volume, key_image.plane).text.split("/")[0].replace(" ", "-")
+        files[f"key-image-{k}-{where}.png"] = drawn.picture(key_image)
+    return files
+
+
+#: Every format of what is drawn, in the order of the menu.
+FORMATS: tuple[ExportFormat[Drawn], ...] = (
+    TextFormat(
+        "Save the table (CSV)…",
+        lambda drawn: table(drawn.document, drawn.volume, drawn.read, drawn.unit),
+        "measurements.csv",
+    ),
+    TextFormat(
+        "Save everything (JSON)…",
+        lambda drawn: record(drawn.document, drawn.volume, drawn.read),
+        "measurements.json",
+    ),
+    FilesFormat("Save key images (PNG)…", key_images, "Folder for the key images", "key image"),
+)

@@ -1,67 +1,141 @@
 """What can be drawn on a slice, as values: annotations, key images, and the document of a series.
 
 All coordinates are LPS mm. An annotation carries the plane it was drawn on, and belongs to slices
-there. Knows nothing of screens, undo or files.
+there. Knows nothing of screens, undo or files; the kinds there are stand in `kinds`.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
+from app.viewmodels.annotation.quantities import Measure, Reading
+from med2e3.geometry import Float
 from med2e3.measures import Point, SlicePlane
-from med2e3.volume import Window
+from med2e3.regions import Shape
+from med2e3.volume import Volume, Window
 
 
-class Kind(StrEnum):
-    """The kinds of annotation; the values are kept in files."""
+class Ends(StrEnum):
+    """What ends the drawing of an annotation."""
 
-    LENGTH = "length"
-    ANGLE = "angle"
-    COBB = "cobb"
-    BIDIRECTIONAL = "bidirectional"
-    ELLIPSE = "ellipse"
-    RECTANGLE = "rectangle"
-    FREEHAND = "freehand"
-    PROBE = "probe"
-    ARROW = "arrow"
-    NOTE = "note"
+    #: The last of its points is set.
+    POINTS = "points"
+    #: The button goes up: a drag traces the outline.
+    RELEASE = "release"
+    #: A click repeats the last point, once there are enough.
+    REPEAT = "repeat"
 
 
-#: How each kind is called in the interface.
-TITLES: dict[Kind, str] = {
-    Kind.LENGTH: "Length",
-    Kind.ANGLE: "Angle",
-    Kind.COBB: "Cobb angle",
-    Kind.BIDIRECTIONAL: "Two diameters",
-    Kind.ELLIPSE: "Ellipse",
-    Kind.RECTANGLE: "Rectangle",
-    Kind.FREEHAND: "Freehand region",
-    Kind.PROBE: "Point",
-    Kind.ARROW: "Arrow",
-    Kind.NOTE: "Note",
-}
+class Text(StrEnum):
+    """Whether an annotation carries text of the reader."""
 
-#: Points that an annotation of each kind has; a freehand region has at least so many.
-POINTS: dict[Kind, int] = {
-    Kind.LENGTH: 2,
-    Kind.ANGLE: 3,
-    Kind.COBB: 4,
-    Kind.BIDIRECTIONAL: 4,
-    Kind.ELLIPSE: 2,
-    Kind.RECTANGLE: 2,
-    Kind.FREEHAND: 3,
-    Kind.PROBE: 1,
-    Kind.ARROW: 2,
-    Kind.NOTE: 1,
-}
+    NONE = "none"
+    OPTIONAL = "optional"
+    #: Without a text, the annotation is not kept.
+    REQUIRED = "required"
 
-#: Kinds that enclose pixels, and kinds that carry text of the reader.
-REGIONS = (Kind.ELLIPSE, Kind.RECTANGLE, Kind.FREEHAND)
-TEXTS = (Kind.ARROW, Kind.NOTE)
+
+class Mark(StrEnum):
+    """What is drawn at the points of a form, beside its lines."""
+
+    NONE = "none"
+    #: Short strokes across both ends of a line.
+    STROKES = "strokes"
+    #: The head of an arrow, whose tip is the first point.
+    ARROW_HEAD = "arrow head"
+    #: A small circle with four rays.
+    SPOT = "spot"
+    #: A dashed line between the middles of two lines.
+    SPAN = "span"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The geometry of annotations: lines to draw, handles to hold, and what moving one does.
+
+    `points_per_line`: after so many points a new line begins; None: one line through all.
+    """
+
+    lines: Callable[[Annotation], list[Float]]
+    handles: Callable[[Annotation], Float]
+    with_handle: Callable[[Annotation, int, Point], Annotation]
+    points_per_line: int | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A form of which the mouse draws only the first `points`: `complete` adds the others."""
+
+    points: int
+    complete: Callable[[Annotation], tuple[Point, ...]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an annotation is measured on: a volume, and the unit of its voxels.
+
+    `traced`: the outline is still being drawn, and its area is that of its pixels.
+    """
+
+    volume: Volume
+    unit: str
+    traced: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Kind:
+    """A kind of annotation; `app.viewmodels.annotation.kinds` is the table of them.
+
+    Identity:
+        `name` is kept in files; `title` stands in lists; `action` is the title of the tool's
+        command, `key` its key (Qt's portable spelling), `icon` its file in resources/icons.
+    Form:
+        `points` is the number of points, the least one where `ends` lets more follow. `mark` is
+        drawn at the points. `label_at` is the handle that the value stands beside; None: the
+        whole form. `region` is the outline of the pixels that it encloses, if it encloses any.
+    Values:
+        `read` measures an annotation; it gives quantities of `quantities` alone. `reads_voxels`:
+        the values are those of one slice, also where a slab is shown.
+    """
+
+    name: str
+    title: str
+    action: str
+    key: str
+    icon: str
+    points: int
+    form: Form
+    read: Callable[[Annotation, Subject], Reading]
+    quantities: tuple[Measure, ...] = ()
+    ends: Ends = Ends.POINTS
+    completion: Completion | None = None
+    text: Text = Text.NONE
+    mark: Mark = Mark.NONE
+    label_at: int | None = None
+    region: Shape | None = None
+    reads_voxels: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Kind {self.name}>"
+
+    @property
+    def drawn_points(self) -> int:
+        """The number of points that the mouse sets, the least one for an open end."""
+        return self.points if self.completion is None else self.completion.points
+
+    @property
+    def traced(self) -> bool:
+        """Whether a drag traces it."""
+        return self.ends is Ends.RELEASE
+
+    def fits(self, count: int) -> bool:
+        """Whether an annotation of this kind can have so many points."""
+        return count == self.points or (self.ends is not Ends.POINTS and count > self.points)
 
 
 def new_uid() -> str:
@@ -73,10 +147,8 @@ def new_uid() -> str:
 class Annotation:
     """Something drawn on `plane`.
 
-    `points_mm` by kind: ends of a line; arm, vertex, arm; two ends each of two lines (Cobb), the
-    longer before the shorter diameter (bidirectional); two opposite corners of the box around
-    (ellipse, rectangle); the outline (freehand); the place (probe, note); tip, then tail (arrow).
-    `name` is what the reader calls it in the list, `text` what stands at an arrow or a note.
+    `points_mm` are LPS mm, in the order that the kind says. `name` is what the reader calls it in
+    the list, `text` what stands at an arrow or a note.
     """
 
     kind: Kind

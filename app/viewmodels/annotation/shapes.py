@@ -1,6 +1,7 @@
-"""The form of each annotation: its lines, its handles, and what moving one of them does.
+"""The forms of annotations: their lines, their handles, and what moving a handle does.
 
-Works in LPS mm on the annotation's own plane. Knows nothing of screens or values.
+Works in LPS mm on the annotation's own plane. Knows nothing of screens or values; `kinds` says
+which kind has which form.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.viewmodels.annotation.model import REGIONS, Annotation, Kind
+from app.viewmodels.annotation.model import Annotation, Form
 from med2e3.geometry import Float
 from med2e3.measures import Point, point
-from med2e3.regions import Region, Shape
+from med2e3.regions import Region
 
 #: Corners of the polygon that an ellipse is drawn as: at 500 pixels its sides are 12 long, and off
 #: the curve by less than a tenth of a pixel.
@@ -22,52 +23,26 @@ ELLIPSE_CORNERS = 128
 #: The shorter of two diameters begins at this share of the longer one.
 FIRST_SHORT = 0.6
 
-REGION_SHAPES: dict[Kind, Shape] = {
-    Kind.ELLIPSE: Shape.ELLIPSE,
-    Kind.RECTANGLE: Shape.RECTANGLE,
-    Kind.FREEHAND: Shape.POLYGON,
-}
-
 
 def region(annotation: Annotation) -> Region | None:
     """The area that an annotation encloses, if it encloses one."""
-    if annotation.kind not in REGIONS:
-        return None
-    return Region(annotation.plane, REGION_SHAPES[annotation.kind], annotation.points_mm)
+    shape = annotation.kind.region
+    return None if shape is None else Region(annotation.plane, shape, annotation.points_mm)
 
 
 def lines(annotation: Annotation) -> list[Float]:
     """The lines to draw, each (n, 3) LPS mm; closed ones end where they began."""
-    points = np.asarray(annotation.points_mm)
-    if annotation.kind in (Kind.COBB, Kind.BIDIRECTIONAL):
-        return [line for line in (points[:2], points[2:]) if len(line) == 2]
-    if annotation.kind is Kind.FREEHAND:
-        return [np.vstack([points, points[:1]])]
-    if annotation.kind is Kind.RECTANGLE:
-        corners = np.asarray(box_corners(annotation))
-        return [np.vstack([corners, corners[:1]])]
-    if annotation.kind is Kind.ELLIPSE:
-        return [_ellipse(annotation)]
-    return [points] if len(points) > 1 else []
+    return annotation.kind.form.lines(annotation)
 
 
 def handles(annotation: Annotation) -> Float:
-    """(n, 3) LPS mm: where an annotation can be taken hold of."""
-    if annotation.kind in (Kind.ELLIPSE, Kind.RECTANGLE):
-        return np.asarray(box_corners(annotation))
-    return np.asarray(annotation.points_mm)
+    """The points (n, 3), LPS mm, by which an annotation is reshaped."""
+    return annotation.kind.form.handles(annotation)
 
 
 def with_handle(annotation: Annotation, handle: int, to_mm: Point) -> Annotation:
     """The annotation after its handle was moved to a point of its plane."""
-    if annotation.kind in (Kind.ELLIPSE, Kind.RECTANGLE):
-        opposite = box_corners(annotation)[(handle + 2) % 4]
-        return annotation.with_points((opposite, to_mm))
-    if annotation.kind is Kind.BIDIRECTIONAL:
-        return annotation.with_points(_diameters_with(annotation, handle, to_mm))
-    points = list(annotation.points_mm)
-    points[handle] = to_mm
-    return annotation.with_points(tuple(points))
+    return annotation.kind.form.with_handle(annotation, handle, to_mm)
 
 
 def moved(annotation: Annotation, by_mm: Sequence[float]) -> Annotation:
@@ -77,20 +52,20 @@ def moved(annotation: Annotation, by_mm: Sequence[float]) -> Annotation:
 
 
 def centre_mm(annotation: Annotation) -> Point:
-    """A point in the middle of the annotation: where a view goes to show it."""
+    """The middle of the annotation, which a view goes to."""
     points = handles(annotation)
     return point((points.min(axis=0) + points.max(axis=0)) / 2)
 
 
 def box_corners(annotation: Annotation) -> list[Point]:
-    """Four corners around, of the box that two opposite ones make along the plane's axes."""
+    """The four corners, in order, of the box along the plane's axes with two given corners."""
     (x0, y0), (x1, y1) = annotation.plane.to_plane(annotation.points_mm)
     corners = annotation.plane.to_patient_mm([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
     return [point(c) for c in corners]
 
 
 def diameters(annotation: Annotation) -> tuple[Point, ...]:
-    """Four points from the two ends of a longer diameter: the shorter one crosses its middle."""
+    """The ends of both diameters from those of the longer one, whose middle the shorter crosses."""
     a, b = np.asarray(annotation.points_mm[0]), np.asarray(annotation.points_mm[1])
     half = np.cross(annotation.plane.normal, b - a) * FIRST_SHORT / 2
     middle = (a + b) / 2
@@ -98,7 +73,7 @@ def diameters(annotation: Annotation) -> tuple[Point, ...]:
 
 
 def simplified(points: Float, tolerance: float) -> Float:
-    """An outline (n, d) without the points that lie within `tolerance` of what is left."""
+    """An outline (n, d) without the points within `tolerance` of it (Douglas-Peucker)."""
     keep = np.zeros(len(points), bool)
     keep[[0, -1]] = True
     spans = [(0, len(points) - 1)]
@@ -117,23 +92,67 @@ def simplified(points: Float, tolerance: float) -> Float:
 
 
 def _distances(points: Float, a: Float, b: Float) -> Float:
-    """Distances (n,) of points (n, d) from the stretch between `a` and `b`."""
+    """Distances (n,) of points (n, d) from the segment between `a` and `b`."""
     along = b - a
     length = float(along @ along)
     share = np.clip((points - a) @ along / length, 0, 1) if length else np.zeros(len(points))
     return np.asarray(np.linalg.norm(points - (a + share[:, None] * along), axis=1))
 
 
-def _ellipse(annotation: Annotation) -> Float:
+def _points(annotation: Annotation) -> Float:
+    return np.asarray(annotation.points_mm)
+
+
+def _corners(annotation: Annotation) -> Float:
+    return np.asarray(box_corners(annotation))
+
+
+def _path(annotation: Annotation) -> list[Float]:
+    points = _points(annotation)
+    return [points] if len(points) > 1 else []
+
+
+def _pairs(annotation: Annotation) -> list[Float]:
+    points = _points(annotation)
+    return [line for line in (points[:2], points[2:]) if len(line) == 2]
+
+
+def _outline(annotation: Annotation) -> list[Float]:
+    points = _points(annotation)
+    return [np.vstack([points, points[:1]])]
+
+
+def _box(annotation: Annotation) -> list[Float]:
+    corners = _corners(annotation)
+    return [np.vstack([corners, corners[:1]])]
+
+
+def _ellipse(annotation: Annotation) -> list[Float]:
     corners = annotation.plane.to_plane(annotation.points_mm)
     middle, half = corners.mean(axis=0), (corners[1] - corners[0]) / 2
     turn = np.linspace(0, 2 * math.pi, ELLIPSE_CORNERS + 1)
     around = np.column_stack([np.cos(turn), np.sin(turn)])
-    return annotation.plane.to_patient_mm(middle + half * around)
+    return [annotation.plane.to_patient_mm(middle + half * around)]
+
+
+def _with_point(annotation: Annotation, handle: int, to_mm: Point) -> Annotation:
+    points = list(annotation.points_mm)
+    points[handle] = to_mm
+    return annotation.with_points(tuple(points))
+
+
+def _with_corner(annotation: Annotation, handle: int, to_mm: Point) -> Annotation:
+    """The opposite corner stays where it is."""
+    opposite = box_corners(annotation)[(handle + 2) % 4]
+    return annotation.with_points((opposite, to_mm))
+
+
+def _with_diameter(annotation: Annotation, handle: int, to_mm: Point) -> Annotation:
+    return annotation.with_points(_diameters_with(annotation, handle, to_mm))
 
 
 def _diameters_with(annotation: Annotation, handle: int, to_mm: Point) -> tuple[Point, ...]:
-    """Two diameters stay perpendicular.
+    """The ends of both diameters after one was moved; they stay perpendicular.
 
     The shorter one keeps its share along the longer one, and its reach to both sides, when an end
     of the longer one moves; an end of the shorter one takes its crossing along with it.
@@ -176,3 +195,20 @@ def _across(annotation: Annotation, a: Float, b: Float) -> Float:
     side = np.cross(normal, b - a) * sense
     length = float(np.linalg.norm(side))
     return np.asarray(side / length) if length else np.asarray(annotation.plane.down)
+
+
+#: One line through all points, in their order.
+PATH = Form(_path, _points, _with_point)
+
+#: Two lines, of two points each.
+TWO_LINES = Form(_pairs, _points, _with_point, points_per_line=2)
+
+#: Two lines that stay perpendicular: the longer diameter's ends, then those of the shorter one.
+DIAMETERS = Form(_pairs, _points, _with_diameter, points_per_line=2)
+
+#: A closed line through all points.
+OUTLINE = Form(_outline, _points, _with_point)
+
+#: A box along the plane's axes, by two opposite corners; and the ellipse in it.
+BOX = Form(_box, _corners, _with_corner)
+ELLIPSE = Form(_ellipse, _corners, _with_corner)

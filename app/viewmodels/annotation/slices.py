@@ -1,4 +1,4 @@
-"""The pixels of any slice or slab of a volume, with their grid: for pictures without a view."""
+"""The pixels of any slice or slab of a volume with their grid, for pictures without a view."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.imaging import oblique
 from app.imaging.raster import Raster, Reslice
 from app.imaging.sampler import Sampler
 from app.imaging.slab import Slab, combined, span
-from app.viewmodels.annotation import places
+from app.viewmodels.annotation import location
 from med2e3.geometry import Float, Geometry
 from med2e3.measures import Point, SlicePlane, point
 from med2e3.volume import Volume
@@ -31,7 +31,7 @@ def slice_of(volume: Volume, plane: SlicePlane, slab: Slab, reslice: Reslice) ->
 
     An oblique one covers the volume in squares of its smallest spacing, linear between voxels.
     """
-    where = places.where(volume, plane)
+    where = location.locate(volume, plane)
     if where.plane is not None:
         seen = volume.in_plane(where.plane)
         layers = seen.voxels[_stored(seen.geometry, where, slab)]
@@ -44,7 +44,7 @@ def slice_of(volume: Volume, plane: SlicePlane, slab: Slab, reslice: Reslice) ->
 
 
 def volume_of(volume: Volume, plane: SlicePlane, slab: Slab, reslice: Reslice) -> Volume:
-    """What `slice_of` shows, as a volume of this one slice: for sampling what a reader sees."""
+    """The slice of `slice_of` as a volume of one slice, to sample what a reader sees."""
     seen = slice_of(volume, plane, slab, reslice)
     affine = seen.geometry.affine_lps.copy()
     affine[:3, 3] = seen.geometry.to_patient_mm((seen.slice_index, 0.0, 0.0))
@@ -52,8 +52,8 @@ def volume_of(volume: Volume, plane: SlicePlane, slab: Slab, reslice: Reslice) -
 
 
 def slab_text(volume: Volume, plane: SlicePlane, slab: Slab) -> str:
-    """What the slab is and how thick in truth (mm), as its view says it; empty for a plane."""
-    where = places.where(volume, plane)
+    """The slab and its true thickness (mm) in the words of its view; empty for a plane."""
+    where = location.locate(volume, plane)
     if where.plane is not None:
         grid = volume.geometry.oriented(where.plane)
         shown = _stored(grid, where, slab)
@@ -65,8 +65,8 @@ def slab_text(volume: Volume, plane: SlicePlane, slab: Slab) -> str:
 
 
 def ends_mm(volume: Volume, plane: SlicePlane, slab: Slab) -> tuple[Point, ...]:
-    """LPS mm of a point of the first and of the last layer; none for an oblique plane."""
-    where = places.where(volume, plane)
+    """A point (LPS mm) of the first and of the last layer; none for an oblique plane."""
+    where = location.locate(volume, plane)
     if where.plane is None:
         return ()
     grid = volume.geometry.oriented(where.plane)
@@ -74,7 +74,7 @@ def ends_mm(volume: Volume, plane: SlicePlane, slab: Slab) -> tuple[Point, ...]:
     return tuple(point(grid.to_patient_mm((k, 0, 0))) for k in (shown.start, shown.stop - 1))
 
 
-def _stored(grid: Geometry, where: places.Where, slab: Slab) -> slice:
+def _stored(grid: Geometry, where: location.Location, slab: Slab) -> slice:
     """The slices of the grid turned to `where.plane` that are shown together."""
     return span(where.slice_index, slab.layers(grid.spacing_mm[0]), where.count)
 

@@ -1,19 +1,21 @@
 """What an annotation measures on a volume, in numbers and in words.
 
-Lengths in mm, angles in degrees, regions in the volume's unit. Knows no screens.
+Lengths in mm, angles in degrees, regions in the volume's unit. Knows no screens; `kinds` says which
+kind is read by which function.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from app.imaging import numbers, windows
 from app.imaging.slab import Slab
-from app.viewmodels.annotation import places, shapes
-from app.viewmodels.annotation.model import REGIONS, TEXTS, Annotation, Kind
+from app.viewmodels.annotation import location, shapes
+from app.viewmodels.annotation.model import Annotation, Subject
+from app.viewmodels.annotation.quantities import Measure, Quantity, Reading
 from med2e3.geometry import Float
 from med2e3.measures import angle_degrees, cobb_degrees, length_mm
 from med2e3.regions import Statistics, interpolate, samples, statistics
@@ -22,40 +24,30 @@ from med2e3.volume import Volume
 #: Above this, a Cobb angle may be meant as its supplement, which is then named beside it.
 AMBIGUOUS_COBB = 60.0
 
-
-#: What reads voxels: of the slice that it is drawn on, whatever is laid over one another there.
-COUNTING = (*REGIONS, Kind.PROBE)
-
-#: Said of it over a slab.
+#: Said of the value of one slice over a slab.
 OF_ONE_SLICE = "of one slice, not of the slab"
 
+LENGTH = Measure("length", "length_mm", "mm")
+LONG_DIAMETER = Measure("long diameter", "long_diameter_mm", "mm")
+SHORT_DIAMETER = Measure("short diameter", "short_diameter_mm", "mm")
+ANGLE = Measure("angle", "angle_degrees", "°")
+COBB_ANGLE = Measure("Cobb angle", "cobb_angle_degrees", "°")
+VALUE = Measure("value", "value", None)
+MEAN = Measure("mean", "mean", None)
+SD = Measure("SD", "sd", None)
+MINIMUM = Measure("min", "min", None)
+MAXIMUM = Measure("max", "max", None)
+AREA = Measure("area", "area_mm2", "mm²")
+PIXELS = Measure("pixels", "pixels", "")
 
-@dataclass(frozen=True)
-class Quantity:
-    """One measured number with its unit, as it goes into a table."""
-
-    name: str
-    value: float
-    unit: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What an annotation says: numbers for tables, lines for the screen."""
-
-    quantities: tuple[Quantity, ...]
-    lines: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """In one line."""
-        return ", ".join(self.lines)
+#: What a region measures.
+STATISTICS = (MEAN, SD, MINIMUM, MAXIMUM, AREA, PIXELS)
 
 
 def lines_over(annotation: Annotation, reading: Reading, slab: Slab) -> tuple[str, ...]:
     """What stands at an annotation over a slice, or over a slab of which it counts one slice."""
     name = (annotation.name,) if annotation.name else ()
-    counts_less = slab.thickness_mm > 0 and annotation.kind in COUNTING
+    counts_less = slab.thickness_mm > 0 and annotation.kind.reads_voxels
     return (*name, *reading.lines, *((OF_ONE_SLICE,) if counts_less else ()))
 
 
@@ -67,13 +59,7 @@ def read(
     `traced`: the outline is still being drawn, and its area is that of its pixels.
     """
     unit = windows.unit_of(volume) if unit is None else unit
-    if annotation.kind in REGIONS:
-        return _region(annotation, volume, unit, traced=traced)
-    if annotation.kind in TEXTS:
-        return Reading((), (annotation.text,) if annotation.text else ())
-    if annotation.kind is Kind.PROBE:
-        return _probe(annotation, volume, unit)
-    return _lines(annotation)
+    return annotation.kind.read(annotation, Subject(volume, unit, traced))
 
 
 def region_values(annotation: Annotation, volume: Volume) -> Float | None:
@@ -95,56 +81,76 @@ def region_statistics(
     return statistics(region, samples(volume, region), count_area=count_area)
 
 
-def _lines(annotation: Annotation) -> Reading:
+# --- readings of kinds -------------------------------------------------------------------------
+
+
+def length(annotation: Annotation, subject: Subject) -> Reading:
+    """The length (mm) of the line through all points."""
+    points = annotation.points_mm
+    long = sum(length_mm(a, b) for a, b in itertools.pairwise(points))
+    return Reading((Quantity(LENGTH, long, "mm"),), (f"{long:.1f} mm",))
+
+
+def angle(annotation: Annotation, subject: Subject) -> Reading:
+    """The angle (degrees) at the second of three points; nothing for fewer."""
     p = annotation.points_mm
-    if annotation.kind is Kind.ANGLE and len(p) == 3:
-        angle = angle_degrees(p[0], p[1], p[2])
-        return _degrees("angle", angle)
-    if annotation.kind is Kind.COBB and len(p) == 4:
-        angle = cobb_degrees(p[:2], p[2:])
-        other = f" or {180 - angle:.1f}°" if angle > AMBIGUOUS_COBB else ""
-        return _degrees("Cobb angle", angle, other)
-    if annotation.kind is Kind.BIDIRECTIONAL and len(p) == 4:
-        # Whichever is longer now: the reader may have pulled the second one out further.
-        long, short = sorted((length_mm(*p[:2]), length_mm(*p[2:])), reverse=True)
-        sizes = (Quantity("long diameter", long, "mm"), Quantity("short diameter", short, "mm"))
-        return Reading(sizes, (f"{long:.1f} × {short:.1f} mm",))
-    if annotation.kind is Kind.LENGTH:
-        length = length_mm(p[0], p[1])
-        return Reading((Quantity("length", length, "mm"),), (f"{length:.1f} mm",))
-    return Reading((), ())  # an angle on its way, with too few points for one
+    return Reading() if len(p) < 3 else _degrees(ANGLE, angle_degrees(p[0], p[1], p[2]))
 
 
-def _degrees(name: str, angle: float, other: str = "") -> Reading:
-    if math.isnan(angle):
-        return Reading((), ())
-    return Reading((Quantity(name, angle, "°"),), (f"{angle:.1f}°{other}",))
+def cobb_angle(annotation: Annotation, subject: Subject) -> Reading:
+    """The angle (degrees) between two lines, with its supplement; nothing for fewer points."""
+    p = annotation.points_mm
+    if len(p) < 4:
+        return Reading()
+    cobb = cobb_degrees(p[:2], p[2:])
+    other = f" or {180 - cobb:.1f}°" if cobb > AMBIGUOUS_COBB else ""
+    return _degrees(COBB_ANGLE, cobb, other)
 
 
-def _probe(annotation: Annotation, volume: Volume, unit: str) -> Reading:
+def diameters(annotation: Annotation, subject: Subject) -> Reading:
+    """Two diameters (mm), the longer one first; nothing while the first one is drawn."""
+    p = annotation.points_mm
+    if len(p) < 4:
+        return Reading()
+    # Whichever is longer now: the reader may have pulled the second one out further.
+    long, short = sorted((length_mm(*p[:2]), length_mm(*p[2:])), reverse=True)
+    sizes = (Quantity(LONG_DIAMETER, long, "mm"), Quantity(SHORT_DIAMETER, short, "mm"))
+    return Reading(sizes, (f"{long:.1f} × {short:.1f} mm",))
+
+
+def text(annotation: Annotation, subject: Subject) -> Reading:
+    """The reader's own words."""
+    return Reading((), (annotation.text,) if annotation.text else ())
+
+
+def voxel(annotation: Annotation, subject: Subject) -> Reading:
+    """The value of the voxel at a point; on an oblique plane, interpolated as its view shows it."""
+    volume, unit = subject.volume, subject.unit
     at = volume.geometry.to_index(annotation.points_mm[0])
     if not volume.geometry.contains(at):
         return Reading((), ("outside the volume",))
-    if places.where(volume, annotation.plane).plane is not None:
+    if location.locate(volume, annotation.plane).plane is not None:
         s, r, c = np.clip(np.rint(at).astype(int), 0, np.asarray(volume.shape) - 1)
         value, how = float(volume.voxels[s, r, c]), ""
-    else:  # between stored slices, as its view shows it
+    else:
         value, how = float(interpolate(volume, at[None])[0]), ", interpolated"
     said = windows.with_unit(numbers.value(value), unit) + how
-    return Reading((Quantity("value", value, unit),), (said,))
+    return Reading((Quantity(VALUE, value, unit),), (said,))
 
 
-def _region(annotation: Annotation, volume: Volume, unit: str, *, traced: bool) -> Reading:
-    found = region_statistics(annotation, volume, count_area=traced)
+def region(annotation: Annotation, subject: Subject) -> Reading:
+    """The statistics of the pixels in a region, and its area."""
+    unit = subject.unit
+    found = region_statistics(annotation, subject.volume, count_area=subject.traced)
     if found is None:
         return Reading((), ("no pixel inside",))
     quantities = (
-        Quantity("mean", found.mean, unit),
-        Quantity("SD", found.sd, unit),
-        Quantity("min", found.minimum, unit),
-        Quantity("max", found.maximum, unit),
-        Quantity("area", found.area_mm2, "mm²"),
-        Quantity("pixels", float(found.count), ""),
+        Quantity(MEAN, found.mean, unit),
+        Quantity(SD, found.sd, unit),
+        Quantity(MINIMUM, found.minimum, unit),
+        Quantity(MAXIMUM, found.maximum, unit),
+        Quantity(AREA, found.area_mm2, "mm²"),
+        Quantity(PIXELS, float(found.count), ""),
     )
     about = "≈ " if found.area_is_counted else ""
     mean = windows.with_unit(numbers.signed(found.mean), unit)
@@ -158,3 +164,9 @@ def _region(annotation: Annotation, volume: Volume, unit: str, *, traced: bool) 
             + (", interpolated" if found.interpolated else ""),
         ),
     )
+
+
+def _degrees(measure: Measure, degrees: float, other: str = "") -> Reading:
+    if math.isnan(degrees):
+        return Reading()
+    return Reading((Quantity(measure, degrees, "°"),), (f"{degrees:.1f}°{other}",))

@@ -1,4 +1,4 @@
-"""How a view shows a slice: from the screen to patient mm and back, and which annotations belong.
+"""How a view shows a slice: screen to patient mm and back, and which annotations lie on it.
 
 Any slice of a regular grid will do, oblique ones too: the grid is the one that the view shows.
 Knows no widgets.
@@ -28,7 +28,7 @@ FULL, FAINT, HIDDEN = 1.0, 0.35, 0.0
 
 
 class ShownSlice(Protocol):
-    """What a view's state says of its slice: a grid whose columns run right and rows down."""
+    """The slice of a view, on a grid whose columns run right and rows down."""
 
     @property
     def geometry(self) -> Geometry:
@@ -37,13 +37,13 @@ class ShownSlice(Protocol):
 
     @property
     def slice_index(self) -> int:
-        """The one that it shows."""
+        """The slice that the view shows (0-based)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ViewFrame:
-    """The slice that a view shows, and how it lies there."""
+    """The slice that a view shows, with its place on the screen."""
 
     geometry: Geometry
     slice_index: int
@@ -65,10 +65,7 @@ class ViewFrame:
         return 1 / self.viewport.pixels_per_mm
 
     def to_mm(self, x: float, y: float) -> Point:
-        """The point of the slice under a screen point; beside the slice, the nearest of its edge.
-
-        Up to the outer pixel edges: what is drawn lies on the image.
-        """
+        """The point (LPS mm) under a screen point, kept inside the outer edges of the slice."""
         row, column = self.viewport.to_index(x, y)
         _, rows, columns = self.geometry.shape
         inside = (min(max(row, -0.5), rows - 0.5), min(max(column, -0.5), columns - 0.5))
@@ -93,7 +90,7 @@ class ViewFrame:
         return self.strength_of(annotation.plane, annotation.points_mm)
 
     def strength_of(self, plane: SlicePlane, points_mm: tuple[Point, ...] = ()) -> float:
-        """The same for anything that lies on a plane (at its origin, where no points are given)."""
+        """The strength of points on a plane; without points, of the plane's origin."""
         if not self.plane.is_parallel(plane):
             return HIDDEN
         away_mm = np.abs(self.plane.distance_mm(points_mm or (plane.origin_mm,))).max()

@@ -20,6 +20,7 @@ from app.viewmodels.assistant.answers import (
     Turn,
     TurnState,
 )
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
@@ -29,6 +30,7 @@ from med2e3.volume import WINDOWS, Volume, Window
 
 if TYPE_CHECKING:
     from med2e3.engine import ModelInfo
+    from med2e3.engine.grounding import Box, Mask
 
 #: Choices of what the model is given, besides the presets of `WINDOWS`.
 MODEL_DEFAULT, FULL_RANGE, AS_DISPLAYED = "model default", "full range", "as displayed"
@@ -71,7 +73,7 @@ class Assistant:
         self._tasks = tasks
         self._explain = explain
         self._job: Job[Finished] | None = None
-        self._loading: Job[ModelInfo] | None = None
+        self._loading: LatestJob[ModelInfo] = LatestJob()
         self.model: ModelInfo | None = None
         self.model_state = ModelState.NONE
         self.model_progress = Progress(-1, "")
@@ -89,6 +91,10 @@ class Assistant:
         self.chosen_changed: Signal[[]] = Signal()
         self.input_changed: Signal[[]] = Signal()
         self.volume_entered: Signal[[Volume | None]] = Signal()
+        #: The question whose answer is shown, and the boxes and masks that the answer drew.
+        self.drawn: Signal[[str, tuple[Box, ...], tuple[Mask, ...]]] = Signal()
+        self.chosen_changed.connect(self._tell_drawn)
+        self.turn_changed.connect(lambda _: self._tell_drawn())
         viewer.volume_changed.connect(self.chosen_changed.emit)
 
     # --- the model -------------------------------------------------------------------------
@@ -96,16 +102,14 @@ class Assistant:
     async def load_model(self, name: str) -> None:
         """Load a model in place of the one that is loaded; a failure keeps none."""
         self.stop()
-        if self._loading is not None:
-            self._loading.cancel()
+        self._loading.cancel()
         self.model, self.model_message = None, None
         self.model_state = ModelState.LOADING
         self.model_progress = Progress(-1, "Starting")
-        job = self._loading = self._host.load(name, self._model_event)
+        job = self._loading.start(self._host.load, name, self._model_event)
         self.model_changed.emit()
-        outcome = await job
-        if job is self._loading:
-            self._loading = None
+        outcome = await self._loading.result(job)
+        if outcome is not None:
             self._model_loaded(outcome)
 
     def _model_event(self, event: object) -> None:
@@ -196,6 +200,13 @@ class Assistant:
         """Show the scores of another turn."""
         self.chosen = turn
         self.chosen_changed.emit()
+
+    def _tell_drawn(self) -> None:
+        turn = self.shown
+        if turn is None:
+            self.drawn.emit("", (), ())
+        else:
+            self.drawn.emit(turn.question, turn.boxes, turn.masks)
 
     def give(self, plane: Plane | None, window_choice: str) -> None:
         """Say what the model is given; `plane` None is the model's own."""

@@ -1,4 +1,7 @@
-"""Answers as files: one CSV row a model slice, or the whole record as JSON. Knows no files."""
+"""What an answer can be exported as: one CSV row a model slice, or its whole record as JSON.
+
+`FORMATS` is the table that the menu follows. Knows no files.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import io
 import json
 
 from app.viewmodels.assistant.answers import Turn
+from app.viewmodels.core.exporting import ExportFormat, TextFormat
 
 #: Columns of the CSV. Slices count from 1 in display order, as in the window; mm are LPS.
 COLUMNS = (
@@ -52,3 +56,11 @@ def scores_csv(turn: Turn) -> str:
 def record_json(turn: Turn) -> str:
     """Everything needed to repeat the answer."""
     return json.dumps(turn.record, indent=2, ensure_ascii=False) + "\n"
+
+
+#: Every format of an answer, in the order of the menu.
+FORMATS: tuple[ExportFormat[Turn], ...] = (
+    TextFormat("Copy the record (JSON)", record_json),
+    TextFormat("Save the scores…", scores_csv, "scores.csv"),
+    TextFormat("Save the record…", record_json, "answer.json"),
+)

@@ -18,7 +18,7 @@ class Remedy:
 
 
 class Notices:
-    """What went wrong last, until the user dismisses it or something succeeds."""
+    """The latest message, until the user dismisses it or a study opens."""
 
     def __init__(self) -> None:
         self.message: Message | None = None
@@ -31,7 +31,7 @@ class Notices:
         self.changed.emit()
 
     def dismiss(self) -> None:
-        """Show none."""
+        """Show no message."""
         if self.message is not None:
             self.message = self.remedy = None
             self.changed.emit()

@@ -13,7 +13,7 @@ PatientKey = tuple[str, str, str]
 
 
 def patient_key(info: SeriesInfo) -> PatientKey:
-    """Equal for series of one patient: an ID alone tells only within the place that gave it."""
+    """The same for every series of a patient; name and birth date count, since IDs are local."""
     # Beside the name in letters, a file may or may not have it in other scripts.
     letters = info.patient_name.split("=")[0] or info.patient_name
     name = person_name(letters).casefold()
@@ -21,7 +21,7 @@ def patient_key(info: SeriesInfo) -> PatientKey:
 
 
 def different_patients(one: SeriesInfo, other: SeriesInfo) -> str:
-    """In words, how two series say that they are not of one patient; empty where they do not."""
+    """A sentence on how two series name different patients; empty where they do not."""
     pairs = zip(patient_key(one), patient_key(other), strict=True)
     id_differs, *others_differ = (bool(a and b and a != b) for a, b in pairs)
     if any(others_differ):
@@ -64,6 +64,6 @@ def date(dicom: str) -> str:
 
 
 def details(info: SeriesInfo) -> str:
-    """ID, sex and birth date in one line."""
+    """The patient's ID, sex and birth date in one line."""
     words = (info.patient_id, info.patient_sex, date(info.patient_birth_date))
     return " · ".join(filter(None, words))

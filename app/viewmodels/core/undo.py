@@ -1,181 +1,131 @@
 """Undo and redo of everything a reader changes on a series, in the order in which it was done.
 
-What is drawn keeps its own history, which outlives the closing of a series (`annotation.book`);
-here its steps stand between those of the window and of the overlays. Those of the last two belong
-to the open volume: another one begins without any. Knows no widgets.
+Who changes something pushes a named step with its way back. Knows no viewer, overlays or
+annotations: only that steps belong to a subject, which is open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from app.viewmodels.annotation.annotations import Annotations
-from app.viewmodels.annotation.history import MOST_STEPS
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
-from app.viewmodels.images.viewer import Viewer
-from med2e3.volume import Volume
 
-#: Attributes of a layer that a slider moves: many changes in a row are one step.
-SLID = {"opacity": "opacity", "low": "threshold", "high": "threshold"}
-
-#: What other changes of a layer are called.
-DOING = {"visible": "show or hide", "hidden": "show or hide a label", "colours": "colours"}
+#: Steps kept; what was done before them stays done. A step is a few references, so this is for the
+#: reader's sake (nobody goes back further), not for memory's.
+MOST_STEPS = 500
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something done, and how to take it back; steps in a row with one `key` are one."""
+    """Something done, and how to take it back.
+
+    Steps in a row with one `key` are one step, as all movements of a slider. A step with a name in
+    `lasts_with` outlives its subject: it is there again after `resume` of that name.
+    """
 
     name: str
     undo: Callable[[], object]
     redo: Callable[[], object]
     key: object = None
+    lasts_with: str = ""
 
 
-class Steps:
-    """What was done on the open volume, and what was taken back of it."""
+@dataclass
+class _Timeline:
+    """Steps that were done, and steps that were taken back, the nearest to now last."""
 
-    def __init__(self, viewer: Viewer, annotations: Annotations, overlays: Overlays) -> None:
-        self._viewer = viewer
-        self._book = annotations
-        self._overlays = overlays
-        self._past: list[Step] = []
-        self._future: list[Step] = []
-        self._about: Volume | None = None
-        self._busy = False
-        self._greys = viewer.greys
-        self._over = (overlays.layers, overlays.boxes)
+    past: list[Step] = field(default_factory=list)
+    future: list[Step] = field(default_factory=list)
+
+    def lasting(self, name: str) -> _Timeline:
+        """The steps of one name alone."""
+        past, future = ([s for s in x if s.lasts_with == name] for x in (self.past, self.future))
+        return _Timeline(past, future)
+
+
+class UndoStack:
+    """What was done on the open subject, and what was taken back of it."""
+
+    def __init__(self) -> None:
+        self._open = _Timeline()
+        self._lasting: dict[str, _Timeline] = {}
+        self._subject: object = None
+        self._blocked = False
+        self._going = False
         self.changed: Signal[[]] = Signal()
-        viewer.volume_changed.connect(self._enter)
-        viewer.window_changed.connect(self._window_changed)
-        overlays.changed.connect(self._overlays_changed)
-        annotations.committed.connect(self._committed)
-        annotations.changed.connect(self.changed.emit)
 
     @property
     def undo_name(self) -> str:
-        """What `undo` would take back; empty: nothing, as while another series opens."""
-        if self._viewer.previewing:
-            return ""
-        return self._past[-1].name if self._past else self._book.undo_name
+        """What `undo` would take back; empty: nothing, as while another subject opens."""
+        return self._open.past[-1].name if self._open.past and not self._blocked else ""
 
     @property
     def redo_name(self) -> str:
-        """What `redo` would do again; empty: nothing, as while another series opens."""
-        if self._viewer.previewing:
-            return ""
-        if self._future:
-            return self._future[-1].name
-        return "" if self._past else self._book.redo_name
+        """What `redo` would do again; empty: nothing, as while another subject opens."""
+        return self._open.future[-1].name if self._open.future and not self._blocked else ""
+
+    def push(self, step: Step) -> None:
+        """Keep what was just done; what was taken back before can no longer be done again.
+
+        No step is what follows from going back, or what is done while another subject opens.
+        """
+        if self._going or self._blocked:
+            return
+        past = self._open.past
+        if step.key is not None and past and past[-1].key == step.key:
+            first = past.pop()
+            step = Step(step.name, first.undo, step.redo, step.key, step.lasts_with)
+        past.append(step)
+        del past[:-MOST_STEPS]
+        self._open.future.clear()
+        self.changed.emit()
 
     def undo(self) -> None:
-        """Take the last step back; before those of today, what was drawn on the series earlier."""
-        if not self.undo_name:
-            return
-        if not self._past:
-            self._past.append(self._drawn(self._book.undo_name))
-        step = self._past.pop()
-        self._future.append(step)
-        self._quietly(step.undo)
+        """Take the last step back."""
+        if self.undo_name:
+            step = self._open.past.pop()
+            self._open.future.append(step)
+            self._go(step.undo)
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        if not self.redo_name:
+        if self.redo_name:
+            step = self._open.future.pop()
+            self._open.past.append(step)
+            self._go(step.redo)
+
+    # --- subjects --------------------------------------------------------------------------
+
+    def enter(self, subject: object, *, opening: bool = False) -> None:
+        """Begin anew where another subject is open; steps that last are laid aside.
+
+        `opening`: another subject is on its way, and may not arrive. Until `enter` says which one
+        is open, nothing can be undone, and the steps stay.
+        """
+        self._blocked = opening
+        if opening or subject is self._subject:
             return
-        if not self._future:
-            self._future.append(self._drawn(self._book.redo_name))
-        step = self._future.pop()
-        self._past.append(step)
-        self._quietly(step.redo)
-
-    # --- what is done ------------------------------------------------------------------------
-
-    def _take(self, step: Step) -> None:
-        if step.key is not None and self._past and self._past[-1].key == step.key:
-            first = self._past.pop()
-            step = Step(step.name, first.undo, step.redo, step.key)
-        self._past.append(step)
-        del self._past[:-MOST_STEPS]
-        self._future.clear()
+        for name in {step.lasts_with for step in (*self._open.past, *self._open.future)} - {""}:
+            self._lasting[name] = self._open.lasting(name)
+        self._subject, self._open = subject, _Timeline()
         self.changed.emit()
 
-    def _quietly(self, act: Callable[[], object]) -> None:
-        """What follows from going back is no step of its own."""
-        self._busy = True
+    def resume(self, name: str) -> None:
+        """Bring the steps that last with `name` back, before those that were done since."""
+        kept = self._lasting.pop(name, None)
+        if kept is None:
+            return
+        line = self._open
+        if not (line.past or line.future):
+            line.future[:] = kept.future
+        line.past[:0] = kept.past
+        self.changed.emit()
+
+    def _go(self, act: Callable[[], object]) -> None:
+        self._going = True
         try:
             act()
         finally:
-            self._busy = False
+            self._going = False
         self.changed.emit()
-
-    def _drawn(self, name: str) -> Step:
-        return Step(name, self._book.undo, self._book.redo)
-
-    def _committed(self) -> None:
-        if not self._busy:
-            self._take(self._drawn(self._book.undo_name))
-
-    def _enter(self) -> None:
-        if self._viewer.previewing:
-            return
-        self._greys = self._viewer.greys
-        if self._viewer.volume is not self._about:
-            self._about = self._viewer.volume
-            self._over = (self._overlays.layers, self._overlays.boxes)
-            self._past, self._future = [], []
-            self.changed.emit()
-
-    def _window_changed(self) -> None:
-        before, after = self._greys, self._viewer.greys
-        self._greys = after
-        foreign = self._viewer.volume is not self._about or self._viewer.previewing
-        # The window that a series is hung with is how it opens, and nothing that was done.
-        hung = not self._past and not self._future and after == self._viewer.first_greys
-        if before == after or foreign or hung or self._busy:
-            return
-        viewer = self._viewer
-        key = ("window", viewer.drags) if viewer.dragging_window else None
-        name = "window" if before.window != after.window else "invert or colours"
-        self._take(
-            Step(name, lambda: viewer.show_greys(before), lambda: viewer.show_greys(after), key)
-        )
-
-    def _overlays_changed(self) -> None:
-        before, after = self._over, (self._overlays.layers, self._overlays.boxes)
-        self._over = after
-        foreign = self._viewer.volume is not self._about
-        if before == after or foreign or self._busy or _of_answers(before) != _of_answers(after):
-            return
-        overlays, (name, key) = self._overlays, _what_changed(before, after)
-        self._take(
-            Step(name, lambda: overlays.restore(*before), lambda: overlays.restore(*after), key)
-        )
-
-
-Over = tuple[tuple[Layer, ...], tuple[BoxMark, ...]]
-
-
-def _of_answers(over: Over) -> list[int]:
-    """What an answer drew, whatever of it is shown: it comes and goes with the answer."""
-    layers, boxes = over
-    return [*(id(x.voxels) for x in layers if x.of_answer), *(id(b.corners_mm) for b in boxes)]
-
-
-def _what_changed(before: Over, after: Over) -> tuple[str, object]:
-    """In words, and the key of a slider that moved."""
-    old = {id(layer.voxels): layer for layer in before[0]}
-    new = {id(layer.voxels): layer for layer in after[0]}
-    for one in new.keys() - old.keys():
-        return f"overlay {new[one].name}", None
-    for one in old.keys() - new.keys():
-        return f"remove overlay {old[one].name}", None
-    for one, layer in new.items():
-        for name, words in SLID.items():
-            if getattr(layer, name) != getattr(old[one], name):
-                return f"{words} of {layer.name}", (words, one)
-        for name, words in DOING.items():
-            if getattr(layer, name) != getattr(old[one], name):
-                return f"{words}: {layer.name}", None
-    return "show or hide a box", None

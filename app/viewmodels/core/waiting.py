@@ -10,7 +10,7 @@ from app.viewmodels.core.signal import Signal
 
 
 async def until(signal: Signal[...], holds: Callable[[], bool]) -> None:
-    """Wait until `holds`; looked at now and at each emit of `signal`."""
+    """Wait until `holds()` is true; it is called now and at each emit of `signal`."""
     reached = asyncio.Event()
 
     def look(*_: Any) -> None:

@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Message:
-    """An error as a user reads it: a sentence, and technical details (may be empty)."""
+    """What a user is told: a sentence, and technical details (may be empty)."""
 
     sentence: str
     details: str = ""

@@ -1,4 +1,4 @@
-"""Playing through the slices of a plane. Knows no timer: somebody calls `step` at the rate."""
+"""Cine: plays the slices of a plane as a film. Knows no timer: the view calls `step`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Cine:
 
     @property
     def interval_ms(self) -> int:
-        """Between two slices."""
+        """Milliseconds between two slices."""
         return round(1000 / self.rate)
 
     def toggle(self, plane: Plane | None = None) -> None:
-        """Play a plane, the active one if none is named, or stop."""
+        """Stop, or play a plane: the active one where none is named."""
         if self.playing:
             self.stop()
         elif self._viewer.volume is not None:
@@ -53,14 +53,14 @@ class Cine:
         self.changed.emit()
 
     def choose_bounce(self, bounces: bool) -> None:
-        """To and fro, or from the start again after the end."""
+        """Play to and fro, or start again after the last slice."""
         self.bounces = bounces
         if not bounces:
-            self._direction = 1  # what was on its way back would stay at the first slice
+            self._direction = 1  # a film running backwards would stop at the first slice
         self.changed.emit()
 
     def step(self) -> None:
-        """The next slice."""
+        """Show the next slice."""
         if not self.playing:
             return
         count = self._viewer.shown[self.plane].count

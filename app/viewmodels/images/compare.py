@@ -2,14 +2,16 @@
 
 Volumes of one frame of reference (DICOM PS3.3 C.7.4.1) are linked by patient mm. Others are linked
 by position: first at the same share of their extents, then by equal movements in mm, and the note
-says so. Unlinking, scrolling one alone and linking again takes what is shown then as one place.
+says so. Linking again after scrolling one volume alone takes the two slices shown for one place.
 Knows no widgets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +20,13 @@ from app.imaging.plane import PlaneState
 from app.imaging.slab import Slab
 from app.viewmodels.core.patients import different_patients
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.viewer import Greys, Viewer
+from app.viewmodels.images.look import Greys
+from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 
 Float = NDArray[np.float64]
+P = ParamSpec("P")
 
 
 class Link(StrEnum):
@@ -41,10 +45,9 @@ NOTES = {
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
-    """A comparison that a preview in the first view put away, and how it was looked at."""
+class _Comparison:
+    """A comparison to come back to: the second volume, its link and how it was looked at."""
 
-    first: Volume
     second: Volume
     plane: Plane
     link: Link
@@ -70,7 +73,7 @@ class Compare:
         self._offset_mm: Float = np.zeros(3)
         self._busy = False
         self._first: Volume | None = None
-        self._kept: _Kept | None = None
+        viewer.on_preview(self._put_away)
         viewer.volume_changed.connect(self._first_changed)
         viewer.sent_to.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
@@ -83,24 +86,25 @@ class Compare:
 
     @property
     def hand(self) -> Viewer:
-        """What the keys act on: the volume under the mouse."""
+        """The viewer that keys act on: that of the volume under the mouse."""
         return self.other if self.active and self.pointed else self.viewer
 
     @property
     def plane_of_keys(self) -> Plane:
-        """What keys scroll and mark: the compared plane, else the one that the mouse came to last.
+        """The plane that keys scroll and mark: the compared one, else the active one.
 
-        The mouse may come from another plane, in the second window, that is not compared.
+        While two volumes compare, the active plane may be one of the second window that is not
+        compared.
         """
         return self.plane if self.active else self.viewer.active
 
     def reset(self) -> None:
-        """Fit the slices again, in the window of before; linked ones as the first volume asks."""
+        """Reset the volume under the mouse; linked volumes are reset by the first one."""
         (self.hand if self.link is Link.NONE else self.viewer).reset()
 
     @property
     def same_frame(self) -> bool:
-        """Whether both say that they lie in one frame of reference."""
+        """Whether both volumes name the same frame of reference."""
         a, b = self.viewer.volume, self.other.volume
         if a is None or b is None:
             return False
@@ -109,7 +113,7 @@ class Compare:
 
     @property
     def note(self) -> str:
-        """How the two are linked, in a sentence; before it, that they are of different patients."""
+        """A sentence on how the two are linked, after a warning where the patients differ."""
         said = NOTES[self.link]
         if apart := self.apart_mm:
             said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
@@ -118,7 +122,7 @@ class Compare:
 
     @property
     def different(self) -> str:
-        """How the two say that they are of different patients; empty where they do not."""
+        """What says that the two are of different patients; empty where nothing does."""
         a, b = self.viewer.volume, self.other.volume
         return "" if a is None or b is None else different_patients(a.info, b.info)
 
@@ -129,8 +133,10 @@ class Compare:
 
     @property
     def apart_mm(self) -> float:
-        """How far what the second volume shows is from the place that the first one shows, where
-        one of them ends before it; 0 within a voxel, and while they are not linked.
+        """Distance in mm between the places that the two volumes show; 0 where they agree.
+
+        Linked volumes disagree where one of them ends before the place. A distance within a voxel
+        counts as none, and so does any while they are not linked.
         """
         second = self.other.volume
         if self.link is Link.NONE or second is None or self.viewer.volume is None:
@@ -149,7 +155,7 @@ class Compare:
         self._busy = True
         self.other.show(volume)
         self._busy = False
-        self.viewer.can_turn = self.other.can_turn = False
+        self._allow_turning(allowed=False)
         self.plane = self.viewer.active
         self.link = Link.FRAME if self.same_frame else Link.POSITION
         self._offset_mm = (
@@ -164,9 +170,8 @@ class Compare:
             return
         self.link, self.pointed = Link.NONE, False
         self.other.show(None)
-        self.viewer.can_turn = True
+        self._allow_turning(allowed=True)
         self.changed.emit()
-        self.viewer.look_changed.emit()
 
     def choose_plane(self, plane: Plane) -> None:
         """Compare in another plane."""
@@ -197,54 +202,66 @@ class Compare:
 
         def moved() -> None:
             nonlocal at
-            # The same place with other pixels, as an exact picture, leads nobody: where one series
-            # ends, the other would be drawn back to its end.
+            # `slices_changed` also announces exact pixels of the same place. These must not move
+            # the follower: where one series ends, the other would be drawn back to that end.
             before, at = at, leader.crosshair_mm
             if not np.array_equal(before, at):
-                self._guarded(lambda: follower.move_crosshair(self._mapped(leader, at)))
+                self._linked(follower.move_crosshair, self._mapped(leader, at))
             if self.active:
                 self.note_changed.emit()
 
         leader.slices_changed.connect(moved)
-        leader.window_changed.connect(lambda: self._guarded(lambda: _window(leader, follower)))
-        leader.look_changed.connect(lambda: self._guarded(lambda: self._look(leader, follower)))
-        leader.look_changed.connect(
-            lambda: self._guarded(lambda: _hand_over(leader, follower), linked=False)
-        )
+        leader.window_changed.connect(lambda: self._linked(_window, leader, follower))
+        leader.zoomed.connect(lambda plane: self._linked(self._zoom, leader, follower, plane))
+        leader.slab_changed.connect(lambda: self._linked(follower.set_slab, leader.slab))
+        # Tool and display settings are the reader's: both volumes have the same, linked or not.
+        leader.tool_changed.connect(lambda: self._shared(follower.take_tool_of, leader))
+        leader.display_changed.connect(lambda: self._shared(follower.take_display_of, leader))
 
-    def _guarded(self, act: object, *, linked: bool = True) -> None:
-        if self._busy or not self.active or (linked and self.link is Link.NONE):
+    def _linked(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Change the other volume, unless the two are not linked."""
+        if self.link is not Link.NONE:
+            self._shared(act, *args, **kwargs)
+
+    def _shared(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Change the other volume, linked or not; what follows there does not come back."""
+        if self._busy or not self.active:
             return
         self._busy = True
         try:
-            act()  # type: ignore[operator]
+            act(*args, **kwargs)
         finally:
             self._busy = False
 
     def _align(self) -> None:
-        self._guarded(
-            lambda: self.other.move_crosshair(self._mapped(self.viewer, self.viewer.crosshair_mm))
-        )
-        self._guarded(lambda: _window(self.viewer, self.other))
-        self._guarded(lambda: self._look(self.viewer, self.other))
-        self._guarded(lambda: _hand_over(self.viewer, self.other), linked=False)
+        first, second = self.viewer, self.other
+        self._linked(second.move_crosshair, self._mapped(first, first.crosshair_mm))
+        self._linked(_window, first, second)
+        for plane in first.planes:
+            self._linked(self._zoom, first, second, plane)
+        self._linked(second.set_slab, first.slab)
+        self._shared(second.take_tool_of, first)
+        self._shared(second.take_display_of, first)
 
     def _mapped(self, leader: Viewer, patient_mm: Float) -> Float:
         """A point of one volume in the coordinates of the other."""
         sign = 1 if leader is self.viewer else -1
         return np.asarray(patient_mm + sign * self._offset_mm)
 
-    def _look(self, leader: Viewer, follower: Viewer) -> None:
-        """The same mm on the screen, and the same place in the middle, in every plane."""
-        for plane, state in leader.planes.items():
-            other = follower.planes[plane]
-            other.fit_mm = state.fit_mm or whole_mm(state)
-            other.zoom = state.zoom
-            _, rows, columns = state.geometry.shape
-            middle = state.centre or ((rows - 1) / 2, (columns - 1) / 2)
-            there = other.geometry.to_index(self._mapped(leader, state.mm_at(*middle)))
-            other.centre = (float(there[1]), float(there[2]))
-        follower.set_slab(leader.slab)
+    def _zoom(self, leader: Viewer, follower: Viewer, plane: Plane) -> None:
+        """Show the same mm on the screen, with the same place in the middle of the view."""
+        state, other = leader.planes[plane], follower.planes[plane]
+        other.fit_mm = state.fit_mm or whole_mm(state)
+        other.zoom = state.zoom
+        _, rows, columns = state.geometry.shape
+        middle = state.centre or ((rows - 1) / 2, (columns - 1) / 2)
+        there = other.geometry.to_index(self._mapped(leader, state.mm_at(*middle)))
+        other.centre = (float(there[1]), float(there[2]))
+        follower.zoomed.emit(plane)
+
+    def _allow_turning(self, *, allowed: bool) -> None:
+        self.viewer.allow_turning(allowed=allowed)
+        self.other.allow_turning(allowed=allowed)
 
     def _by_share(self) -> Float:
         """The point of the second volume at the share of its extents where the first one is."""
@@ -253,29 +270,29 @@ class Compare:
         return b.geometry.to_patient_mm(share * np.asarray(b.geometry.shape) - 0.5)
 
     def _follow_plane(self, plane: Plane) -> None:
-        """A measurement or key image that is gone to may lie in another plane."""
+        """Compare in the plane of the measurement or key image that the reader goes to."""
         if self.active and plane != self.plane:
             self.choose_plane(plane)
 
     def _first_changed(self) -> None:
-        """Another volume ends the comparison; if it does not open after all, only for a while."""
-        kept = self._put_away() if self.active else self._kept
-        self.close()
-        self._kept = kept if self.viewer.previewing else None
-        if kept is not None and kept.first is self.viewer.volume:
-            self._take_up(kept)
+        """Another volume ends the comparison."""
+        if self.viewer.volume is not self._first:
+            self.close()
 
-    def _put_away(self) -> _Kept:
-        assert self._first is not None
-        assert self.other.volume is not None
+    def _put_away(self) -> Callable[[], object]:
+        """Return what resumes the comparison, should the volume on its way not open."""
+        second = self.other.volume
+        if second is None:
+            return lambda: None
         looks = {plane: (state.zoom, state.centre) for plane, state in self.other.planes.items()}
-        return _Kept(
-            self._first, self.other.volume, self.plane, self.link, self._offset_mm,
+        kept = _Comparison(
+            second, self.plane, self.link, self._offset_mm,
             self.other.crosshair_mm, self.other.greys, self.other.slab, looks,
         )  # fmt: skip
+        return lambda: self._take_up(kept)
 
-    def _take_up(self, kept: _Kept) -> None:
-        self._first, self.plane = kept.first, kept.plane
+    def _take_up(self, kept: _Comparison) -> None:
+        self._first, self.plane = self.viewer.volume, kept.plane
         self._busy = True
         self.other.show(kept.second)
         self.other.set_slab(kept.slab)
@@ -286,7 +303,7 @@ class Compare:
         for viewer in (self.viewer, self.other):  # the mouse was over other planes meanwhile
             viewer.activate(kept.plane)
         self._busy = False
-        self.viewer.can_turn = self.other.can_turn = False
+        self._allow_turning(allowed=False)
         self.link, self._offset_mm = kept.link, kept.offset_mm
         self._align()
         self.changed.emit()
@@ -296,16 +313,6 @@ def whole_mm(state: PlaneState) -> tuple[float, float]:
     """(height, width) of a plane's slices, voxel edges included."""
     _, height, width = state.geometry.extent_mm
     return height, width
-
-
-def _hand_over(leader: Viewer, follower: Viewer) -> None:
-    """The hand has one tool, and the reader one taste, whether the two are linked or not."""
-    follower.tool, follower.space_held = leader.tool, leader.space_held
-    follower.crosshair_visible = leader.crosshair_visible
-    follower.reference_lines = leader.reference_lines
-    follower.corner_text = leader.corner_text
-    follower.display = leader.display
-    follower.look_changed.emit()
 
 
 def _window(leader: Viewer, follower: Viewer) -> None:

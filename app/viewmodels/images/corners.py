@@ -23,9 +23,10 @@ class Corner(StrEnum):
 def corner_lines(
     viewer: Viewer, plane: Plane, state: PlaneState, *, narrow: bool = False
 ) -> dict[Corner, str]:
-    """Plane; patient and series; slice and where it lies; zoom and window.
+    """The text of each corner: plane; patient and series; slice and position; zoom and window.
 
-    In a `narrow` view the lower edge has room for one corner beside the scale bar.
+    In a `narrow` view, where the lower edge has room for one corner beside the scale bar, zoom and
+    window stand at the top.
     """
     if narrow:
         return {
@@ -52,12 +53,13 @@ def _what(plane: Plane, state: PlaneState) -> list[str]:
 def _whose(viewer: Viewer) -> list[str]:
     if viewer.volume is None:
         return []
-    name = person_name(viewer.volume.info.patient_name) if viewer.display.patient_name else ""
-    return [name, viewer.volume.name if viewer.display.corner_series else ""]
+    show = viewer.corners
+    name = person_name(viewer.volume.info.patient_name) if show.patient_name else ""
+    return [name, viewer.volume.name if show.corner_series else ""]
 
 
 def _where(viewer: Viewer, plane: Plane, state: PlaneState) -> list[str]:
-    show = viewer.display
+    show = viewer.corners
     lines = []
     if show.corner_slice:
         lines.append(f"{state.slice_index + 1}/{state.count}")
@@ -69,7 +71,7 @@ def _where(viewer: Viewer, plane: Plane, state: PlaneState) -> list[str]:
 
 
 def _how(viewer: Viewer, state: PlaneState) -> list[str]:
-    show = viewer.display
+    show = viewer.corners
     zoom = f"×{state.zoom:.1f}" if show.corner_zoom and state.zoom != 1.0 else ""
     look = windows.describe(viewer.window) if show.corner_window else ""
     return [zoom, "inverted" if viewer.inverted else "", look]

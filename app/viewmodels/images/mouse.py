@@ -15,7 +15,7 @@ class Button(StrEnum):
     RIGHT = "right"
 
 
-def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> Tool | None:
+def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> str | None:
     """What a drag with a button does now; Space and Shift change it for the left one."""
     if button is Button.LEFT:
         if viewer.space_held:
@@ -23,9 +23,9 @@ def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> Tool | None:
         if shift:
             return Tool.WINDOW
     means = {
-        Button.LEFT: viewer.display.mouse_left,
-        Button.MIDDLE: viewer.display.mouse_middle,
-        Button.RIGHT: viewer.display.mouse_right,
+        Button.LEFT: viewer.mouse.mouse_left,
+        Button.MIDDLE: viewer.mouse.mouse_middle,
+        Button.RIGHT: viewer.mouse.mouse_right,
     }[button]
     if means == "tool":
         return viewer.tool
@@ -34,9 +34,9 @@ def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> Tool | None:
 
 def wheel_zooms(viewer: Viewer, *, ctrl: bool) -> bool:
     """Whether the wheel zooms; else it scrolls slices."""
-    return (viewer.display.wheel == "zoom") is not ctrl
+    return (viewer.mouse.wheel == "zoom") is not ctrl
 
 
 def wheel_sign(viewer: Viewer) -> int:
     """1: turning the wheel away goes towards the first slice; −1: the other way round."""
-    return -1 if viewer.display.wheel_reversed else 1
+    return -1 if viewer.mouse.wheel_reversed else 1

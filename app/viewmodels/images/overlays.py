@@ -1,7 +1,7 @@
-"""What lies over the images: masks, label maps, a second volume, and what an answer points at.
+"""Overlays of the images: masks, label maps, a second volume, boxes and masks of an answer.
 
-Everything is placed by its own geometry in LPS mm; nothing is assumed about its grid. Knows no
-pixels and no widgets.
+Each overlay is placed by its own geometry in LPS mm and may have any grid. Knows no pixels on the
+screen, no widgets, and not who answers.
 """
 
 from __future__ import annotations
@@ -9,23 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.imaging.colour_names import ColourMap, label_colour
-from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry
 from med2e3.volume import Volume
 
+if TYPE_CHECKING:
+    from med2e3.engine.grounding import Box, Mask
+
 #: Opacity that lets the image be read through a mask, and through a second volume.
 MASK_OPACITY, VALUES_OPACITY = 0.35, 0.5
+
+#: What the change of an attribute of a layer is called, as a step that can be undone.
+CHANGES = {
+    "opacity": "opacity of {}",
+    "low": "threshold of {}",
+    "high": "threshold of {}",
+    "visible": "show or hide: {}",
+    "hidden": "show or hide a label: {}",
+    "colours": "colours: {}",
+}
+
+#: Attributes that a slider moves: many changes in a row are one step.
+SLID = ("opacity", "low", "high")
 
 #: Characters of a question that name what its answer drew.
 NAME_LENGTH = 28
@@ -43,10 +60,10 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Voxels over the images. With `labels`: a label map, 0 is nothing; without: values.
+    """One overlay: a label map where it has `labels` (0 is background), else a volume of values.
 
-    Values are coloured by `colours` from `low` to `high` and are clear below `low`. `hidden` are
-    labels that are switched off. `note` says what is uncertain about its place.
+    Values are coloured by `colours` from `low` to `high` and are transparent below `low`. `hidden`
+    are the values of labels that are switched off. `note` says what is uncertain about its place.
     """
 
     name: str
@@ -76,14 +93,14 @@ class BoxMark:
 
 @dataclass(frozen=True, eq=False)
 class Overlaid:
-    """A volume read to lie over another; `labels` (value, voxels) if its values are labels."""
+    """A volume read as an overlay; `labels` are (value, voxel count), empty for plain values."""
 
     volume: Volume
     labels: tuple[tuple[int, int], ...]
 
 
 class OverlayLoader(Protocol):
-    """Where overlays come from."""
+    """Reads overlays."""
 
     def overlay(self, path: Path, listener: Listener) -> Job[Overlaid]:
         """Read a volume; events: `Progress`."""
@@ -95,26 +112,24 @@ class Overlays:
 
     def __init__(
         self,
-        screen: tuple[Viewer, Assistant],
-        source: OverlayLoader,
+        viewer: Viewer,
+        loader: OverlayLoader,
         notices: Notices,
         tasks: Tasks,
         explain: Callable[[BaseException], Message],
     ) -> None:
-        self._viewer, self._assistant = screen
-        self._source = source
+        self._viewer = viewer
+        self._loader = loader
         self._notices = notices
         self._tasks = tasks
         self._explain = explain
         self._about: Volume | None = None
-        self._job: Job[Overlaid] | None = None
+        self._reading: LatestJob[Overlaid] = LatestJob()
         self.layers: tuple[Layer, ...] = ()
         self.boxes: tuple[BoxMark, ...] = ()
         self.loading = ""
         self.changed: Signal[[]] = Signal()
-        self._viewer.volume_changed.connect(self._volume_changed)
-        self._assistant.chosen_changed.connect(self._answer_changed)
-        self._assistant.turn_changed.connect(lambda _: self._answer_changed())
+        viewer.volume_changed.connect(self._volume_changed)
 
     @property
     def empty(self) -> bool:
@@ -132,14 +147,12 @@ class Overlays:
         about = self._viewer.volume
         if about is None:
             return False
-        if self._job is not None:
-            self._job.cancel()
-        job = self._job = self._source.overlay(path, lambda _: None)
+        job = self._reading.start(self._loader.overlay, path, lambda _: None)
         self.loading = path.name
         self.changed.emit()
-        outcome = await job
-        if job is self._job:
-            self._job, self.loading = None, ""
+        outcome = await self._reading.result(job)
+        if outcome is not None:
+            self.loading = ""
         if isinstance(outcome, Failed):
             self._notices.show(self._explain(outcome.error))
         fits = isinstance(outcome, Done) and about is self._viewer.volume
@@ -186,13 +199,18 @@ class Overlays:
             layer = replace(
                 layer, opacity=VALUES_OPACITY, low=cut, high=high, value_range=(low, high)
             )
-        self.layers = (*self.layers, layer)
+        self._take(f"overlay {layer.name}", layers=(*self.layers, layer))
 
     # --- what the user does ----------------------------------------------------------------
 
     def change(self, layer: Layer, **changes: Any) -> None:
         """Another opacity, colour map, threshold or visibility of a layer."""
-        self.layers = tuple(replace(x, **changes) if x is layer else x for x in self.layers)
+        changed = next(iter(changes))
+        name = CHANGES[changed].format(layer.name)
+        key = (name, id(layer.voxels)) if changed in SLID else None
+        if layer in self.layers and any(getattr(layer, k) != v for k, v in changes.items()):
+            layers = tuple(replace(x, **changes) if x is layer else x for x in self.layers)
+            self._take(name, layers=layers, key=key)
         self.changed.emit()
 
     def toggle_label(self, layer: Layer, value: int) -> None:
@@ -201,16 +219,35 @@ class Overlays:
 
     def toggle_box(self, box: BoxMark) -> None:
         """Show or hide a box."""
-        self.boxes = tuple(replace(b, visible=not b.visible) if b is box else b for b in self.boxes)
+        boxes = tuple(replace(b, visible=not b.visible) if b is box else b for b in self.boxes)
+        self._take("show or hide a box", boxes=boxes)
         self.changed.emit()
 
     def remove(self, layer: Layer) -> None:
         """Take a layer away."""
-        self.layers = tuple(x for x in self.layers if x is not layer)
+        kept = tuple(x for x in self.layers if x is not layer)
+        self._take(f"remove overlay {layer.name}", layers=kept)
         self.changed.emit()
 
+    def _take(
+        self,
+        name: str,
+        *,
+        layers: tuple[Layer, ...] | None = None,
+        boxes: tuple[BoxMark, ...] | None = None,
+        key: object = None,
+    ) -> None:
+        """Have other layers or boxes, as a step that can be undone; steps in a row of one `key`."""
+        before = self.layers, self.boxes
+        self.layers = self.layers if layers is None else layers
+        self.boxes = self.boxes if boxes is None else boxes
+        after = self.layers, self.boxes
+        if after != before:
+            undo, redo = (lambda: self.restore(*before)), (lambda: self.restore(*after))
+            self._viewer.steps.push(Step(name, undo, redo, key))
+
     def restore(self, layers: tuple[Layer, ...], boxes: tuple[BoxMark, ...]) -> None:
-        """Overlays as they were once; what an answer drew is there only while that is shown."""
+        """Bring earlier overlays back; those of an answer only while that answer is shown."""
         mine = {id(x.voxels) for x in self.layers if x.of_answer}
         kept = tuple(x for x in layers if not x.of_answer or id(x.voxels) in mine)
         known = {id(x.voxels) for x in kept}
@@ -221,32 +258,31 @@ class Overlays:
         self.changed.emit()
 
     def go_to(self, patient_mm: NDArray[np.float64]) -> None:
-        """Bring the planes to a place of an overlay."""
+        """Move the crosshair to a point of an overlay, in LPS mm."""
         self._viewer.move_crosshair(patient_mm)
 
     @property
     def belongs(self) -> bool:
-        """Whether the overlays are those of the volume that is shown: not while another opens."""
-        return not self._viewer.previewing and self._viewer.volume is self._about
+        """Whether the overlays are of the volume on the screen; a preview of another has none."""
+        return self._viewer.volume is self._about
 
     # --- what follows ----------------------------------------------------------------------
 
     def _volume_changed(self) -> None:
-        if self._viewer.previewing or self._viewer.volume is self._about:
+        """Remove all overlays of the volume before, but not what an answer has drawn by now."""
+        if self._viewer.open_volume is self._about:
             return
-        self._about = self._viewer.volume
-        if self._job is not None:
-            self._job.cancel()
-        self._job, self.loading = None, ""
-        self.layers, self.boxes = (), ()
-        self._answer_changed()
+        self._about = self._viewer.open_volume
+        self._reading.cancel()
+        self.loading = ""
+        self.layers = tuple(layer for layer in self.layers if layer.of_answer)
         self.changed.emit()
 
-    def _answer_changed(self) -> None:
-        """Take over boxes and masks of the answer that is shown."""
-        turn = self._assistant.shown
-        boxes = turn.boxes if turn is not None else ()
-        masks = turn.masks if turn is not None else ()
+    def show_answer(self, question: str, boxes: tuple[Box, ...], masks: tuple[Mask, ...]) -> None:
+        """Lay the boxes and masks of an answer over the images, in place of the last answer's.
+
+        Those that are there already stay as the reader has set them.
+        """
         mine = [
             *(x.voxels for x in self.layers if x.of_answer),
             *(b.corners_mm for b in self.boxes),
@@ -254,7 +290,7 @@ class Overlays:
         theirs = [*(mask.voxels for mask in masks), *(box.corners_mm for box in boxes)]
         if len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True)):
             return
-        name = _short(turn.question) if turn is not None else ""
+        name = _short(question)
         self.layers = (
             *(x for x in self.layers if not x.of_answer),
             *(_answer_layer(name, mask, k) for k, mask in enumerate(masks)),
@@ -292,7 +328,7 @@ def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
     )
 
 
-def _answer_layer(name: str, mask: Any, k: int) -> Layer:
+def _answer_layer(name: str, mask: Mask, k: int) -> Layer:
     label = Label(1, f"mask {k + 1}", label_colour(k), mask.millilitres)
     return Layer(name, mask.voxels, mask.geometry, (label,), of_answer=True)
 

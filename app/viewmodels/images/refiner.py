@@ -1,7 +1,8 @@
 """Replaces coarse pictures by exact ones once nothing moves, without blocking the window.
 
-One picture is computed at a time, the active plane's first. Its job is cancelled as soon as its
-plane shows something else, so that a drag waits for no stale picture. Knows no threads.
+One picture is computed at a time, that of the active plane first. Its job is cancelled as soon as
+the plane shows something else, so that a drag never waits for a picture it has passed. Knows no
+threads.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol
 from app.imaging.patch import Work
 from app.imaging.plane import PlaneState
 from app.imaging.slice_reader import Image
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Message
@@ -19,10 +21,10 @@ from app.viewmodels.images.viewer import Viewer
 
 
 class PictureWorker(Protocol):
-    """Computes pictures off the window's thread."""
+    """Computes pictures off the thread of the window."""
 
     def compute(self, work: Work) -> Job[Image]:
-        """Start a job that computes a picture."""
+        """Start the work; the job's outcome is the picture."""
         ...
 
 
@@ -32,17 +34,17 @@ class Refiner:
     def __init__(
         self,
         viewer: Viewer,
-        source: PictureWorker,
+        worker: PictureWorker,
         tasks: Tasks,
         notices: Notices,
         explain: Callable[[BaseException], Message],
     ) -> None:
         self.viewer = viewer
-        self._source = source
+        self._worker = worker
         self._tasks = tasks
         self._notices = notices
         self._explain = explain
-        self._job: Job[Image] | None = None
+        self._computing: LatestJob[Image] = LatestJob()
         self._wanted: tuple[PlaneState, tuple[object, ...]] | None = None
         viewer.slices_changed.connect(self._changed)
         viewer.volume_changed.connect(self._changed)
@@ -51,15 +53,15 @@ class Refiner:
     @property
     def busy(self) -> bool:
         """Whether a picture is being computed."""
-        return self._job is not None
+        return self._computing.busy
 
     def start(self) -> None:
-        """Compute the next coarse picture; called when nothing has moved for a moment."""
+        """Compute the next coarse picture exactly; called once nothing has moved for a moment."""
         state = self.viewer.next_coarse()
-        if state is None or self._job is not None:
+        if state is None or self._computing.busy:
             return
         self._wanted = (state, state.pixels_key)
-        self._job = job = self._source.compute(state.work())
+        job = self._computing.start(self._worker.compute, state.work())
         self._tasks.start(self._follow(job))
 
     def _changed(self) -> None:
@@ -71,16 +73,14 @@ class Refiner:
             self._stop()
 
     def _stop(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-        self._job = self._wanted = None
+        self._computing.cancel()
+        self._wanted = None
 
     async def _follow(self, job: Job[Image]) -> None:
-        outcome = await job
-        if job is not self._job or self._wanted is None:
+        outcome = await self._computing.result(job)
+        if outcome is None or self._wanted is None:
             return
-        state, wanted = self._wanted
-        self._job = self._wanted = None
+        (state, wanted), self._wanted = self._wanted, None
         if isinstance(outcome, Done):
             state.keep_pixels(wanted, outcome.value)
             self.viewer.slices_changed.emit()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.imaging import windows
 from app.imaging.camera import Camera, Projection
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
@@ -64,7 +65,7 @@ THINNEST = 0.02
 
 
 @dataclass(frozen=True)
-class Look:
+class SceneLook:
     """Everything that a frame depends on; `size` in device pixels."""
 
     camera: Camera
@@ -78,7 +79,7 @@ class Look:
 class FrameRequest:
     """A frame of `size` device pixels; coarse ones take longer steps along each ray."""
 
-    look: Look
+    look: SceneLook
     size: tuple[int, int]
     coarse: bool
 
@@ -91,7 +92,7 @@ class RenderedFrame:
     """
 
     pixels: NDArray[np.uint32]
-    look: Look
+    look: SceneLook
     coarse: bool
     seconds: float
     spacing_mm: tuple[float, float, float]
@@ -149,16 +150,16 @@ def extent_of(volume: Volume) -> Extent:
 
 
 class Renderer(Protocol):
-    """Where frames are made."""
+    """Renders frames."""
 
     def render(
         self, volume: Volume, request: FrameRequest, listener: Listener
     ) -> Job[RenderedFrame]:
-        """One frame; events: `Progress` while a volume is prepared for the first time."""
+        """Render one frame; events: `Progress` while a volume is prepared for the first time."""
         ...
 
     def release(self) -> None:
-        """Let go of the volume of the last frame."""
+        """Free the memory of the volume of the last frame."""
         ...
 
 
@@ -176,13 +177,11 @@ class Scene:
         self._renderer = renderer
         self._tasks = tasks
         self._explain = explain
-        self._job: Job[RenderedFrame] | None = None
+        self._rendering: LatestJob[RenderedFrame] = LatestJob()
         self._asked: FrameRequest | None = None
-        self._about: Volume | None = None
-        self._before: tuple[Look, bool] | None = None
         self._shrink = FIRST_SHRINK
         self.shown = False
-        self.look = Look(Camera.facing("A"), Preset.BONE)
+        self.look = SceneLook(Camera.facing("A"), Preset.BONE)
         self.clipping = False
         self.extent: Extent | None = None
         self.frame: RenderedFrame | None = None
@@ -190,21 +189,23 @@ class Scene:
         self.message: Message | None = None
         self.changed: Signal[[]] = Signal()
         self.frame_changed: Signal[[]] = Signal()
+        viewer.on_preview(self._put_away)
+        viewer.first_seen.connect(self._face_front)
         viewer.volume_changed.connect(self._volume_changed)
 
     # --- what the user does ----------------------------------------------------------------
 
     def show(self, *, shown: bool) -> None:
-        """Whether anybody looks at the view: without that no frame is made."""
+        """Say whether the view is visible: no frame is made while it is not."""
         self.shown = shown
         self._next()
 
     def resize(self, size: tuple[int, int]) -> None:
-        """The view has another size in device pixels."""
+        """Take over the size of the view in device pixels."""
         self._use(replace(self.look, size=size))
 
     def use_preset(self, preset: Preset) -> None:
-        """Other tissue opaque; the shift of the last preset means nothing to this one."""
+        """Make other tissue opaque; the shift, which belonged to the last preset, starts at 0."""
         self._use(replace(self.look, preset=preset, shift_hu=0.0))
 
     def shift(self, shift_hu: float) -> None:
@@ -225,12 +226,12 @@ class Scene:
         self._use(replace(self.look, camera=self.look.camera.panned(right_mm, up_mm)))
 
     def face(self, side: str) -> None:
-        """A standard view, at the present zoom."""
+        """Turn to a standard view and keep the zoom."""
         zoom = self.look.camera.zoom
         self._use(replace(self.look, camera=replace(Camera.facing(side), zoom=zoom)))
 
     def reset(self) -> None:
-        """From the front, fitting, nothing clipped or shifted."""
+        """Show the whole volume from the front, with nothing clipped or shifted."""
         self.clipping = False
         camera = Camera.facing("A")
         self._use(replace(self.look, camera=camera, clip=WHOLE, shift_hu=0.0))
@@ -293,7 +294,7 @@ class Scene:
         ours, full = (" × ".join(f"{v:.1f}" for v in vs) for vs in (frame.spacing_mm, mm))
         return f"large volume: shown at {ours} mm of {full} mm"
 
-    def _use(self, look: Look) -> None:
+    def _use(self, look: SceneLook) -> None:
         if look != self.look:
             self.look = look
             self._next()
@@ -304,7 +305,6 @@ class Scene:
         self.frame = self.message = None
         volume = None if self._viewer.previewing else self._viewer.volume
         self.extent = None if volume is None else extent_of(volume)
-        self._face_front()
         if volume is None:
             self._renderer.release()
         self.changed.emit()
@@ -312,44 +312,44 @@ class Scene:
         self._next()
 
     def _face_front(self) -> None:
-        """Another volume is seen from the front, whole; what did not open leaves all as it was."""
-        if self._viewer.previewing:
-            self._before = self._before or (self.look, self.clipping)
-            self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
-            self.clipping = False
-            return
-        before, self._before = self._before, None
-        if before is None or self._viewer.volume is not self._about:
-            before = replace(self.look, clip=WHOLE, camera=Camera.facing("A")), False
-        self.look = replace(self.look, clip=before[0].clip, camera=before[0].camera)
-        self.clipping = before[1]
-        self._about = self._viewer.volume
+        """Show another volume from the front, with nothing clipped."""
+        self.look = replace(self.look, clip=WHOLE, camera=Camera.facing("A"))
+        self.clipping = False
+
+    def _put_away(self) -> Callable[[], object]:
+        """Return what restores camera and box, should the volume on its way not open."""
+        before, clipping = self.look, self.clipping
+
+        def bring_back() -> None:
+            self.look = replace(self.look, clip=before.clip, camera=before.camera)
+            self.clipping = clipping
+
+        return bring_back
 
     def _stop(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-        self._job = self._asked = None
+        self._rendering.cancel()
+        self._asked = None
         self.doing = ""
 
     def _next(self) -> None:
-        """Ask for the frame that is wanted now, if none is on its way that is worth waiting for."""
+        """Start the frame that is wanted now, unless one worth waiting for is being rendered."""
         volume = self._viewer.volume
         if self._tasks.closed:  # a window that closes may still be resized
             return
         if not (self.shown and volume is not None and self.extent and self.message is None):
             return
-        if self._job is not None and self._asked is not None:
+        if self._rendering.busy and self._asked is not None:
             if self._asked.coarse or self._asked.look == self.look:
                 return
             self._stop()
         request = self._wanted()
         if request is not None:
             self._asked = request
-            self._job = job = self._renderer.render(volume, request, self._event)
+            job = self._rendering.start(self._renderer.render, volume, request, self._event)
             self._tasks.start(self._follow(job, request))
 
     def _wanted(self) -> FrameRequest | None:
-        """Coarse for a look that was not seen yet, then exact; None when both are there."""
+        """The next frame of this look: a coarse one, then an exact one, then None."""
         width, height = self.look.size
         coarse = self.frame is None or self.frame.look != self.look
         there = self.frame is not None and not self.frame.coarse and not coarse
@@ -361,9 +361,9 @@ class Scene:
         return FrameRequest(self.look, size, coarse)
 
     async def _follow(self, job: Job[RenderedFrame], request: FrameRequest) -> None:
-        outcome = await job
-        if job is self._job:
-            self._job = self._asked = None
+        outcome = await self._rendering.result(job)
+        if outcome is not None:
+            self._asked = None
             self.doing = ""
             self._take(outcome, request)
             self._next()

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.settings import Settings
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices, Remedy
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
@@ -103,14 +103,17 @@ class Study:
     def __init__(
         self,
         library: Library,
-        screen: tuple[Viewer, Assistant],
+        *,
+        viewer: Viewer,
+        assistant: Assistant,
         notices: Notices,
         settings: Settings,
         tasks: Tasks,
         explain: Callable[[BaseException], Message],
     ) -> None:
         self.library = library
-        self._viewer, self._assistant = screen
+        self._viewer = viewer
+        self._assistant = assistant
         self._tasks = tasks
         self._repainted = 0.0
         self._notices = notices
@@ -129,10 +132,11 @@ class Study:
         self.chosen: SeriesSummary | None = None
         self.thumbnails: dict[Path, NDArray[np.uint8] | None] = {}
         self.progress = Progress(-1, "")
-        self.beside: Callable[[Volume], object] | None = None
         self.changed: Signal[[]] = Signal()
         self.progressed: Signal[[]] = Signal()
         self.thumbnails_changed: Signal[[]] = Signal()
+        #: A series was loaded to be seen beside the open one.
+        self.loaded_beside: Signal[[Volume]] = Signal()
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -286,7 +290,7 @@ class Study:
         self._settings.remember_place(target.path)
         self.changed.emit()
         if whole:
-            self._look(source)
+            self._make_thumbnails(source)
 
     def _failed(self, target: Target, outcome: Outcome[Any]) -> bool:
         self._viewer.drop_preview()
@@ -307,7 +311,7 @@ class Study:
         if same is None or set(same.files) == set(before.files):
             self.chosen = same or self.chosen
             self.changed.emit()
-            self._look(source)
+            self._make_thumbnails(source)
             return
         self.chosen = None
         paths = (source.path, *source.others)
@@ -349,7 +353,7 @@ class Study:
             self.thumbnails[event.path] = event.pixels
             self.thumbnails_changed.emit()
 
-    def _look(self, source: Source) -> None:
+    def _make_thumbnails(self, source: Source) -> None:
         """Make the thumbnails that are missing."""
         self._thumbnail_job = self.library.thumbnails(source, set(self.thumbnails), self._event)
 
@@ -388,18 +392,18 @@ class Study:
     # --- comparing ---------------------------------------------------------------------------
 
     def open_beside(self, series: SeriesSummary) -> None:
-        """Hand a series of the list to `beside`, next to what is open."""
+        """Load a series of the list; `loaded_beside` hands it on, and what is open stays."""
         self._tasks.start(self._open_beside(series))
 
     async def _open_beside(self, series: SeriesSummary) -> None:
         source = self.listed
-        if source is None or self.beside is None:
+        if source is None:
             return
         outcome = await self.library.load(source, series, lambda _: None)
         if isinstance(outcome, Failed):
             self._notices.show(self._explain(outcome.error))
-        elif isinstance(outcome, Done) and self.beside is not None:
-            self.beside(outcome.value)
+        elif isinstance(outcome, Done):
+            self.loaded_beside.emit(outcome.value)
 
 
 def _counterpart(

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.work import Done, Failed, Message
+from app.viewmodels.core.work import Done, Failed, Job, Message
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.study.study import Study
 
@@ -37,6 +38,7 @@ class Tags:
         self._tasks = tasks
         self._explain = explain
         self._watching = False
+        self._reading: LatestJob[tuple[Tag, ...]] = LatestJob()
         self._all: tuple[Tag, ...] = ()
         self.path: Path | None = None
         self.words = ""
@@ -81,14 +83,15 @@ class Tags:
         if source is None or source.path == self.path:
             return
         self.path = source.path
-        self._tasks.start(self._read(source))
+        job = self._reading.start(self._study.library.tags, source)
+        self._tasks.start(self._take(job, source.path.name))
 
-    async def _read(self, source: SliceSource) -> None:
-        outcome = await self._study.library.tags(source)
-        if source.path != self.path:  # another slice is shown by now
+    async def _take(self, job: Job[tuple[Tag, ...]], name: str) -> None:
+        outcome = await self._reading.result(job)
+        if outcome is None:  # another slice is shown by now
             return
         if isinstance(outcome, Done):
-            self._all, self.note = outcome.value, source.path.name
+            self._all, self.note = outcome.value, name
         elif isinstance(outcome, Failed):
             self._all, self.note = (), self._explain(outcome.error).sentence
         self.changed.emit()

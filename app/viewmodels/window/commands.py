@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.imaging.windows import PRESETS
+from app.viewmodels.annotation import kinds
 
 
 class Need(StrEnum):
@@ -51,23 +52,22 @@ COMMANDS: tuple[Command, ...] = (
     Command("window_tool", "Window/level tool", ("W",), "Tools"),
     Command("zoom_tool", "Zoom tool", ("Z",), "Tools"),
     Command("pan_tool", "Pan tool", ("H",), "Tools"),
-    Command("length_tool", "Measure a length", ("L",), "Measure", Need.VOLUME),
-    Command("angle_tool", "Measure an angle", ("A",), "Measure", Need.VOLUME),
-    Command("cobb_tool", "Measure a Cobb angle", ("G",), "Measure", Need.VOLUME),
-    Command("bidirectional_tool", "Measure two diameters", ("B",), "Measure", Need.VOLUME),
-    Command("ellipse_tool", "Ellipse with statistics", ("E",), "Measure", Need.VOLUME),
-    Command("rectangle_tool", "Rectangle with statistics", ("Q",), "Measure", Need.VOLUME),
-    Command("freehand_tool", "Freehand region with statistics", ("D",), "Measure", Need.VOLUME),
-    Command("probe_tool", "Value at a point", ("P",), "Measure", Need.VOLUME),
-    Command("arrow_tool", "Arrow with text", ("Shift+A",), "Measure", Need.VOLUME),
-    Command("note_tool", "Text note", ("N",), "Measure", Need.VOLUME),
-    Command("auto_window_tool", "Window from a box", ("U",), "Measure", Need.VOLUME),
+    *(
+        Command(f"{tool.name}_tool", tool.action, (tool.key,), "Measure", Need.VOLUME)
+        for tool in kinds.tools()
+    ),
     Command("key_image", "Mark or unmark as key image", ("K",), "Measure", Need.VOLUME),
     Command("undo", "Undo", ("Ctrl+Z",), "Measure", Need.UNDO),
     Command("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Measure", Need.REDO),
     Command("delete", "Delete the selected measurement", ("Del",), "Measure", Need.SELECTION),
     *(
-        Command(f"preset:{name}", f"Window: {name}", (str(k),), "Window/level", Need.VOLUME)
+        Command(
+            f"preset:{name}",
+            f"Window: {name}",
+            (str(k),) if k <= 9 else (),  # there are no more digits
+            "Window/level",
+            Need.VOLUME,
+        )
         for k, name in enumerate(PRESETS, start=1)
     ),
     Command("invert", "Invert black and white", ("I",), "Window/level", Need.VOLUME),

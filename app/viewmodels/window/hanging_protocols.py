@@ -1,4 +1,4 @@
-"""Hanging rules: how a series is first shown, by what its file says about it. One visible table.
+"""Hanging protocols: how a series is first shown, by what its file says about it. One table.
 
 The first rule that fits decides; the interface says which one it was and why. Knows no widgets.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.window.layouts import Kind, Layouts
@@ -139,39 +140,20 @@ def hang(volume: Volume) -> Hanging:
 
 
 class HangingProtocols:
-    """Applies the rules to each series that is opened, once: at the first look at it.
+    """Applies the rules once to each series, when it is first seen.
 
-    A series that did not open after all, although it was seen, leaves what was open as it was.
+    A series that does not open, although a preview of it was seen, leaves the layout as it was.
     """
 
     def __init__(self, viewer: Viewer, layouts: Layouts) -> None:
         self._viewer = viewer
         self._layouts = layouts
-        self._volume: Volume | None = None
-        self._seen: Volume | None = None
-        self._before = layouts.arrangement
-        viewer.volume_changed.connect(self._changed)
+        viewer.on_preview(self._put_away)
+        viewer.first_seen.connect(self._hang)
 
-    def _changed(self) -> None:
-        if self._viewer.previewing:
-            self._preview()
-        else:
-            self._opened()
-
-    def _preview(self) -> None:
-        if self._seen is None:
-            self._before = self._layouts.arrangement
-        self._seen = self._viewer.volume
-        self._hang()
-
-    def _opened(self) -> None:
-        volume, (seen, self._seen) = self._viewer.volume, (self._seen, None)
-        was, self._volume = self._volume, volume
-        if volume is was:
-            if seen is not None:
-                self._layouts.arrange_as(self._before)
-        elif seen is None or volume is None or _series(volume) != _series(seen):
-            self._hang()
+    def _put_away(self) -> Callable[[], object]:
+        """Return what restores the layout, should the series on its way not open."""
+        return partial(self._layouts.arrange_as, self._layouts.arrangement)
 
     def _hang(self) -> None:
         volume = self._viewer.volume

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from med2e3.geometry import Plane
 
@@ -56,7 +56,7 @@ KIND_TITLES: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class GridSpan:
-    """Rows and columns of a grid that a cell takes; the first ones and how many."""
+    """The first row and column that a cell takes in a grid, and how many of each."""
 
     row: int
     column: int
@@ -155,7 +155,7 @@ class Layouts:
 
     def toggle_hanging(self) -> None:
         """Arrange series by their kind, or leave the layout alone."""
-        self._settings.values.hanging = not self.hangs
+        self._settings.set("hanging", not self.hangs)
         self._hung, self.why = None, ""
         self._remember()
 
@@ -178,7 +178,7 @@ class Layouts:
         return Arrangement(self._series, self.main, self._hung, self.why)
 
     def arrange_as(self, before: Arrangement) -> None:
-        """Arranged again as it was, where nothing was decided meanwhile that is kept."""
+        """Arrange the series again as it was before."""
         self._series, self.main = before.series, before.main
         self._hung, self.why = before.hung, before.why
         self.changed.emit()
@@ -196,13 +196,13 @@ class Layouts:
         self.chosen.emit()
 
     def choose_main(self, name: str) -> None:
-        """The cell that is large, or alone."""
+        """Choose the cell that is large, or alone."""
         self.main = name
         self.changed.emit()
         self.chosen.emit()
 
     def choose_main_after(self, name: str) -> None:
-        """The cell after this one becomes large, or alone."""
+        """Make the cell after this one large, or alone."""
         names = list(TITLES)
         self.choose_main(names[(names.index(name) + 1) % len(names)])
 
@@ -212,7 +212,7 @@ class Layouts:
         self.choose(Kind.CUSTOM)
 
     def toggle_scene(self) -> None:
-        """3D in the fourth cell of the grid; there already: what the model saw again."""
+        """Show 3D in the fourth cell of the grid; where it is there, what the model saw."""
         self.alone = None
         shown = SCENE in self.places()
         self.corner = SHEET if shown else SCENE
@@ -221,19 +221,19 @@ class Layouts:
         self.choose(Kind.GRID)
 
     def detach(self, name: str) -> None:
-        """Show a cell in a window of its own; there already: back to its place."""
+        """Show a cell in a window of its own; where it is there, show it in its place again."""
         self.second = "" if self.second == name else name
         if self.alone == name:
             self.alone = None
         self._remember()
 
     def attach(self) -> None:
-        """Every cell in the one window."""
+        """Show every cell in the main window."""
         self.second = ""
         self._remember()
 
     def toggle_alone(self, name: str) -> None:
-        """One cell fills the centre; again: back to the layout."""
+        """Fill the centre with one cell; where it does, show the layout again."""
         if name == self.second:
             return
         self.alone = None if self.alone == name else name
@@ -271,10 +271,14 @@ class Layouts:
         return [name for name in TITLES if name != self.main]
 
     def _remember(self) -> None:
-        self._settings.values.layout = self.kind.value
-        self._settings.values.custom_layout = str(self.custom)
-        self._settings.values.corner = self.corner
-        self._settings.values.second_cell = self.second
+        self._settings.update(
+            {
+                "layout": self.kind.value,
+                "custom_layout": str(self.custom),
+                "corner": self.corner,
+                "second_cell": self.second,
+            }
+        )
         self._settings.save()
         self.changed.emit()
 

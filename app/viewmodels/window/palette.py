@@ -27,7 +27,7 @@ class Entry:
 
 
 class Palette:
-    """What the palette lists, and what it runs."""
+    """The search behind the palette."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -6,7 +6,7 @@ table, so that a new version's key never takes one away that a hand is used to.
 
 from __future__ import annotations
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.window.commands import BY_NAME, COMMANDS, Command
 
@@ -60,46 +60,51 @@ class Shortcuts:
         return f"{key} {RESERVED[key]}." if key in RESERVED else ""
 
     def add(self, name: str, key: str) -> Command | None:
-        """Give a command one more key; the command that loses it, if any."""
+        """Give a command one more key; returns the command that loses it, if any."""
         if key in self.keys(name) or self.refusal(key):
             return None
-        loser = self._take(key, name)
-        self._own[name] = [*self.keys(name), key]
-        self._keep()
+        own = self._own
+        loser = self._take(own, key, name)
+        own[name] = [*self.keys(name), key]
+        self._keep(own)
         return loser
 
     def remove(self, name: str, key: str) -> None:
         """Take a key away from a command."""
-        self._own[name] = [k for k in self.keys(name) if k != key]
-        self._keep()
+        self._keep({**self._own, name: [k for k in self.keys(name) if k != key]})
 
     def reset(self, name: str) -> tuple[Command, ...]:
-        """Give a command the table's keys back; the commands that lose one of them."""
-        losers = [self._take(key, name) for key in BY_NAME[name].keys]
-        self._own.pop(name, None)
-        self._keep()
+        """Give a command the table's keys back; returns the commands that lose one of them."""
+        own = self._own
+        losers = [self._take(own, key, name) for key in BY_NAME[name].keys]
+        own.pop(name, None)
+        self._keep(own)
         return tuple(loser for loser in losers if loser is not None)
 
     def reset_all(self) -> None:
-        """Every command has the table's keys again."""
-        self._own.clear()
-        self._keep()
+        """Give every command the table's keys back."""
+        self._keep({})
 
     @property
     def _own(self) -> dict[str, list[str]]:
-        return self._settings.values.shortcuts
+        """The keys that the user gave, by command; a copy."""
+        return dict(self._settings.values.shortcuts)
 
-    def _take(self, key: str, name: str) -> Command | None:
+    def _take(self, own: dict[str, list[str]], key: str, name: str) -> Command | None:
+        """Take a key out of `own` for a command; returns the command that loses it, if any."""
         loser = self.holder(key)
         if loser is None or loser.name == name:
             return None
-        if loser.name in self._own:  # a key of the table is beaten without being written down
-            self._own[loser.name] = [k for k in self._own[loser.name] if k != key]
+        if loser.name in own:  # a key of the table is beaten without being written down
+            own[loser.name] = [k for k in own[loser.name] if k != key]
         return loser
 
-    def _keep(self) -> None:
-        for name in [n for n in self._own if n in BY_NAME]:
-            if tuple(self._own[name]) == BY_NAME[name].keys:
-                del self._own[name]  # as in the table: nothing to remember
+    def _keep(self, own: dict[str, list[str]]) -> None:
+        changed = {
+            name: keys
+            for name, keys in own.items()
+            if name not in BY_NAME or tuple(keys) != BY_NAME[name].keys
+        }
+        self._settings.set("shortcuts", changed)
         self._settings.save()
         self.changed.emit()

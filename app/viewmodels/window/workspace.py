@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.settings import Settings
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.undo import Steps
+from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
@@ -28,7 +28,7 @@ from app.viewmodels.window.shortcuts import Shortcuts
 
 
 class Exporter(Protocol):
-    """Where exported texts and pictures go."""
+    """Writes exported texts and pictures to files."""
 
     def start(self, path: Path, content: str | bytes) -> None:
         """Write a file; a failure shows as a notice."""
@@ -39,9 +39,9 @@ class Exporter(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Workspace:
-    """The state behind the window."""
+    """The view-models behind one window, by name."""
 
     viewer: Viewer
     assistant: Assistant
@@ -61,6 +61,8 @@ class Workspace:
     cine: Cine
     compare: Compare
     tags: Tags
-    exact: Refiner
+    #: Makes the pictures of `viewer` exact once nothing moves.
+    refiner: Refiner
+    #: The same for the volume that is compared, `compare.other`.
     refiner_beside: Refiner
-    steps: Steps
+    steps: UndoStack

@@ -1,7 +1,7 @@
-"""What is drawn over one view, and the mouse that draws it.
+"""The layer of a view that shows annotations and hands the mouse to `Drawing`.
 
-Lies over a `SliceView` without taking part in its painting: the view stays as quick as it is
-without. Decides nothing: left presses and moves go to `Drawing`, what it does not want to the view.
+It lies over a `SliceView` and takes no part in its painting, so that the view stays quick. It
+decides nothing: the view gets the mouse events that `Drawing` does not take.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ MARKED = "★ key image"
 class AnnotationLayer(QWidget):
     """The annotations of one view."""
 
-    def __init__(self, view: SliceView, book: Annotations, drawing: Drawing) -> None:
+    def __init__(self, view: SliceView, annotations: Annotations, drawing: Drawing) -> None:
         super().__init__(view)
         self._view = view
-        self._book = book
+        self._annotations = annotations
         self._drawing = drawing
         self.editor: TextEditor | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setGeometry(view.rect())
         view.installEventFilter(self)
         view.takes_drawing = True
-        for signal in (book.changed, book.live_changed, book.selection_changed):
-            signal.connect(self.update)
-        book.changed.connect(self._end_editing)
+        annotations.changed.connect(self.update)
+        annotations.live_changed.connect(self.update)
+        annotations.selection_changed.connect(self.update)
+        annotations.changed.connect(self._end_editing)
         drawing.hover_changed.connect(self._hovered)
-        book.viewer.look_changed.connect(self._hovered)
+        annotations.viewer.tool_changed.connect(self._hovered)
 
     def frame(self) -> ViewFrame | None:
         """The slice that the view shows, and how it lies there; None without one."""
@@ -51,29 +52,31 @@ class AnnotationLayer(QWidget):
         return None if state is None or viewport is None else ViewFrame.of(state, viewport)
 
     def items(self, frame: ViewFrame) -> list[Item]:
-        """What is to be drawn on a slice."""
+        """The annotations to draw on a slice, with their text and strength."""
         hovered = self._drawing.hovered
+        selected, live = self._annotations.selected, self._annotations.live
         found = []
-        for annotation in self._book.shown:
+        for annotation in self._annotations.shown:
             strength = frame.strength(annotation)
             if strength == HIDDEN:
                 continue
             lines = self._lines(annotation)
-            chosen = annotation.uid == self._book.selected or annotation is self._book.live
+            chosen = annotation.uid == selected or annotation is live
             under = hovered is not None and hovered.uid == annotation.uid
             found.append(Item(annotation, lines, strength, chosen, under))
         return found
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Forms and values of this slice, and whether it is a key image."""
-        if self._book.volume is None or not (self._book.shown or self._book.document.key_images):
+        """Draw the forms and values of the slice, and the mark of a key image."""
+        annotations = self._annotations
+        if annotations.volume is None:
             return
         frame = self.frame()
-        if frame is None:
+        if frame is None or not (annotations.shown or annotations.document.key_images):
             return
         painter = QPainter(self)
         size = QRectF(self.rect())
-        if self._book.key_image_at(frame.plane) is not None:
+        if self._annotations.key_image_at(frame.plane) is not None:
             state = self._view.state
             assert state is not None  # there is a frame
             below = self._view.below_corner(state, markings.TOP_RIGHT)
@@ -84,13 +87,13 @@ class AnnotationLayer(QWidget):
         painter.end()
 
     def _lines(self, annotation: Annotation) -> tuple[str, ...]:
-        reading = self._book.reading(annotation)
-        return values.lines_over(annotation, reading, self._book.viewer.slab)
+        reading = self._annotations.reading(annotation)
+        return values.lines_over(annotation, reading, self._annotations.viewer.slab)
 
     # --- mouse -----------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The view's own events, before it; True: they are not for the view."""
+        """Take events of the view before it gets them; True keeps them from it."""
         kind = event.type()
         if kind == QEvent.Type.Resize:
             self.setGeometry(self._view.rect())
@@ -110,7 +113,7 @@ class AnnotationLayer(QWidget):
         taken = False
         if kind == QEvent.Type.MouseButtonRelease:
             taken = self._drawing.release(frame, x, y)
-        elif self._book.viewer.space_held or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+        elif self._belongs_to_view(event):
             return False
         elif kind == QEvent.Type.MouseButtonPress:
             taken = self._drawing.press(frame, x, y)
@@ -118,6 +121,11 @@ class AnnotationLayer(QWidget):
             taken = self._drawing.double_click(frame, x, y)
         self._ask_for_text(frame)
         return taken
+
+    def _belongs_to_view(self, event: QMouseEvent) -> bool:
+        """Whether Space or Shift gives the left button another meaning."""
+        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        return self._annotations.viewer.space_held or bool(shift)
 
     def _hovered(self) -> None:
         if self._drawing.cursor() is Cursor.GRAB:
@@ -153,13 +161,13 @@ class AnnotationLayer(QWidget):
                 self._view.setFocus()
 
     def _end_editing(self) -> None:
-        """Nothing waits for a text any more: another series is open."""
+        """Close the editor where nothing waits for a text any more."""
         if self.editor is not None and self._drawing.awaiting_text is None:
             self._typed(None)
 
 
 class TextEditor(QLineEdit):
-    """A line typed in place: Return or a click elsewhere takes it, Esc does not."""
+    """A line of text at an annotation: Return or a click elsewhere takes it, Esc drops it."""
 
     def __init__(self, parent: QWidget, text: str) -> None:
         super().__init__(text, parent)
@@ -169,7 +177,7 @@ class TextEditor(QLineEdit):
         self.returnPressed.connect(lambda: self.done(self.text()))
 
     def event(self, event: QEvent) -> bool:
-        """Esc is for this line, not for the window."""
+        """Keep Esc from the window: it drops the text."""
         if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
             if event.type() == QEvent.Type.KeyPress:
                 self.done(None)
@@ -178,6 +186,6 @@ class TextEditor(QLineEdit):
         return super().event(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """A click elsewhere takes what was typed."""
+        """Take the text when a click elsewhere takes the keyboard away."""
         super().focusOutEvent(event)
         self.done(self.text())

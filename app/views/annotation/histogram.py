@@ -17,7 +17,7 @@ BARS, NUMBERS = 36, 18
 
 
 class Histogram(QWidget):
-    """Draws the values it was given."""
+    """Draws the distribution of the values of `show_values`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Histogram(QWidget):
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Bars, the mean as a line, and the range in numbers."""
+        """Draw the bars, the mean as a line, and the range in numbers."""
         if not self.counts.size:
             return
         painter = QPainter(self)

@@ -30,9 +30,9 @@ from app.viewmodels.report.report import Report
 from app.views.assistant.chat import Chat
 from app.views.assistant.scores_tab import ScoresTab
 from app.views.parts.elided import ChoiceBox, ElidedLabel
+from app.views.parts.file_dialogs import Saver
 from app.views.parts.icons import dress
-from app.views.parts.keys import speaks
-from app.views.parts.saving import Saver
+from app.views.parts.keys import show_command
 from app.views.parts.theme import mark
 from app.views.report.report_tab import ReportTab
 from med2e3.geometry import Plane
@@ -211,7 +211,7 @@ class AskBox(QWidget):
             box.activated.connect(lambda _: self._give())
         self.line = QLineEdit()
         self.line.setPlaceholderText("Ask about this series")
-        speaks(self.line, "ask")
+        show_command(self.line, "ask")
         self.line.setClearButtonEnabled(True)
         self.line.returnPressed.connect(self.ask_typed)
         self._stops = False
@@ -257,7 +257,7 @@ class AskBox(QWidget):
         self.button.setText("Stop" if stops else "Ask")
         dress(self.button, *(("stop", "text") if stops else ("ask", "on_accent")))
         self.button.setToolTip("Stop the answer" if stops else "Ask (Return)")
-        speaks(self.button, "stop" if stops else "")
+        show_command(self.button, "stop" if stops else "")
         mark(self.button, "primary", not stops)
 
     def ask_typed(self) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QMenu,
     QScrollArea,
     QSizePolicy,
-    QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -27,7 +22,8 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.viewmodels.images.viewer import Viewer
 from app.views.assistant.score_bars import ScoreBars
-from app.views.parts.saving import Saver
+from app.views.parts.export_button import export_button
+from app.views.parts.file_dialogs import Saver
 
 #: Rows of the table: more than a reader will go and look at.
 TOP_BANDS = 8
@@ -53,7 +49,7 @@ class ScoresTab(QScrollArea):
         self.note = QLabel(EXPLANATION)
         self.note.setWordWrap(True)
         self.note.setProperty("dim", True)
-        self.export = self._export_button(saver)
+        self.export = export_button(exports.FORMATS, lambda: assistant.shown, saver)
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
         head.addWidget(self.export, 0, Qt.AlignmentFlag.AlignTop)
@@ -95,32 +91,6 @@ class ScoresTab(QScrollArea):
             rows = self.table.topLevelItemCount() * self.table.sizeHintForRow(0)
             self.table.setFixedHeight(self.table.header().sizeHint().height() + rows + 4)
 
-    def _export_button(self, saver: Saver) -> QToolButton:
-        button = QToolButton()
-        button.setText("Export")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        menu = QMenu(button)
-        self._entry(menu, "Copy the record (JSON)", lambda turn: _copy(exports.record_json(turn)))
-        self._entry(
-            menu, "Save the scores…", lambda turn: saver.ask("scores.csv", exports.scores_csv(turn))
-        )
-        self._entry(
-            menu,
-            "Save the record…",
-            lambda turn: saver.ask("answer.json", exports.record_json(turn)),
-        )
-        button.setMenu(menu)
-        return button
-
-    def _entry(self, menu: QMenu, label: str, act: Callable[[Turn], object]) -> None:
-        def chosen() -> None:
-            turn = self._assistant.shown
-            if turn is not None:
-                act(turn)
-
-        menu.addAction(label).triggered.connect(chosen)
-
     def _row_clicked(self, item: QTreeWidgetItem) -> None:
         self._go(int(item.data(0, Qt.ItemDataRole.UserRole)))
 
@@ -157,7 +127,3 @@ def _table() -> QTreeWidget:
     table.header().setStretchLastSection(False)
     table.setToolTip("Click a band: the view goes there")
     return table
-
-
-def _copy(text: str) -> None:
-    QGuiApplication.clipboard().setText(text)

@@ -8,28 +8,51 @@ nothing: `Viewer.turn` does.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from PySide6.QtCore import QLineF, QPointF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter
 
 from app.imaging.oblique import crossing
+from app.imaging.plane import PlaneState
+from app.imaging.viewport import Viewport
 from app.rendering import axes
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.viewer import Tool, Viewer
 from app.views.parts import theme
 from med2e3.geometry import Plane
-
-if TYPE_CHECKING:
-    from app.views.images.slice_view import SliceView
 
 #: Degrees that a Shift-drag of one pixel across the line turns: fine enough to set by hand.
 DEGREES_A_PIXEL = 0.4
 
 
-class AxisHandles:
-    """What a `SliceView` shows of the other two planes."""
+class View(Protocol):
+    """What the handles ask of the widget that they are painted on."""
 
-    def __init__(self, view: SliceView) -> None:
+    viewer: Viewer
+    plane: Plane
+
+    @property
+    def state(self) -> PlaneState | None:
+        """The plane that is shown; None while no volume is open."""
+        ...
+
+    def viewport(self) -> Viewport | None:
+        """How the slice lies on the widget; None while no volume is open."""
+        ...
+
+    def room_of_lines(self) -> QRectF:
+        """The part of the widget that lines may cross, in logical pixels."""
+        ...
+
+    def show_cursor(self, shape: Qt.CursorShape | None = None) -> None:
+        """Show a cursor; None: the one of the chosen tool."""
+        ...
+
+
+class AxisHandles:
+    """The lines of the other two planes in a view, and the drag that turns those planes."""
+
+    def __init__(self, view: View) -> None:
         self._view = view
         self._held: Plane | None = None
         self._about_line = False

@@ -19,12 +19,12 @@ from med2e3.volume import Volume
 class ComparePane(QWidget):
     """What stands in the centre while a second volume is shown."""
 
-    def __init__(self, compare: Compare, exact: Refiner) -> None:
+    def __init__(self, compare: Compare, refiner: Refiner) -> None:
         super().__init__()
         self._compare = compare
         self.first = SliceView(compare.viewer, compare.plane)
         self.second = SliceView(compare.other, compare.plane)
-        self.rest = IdleTimer(exact, self)
+        self.idle_timer = IdleTimer(refiner, self)
         self.note = QLabel()
         self.note.setWordWrap(True)  # that places may differ must not be cut away
         self.titles = (ElidedLabel(), ElidedLabel())

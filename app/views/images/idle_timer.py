@@ -1,4 +1,4 @@
-"""Says when nothing has moved for a moment, so that coarse pictures become exact."""
+"""Starts the `Refiner` when nothing has moved for a moment."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.viewmodels.images.refiner import Refiner
 
-#: Milliseconds without movement that count as rest: longer than between two events of a slow drag.
-REST_MS = 120
+#: Milliseconds without movement after which pictures are refined: longer than between two events
+#: of a slow drag.
+IDLE_MS = 120
 
 
 class IdleTimer(QObject):
-    """A timer that starts anew with each movement."""
+    """A timer that starts anew with each movement of a viewer whose pictures are coarse."""
 
-    def __init__(self, exact: Refiner, parent: QObject) -> None:
+    def __init__(self, refiner: Refiner, parent: QObject) -> None:
         super().__init__(parent)
-        self._viewer = viewer = exact.viewer
+        self._viewer = viewer = refiner.viewer
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(REST_MS)
-        self._timer.timeout.connect(exact.start)
+        self._timer.setInterval(IDLE_MS)
+        self._timer.timeout.connect(refiner.start)
         for signal in (viewer.slices_changed, viewer.volume_changed, viewer.voxels_filled):
             signal.connect(self._moved)
 

@@ -39,7 +39,7 @@ class OverlayLayer(QWidget):
         self.lower()  # measurements are drawn over masks
         view.installEventFilter(self)
         viewer = view.viewer
-        for signal in (viewer.slices_changed, viewer.volume_changed, viewer.look_changed):
+        for signal in (viewer.slices_changed, viewer.volume_changed):
             signal.connect(self.update)
         overlays.changed.connect(self.refresh)
         self.refresh()

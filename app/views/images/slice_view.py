@@ -48,7 +48,7 @@ NARROW, USUAL_LINE = 330, 14.0
 #: Below this width the scale bar stands above the lower corner's text, given as above.
 TIGHT = 150
 
-_CURSORS = {
+_CURSORS: dict[str, Qt.CursorShape] = {
     Tool.CROSSHAIR: Qt.CursorShape.CrossCursor,
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
     Tool.ZOOM: Qt.CursorShape.SizeVerCursor,
@@ -81,7 +81,7 @@ class SliceView(QWidget):
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
-        self._dragging: Tool | None = None
+        self._dragging: str | None = None
         self._pointer: QPointF | None = None
         self._last = QPointF()
         self._pressed = QPointF()
@@ -96,8 +96,11 @@ class SliceView(QWidget):
         viewer.voxels_filled.connect(self.refresh)
         viewer.slices_changed.connect(self._moved)
         viewer.window_changed.connect(self.update)
-        viewer.look_changed.connect(self._look_changed)
-        self._look_changed()
+        viewer.turned.connect(self.update)
+        viewer.zoomed.connect(self._zoomed)
+        for signal in (viewer.tool_changed, viewer.display_changed):
+            signal.connect(self._dressed)
+        self._dressed()
 
     @property
     def state(self) -> PlaneState | None:
@@ -131,10 +134,16 @@ class SliceView(QWidget):
         shape = Qt.CursorShape
         return shape.CrossCursor if self.takes_drawing else shape.ForbiddenCursor
 
-    def _look_changed(self) -> None:
+    def _dressed(self) -> None:
+        """Another tool is in the hand, or other things are drawn over the image."""
         self.show_cursor()
         self.update()
-        self._read()
+
+    def _zoomed(self, plane: Plane) -> None:
+        """The slice lies elsewhere on the screen, if it is the one shown here."""
+        if plane is self.plane:
+            self.update()
+            self._read()
 
     # --- painting --------------------------------------------------------------------------
 
@@ -281,11 +290,11 @@ class SliceView(QWidget):
         elif self._dragging is Tool.WINDOW:
             self.viewer.drag_window(moved.x(), moved.y())
         elif self._dragging is Tool.PAN:
-            self.viewer.look(self.plane, viewport.panned(moved.x(), moved.y()))
+            self.viewer.set_viewport(self.plane, viewport.panned(moved.x(), moved.y()))
         elif self._dragging is Tool.ZOOM:
             factor = DRAG_ZOOM ** (-moved.y() / 100)
             start = self._pressed
-            self.viewer.look(self.plane, viewport.zoomed(factor, start.x(), start.y()))
+            self.viewer.set_viewport(self.plane, viewport.zoomed(factor, start.x(), start.y()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a drag."""
@@ -309,7 +318,7 @@ class SliceView(QWidget):
         if wheel_zooms(self.viewer, ctrl=ctrl):
             at = event.position()
             factor = NOTCH_ZOOM ** (delta / NOTCH)
-            self.viewer.look(self.plane, viewport.zoomed(factor, at.x(), at.y()))
+            self.viewer.set_viewport(self.plane, viewport.zoomed(factor, at.x(), at.y()))
         else:
             delta *= wheel_sign(self.viewer)
             self._scroll(delta, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
@@ -344,7 +353,7 @@ class SliceView(QWidget):
             at = viewport.to_index(self._pointer.x(), self._pointer.y())
             self.viewer.hover(self.plane, *at)
 
-    def _tool_for(self, event: QMouseEvent) -> Tool | None:
+    def _tool_for(self, event: QMouseEvent) -> str | None:
         button = _BUTTONS.get(event.button())
         if button is None:
             return None

@@ -1,4 +1,4 @@
-"""Widgets one below the other, away as a whole while none of them is shown."""
+"""Widgets one below the other; the column is hidden while none of them is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 
 class Column(QWidget):
-    """The first widget takes the room that the others leave."""
+    """A column whose first widget takes the room that the others leave."""
 
     def __init__(self, parts: Sequence[QWidget]) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Column(QWidget):
         self._follow()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """A part is shown or hidden."""
+        """Follow a part that is shown or hidden."""
         if event.type() in (QEvent.Type.ShowToParent, QEvent.Type.HideToParent):
             self._follow()
         return False

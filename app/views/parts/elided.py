@@ -36,22 +36,22 @@ class ElidedLabel(QLabel):
         return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
 
     def setText(self, text: str) -> None:
-        """Other words."""
+        """Show another text."""
         super().setText(text)
         self._tell()
 
     def minimumSizeHint(self) -> QSize:
-        """A few letters."""
+        """Room for `FEWEST_LETTERS` letters."""
         least = FEWEST_LETTERS * self.fontMetrics().averageCharWidth()
         return QSize(min(least, self.sizeHint().width()), super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another width cuts elsewhere."""
+        """Cut the text anew for another width."""
         super().resizeEvent(event)
         self._tell()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The words, in the colour that the theme gives a label."""
+        """Paint the text, cut, in the theme's colour of labels."""
         painter = QPainter(self)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -71,7 +71,7 @@ class ChoiceBox(QComboBox):
         return self._option().currentText
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """As Qt paints it, but for the dots."""
+        """Paint the box as Qt does, but with the choice cut by dots."""
         option, painter = self._option(), QStylePainter(self)
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)

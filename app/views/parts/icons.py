@@ -1,7 +1,11 @@
-"""Icons, drawn from the SVG files in resources/icons in the colours of the theme."""
+"""Icons, drawn from the SVG files in resources/icons in the colours of the theme.
+
+An icon is drawn once for each pair of colours, at all scales of `SIZES`, and then kept.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
@@ -14,12 +18,15 @@ from med2e3.resources import resource_path
 #: Sizes rendered, in pixels: 20 logical pixels at scales 1, 1.5, 2 and 3.
 SIZES = (20, 30, 40, 60)
 
+#: Icons kept, of about 30 kB each: all of resources/icons in three inks and both themes fit.
+KEPT = 256
+
 #: The property of a button or action that remembers its icon and the theme's colour for it.
 NAME, INK = "icon_name", "icon_ink"
 
 
 class HasIcon(Protocol):
-    """A button or an action."""
+    """What can have an icon: a button or an action."""
 
     def setIcon(self, icon: QIcon) -> None:
         """Show an icon."""
@@ -32,14 +39,17 @@ class HasIcon(Protocol):
 
 def icon(name: str, ink: str = "text") -> QIcon:
     """The icon resources/icons/`name`.svg in a colour of the theme, dim where disabled."""
-    source = (resource_path("icons") / f"{name}.svg").read_text(encoding="utf-8")
     colours = theme.current()
+    return drawn(name, getattr(colours, ink), colours.dim)
+
+
+@lru_cache(maxsize=KEPT)
+def drawn(name: str, colour: str, disabled: str) -> QIcon:
+    """The icon resources/icons/`name`.svg in two colours (#rrggbb)."""
+    source = (resource_path("icons") / f"{name}.svg").read_text(encoding="utf-8")
     result = QIcon()
-    for mode, colour in (
-        (QIcon.Mode.Normal, getattr(colours, ink)),
-        (QIcon.Mode.Disabled, colours.dim),
-    ):
-        renderer = QSvgRenderer(QByteArray(source.replace("currentColor", colour).encode()))
+    for mode, ink in ((QIcon.Mode.Normal, colour), (QIcon.Mode.Disabled, disabled)):
+        renderer = QSvgRenderer(QByteArray(source.replace("currentColor", ink).encode()))
         for size in SIZES:
             result.addPixmap(_render(renderer, size), mode)
     return result

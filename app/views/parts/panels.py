@@ -28,7 +28,7 @@ class Panels(QSplitter):
         self.splitterMoved.connect(lambda *_: self._given.update(dict.fromkeys(SIDES, 0)))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Qt takes all that is missing from the middle, and gives it all that comes."""
+        """Share a change of width with the panels; Qt alone gives all of it to the images."""
         before = self.sizes()
         super().resizeEvent(event)
         sizes = self.sizes()
@@ -46,7 +46,7 @@ class Panels(QSplitter):
         self.setSizes(sizes)
 
     def _room(self, side: int) -> int:
-        """What a panel can give."""
+        """The width in pixels that a panel can give up."""
         panel = self.widget(side)
         assert panel is not None
         least = max(panel.minimumWidth(), panel.minimumSizeHint().width())

@@ -26,21 +26,21 @@ class RangeSlider(QWidget):
         self.setMinimumWidth(40)
 
     def sizeHint(self) -> QSize:
-        """Low: three of them stand below a picture."""
+        """A low slider, since three of them stand below a picture."""
         return QSize(80, round(2 * KNOB + 4))
 
     def show_values(self, low: float, high: float) -> None:
-        """Take over the ends, 0..1."""
+        """Show both ends, each 0..1."""
         if (low, high) != self.values:
             self.values = (low, high)
             self.update()
 
     def place(self, value: float) -> float:
-        """X of a value."""
+        """The horizontal place in pixels of a value 0..1."""
         return KNOB + value * max(self.width() - 2 * KNOB, 1.0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The line, the kept part of it, and the knobs."""
+        """Paint the line, the part between the ends, and the knobs."""
         colours, y = theme.current(), self.height() / 2
         low, high = (self.place(value) for value in self.values)
         painter = QPainter(self)
@@ -58,7 +58,7 @@ class RangeSlider(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the nearer knob; both at one place: the one that can move that way."""
+        """Take the nearer knob; of two at one place, the one that can move that way."""
         if event.button() != Qt.MouseButton.LeftButton:
             return
         x = event.position().x()
@@ -67,11 +67,11 @@ class RangeSlider(QWidget):
         self._drag(x)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Move the knob."""
+        """Move the knob that is held."""
         self._drag(event.position().x())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Let it go."""
+        """Let the knob go."""
         self._held = None
 
     def _drag(self, x: float) -> None:

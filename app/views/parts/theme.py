@@ -82,12 +82,12 @@ def current() -> Theme:
 
 
 def grown(pixels: int) -> int:
-    """A length that holds text, given at the text's usual size, at the size that it has now."""
+    """A length in pixels that holds text, from its value at the usual size of text."""
     return round(pixels * QFontMetrics(QApplication.font()).height() / USUAL_HEIGHT)
 
 
 def open_at(dialog: QWidget, width: int, height: int) -> None:
-    """First size of a dialog, given at the text's usual size; no more than the screen has."""
+    """Size a dialog, from pixels at the usual size of text, to no more than its screen has."""
     room = dialog.screen().availableSize()
     dialog.resize(min(grown(width), room.width()), min(grown(height), room.height()))
 

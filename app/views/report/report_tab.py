@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
 from app.views.parts.elided import ElidedLabel
-from app.views.parts.saving import Saver
+from app.views.parts.file_dialogs import Saver
 
 #: What the empty report says: how it comes to be, and where it is while a series is being read.
 EMPTY = "“Draft report” writes here. Correct the text against the images before it is used."

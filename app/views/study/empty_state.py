@@ -9,10 +9,10 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Study, Target
 from app.views.parts.icons import dress
-from app.views.parts.keys import speaks
+from app.views.parts.keys import show_command
 
 #: Recent places offered here; the menu has all of them.
 RECENT_SHOWN = 4
@@ -40,7 +40,7 @@ class EmptyState(QWidget):
             button = QPushButton(label)
             dress(button, symbol)
             button.setIconSize(QSize(18, 18))
-            speaks(button, name)
+            show_command(button, name)
             button.setMinimumHeight(32)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(lambda _=False, act=commands[name]: act())
@@ -58,7 +58,13 @@ class EmptyState(QWidget):
         layout.addSpacing(8)
         layout.addLayout(self._recent)
         layout.addStretch(4)
+        settings.changed.connect(self._preference_changed)
         self.refresh()
+
+    def _preference_changed(self, name: str) -> None:
+        # The window must be as wide as these, so that a page behind the images stays as it was.
+        if name == "recent" and self.isVisible():
+            self.refresh()
 
     def minimumSizeHint(self) -> QSize:
         """Room for the longest of the buttons, which stand one below the other where they must."""

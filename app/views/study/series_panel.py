@@ -157,8 +157,7 @@ class SeriesPanel(QWidget):
         opening = menu.addAction("Open", lambda: study.pick(summary))
         beside = menu.addAction("Open beside as comparison", lambda: study.open_beside(summary))
         opening.setEnabled(summary.is_volume and not row.is_open)
-        beside.setEnabled(summary.is_volume and study.beside is not None)
-        beside.setVisible(study.beside is not None)
+        beside.setEnabled(summary.is_volume)
         for way in summary.ways:
             menu.addAction(GROUPING_WORDS[way], partial(study.regroup, summary, way))
         if study.skipped:

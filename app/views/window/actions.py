@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.imaging.windows import PRESETS
+from app.viewmodels.annotation import kinds
 from app.viewmodels.core.work import Message
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.viewer import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
+from app.views.parts.file_dialogs import ask_for_file, ask_for_folder
 from app.views.window import view_actions
 from med2e3.measures import SlicePlane
 
@@ -29,14 +32,15 @@ Actions = Mapping[str, Callable[[], object]]
 
 
 def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object]]:
-    """Every command of a plain kind; the window adds the ones about itself."""
+    """Every command that acts on the workspace; the window adds those about itself."""
     viewer, compare = workspace.viewer, workspace.compare
     return {
-        "open_files": lambda: _open_dialog(workspace, window, folder=False),
-        "open_folder": lambda: _open_dialog(workspace, window, folder=True),
-        "open_overlay": lambda: _overlay_dialog(workspace, window),
+        "open_files": lambda: _open_files(workspace, window),
+        "open_folder": lambda: _open_folder(workspace, window),
+        "open_overlay": lambda: _open_overlay(workspace, window),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
         **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
+        **{f"{tool.name}_tool": _tool(workspace, tool.name) for tool in kinds.tools()},
         "key_image": lambda: _mark(workspace),
         "undo": workspace.steps.undo,
         "redo": workspace.steps.redo,
@@ -63,7 +67,7 @@ def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
 
 
 def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
-    """So many slices of what is looked at; to an end where there are not so many."""
+    """A command that scrolls the view that the keys act on, at most to its end."""
 
     def act() -> None:
         viewer = compare.hand
@@ -75,12 +79,12 @@ def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
     return act
 
 
-def _tool(workspace: Workspace, tool: Tool) -> Callable[[], object]:
+def _tool(workspace: Workspace, tool: str) -> Callable[[], object]:
     return lambda: workspace.viewer.choose_tool(tool)
 
 
 def _mark(workspace: Workspace) -> None:
-    """Mark the slice that is looked at."""
+    """Mark the slice that the keys act on as a key image, or take the mark away."""
     if workspace.compare.hand is not workspace.viewer:
         workspace.notices.show(NOT_BESIDE)
         return
@@ -97,36 +101,20 @@ def _file_types() -> str:
     return f"Images ({' '.join(f'*{suffix}' for suffix in image_suffixes())});;All files (*)"
 
 
-def _open_dialog(workspace: Workspace, window: QWidget, *, folder: bool) -> QFileDialog:
-    dialog = QFileDialog(window, "Open", workspace.settings.values.last_folder)
-    if folder:
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-    else:
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilter(_file_types())
-    dialog.fileSelected.connect(lambda path: workspace.study.start(Target(Path(path))))
-    dialog.finished.connect(dialog.deleteLater)
-    dialog.open()
-    return dialog
-
-
-def _overlay_dialog(workspace: Workspace, window: QWidget) -> QFileDialog:
+def _open_files(workspace: Workspace, window: QWidget) -> None:
     start = workspace.settings.values.last_folder
-    dialog = QFileDialog(window, "Lay over the images", start, _file_types())
-    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    dialog.fileSelected.connect(lambda path: workspace.overlays.start(Path(path)))
-    dialog.finished.connect(dialog.deleteLater)
-    dialog.open()
-    return dialog
+    ask_for_file(window, "Open", partial(_open, workspace), start=start, types=_file_types())
 
 
-def choose_model(window: QWidget, chosen: Callable[[str], object]) -> QFileDialog:
-    """Ask for a folder with a model."""
-    dialog = QFileDialog(window, "Folder with a model")
-    dialog.setFileMode(QFileDialog.FileMode.Directory)
-    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-    dialog.fileSelected.connect(chosen)
-    dialog.finished.connect(dialog.deleteLater)
-    dialog.open()
-    return dialog
+def _open_folder(workspace: Workspace, window: QWidget) -> None:
+    start = workspace.settings.values.last_folder
+    ask_for_folder(window, "Open", partial(_open, workspace), start=start)
+
+
+def _open(workspace: Workspace, path: Path) -> None:
+    workspace.study.start(Target(path))
+
+
+def _open_overlay(workspace: Workspace, window: QWidget) -> None:
+    start, chosen = workspace.settings.values.last_folder, workspace.overlays.start
+    ask_for_file(window, "Lay over the images", chosen, start=start, types=_file_types())

@@ -24,7 +24,7 @@ MOST_LINES = 9
 
 
 class ErrorBar(QFrame):
-    """The last error: a sentence, details on demand, a remedy where there is one."""
+    """The latest notice: its sentence, details on demand, and a button for its remedy."""
 
     def __init__(self, notices: Notices) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class ErrorBar(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the message."""
+        """Show the latest notice, its details folded; hide the bar where there is none."""
         message, remedy = self._notices.message, self._notices.remedy
         self.setVisible(message is not None)
         self.more.setChecked(False)
@@ -69,7 +69,7 @@ class ErrorBar(QFrame):
             self.remedy.setText(remedy.label if remedy is not None else "")
 
     def _height_of(self, details: str) -> int:
-        """As high as the lines, up to the most; more of them scroll."""
+        """The height in pixels of so many lines, of `MOST_LINES` at most; more of them scroll."""
         lines = min(details.count("\n") + 1, MOST_LINES)
         around = 2 * self.details.document().documentMargin() + 12  # padding and border
         return round(lines * self.details.fontMetrics().lineSpacing() + around)
@@ -82,7 +82,7 @@ class ErrorBar(QFrame):
 
 
 class WarningBar(QFrame):
-    """What the reader must know of the open volume, as long as it is open."""
+    """The warnings of the open volume, shown as long as it is open."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class WarningBar(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the warnings: the first one, or all of them."""
+        """Show the first warning, or all of them where the reader asked for more."""
         volume = self._viewer.volume
         warnings = volume.warnings if volume is not None else ()
         self.setVisible(bool(warnings))
@@ -116,7 +116,7 @@ class WarningBar(QFrame):
 
 
 class LoadingBar(QFrame):
-    """How far the opening of a study is, with a way to stop it."""
+    """The progress of opening a study, with a button that cancels it."""
 
     def __init__(self, study: Study) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class LoadingBar(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the progress."""
+        """Show how far the opening is; hide the bar while nothing opens."""
         target, progress = self._study.loading, self._study.progress
         self.setVisible(target is not None)
         if target is not None:

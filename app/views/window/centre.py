@@ -37,7 +37,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
 
 
 def _draw_on(view: SliceView, workspace: Workspace) -> None:
-    """Let a view of the open volume show, and take, what lies over it and is drawn on it."""
+    """Show overlays and annotations in a view of the open volume, and let the mouse draw in it."""
     OverlayLayer(view, workspace.overlays)
     AnnotationLayer(view, workspace.annotations, workspace.drawing)
 
@@ -55,10 +55,10 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
 
 
 class Ground(QWidget):
-    """What is seen between the cells: dark in both themes, no bright lines around images."""
+    """The gaps between the cells: dark in both themes, for no bright line is beside an image."""
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """One colour."""
+        """Fill the gaps with one colour."""
         painter = QPainter(self)
         painter.fillRect(event.rect(), QColor(theme.DARK.window))
         painter.end()
@@ -82,14 +82,14 @@ class Centre(QWidget):
         self.compare = ComparePane(workspace.compare, workspace.refiner_beside)
         _draw_on(self.compare.first, workspace)
         self._stack.addWidget(self.compare)
-        self.rest = IdleTimer(workspace.exact, self)
+        self.idle_timer = IdleTimer(workspace.refiner, self)
         self.cine_timer = CineTimer(workspace.cine, self)
         workspace.compare.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}
         self._placed: dict[str, GridSpan] = {}
         self._away = ""
         self._viewer.volume_changed.connect(self.refresh)
-        self._viewer.look_changed.connect(self._arrange)
+        self._viewer.maximised_changed.connect(self._arrange)
         workspace.layouts.changed.connect(self._arrange)
         self.refresh()
 
@@ -107,7 +107,7 @@ class Centre(QWidget):
         return sheet
 
     def cell(self, name: str) -> QWidget:
-        """The widget of a cell of `CELLS`, made at the first call."""
+        """The widget of a cell of `CELLS`; it is made at the first call."""
         if name not in self._made:
             made = self._made[name] = CELLS[name](self._workspace)
             made.setParent(self.grid)
@@ -115,7 +115,7 @@ class Centre(QWidget):
         return self._made[name]
 
     def hand_out(self, name: str) -> QWidget:
-        """A cell for another window; it is placed nowhere here until `take_back`."""
+        """Give a cell to another window; it has no place here until `take_back`."""
         widget = self.cell(name)
         self._layout.removeWidget(widget)
         self._away = name
@@ -123,7 +123,7 @@ class Centre(QWidget):
         return widget
 
     def take_back(self, name: str) -> None:
-        """A cell that was handed out stands here again, where the layout wants it."""
+        """Place a cell that was handed out where the layout wants it."""
         self._away = ""
         widget = self.cell(name)
         widget.setParent(self.grid)
@@ -132,7 +132,7 @@ class Centre(QWidget):
         self._arrange()
 
     def refresh(self) -> None:
-        """Images where a volume is open, the invitation where none is."""
+        """Show the images of the open volume, or the invitation where none is open."""
         has_volume = self._viewer.volume is not None
         if not has_volume:
             self.empty.refresh()

@@ -75,14 +75,14 @@ class CommandPalette(QWidget):
         self.line.setFocus()
 
     def close_palette(self) -> None:
-        """Close, and give the keyboard back to whoever had it."""
+        """Close, and give the keyboard back to the widget that had it."""
         self.hide()
         before, self._focus_before = self._focus_before, None
         if before is not None and isValid(before):  # it may be gone with what was replaced
             before.setFocus()
 
     def cover(self) -> None:
-        """Lie over the whole window, the list in its upper middle."""
+        """Cover the whole window, with the list in its upper middle."""
         self.setGeometry(self._window.rect())
         width = min(theme.grown(WIDTH), self.width() - 20)
         self.list.setFixedHeight(self._list_height())
@@ -91,7 +91,7 @@ class CommandPalette(QWidget):
         self._sheet.setGeometry((self.width() - width) // 2, self.height() // 10, width, height)
 
     def _list_height(self) -> int:
-        """As high as what was found, in whole rows, up to a share of the window."""
+        """The height in pixels of the rows found, at most `HEIGHT_SHARE` of the window."""
         row = max(self.list.sizeHintForRow(0), 1)
         most = max(int(self.height() * HEIGHT_SHARE) // row, LEAST_ROWS)
         return row * min(self.list.topLevelItemCount(), most)
@@ -125,7 +125,7 @@ class CommandPalette(QWidget):
     # --- events ----------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Esc, Return and the arrows mean the list while text is typed."""
+        """Hand Esc, Return and the arrows to the list while text is typed."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             if event.key() == Qt.Key.Key_Escape:
                 event.accept()  # else it would stop the answer
@@ -146,7 +146,7 @@ class CommandPalette(QWidget):
         return True
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """A click beside the list closes it."""
+        """Close at a click beside the list."""
         self.close_palette()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -44,7 +44,7 @@ class HelpOverlay(QWidget):
         return self._window.size().shrunkBy(self._layout.contentsMargins())
 
     def _fill(self) -> None:
-        """The table in as many columns as the window has room for, in the text's size of now."""
+        """Lay the table out in as many columns as the window has room for."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for command in COMMANDS:
             keys = native_keys(self._shortcuts.keys(command.name))
@@ -61,7 +61,7 @@ class HelpOverlay(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        """As large as the table, and scrolling where the window is smaller."""
+        """Size the overlay to the table; it scrolls where the window is smaller."""
         room = self._room
         table = self._table.sizeHint() + QSize(4, 4)
         bar = self._area.verticalScrollBar().sizeHint()
@@ -78,13 +78,13 @@ class HelpOverlay(QWidget):
         self.raise_()
 
     def cover(self) -> None:
-        """Be as large as the window."""
+        """Cover the whole window."""
         self.setGeometry(self._window.rect())
         if self.isVisible():
             self._fill()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Another size of text takes another room."""
+        """Lay the table out anew for another size of text."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:
             # Not now: Qt goes through all widgets, and must find none of them gone.
@@ -97,7 +97,7 @@ class HelpOverlay(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Close."""
+        """Close at a click anywhere."""
         self.hide()
 
 

@@ -1,4 +1,4 @@
-"""One line for newcomers above the images, until it is dismissed; never a wizard."""
+"""One line for newcomers above the images, shown until it is dismissed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.views.parts.keys import native_keys
 
 
 class Hint(QFrame):
-    """A strip across the window as soon as a study is open; it hides nothing of the images."""
+    """A strip across the window while a study is open; it covers no image."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -30,10 +30,11 @@ class Hint(QFrame):
         row.addWidget(self.dismiss)
         workspace.viewer.volume_changed.connect(self.refresh)
         workspace.shortcuts.changed.connect(self.refresh)
+        workspace.settings.changed.connect(self._preference_changed)
         self.refresh()
 
     def refresh(self) -> None:
-        """Show or hide; name the keys as they are now."""
+        """Name the keys as they are now, and show the line unless it was dismissed."""
         keys = self._workspace.shortcuts.keys
         parts = ["Wheel: slices", "Right drag: zoom", "Shift + drag: window"]
         for name, what in (("palette", "every command"), ("help", "all keys")):
@@ -44,6 +45,9 @@ class Hint(QFrame):
         self.setVisible(self._workspace.viewer.volume is not None and not values.hint_dismissed)
 
     def _dismiss(self) -> None:
-        self._workspace.settings.values.hint_dismissed = True
+        self._workspace.settings.set("hint_dismissed", True)
         self._workspace.settings.save()
-        self.hide()
+
+    def _preference_changed(self, name: str) -> None:
+        if name == "hint_dismissed":
+            self.refresh()

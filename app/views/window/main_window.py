@@ -25,27 +25,29 @@ from app.views.annotation.measurements_panel import MeasurementsPanel
 from app.views.assistant.assistant_panel import AssistantPanel
 from app.views.images.overlay_panel import OverlayPanel
 from app.views.parts.column import Column
-from app.views.parts.keys import Keys, is_typed
+from app.views.parts.file_dialogs import Saver, ask_for_folder
+from app.views.parts.keys import is_typed
 from app.views.parts.panels import Panels
-from app.views.parts.saving import Saver
 from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
 from app.views.study.tag_browser import TagBrowser
-from app.views.window import actions, window_dialogs, window_memory
+from app.views.window import actions, window_memory
 from app.views.window.bars import ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
+from app.views.window.key_bindings import KeyBindings
 from app.views.window.second_window import SecondWindow
 from app.views.window.status import StatusLine
 from app.views.window.toolbar import ToolBar
+from app.views.window.window_dialogs import WindowDialogs
 
 #: First widths of series list, images and assistant, in logical pixels.
 WIDTHS = (240, 680, 360)
 
 
 class MainWindow(QMainWindow):
-    """Everything on the screen."""
+    """The main window, with every view of the workspace in it."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -58,7 +60,7 @@ class MainWindow(QMainWindow):
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
         self.addToolBar(self.tools)
-        saver = Saver(self, workspace.exporter.start)
+        saver = Saver(self, workspace.exporter)
         self.series = SeriesPanel(workspace.study, workspace.viewer)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)
@@ -74,11 +76,11 @@ class MainWindow(QMainWindow):
         self.splitter = self._lay_out()
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
-        self.dialogs = window_dialogs.WindowDialogs(self)
-        self.keys = Keys(workspace, self, self.actions_by_name)
-        self.keys.refresh()
+        self.dialogs = WindowDialogs(self, workspace, self.commands)
+        self.key_bindings = KeyBindings(workspace, self, self.actions_by_name)
+        self.key_bindings.refresh()
         workspace.viewer.volume_changed.connect(self._title)
-        self.second = SecondWindow(self)
+        self.second = SecondWindow(self, self.centre, workspace, self.actions_by_name.values())
         self.panels = {"series": self.series, "assistant": self.assistant}
         window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
 
@@ -93,9 +95,19 @@ class MainWindow(QMainWindow):
             "stop": self._escape,
             "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),
             "toggle_assistant": lambda: self.assistant.setVisible(not self.assistant.isVisible()),
-            **window_dialogs.commands(self),
-            "help": lambda: self.help.toggle(),
+            **self._dialog_commands(),
             "quit": self.close,
+        }
+
+    def _dialog_commands(self) -> dict[str, Callable[[], object]]:
+        """The commands of the dialogs, which are looked up late: they are made after this."""
+        return {
+            "palette": lambda: self.dialogs.palette.toggle(),
+            "shortcuts": lambda: self.dialogs.shortcuts(),
+            "preferences": lambda: self.dialogs.preferences(),
+            "full_screen": lambda: self.dialogs.full_screen(),
+            "theme": lambda: self.dialogs.swap_theme(),
+            "help": lambda: self.help.toggle(),
         }
 
     def _library_commands(self) -> dict[str, Callable[[], object]]:
@@ -110,7 +122,7 @@ class MainWindow(QMainWindow):
         self.series.search.setFocus()
 
     def show_tags(self) -> TagBrowser:
-        """The header of the displayed slice's file, beside the images."""
+        """Show the header of the file that the displayed slice is from; made at the first call."""
         if self.tags is None:
             self.tags = TagBrowser(self.workspace.tags, self)
         self.tags.show()
@@ -128,7 +140,7 @@ class MainWindow(QMainWindow):
     def _model_actions(self) -> dict[str, Callable[[], object]]:
         return {
             "Demo model": lambda: self.load_model("demo"),
-            "Model from a folder…": lambda: actions.choose_model(self, self.load_model),
+            "Model from a folder…": self._choose_model,
         }
 
     def _lay_out(self) -> QSplitter:
@@ -157,9 +169,12 @@ class MainWindow(QMainWindow):
     def load_model(self, name: str) -> None:
         """Load a model by name or folder and remember it."""
         settings = self.workspace.settings
-        settings.values.model = name
+        settings.set("model", name)
         settings.save()
         self.workspace.tasks.start(self.workspace.assistant.load_model(name))
+
+    def _choose_model(self) -> None:
+        ask_for_folder(self, "Folder with a model", lambda path: self.load_model(str(path)))
 
     def _escape(self) -> None:
         if self.help.isVisible():
@@ -172,7 +187,7 @@ class MainWindow(QMainWindow):
     # --- events ----------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
-        """A key typed into a text field is no command, even where the field has no use for it."""
+        """Keep a key that is typed into a text from running a command."""
         if event.type() == QEvent.Type.ShortcutOverride:
             assert isinstance(event, QKeyEvent)
             if is_typed(event):
@@ -183,37 +198,37 @@ class MainWindow(QMainWindow):
         return super().event(event)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """The second window as it was when the program was closed."""
+        """Open the second window where it was open when the program was closed."""
         super().showEvent(event)
         self.second.refresh()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """What lies over the window stays as large as it is."""
+        """Keep the help and the command palette as large as the window."""
         super().resizeEvent(event)
         self.help.cover()
         self.dialogs.cover()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keys that no text or list took: slices of the active plane, and Space for panning."""
+        """Handle keys that no text or list took: slices of the active plane, and panning."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self.workspace.viewer.hold_space(True)
-        elif not self.keys.navigate(event, self.commands):
+        elif not self.key_bindings.navigate(event, self.commands):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Space no longer pans."""
+        """Stop panning when Space is let go."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
             self.workspace.viewer.hold_space(False)
         else:
             super().keyReleaseEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Files and folders of this computer are welcome."""
+        """Accept files and folders of this computer."""
         if any(url.isLocalFile() for url in event.mimeData().urls()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Open what was dropped."""
+        """Open the files and folders that were dropped, as one study."""
         places = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if places:
             event.acceptProposedAction()
@@ -221,12 +236,10 @@ class MainWindow(QMainWindow):
             self.workspace.study.start(Target(first, others=tuple(others)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the windows; whoever runs the loop ends it."""
+        """Save the places of the windows, and tell with `closed` that the program may end."""
         self.second.end()
-        values = self.workspace.settings.values
-        window_memory.remember(self, self.splitter, self.panels, values)
-        values.crosshair = self.workspace.viewer.crosshair_visible
-        values.corner_text = self.workspace.viewer.corner_text
-        self.workspace.settings.save()
+        settings = self.workspace.settings
+        window_memory.remember(self, self.splitter, self.panels, settings)
+        settings.save()
         self.closed.emit()
         event.accept()

@@ -34,7 +34,7 @@ SIZE = (520, 470)
 
 
 class PreferencesDialog(QDialog):
-    """One page a tab, one control a preference."""
+    """A dialog with a tab for each page and a control for each preference."""
 
     def __init__(self, window: QWidget, editor: PreferenceEditor) -> None:
         super().__init__(window)
@@ -60,14 +60,18 @@ class PreferencesDialog(QDialog):
         column.addWidget(self.buttons)
         self.accepted.connect(editor.keep)
         self.rejected.connect(editor.cancel)
-        self.finished.connect(editor.changed.connect(self.refresh))
+        self.finished.connect(editor.settings.changed.connect(self._show_one))
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the values."""
-        for name, show in self._show.items():
+        """Show every preference as it is."""
+        for name in self._show:
+            self._show_one(name)
+
+    def _show_one(self, name: str) -> None:
+        if name in self._show:
             with QSignalBlocker(self.controls[name]):
-                show(self._editor.value(name))
+                self._show[name](self._editor.value(name))
 
     def _page(self, preferences: dict[str, Shown]) -> QScrollArea:
         page = QWidget()
@@ -99,7 +103,7 @@ class PreferencesDialog(QDialog):
 
 
 def _control(how: Shown, change: Callable[[Any], None]) -> tuple[QWidget, Callable[[Any], None]]:
-    """A control that calls `change`, and what shows a value in it."""
+    """A control that calls `change` with a new value, and the function that shows a value in it."""
     if how.choices:
         return _choice(how, change)
     if how.limits is not None:

@@ -6,50 +6,53 @@ Its window knows the keys of the first one. Decides nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from PySide6.QtCore import QByteArray, QEvent, QRect
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.viewmodels.window.layouts import TITLES
+from app.viewmodels.window.workspace import Workspace
 from app.views.parts.keys import is_typed
+from app.views.window.centre import Centre
 from app.views.window.window_memory import brought_back, text_of
-
-if TYPE_CHECKING:
-    from app.views.window.main_window import MainWindow
 
 #: Size where there is no second monitor, in logical pixels.
 FIRST_SIZE = (720, 720)
 
 
 class SecondWindow(QWidget):
-    """Shown while `Layouts.second` names a cell."""
+    """Shown while `Layouts.second` names a cell; key events go on to the `main` window."""
 
-    def __init__(self, main: MainWindow) -> None:
+    def __init__(
+        self, main: QWidget, centre: Centre, workspace: Workspace, actions: Iterable[QAction]
+    ) -> None:
         super().__init__()
         self._main = main
-        self._layouts = main.workspace.layouts
-        self._settings = main.workspace.settings
+        self._centre = centre
+        self._viewer = workspace.viewer
+        self._layouts = workspace.layouts
+        self._settings = workspace.settings
         self._placed = False
         self._ended = False
         self.cell = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        for action in main.actions_by_name.values():
+        for action in actions:
             self.addAction(action)
         self._layouts.changed.connect(self.refresh)
-        main.workspace.viewer.volume_changed.connect(self._title)
+        self._viewer.volume_changed.connect(self._title)
 
     def refresh(self) -> None:
-        """Take over which cell is here; nothing is shown before the first window is."""
+        """Take the cell that the layout names; nothing is shown before the main window is."""
         wanted = self._layouts.second
         if wanted == self.cell or self._ended or not self._main.isVisible():
             return
         self._give_back()
         if wanted:
             self.cell = wanted
-            widget = self._main.centre.hand_out(wanted)
+            widget = self._centre.hand_out(wanted)
             self._layout.addWidget(widget)
             widget.show()
             self._title()
@@ -57,7 +60,7 @@ class SecondWindow(QWidget):
             self.show()
 
     def end(self) -> None:
-        """The first window closes: give the cell back, and remember where it was shown."""
+        """Remember where this window is, and give the cell back, since the main window closes."""
         self._remember()
         self._ended = True
         self._give_back()
@@ -66,21 +69,21 @@ class SecondWindow(QWidget):
     def _give_back(self) -> None:
         if self.cell:
             name, self.cell = self.cell, ""
-            widget = self._main.centre.cell(name)
+            widget = self._centre.cell(name)
             self._layout.removeWidget(widget)
-            self._main.centre.take_back(name)
+            self._centre.take_back(name)
         self.hide()
 
     def _title(self) -> None:
         if self.cell:
-            volume = self._main.workspace.viewer.volume
+            volume = self._viewer.volume
             of = f"{volume.name} — " if volume is not None else ""
             self.setWindowTitle(f"{TITLES[self.cell]} — {of}Med-2E3 viewer")
 
     # --- where -------------------------------------------------------------------------------
 
     def _place(self) -> None:
-        """Where it was last, else all of another monitor, else a window beside."""
+        """Place the window where it was, else on all of another monitor, else beside."""
         if self._placed:
             return
         self._placed = True
@@ -98,30 +101,30 @@ class SecondWindow(QWidget):
 
     def _remember(self) -> None:
         if self._placed:
-            self._settings.values.second_geometry = text_of(self.saveGeometry())
+            self._settings.set("second_geometry", text_of(self.saveGeometry()))
 
     # --- events ------------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
-        """A key typed into a text, as at an arrow, is no command."""
+        """Keep a key that is typed into a text, as beside an arrow, from running a command."""
         typed = event.type() == QEvent.Type.ShortcutOverride
         if typed and isinstance(event, QKeyEvent) and is_typed(event):
             event.accept()
             return True
         if event.type() == QEvent.Type.WindowDeactivate:
-            self._main.workspace.viewer.hold_space(False)
+            self._viewer.hold_space(False)
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """As in the first window."""
+        """Hand the key on to the main window."""
         self._main.keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """As in the first window."""
+        """Hand the key on to the main window."""
         self._main.keyReleaseEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """The cell goes back to the first window."""
+        """Give the cell back to the main window."""
         self._remember()
         event.accept()
         if self.cell and not self._ended:

@@ -39,7 +39,7 @@ NAME = int(Qt.ItemDataRole.UserRole)
 
 
 class KeyRecorder(QPushButton):
-    """While it is pressed in, the next key is taken, whatever it does elsewhere; Esc leaves."""
+    """A button that, once pressed, records the next key, whatever it does elsewhere; Esc leaves."""
 
     def __init__(self, editor: ShortcutEditor) -> None:
         super().__init__("Add a key…")
@@ -54,7 +54,7 @@ class KeyRecorder(QPushButton):
             self.setFocus()
 
     def event(self, event: QEvent) -> bool:
-        """Shortcuts of the dialog wait while a key is recorded."""
+        """Keep the dialog's own shortcuts from running while a key is recorded."""
         if self.isChecked() and isinstance(event, QKeyEvent):
             if event.type() == QEvent.Type.ShortcutOverride:
                 event.accept()

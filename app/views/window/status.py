@@ -11,7 +11,7 @@ from med2e3.words import fine_size_text
 
 
 class StatusLine(QStatusBar):
-    """Reads the `Viewer`."""
+    """The status line of one `Viewer`."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()

@@ -13,7 +13,8 @@ from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from app.imaging import windows
-from app.viewmodels.images.viewer import VIEW_TOOLS, Tool
+from app.viewmodels.annotation import kinds
+from app.viewmodels.images.viewer import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.measure_button import MeasureButton
@@ -43,7 +44,7 @@ _ICONS = {
     "window_tool": "window",
     "zoom_tool": "zoom",
     "pan_tool": "pan",
-    **{f"{tool}_tool": f"measure_{tool}" for tool in Tool if tool not in VIEW_TOOLS},
+    **{f"{tool.name}_tool": tool.icon for tool in kinds.tools()},
     "key_image": "key_image",
     "undo": "undo",
     "redo": "redo",
@@ -57,13 +58,14 @@ _ICONS = {
 
 
 class ToolBar(QToolBar):
-    """Along the top of the window."""
+    """The toolbar along the top of the window."""
 
     def __init__(self, workspace: Workspace, actions: dict[str, QAction]) -> None:
         super().__init__("Tools")
         self._workspace = workspace
         self._viewer = workspace.viewer
         self._actions = actions
+        self._tools: tuple[str, ...] = (*Tool, *(tool.name for tool in kinds.tools()))
         self.setMovable(False)
         self.setIconSize(QSize(20, 20))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
@@ -92,14 +94,15 @@ class ToolBar(QToolBar):
         # A key for the volume beside checks its button here, too, which is about the open one.
         for viewer in (self._viewer, workspace.compare.other):
             viewer.window_changed.connect(self.refresh)
-        self._viewer.look_changed.connect(self.refresh)
+        for signal in (self._viewer.tool_changed, self._viewer.display_changed):
+            signal.connect(self.refresh)
         self._viewer.volume_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over tool and window."""
-        for tool in Tool:
-            self._actions[f"{tool}_tool"].setChecked(self._viewer.tool is tool)
+        """Show which tool and which window are in use."""
+        for tool in self._tools:
+            self._actions[f"{tool}_tool"].setChecked(self._viewer.tool == tool)
         self._actions["invert"].setChecked(self._viewer.inverted)
         self._actions["toggle_text"].setChecked(self._viewer.corner_text)
         name, volume = self._viewer.preset, self._viewer.volume
@@ -112,25 +115,25 @@ class ToolBar(QToolBar):
     # --- as narrow as the window -----------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another width has room for other buttons."""
+        """Fit the buttons into another width."""
         super().resizeEvent(event)
         self.fit()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Another size of text takes another room."""
+        """Fit the buttons anew for another size of text."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             QTimer.singleShot(0, self, self.fit)  # when all of them have it
 
     def fit(self) -> None:
-        """Give up no more than the width asks for."""
+        """Leave out as little as the width asks for; see the head of this module."""
         for given_up in range(len(LEAVING) + 3):
             self._give_up(given_up)
             if self.sizeHint().width() <= self.width():
                 return
 
     def _give_up(self, steps: int) -> None:
-        """Words at one step, the width of the box of windows at two, then a button a step."""
+        """Leave out words at one step, width of the box at two, one button more at each next."""
         style = Qt.ToolButtonStyle
         words = style.ToolButtonTextBesideIcon if steps < 1 else style.ToolButtonIconOnly
         for button in self._worded:
@@ -146,7 +149,7 @@ class ToolBar(QToolBar):
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The commands that stand in the menu of more."""
+        """The commands that stand in the menu of more, since the bar has no room for them."""
         return tuple(n for n in _ICONS if n in self._places and not self._places[n].isVisible())
 
     def _add_more(self) -> QToolButton:
@@ -165,7 +168,7 @@ class ToolBar(QToolBar):
     # --- building --------------------------------------------------------------------------
 
     def _add(self, name: str, *, text: bool = False) -> QToolButton:
-        """A button of a command; of its own, for a hidden action is hidden in menus too."""
+        """Add a button of a command; a hidden action would be hidden in menus, too."""
         button = QToolButton()
         button.setDefaultAction(self._actions[name])
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -206,12 +209,12 @@ class ToolBar(QToolBar):
 
     def _add_tools(self) -> None:
         group = QActionGroup(self)
-        for tool in Tool:
+        for tool in self._tools:
             action = self._actions[f"{tool}_tool"]
             action.setCheckable(True)
             group.addAction(action)
-            if tool in VIEW_TOOLS:
-                self._add(f"{tool}_tool")
+        for tool in Tool:
+            self._add(f"{tool}_tool")
         self.measure = MeasureButton(self._viewer, self._actions)
         self.addWidget(self.measure)
         for name in ("undo", "redo"):

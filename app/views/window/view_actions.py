@@ -9,7 +9,7 @@ from app.viewmodels.window.workspace import Workspace
 
 
 def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
-    """By the names of `app.viewmodels.window.commands`."""
+    """What each of these commands does, by its name in `app.viewmodels.window.commands`."""
     viewer, layouts, compare = workspace.viewer, workspace.layouts, workspace.compare
     return {
         **{f"layout:{kind}": _layout(workspace, kind) for kind in Kind},

@@ -13,7 +13,7 @@ from app.viewmodels.images import cine
 from app.viewmodels.window.layouts import KIND_TITLES, Kind
 from app.viewmodels.window.workspace import Workspace
 from app.views.parts.icons import dress
-from app.views.parts.keys import speaks
+from app.views.parts.keys import show_command
 from app.views.window.layout_dialog import LayoutDialog
 
 
@@ -31,22 +31,31 @@ class ViewTools:
         self.cine = self._button("cine", "cine", self._fill_cine)
         self.slab.clicked.connect(actions["slab"].trigger)
         self.cine.clicked.connect(actions["cine"].trigger)
-        workspace.layouts.changed.connect(self.refresh)
-        workspace.viewer.look_changed.connect(self.refresh)
-        workspace.viewer.volume_changed.connect(self.refresh)
-        workspace.cine.changed.connect(self.refresh)
-        self.refresh()
+        for signal, show in (
+            (workspace.layouts.changed, self._show_layout),
+            (workspace.viewer.slab_changed, self._show_slab),
+            (workspace.viewer.volume_changed, self._show_volume),
+            (workspace.cine.changed, self._show_cine),
+        ):
+            signal.connect(show)
+            show()
 
-    def refresh(self) -> None:
-        """Take over what is chosen."""
-        workspace = self._workspace
-        known = workspace.viewer.volume is not None
+    def _show_volume(self) -> None:
+        known = self._workspace.viewer.volume is not None
         for button in (self.layout, self.slab, self.cine):
             button.setEnabled(known)
-        self.slab.setChecked(workspace.viewer.slab.thickness_mm > 0)
-        self.cine.setChecked(workspace.cine.playing)
-        dress(self.cine, "stop" if workspace.cine.playing else "cine")
-        self.layout.setToolTip(f"Layout: {workspace.layouts.describe()}")
+        self._show_slab()
+
+    def _show_layout(self) -> None:
+        self.layout.setToolTip(f"Layout: {self._workspace.layouts.describe()}")
+
+    def _show_slab(self) -> None:
+        self.slab.setChecked(self._workspace.viewer.slab.thickness_mm > 0)
+
+    def _show_cine(self) -> None:
+        playing = self._workspace.cine.playing
+        self.cine.setChecked(playing)
+        dress(self.cine, "stop" if playing else "cine")
 
     def _button(self, symbol: str, command: str, fill: Callable[[QMenu], None]) -> QToolButton:
         button = QToolButton()
@@ -61,7 +70,7 @@ class ViewTools:
         else:
             button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
             button.setCheckable(True)
-            speaks(button, command)
+            show_command(button, command)
         self._toolbar.addWidget(button)
         return button
 

@@ -5,56 +5,61 @@ Wires the widgets of those; the window only puts their commands into its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from app.viewmodels.window.palette import Palette
 from app.viewmodels.window.preferences import PreferenceEditor
+from app.viewmodels.window.workspace import Workspace
 from app.views.parts import theme
 from app.views.parts.icons import dress_again
 from app.views.window.command_palette import CommandPalette
 from app.views.window.preferences_dialog import PreferencesDialog
 from app.views.window.shortcut_editor import ShortcutEditor
 
-if TYPE_CHECKING:
-    from app.views.window.main_window import MainWindow
-
 
 class WindowDialogs:
-    """Belongs to one window; made after everything else in it."""
+    """The dialogs of one window. `commands` are what its palette runs, by name."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(
+        self,
+        window: QWidget,
+        workspace: Workspace,
+        commands: Mapping[str, Callable[[], object]],
+    ) -> None:
         self._window = window
-        self._workspace = window.workspace
-        self.palette = CommandPalette(window, Palette(window.workspace), window.commands)
-        self.hint = window.hint
-        self.editor = PreferenceEditor(window.workspace.settings, window.workspace.viewer)
-        self.editor.changed.connect(self.dress)
-        self.dialog: QDialog | None = None
+        self._workspace = workspace
+        self.palette = CommandPalette(window, Palette(workspace), commands)
+        self.editor = PreferenceEditor(workspace.settings)
+        workspace.settings.changed.connect(self._preference_changed)
+        #: The dialog that is open now.
+        self.shown: QDialog | None = None
 
     def preferences(self) -> None:
-        """Ask for preferences; the images behind follow at once."""
+        """Open the dialog of preferences; the images behind it follow at once."""
         self._open(PreferencesDialog(self._window, self.editor))
 
     def shortcuts(self) -> None:
-        """Show the keys of all commands, to change."""
+        """Open the editor of shortcuts."""
         self._open(ShortcutEditor(self._window, self._workspace.shortcuts))
 
     def swap_theme(self) -> None:
-        """From dark to light and back."""
+        """Change from the dark theme to the light one, or back, and keep it."""
         swapped = "light" if self.editor.value("theme") == "dark" else "dark"
         self.editor.set("theme", swapped)
         self.editor.keep()
 
     def full_screen(self) -> None:
-        """Fill the screen, or be a window again as it was before."""
+        """Fill the screen with the window, or make it a window again."""
         self._window.setWindowState(self._window.windowState() ^ Qt.WindowState.WindowFullScreen)
 
-    def dress(self) -> None:
-        """Colours and size of text by the preferences."""
+    def _preference_changed(self, name: str) -> None:
+        if name in ("theme", "text_size"):
+            self._dress()
+
+    def _dress(self) -> None:
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         values = self._workspace.settings.values
@@ -62,25 +67,14 @@ class WindowDialogs:
             dress_again(self._window)
 
     def cover(self) -> None:
-        """The window has another size."""
+        """Keep the palette as large as the window."""
         self.palette.cover()
 
     def _open(self, dialog: QDialog) -> None:
-        self.dialog = dialog
+        self.shown = dialog
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.finished.connect(self._closed)
         dialog.open()
 
     def _closed(self) -> None:
-        self.dialog = None
-
-
-def commands(window: MainWindow) -> dict[str, Callable[[], object]]:
-    """The commands of the table that are about the window itself."""
-    return {
-        "palette": lambda: window.dialogs.palette.toggle(),
-        "shortcuts": lambda: window.dialogs.shortcuts(),
-        "preferences": lambda: window.dialogs.preferences(),
-        "full_screen": lambda: window.dialogs.full_screen(),
-        "theme": lambda: window.dialogs.swap_theme(),
-    }
+        self.shown = None

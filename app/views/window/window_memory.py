@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QSplitter, QWidget
 
 from app.settings import Preferences
+from app.viewmodels.core.settings import Settings
 
 #: Size at the first start, in logical pixels.
 FIRST_SIZE = (1280, 800)
@@ -18,18 +19,22 @@ HOLD = (120, 24)
 
 
 def remember(
-    window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], values: Preferences
+    window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], settings: Settings
 ) -> None:
-    """Note where everything is."""
-    values.window_geometry = text_of(window.saveGeometry())
-    values.splitters = text_of(splitter.saveState())
-    values.hidden_panels = [name for name, panel in panels.items() if panel.isHidden()]
+    """Set the preferences that say where everything is; the file is not written yet."""
+    settings.update(
+        {
+            "window_geometry": text_of(window.saveGeometry()),
+            "splitters": text_of(splitter.saveState()),
+            "hidden_panels": [name for name, panel in panels.items() if panel.isHidden()],
+        }
+    )
 
 
 def restore(
     window: QMainWindow, splitter: QSplitter, panels: Mapping[str, QWidget], values: Preferences
 ) -> None:
-    """Put everything where it was, or where it can be seen."""
+    """Place the window and its panels as they were, or where a screen shows them."""
     window.resize(*FIRST_SIZE)
     if not values.restore_window:
         return
@@ -47,7 +52,7 @@ def restore(
 
 
 def brought_back(place: QRect, screens: Sequence[QRect]) -> QRect:
-    """The same place where a screen shows it; else on the first screen, no larger than it."""
+    """The place itself where a screen shows it; else one in the middle of the first screen."""
     hold = QRect(place.left(), place.top(), place.width(), HOLD[1])
     for screen in screens:
         seen = screen & hold
@@ -63,5 +68,5 @@ def brought_back(place: QRect, screens: Sequence[QRect]) -> QRect:
 
 
 def text_of(data: QByteArray) -> str:
-    """What Qt saved, as the preferences keep it."""
+    """State saved by Qt as text (base 64), as the preferences have it."""
     return bytes(data.toBase64().data()).decode()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from med2e3.errors import InputError
+from med2e3.errors import InputError, RecipeError
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Augmentation:
     shift_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("rotate", "flip", "scale", "shift"):
-            value = getattr(self, f"{name}_probability")
+        for name in ("rotate_probability", "flip_probability", "scale_probability",
+                     "shift_probability"):  # fmt: skip
+            value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise InputError(f"{name}_probability = {value} is no probability (0 to 1).")
+                raise RecipeError(f"{name} = {value} is no probability (0 to 1).", (name,))
 
     @classmethod
     def none(cls) -> Augmentation:

@@ -141,7 +141,7 @@ class SampleDataset(Dataset[Item | DataError]):
 
 
 class Collator:
-    """Items of one part of a step → a batch, padded on the right."""
+    """Items of one micro-batch → a batch, padded on the right."""
 
     def __init__(self, pad_id: int) -> None:
         self.pad_id = pad_id
@@ -155,41 +155,43 @@ class Collator:
             good.append(item)
         tensors = {
             "pixel_values": torch.stack([item.volume for item in good]),
-            "input_ids": _padded([item.ids for item in good], self.pad_id),
-            "labels": _padded([item.labels for item in good], IGNORE),
-            "attention_mask": _padded([[1] * len(item.ids) for item in good], 0),
-            "question_ids": _padded([item.question for item in good], 0),
-            "question_mask": _padded([[1] * len(item.question) for item in good], 0),
+            "input_ids": padded([item.ids for item in good], self.pad_id),
+            "labels": padded([item.labels for item in good], IGNORE),
+            "attention_mask": padded([[1] * len(item.ids) for item in good], 0),
+            "question_ids": padded([item.question for item in good], 0),
+            "question_mask": padded([[1] * len(item.question) for item in good], 0),
         }
         count = int((tensors["labels"][:, 1:] != IGNORE).sum())
         skipped = tuple(line for item in good for line in item.skipped)
         return Batch(tensors, count, skipped)
 
 
-def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+def padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    """(B, T): the rows, filled up on the right to the longest one."""
     length = max(len(row) for row in rows)
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Which positions of the run are read: for every step from `first` up to `last`, each of its
-    `parts` parts whose number is in `mine`; a step has `batch` samples.
+    """Which positions of the run are read, for every step from `first` up to `last`.
+
+    A step has `batch` samples in `parts` micro-batches; those of `indices` are read.
     """
 
     batch: int
     parts: int
     first: int
     last: int
-    mine: Sequence[int]
+    indices: Sequence[int]
 
     def __len__(self) -> int:
-        return max(0, self.last - self.first) * len(self.mine)
+        return max(0, self.last - self.first) * len(self.indices)
 
     def __iter__(self) -> Iterator[list[int]]:
         size = self.batch // self.parts
         for step in range(self.first, self.last):
-            for part in self.mine:
+            for part in self.indices:
                 start = step * self.batch + part * size
                 yield list(range(start, start + size))
 

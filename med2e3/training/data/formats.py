@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from med2e3.errors import DataError, InputError
+from med2e3.errors import DataError, RecipeError
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
 from med2e3.training.data.samples import Sample
@@ -44,19 +44,21 @@ class SampleFile:
 
     format: str
     file: Path
-    images: Path
+    images: Path = Path()
     split: str = ""
     missing_choice: str = "nan"
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise InputError(
-                f"There is no data format “{self.format}”. Choose one of: {', '.join(FORMATS)}."
+            raise RecipeError(
+                f"There is no data format “{self.format}”. Choose one of: {', '.join(FORMATS)}.",
+                ("format",),
             )
         if self.missing_choice not in MISSING_CHOICES:
-            raise InputError(
+            raise RecipeError(
                 f"missing_choice = “{self.missing_choice}” is not one of: "
-                f"{', '.join(MISSING_CHOICES)}."
+                f"{', '.join(MISSING_CHOICES)}.",
+                ("missing_choice",),
             )
 
 

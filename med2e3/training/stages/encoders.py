@@ -7,6 +7,8 @@ away afterwards. Knows nothing of language.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,14 +24,17 @@ from med2e3.model.placing import device_of
 from med2e3.phantoms import KINDS, PHASES, Region
 from med2e3.phantoms.facts import Facts
 from med2e3.training.data.pool import KIND_NAMES, Example
+from med2e3.training.fields import Count
 from med2e3.training.precision import half_precision
+from med2e3.training.stage_recipe import StageRecipe
+from med2e3.training.stages.base import PhantomStage, Reads, StageData
 
 #: What a finding of one patch weighs against a patch without. One of n patches weighs √n as much in
 #: all, so that a nodule is not drowned by an effusion.
 POSITIVE_WEIGHT = 10.0
-#: Weight of the scan's classes (plane, phase, region) beside the findings: at a quarter of that of
-#: slices phase was still at chance when the findings' loss had halved.
-CLASS_WEIGHT = {"encoder2d": 4.0, "encoder3d": 3.0}
+#: Weight of the scan's classes (plane, phase, region) beside the findings; of slices, of volumes.
+#: At a quarter of that of slices phase was still at chance when the findings' loss had halved.
+CLASS_WEIGHT_2D, CLASS_WEIGHT_3D = 4.0, 3.0
 
 #: Every place that a finding may have, in any region.
 PLACE_NAMES = tuple(dict.fromkeys(p for kind in KINDS.values() for p in kind.all_places))
@@ -105,23 +110,46 @@ def _present(encoder: nn.Module | None) -> nn.Module:
     return encoder
 
 
-class Encoder2DStage:
+@dataclass(frozen=True)
+class Encoder2DRecipe(StageRecipe):
+    """A micro-batch has `slices` slices of each of `volumes`."""
+
+    volumes: Count
+    slices: Count
+
+    def smoke(self) -> Self:
+        """Three steps of two volumes."""
+        return replace(super().smoke(), volumes=2)
+
+    def micro_batch(self) -> str:
+        """How many volumes, and how many slices of each."""
+        return f"{self.volumes} volumes × {self.slices} slices"
+
+
+class Encoder2DStage(PhantomStage[Encoder2DRecipe]):
     """Slices, those with findings first."""
 
-    name = "encoder2d"
+    recipe_class = Encoder2DRecipe
+    reads = Reads.PHANTOMS
+    modules = {"encoder": "vision2d"}  # noqa: RUF012 - a constant of the class
 
     def __init__(
         self,
+        recipe: Encoder2DRecipe,
         model: Med2E3ForConditionalGeneration,
         pool: Sequence[Example],
-        volumes: int,
-        slices: int,
     ) -> None:
+        self.name = recipe.name
         width = model.config.vision2d_config.hidden_size
         self.encoder, self.heads = _present(model.vision2d), Heads(width)
         self.module: nn.Module = nn.ModuleDict({"encoder": self.encoder, "heads": self.heads})
         to_memory_format(self.module, torch.channels_last)  # 1.2× on the stem
-        self.pool, self.volumes, self.slices = pool, volumes, slices
+        self.pool, self.volumes, self.slices = pool, recipe.volumes, recipe.slices
+
+    @classmethod
+    def build(cls, recipe: Encoder2DRecipe, data: StageData) -> Self:
+        """The 2D encoder on all phantoms."""
+        return cls(recipe, data.model(), data.phantoms())
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Patch findings and scan classes of a batch of slices."""
@@ -144,7 +172,7 @@ class Encoder2DStage:
             "plane": float(right[0]),
             "phase": float(right[1]),
         }
-        return finding + CLASS_WEIGHT[self.name] * classes, numbers
+        return finding + CLASS_WEIGHT_2D * classes, numbers
 
     def _choose(self, example: Example, rng: np.random.Generator) -> list[int]:
         """Mostly slices that hold a finding, each finding alike; the rest at random."""
@@ -160,15 +188,35 @@ class Encoder2DStage:
         return chosen
 
 
-class Encoder3DStage:
+@dataclass(frozen=True)
+class Encoder3DRecipe(StageRecipe):
+    """A micro-batch has `volumes` whole volumes."""
+
+    volumes: Count
+
+    def smoke(self) -> Self:
+        """Three steps of two volumes."""
+        return replace(super().smoke(), volumes=2)
+
+    def micro_batch(self) -> str:
+        """How many volumes."""
+        return f"{self.volumes} volumes"
+
+
+class Encoder3DStage(PhantomStage[Encoder3DRecipe]):
     """Whole volumes: findings by token, and by the pooled tokens that the language model reads."""
 
-    name = "encoder3d"
+    recipe_class = Encoder3DRecipe
+    reads = Reads.PHANTOMS
+    modules = {"encoder": "vision3d"}  # noqa: RUF012 - a constant of the class
 
     def __init__(
-        self, model: Med2E3ForConditionalGeneration, pool: Sequence[Example], volumes: int
+        self,
+        recipe: Encoder3DRecipe,
+        model: Med2E3ForConditionalGeneration,
+        pool: Sequence[Example],
     ) -> None:
-        self.config = model.config
+        self.name, self.config = recipe.name, model.config
         width = model.config.vision3d_config.hidden_size
         self.encoder = _present(model.vision3d)
         self.heads, self.pooled = Heads(width), Heads(width)
@@ -176,7 +224,12 @@ class Encoder3DStage:
             {"encoder": self.encoder, "heads": self.heads, "pooled": self.pooled}
         )
         to_memory_format(self.module, torch.channels_last_3d)
-        self.pool, self.volumes = pool, volumes
+        self.pool, self.volumes = pool, recipe.volumes
+
+    @classmethod
+    def build(cls, recipe: Encoder3DRecipe, data: StageData) -> Self:
+        """The 3D encoder on all phantoms."""
+        return cls(recipe, data.model(), data.phantoms())
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Findings and scan classes of a batch of volumes."""
@@ -203,4 +256,4 @@ class Encoder3DStage:
             "plane": float(right[0]),
             "phase": float(right[1]),
         }
-        return finding + CLASS_WEIGHT[self.name] * classes, numbers
+        return finding + CLASS_WEIGHT_3D * classes, numbers

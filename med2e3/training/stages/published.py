@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from med2e3.model.prompts import IGNORE
 from med2e3.training.data.dataset import Batch, BatchPlan, Reader, SampleDataset, read_batches
 from med2e3.training.data.formats import open_samples
 from med2e3.training.distributed import Compute, Distributed
+from med2e3.training.options import Options
 from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.starting import load_start, trained_parts
 from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
@@ -34,27 +34,10 @@ ASKING_TEMPLATE = "phi"
 MODEL_FOLDER, DAMAGED_FILE = "model", "damaged.csv"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a published recipe is run here. `mixed_precision` None is the recipe's own."""
-
-    mixed_precision: str | None = None
-    cpu: bool = False
-    tensorboard: bool = False
-    resume: bool = True
-    workers: int = 0
-    skip_damaged: bool = False
-    hub: Hub = field(default_factory=Hub)
-
-    def compute(self, recipe: PublishedRecipe) -> Compute:
-        """What this process computes with."""
-        return Compute(self.mixed_precision or recipe.mixed_precision, self.cpu)
-
-
 class PublishedStage:
     """The whole model with what the recipe trains, on batches from a data set.
 
-    The loss is the mean over the answers' tokens of a step, whichever part they are in.
+    The loss is the mean over the answers' tokens of a step, whichever micro-batch they are in.
     """
 
     def __init__(
@@ -74,17 +57,17 @@ class PublishedStage:
         if recipe.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
 
-    def steps(self, first: int, last: int, mine: Sequence[int]) -> Iterator[list[MicroBatch]]:
-        """The parts of every step that are `mine`, read ahead."""
-        plan = BatchPlan(self.recipe.batch, self.recipe.parts, first, last, mine)
+    def steps(self, first: int, last: int, indices: Sequence[int]) -> Iterator[list[MicroBatch]]:
+        """Of every step the micro-batches of these indices, read ahead."""
+        plan = BatchPlan(self.recipe.batch, self.recipe.parts, first, last, indices)
         batches = read_batches(self.dataset, plan, self.workers)
         for _ in range(first, last):
-            step = [next(batches) for _ in mine]
+            step = [next(batches) for _ in indices]
             self._note_damage(step)
             yield [MicroBatch(batch.tensors, batch.count) for batch in step]
 
     def loss(self, content: dict[str, Tensor]) -> tuple[Tensor, Numbers]:
-        """Mean cross entropy over the answers' tokens of one part."""
+        """Mean cross entropy over the answers' tokens of one micro-batch."""
         model = self.model
         if model.text_encoder is not None and not self.recipe.text_encoder_dropout:
             model.text_encoder.eval()
@@ -131,30 +114,36 @@ def open_data(
 
 
 def train_published(
-    recipe: PublishedRecipe, folder: Path, settings: Settings, report: Report | None = None
+    recipe: PublishedRecipe,
+    folder: Path,
+    options: Options,
+    report: Report | None = None,
+    *,
+    resume: bool = True,
 ) -> Path:
     """Runs the recipe's stage to its end in `folder`; returns the finished model's folder."""
-    distributed = Distributed(settings.compute(recipe))
-    start = load_start(recipe, settings.hub)
+    compute = Compute(options.mixed_precision or recipe.mixed_precision, options.cpu)
+    distributed = Distributed(compute)
+    start = load_start(recipe, Hub(options.hub))
     config = start.model.config
     dataset = open_data(
-        recipe, start.processor, config.grid_shape, skip_damaged=settings.skip_damaged
+        recipe, start.processor, config.grid_shape, skip_damaged=options.skip_damaged
     )
     stage = PublishedStage(
         recipe,
         start.model,
         dataset,
-        workers=settings.workers,
+        workers=options.workers,
         device=distributed.device,
         damaged=folder / DAMAGED_FILE,
     )
     run = Run(
         folder,
         recipe.seed,
-        settings.resume,
+        resume,
         report,
         distributed,
-        settings.tensorboard,
+        options.tensorboard,
         60 * recipe.checkpoint_minutes,
     )
     with quietly():  # the bar says what matters; transformers would write over it

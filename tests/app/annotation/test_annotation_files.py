@@ -13,11 +13,11 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.imaging.slab import Mode, Slab
-from app.settings import Settings
+from app.viewmodels.annotation import kinds
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
-from app.viewmodels.annotation.history import History
-from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Kind
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from app.viewmodels.core.identity import series_key
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_dicom_series
@@ -28,7 +28,7 @@ from tests.app.bodies import phantom
 from tests.app.conftest import Gui
 
 PLANE = SlicePlane((1.5, -2.25, 1 / 3), (1, 0, 0), (0, 1, 0), 2.5)
-LENGTH = Annotation(Kind.LENGTH, PLANE, ((0.1, 0.2, 1 / 3), (9, 8, 1 / 3)), name="Läsion “A”")
+LENGTH = Annotation(kinds.LENGTH, PLANE, ((0.1, 0.2, 1 / 3), (9, 8, 1 / 3)), name="Läsion “A”")
 KEY = KeyImage(PLANE, Window(-600, 1500), True, Slab(12.5, Mode.MINIMUM), note="größte")
 
 
@@ -79,7 +79,7 @@ def test_what_was_drawn_is_there_again_in_the_next_run(start: Any, dicom: Path) 
     pen = Pen(again)
     assert pen.drawn == (drawn,)
     assert len(pen.book.document.key_images) == 1
-    assert pen.book.undo_name == ""
+    assert pen.gui.workspace.steps.undo_name == ""
 
 
 def test_key_images_that_were_saved_without_slab_and_colours_open_as_grey_slices(
@@ -115,7 +115,7 @@ def test_each_step_is_in_the_file_and_undo_is_too(start: Any, dicom: Path, folde
     content = json.loads(path.read_text("utf-8"))
     assert content["annotations"][0]["uid"] == drawn.uid
     assert content["series"]["series_uid"] == load_volume(dicom).info.series_uid
-    gui.do(book.undo)
+    gui.do(gui.workspace.steps.undo)
     gui.run(book.saved())
     assert json.loads(path.read_text("utf-8"))["annotations"] == []
     assert [p.name for p in folder.iterdir()] == [path.name]
@@ -137,7 +137,7 @@ def test_another_series_shows_nothing_and_the_first_keeps_its_undo(
     gui.open(dicom)
     pen = Pen(gui)
     assert pen.drawn == (drawn,)
-    assert pen.book.undo_name == "draw length"
+    assert pen.gui.workspace.steps.undo_name == "draw length"
 
 
 def test_what_is_drawn_on_part_of_a_series_is_kept_with_the_whole_of_it(
@@ -326,14 +326,3 @@ class TestIdentity:
             series_key(replace(phantom(value=v), info=info, slice_uids=uids)) for v in (800, 900)
         }
         assert len(keys) == 2
-
-
-class TestHistory:
-    def test_steps_are_taken_back_and_done_again_in_order(self) -> None:
-        history = History("a")
-        history.commit("to b", "b")
-        history.commit("to c", "c")
-        assert (history.undo(), history.document, history.redo_name) == ("to c", "b", "to c")
-        assert (history.undo(), history.document, history.undo()) == ("to b", "a", "")
-        assert (history.redo(), history.redo(), history.redo()) == ("to b", "to c", "")
-        assert history.document == "c"

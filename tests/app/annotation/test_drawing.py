@@ -14,8 +14,7 @@ from PySide6.QtTest import QTest
 
 from app.imaging.slab import Mode, Slab
 from app.rendering import markings
-from app.viewmodels.annotation.model import Kind
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.annotation import kinds
 from app.views.annotation.annotation_layer import AnnotationLayer, TextEditor
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_nifti
@@ -92,7 +91,7 @@ def test_two_diameters_stay_perpendicular_when_an_end_is_moved(pen: Pen) -> None
         assert (b - a) @ (d - c) == pytest.approx(0, abs=1e-9)
         if handle < 2:
             np.testing.assert_allclose(pen.places()[handle][1:], to, atol=0.01)
-    assert pen.book.undo_name == "reshape two diameters"
+    assert pen.gui.workspace.steps.undo_name == "reshape two diameters"
 
 
 @pytest.mark.parametrize("kind", ["rectangle", "ellipse", "freehand"])
@@ -146,12 +145,12 @@ def test_an_arrow_carries_the_text_that_is_typed_at_it(pen: Pen) -> None:
     pen.gui.do(lambda: QTest.keyClick(pen.view, Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier))
     pen.drag((10, 10), (20, 30))
     pen.type("Look here, twice", Qt.Key.Key_Return)
-    assert pen.last.kind is Kind.ARROW
+    assert pen.last.kind is kinds.ARROW
     assert pen.lines() == ("Look here, twice",)
     np.testing.assert_allclose(pen.places()[0, 1:], (10, 10), atol=0.01)
     # Typed letters were no commands.
-    assert pen.gui.viewer.tool is Tool.ARROW
-    assert pen.book.undo_name == "draw arrow"
+    assert pen.gui.viewer.tool == kinds.ARROW.name
+    assert pen.gui.workspace.steps.undo_name == "draw arrow"
 
 
 def test_a_note_without_text_is_nothing_and_esc_leaves_it(pen: Pen) -> None:
@@ -189,7 +188,7 @@ def test_a_double_click_on_a_note_changes_its_text(pen: Pen) -> None:
     pen.type("Simple cyst", Qt.Key.Key_Return)
     assert pen.lines() == ("Simple cyst",)
     assert len(pen.drawn) == 1
-    assert pen.book.undo_name == "edit note"
+    assert pen.gui.workspace.steps.undo_name == "edit note"
     assert pen.gui.viewer.maximised is None
 
 
@@ -224,11 +223,11 @@ def test_a_length_is_moved_by_its_line_and_reshaped_by_its_end(pen: Pen) -> None
     before = pen.gui.viewer.crosshair_mm.copy()
     pen.drag((10, 25), (16, 29))
     np.testing.assert_allclose(pen.places()[:, 1:], [(16, 14), (16, 44)], atol=0.01)
-    assert pen.book.undo_name == "move length"
+    assert pen.gui.workspace.steps.undo_name == "move length"
     pen.drag((16, 44), (16, 30))
     np.testing.assert_allclose(pen.places()[:, 1:], [(16, 14), (16, 30)], atol=0.01)
     assert pen.lines() == ("16.0 mm",)
-    assert pen.book.undo_name == "reshape length"
+    assert pen.gui.workspace.steps.undo_name == "reshape length"
     np.testing.assert_array_equal(pen.gui.viewer.crosshair_mm, before)
     pen.drag((30, 30), (32, 31))  # beside it, the crosshair tool does what it does
     assert not np.array_equal(pen.gui.viewer.crosshair_mm, before)
@@ -241,7 +240,7 @@ def test_a_click_on_a_measurement_selects_it_and_is_no_step(pen: Pen) -> None:
     pen.gui.key(Qt.Key.Key_Escape)
     pen.click((10, 20))
     assert pen.book.selected == pen.last.uid
-    assert pen.book.undo_name == "draw length"
+    assert pen.gui.workspace.steps.undo_name == "draw length"
 
 
 def test_a_corner_of_a_box_moves_against_the_opposite_one(pen: Pen) -> None:
@@ -324,7 +323,7 @@ def test_a_box_makes_the_window_of_what_it_holds(pen: Pen) -> None:
     low, high = np.percentile(seen, (1, 99))
     assert (pen.gui.viewer.window.low, pen.gui.viewer.window.high) == pytest.approx((low, high))
     assert not pen.drawn
-    assert pen.book.undo_name == ""
+    assert pen.gui.workspace.steps.undo_name == "window"
 
 
 def test_a_box_on_a_slab_makes_the_window_of_the_slab(pen: Pen) -> None:

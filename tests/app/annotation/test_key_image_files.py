@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from med2e3.io import write_nifti
-from tests.app.annotating import Pen
+from tests.app.annotating import Pen, exports, save_pictures
 from tests.app.bodies import phantom
 
 
@@ -29,7 +29,7 @@ def test_those_of_another_series_in_the_folder_stay_and_it_is_said(
     gui.key(Qt.Key.Key_Home)
     gui.key(Qt.Key.Key_K)
     for k in (2, 4):
-        gui.do(lambda: gui.window.measurements.save_pictures(folder))
+        save_pictures(gui, folder)
         gui.until(lambda count=k: len(list(folder.glob("*.png"))) == count)
         gui.until(lambda count=k: ("number was added" in said.text()) == (count > 2))
     first = {path.name: path.read_bytes() for path in folder.glob("*.png")}
@@ -41,8 +41,9 @@ def test_those_of_another_series_in_the_folder_stay_and_it_is_said(
     assert gui.open(write_nifti(phantom("Another", value=60), tmp_path / "other.nii"))
     pen = Pen(gui)
     gui.key(Qt.Key.Key_K)
-    save = gui.window.measurements.save_pictures
-    gui.do(lambda: (save(folder), save(folder)))  # the second while the first is on its way
+    button, title = gui.window.measurements.export, "Save key images (PNG)…"
+    first_one, second = (exports(gui, button, title) for _ in range(2))
+    gui.do(lambda: (first_one(folder), second(folder)))  # the second while the first is on its way
     gui.until(lambda: len(list(folder.glob("*.png"))) == 6)
     gui.until(lambda: said.text().startswith("1 key image was written"))
     assert {name: (folder / name).read_bytes() for name in first} == first
@@ -66,7 +67,7 @@ def test_those_that_cannot_be_written_are_not_counted(
     gui.key(Qt.Key.Key_Home)
     gui.key(Qt.Key.Key_K)
     monkeypatch.setattr(Path, "write_bytes", full)
-    gui.do(lambda: gui.window.measurements.save_pictures(tmp_path))
+    save_pictures(gui, tmp_path)
     gui.until(gui.window.errors.isVisible)
     said = gui.window.errors.sentence.text()
     assert said.startswith(f"Of 2, only 1 key image was written to {tmp_path}. ")

@@ -31,7 +31,7 @@ from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
 from med2e3.measures import SlicePlane
 from med2e3.volume import Volume
-from tests.app.annotating import Pen
+from tests.app.annotating import Pen, save_pictures
 from tests.app.bodies import phantom
 
 
@@ -110,8 +110,8 @@ def test_a_name_typed_in_the_list_stands_at_the_measurement(pen: Pen) -> None:
     pen.type("Liver lesion", Qt.Key.Key_Return)
     assert pen.drawn[0].name == "Liver lesion"
     assert rows(pen)[0][0] == "Liver lesion"
-    assert pen.book.undo_name == "rename length"
-    pen.gui.do(pen.book.undo)
+    assert pen.gui.workspace.steps.undo_name == "rename length"
+    pen.gui.do(pen.gui.workspace.steps.undo)
     assert rows(pen)[0][0] == "Length"
 
 
@@ -205,14 +205,14 @@ class TestKeyImages:
         pen.gui.key(Qt.Key.Key_K)
         assert rows(pen) == [("★ Key image", "W 400 L 40", "axial 8/24")]
         assert (pen.gui.pixels(pen.view) != plain).any()
-        assert pen.book.undo_name == "mark key image"
+        assert pen.gui.workspace.steps.undo_name == "mark key image"
         pen.gui.wheel(pen.view, -1)
         pen.gui.key(Qt.Key.Key_K)
         assert len(rows(pen)) == 2
         pen.gui.wheel(pen.view, 1)
         pen.gui.key(Qt.Key.Key_K)
         assert [row[2] for row in rows(pen)] == ["axial 9/24"]
-        pen.gui.do(pen.book.undo)
+        pen.gui.do(pen.gui.workspace.steps.undo)
         assert len(rows(pen)) == 2
 
     def test_a_click_goes_back_to_its_slice_and_window(self, pen: Pen) -> None:
@@ -256,7 +256,7 @@ class TestKeyImages:
         pen.gui.do(lambda: listed.editItem(listed.topLevelItem(0), 0))
         pen.type("Largest diameter", Qt.Key.Key_Return)
         assert rows(pen)[0][0] == "★ Largest diameter"
-        pen.gui.do(pen.book.undo)
+        pen.gui.do(pen.gui.workspace.steps.undo)
         assert rows(pen)[0][0] == "★ Key image"
 
     def test_a_slab_is_kept_said_and_shown_again(self, pen: Pen) -> None:
@@ -370,7 +370,7 @@ class TestKeyImages:
 
     def saved(self, pen: Pen, folder: Path) -> np.ndarray:
         folder.mkdir()
-        pen.gui.do(lambda: pen.gui.window.measurements.save_pictures(folder))
+        save_pictures(pen.gui, folder)
         path = folder / f"key-image-1-{pen.plane.value}-{pen.view.state.slice_index + 1}.png"
         pen.gui.until(path.exists)
         image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)

@@ -237,8 +237,8 @@ def test_the_wheel_over_the_strip_scrolls_as_over_the_view_itself(open_gui: Any)
 
     assert [[turn(w, -40) for _ in range(3)] for w in widgets] == [[0, 0, 1]] * 2  # a touchpad
     assert [turn(w, 240) for w in widgets] == [-2, -2]
-    other = replace(viewer.display, wheel_reversed=True)
-    open_gui.do(lambda: viewer.dress(other, crosshair=True, corner_text=True))
+    other = replace(viewer.mouse, wheel_reversed=True)
+    open_gui.do(lambda: viewer.dress(viewer.corners, viewer.display, other))
     assert [turn(w, 240) for w in widgets] == [2, 2]
 
 

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
-from app.viewmodels.annotation.places import where
+from app.viewmodels.annotation.location import locate
 from app.viewmodels.images.compare import NOTES, Compare, Link
 from app.viewmodels.images.viewer import Tool, Viewer
 from med2e3.geometry import Geometry, Plane
@@ -91,7 +91,7 @@ def test_where_one_series_ends_its_new_pixels_do_not_draw_the_other_back(linked:
 def test_zoom_pan_and_window_are_shared_in_mm(linked: Compare) -> None:
     viewer, other, size = linked.viewer, linked.other, (400.0, 300.0)
     viewport = viewer.planes[Plane.AXIAL].viewport(*size).zoomed(2.5, 120, 90).panned(20, -13)
-    viewer.look(Plane.AXIAL, viewport)
+    viewer.set_viewport(Plane.AXIAL, viewport)
     viewer.set_window(Window(-500, 1400))
     mine, theirs = (v.planes[Plane.AXIAL] for v in (viewer, other))
     assert theirs.viewport(*size).pixels_per_mm == pytest.approx(mine.viewport(*size).pixels_per_mm)
@@ -368,7 +368,7 @@ def test_a_mouse_that_crosses_a_plane_in_the_second_window_changes_nothing(besid
     assert beside.viewer.planes[Plane.AXIAL].slice_index == 0
     assert beside.viewer.planes[Plane.CORONAL].slice_index == coronal
     (marked,) = book.document.key_images
-    assert where(book.volume, marked.plane).plane is Plane.AXIAL
+    assert locate(book.volume, marked.plane).plane is Plane.AXIAL
 
 
 def test_neither_of_the_two_fills_the_centre_alone(beside: Any) -> None:

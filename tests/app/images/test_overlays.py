@@ -309,3 +309,14 @@ def test_while_another_study_opens_nothing_of_the_first_lies_on_it(
     assert not coloured(bare, Plane.AXIAL).any()
     bare.do(bare.viewer.drop_preview)
     assert coloured(bare, Plane.AXIAL).any()
+
+
+def test_another_volume_keeps_of_the_overlays_only_what_an_answer_drew_on_it(bare: Any) -> None:
+    bare.engine.draw = draw_mark
+    bare.ask("Where is the mark?")
+    first, drawn = bare.viewer.volume, bare.overlays.boxes[0].corners_mm
+    bare.do(lambda: bare.viewer.show(phantom("Other")))
+    assert bare.overlays.empty
+    bare.do(lambda: bare.viewer.show(first))
+    assert [box.corners_mm is drawn for box in bare.overlays.boxes] == [True]
+    assert len(bare.overlays.layers) == 1

@@ -337,8 +337,8 @@ def test_the_volume_beside_becomes_exact_too(wide: Any) -> None:
 def test_closing_while_an_exact_slab_is_computed_leaves_no_thread(wide: Any) -> None:
     wide.do(lambda: wide.viewer.set_slab(Slab(80.0)))
     wide.do(lambda: wide.viewer.turn(Plane.SAGITTAL, 0.3))
-    wide.do(wide.workspace.exact.start)
-    assert wide.workspace.exact.busy  # the fixture closes the window, and looks for threads
+    wide.do(wide.workspace.refiner.start)
+    assert wide.workspace.refiner.busy  # the fixture closes the window, and looks for threads
 
 
 def test_a_slab_of_a_small_volume_is_exact_at_once() -> None:

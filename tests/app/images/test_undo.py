@@ -186,3 +186,15 @@ def test_nothing_of_a_series_is_undone_on_the_one_that_opens_after_it(reading: A
     for _ in range(2):
         redo(reading)
     assert (len(book.document.annotations), viewer.window) == (1, WINDOWS["lung"])
+
+
+def test_an_overlay_that_stays_as_it_is_makes_no_step(reading: Any, tmp_path: Path) -> None:
+    overlays, steps = reading.workspace.overlays, reading.workspace.steps
+    assert reading.run(overlays.open(mask(tmp_path)))
+    first = overlays.layers[0]
+    reading.do(lambda: overlays.change(first, opacity=first.opacity))
+    assert steps.undo_name == f"overlay {first.name}"
+    reading.do(lambda: overlays.change(first, opacity=0.7))
+    assert steps.undo_name == f"opacity of {first.name}"
+    reading.do(lambda: overlays.change(first, opacity=0.2))  # it is there no more
+    assert (steps.undo_name, overlays.layers[0].opacity) == (f"opacity of {first.name}", 0.7)

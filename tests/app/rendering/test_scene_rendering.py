@@ -9,7 +9,7 @@ from app.imaging.camera import STANDARD_VIEWS, Camera, Projection
 from app.rendering.scene.grid import grid_of, smoothed
 from app.rendering.scene.presets import TRANSFERS
 from app.rendering.scene.volume_scene import VolumeScene
-from app.viewmodels.images.scene import WHOLE, FrameRequest, Look, Preset, extent_of
+from app.viewmodels.images.scene import WHOLE, FrameRequest, Preset, SceneLook, extent_of
 from med2e3.errors import Cancelled
 from med2e3.geometry import Geometry
 from med2e3.volume import SeriesInfo, Volume
@@ -81,17 +81,19 @@ def block(geometry: Geometry, dtype=np.int16) -> tuple[Volume, np.ndarray]:
     return Volume(voxels, geometry, CT), geometry.to_patient_mm(corners)
 
 
-def alpha(volume: Volume, look: Look, *, coarse: bool = False, stopped: bool = False) -> np.ndarray:
+def alpha(
+    volume: Volume, look: SceneLook, *, coarse: bool = False, stopped: bool = False
+) -> np.ndarray:
     return pixels(volume, look, coarse=coarse, stopped=stopped) >> 24
 
 
-def pixels(volume: Volume, look: Look, *, coarse=False, stopped=False) -> np.ndarray:
+def pixels(volume: Volume, look: SceneLook, *, coarse=False, stopped=False) -> np.ndarray:
     scene = VolumeScene(volume, Watch())
     return scene.draw(FrameRequest(look, SIZE, coarse), Watch(stopped=stopped)).pixels
 
 
-def look(side: str = "A", preset: Preset = Preset.BONE, **changes) -> Look:
-    return Look(Camera.facing(side), preset, size=SIZE, **changes)
+def look(side: str = "A", preset: Preset = Preset.BONE, **changes) -> SceneLook:
+    return SceneLook(Camera.facing(side), preset, size=SIZE, **changes)
 
 
 def outline(mask: np.ndarray) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from PySide6.QtTest import QTest
 
 from app.services import studies
 from app.services.report_store import ReportStore
-from app.settings import Settings
 from app.viewmodels.assistant.answers import Turn
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Preview, Target
 from med2e3.io import write_nifti
+from med2e3.resources import resource_path
 from tests.app.bodies import phantom
 from tests.app.conftest import Gui
 from tests.med2e3.io.mixed import add, body
@@ -81,6 +83,20 @@ def test_what_was_typed_is_there_again_in_the_next_run_though_the_window_closed_
     gui.run(gui.application.autosave.saved())
     assert shown(gui) == ""
     assert not list(folder.iterdir())
+
+
+def test_a_report_that_version_0_1_0_kept_is_there_with_its_series(
+    start: Any, folder: Path, fixtures: Path
+) -> None:
+    (kept,) = (fixtures / "reports").glob("*.json")
+    folder.mkdir(parents=True)
+    copy(kept, folder)
+    gui = start()
+    gui.open(resource_path("demo-study"))
+    said = json.loads(kept.read_text(encoding="utf-8"))
+    gui.until(lambda: gui.workspace.report.text)
+    assert gui.workspace.report.text == said["text"]
+    assert gui.workspace.report.edited
 
 
 def test_it_is_in_its_file_soon_after_it_was_typed_and_only_what_the_reader_wrote_is(

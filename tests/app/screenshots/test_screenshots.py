@@ -48,7 +48,7 @@ def test_every_state_leaves_the_window_as_it_was(gui: Any, nifti: Path) -> None:
     for name in ("help", "palette", "shortcuts", "panels-hidden", "error", "hint"):
         gui.run(STATES[name].act(stage))
         gui.run(back_to_first(stage, STATES["study"]))
-        assert gui.window.dialogs.dialog is None
+        assert gui.window.dialogs.shown is None
         assert not gui.window.help.isVisible()
         assert not gui.window.dialogs.palette.isVisible()
         assert gui.workspace.notices.message is None
@@ -65,9 +65,9 @@ def test_what_was_turned_and_measured_for_a_picture_is_undone(gui: Any, nifti: P
     gui.run(back_to_first(stage, STATES["study"]))
     assert not viewer.is_turned
     gui.run(STATES["measured"].act(stage))
-    assert book.undo_name
+    assert gui.workspace.steps.undo_name
     gui.run(back_to_first(stage, STATES["study"]))
-    assert not book.undo_name
+    assert not gui.workspace.steps.undo_name
     gui.run(STATES["tags"].act(stage))
     gui.run(back_to_first(stage, STATES["study"]))
     assert not gui.window.tags.isVisible()

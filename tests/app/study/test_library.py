@@ -16,7 +16,8 @@ from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 
 from app.services import studies
-from app.viewmodels.annotation.model import Annotation, Kind
+from app.viewmodels.annotation import kinds
+from app.viewmodels.annotation.model import Annotation
 from app.viewmodels.images.compare import Link
 from app.viewmodels.study.browser import browse
 from app.viewmodels.study.study import Target
@@ -330,7 +331,7 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
         while book.volume is None:
             await asyncio.sleep(0.002)
         plane = SlicePlane.of_slice(gui.viewer.planes[Plane.AXIAL].geometry, 1)
-        book.add(Annotation(Kind.PROBE, plane, (plane.origin_mm,)))
+        book.add(Annotation(kinds.PROBE, plane, (plane.origin_mm,)))
         opened.append(True)
         await opening
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QRect
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.window.layouts import (
     NOTHING,
     STANDARD_CUSTOM,

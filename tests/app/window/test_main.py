@@ -16,7 +16,7 @@ from PySide6.QtGui import QImage
 from app import demo, main
 from app.benchmark.heartbeat import Heartbeat
 from app.services import garbage
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from med2e3.geometry import Plane
 from tests.app.conftest import Gui

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.window.layouts import Kind, Layouts
 from app.views.window.centre import CELLS
 from med2e3.geometry import Plane

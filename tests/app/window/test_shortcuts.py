@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QWidget
 
-from app.settings import Settings
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.window.commands import BY_NAME, COMMANDS
 from app.viewmodels.window.shortcuts import RESERVED, Shortcuts
 from app.views.parts.keys import COMMAND
@@ -143,3 +143,11 @@ def test_the_help_shows_the_keys_that_hold_now(open_gui: Any) -> None:
     open_gui.do(lambda: open_gui.workspace.shortcuts.add("invert", "Ctrl+Alt+N"))
     texts = [label.text() for label in open_gui.window.help.findChildren(QLabel)]
     assert "I  Ctrl+Alt+N" in texts
+
+
+def test_a_key_that_comes_back_to_its_command_is_remembered_no_more(shortcuts: Shortcuts) -> None:
+    shortcuts.add("reset", "I")
+    assert shortcuts.keys("invert") == ()
+    shortcuts.add("invert", "I")
+    assert shortcuts.keys("invert") == ("I",)
+    assert not shortcuts.is_changed("invert")

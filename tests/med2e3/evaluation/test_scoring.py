@@ -8,7 +8,7 @@ import pytest
 
 from med2e3.evaluation.examiner import confidence
 from med2e3.evaluation.pointing import count_pointing, count_text_dependence
-from med2e3.evaluation.records import BLANK, REWORDED, Examined, Exchange, Pointed
+from med2e3.evaluation.records import BLANK, REWORDED, Examined, Pointed, Prediction
 from med2e3.evaluation.rewording import rewordings
 from med2e3.evaluation.scoring import count_closed, count_paraphrases, count_reports
 from med2e3.evaluation.texts import open_metrics
@@ -17,12 +17,12 @@ from med2e3.phantoms.questions import WORDINGS
 
 
 def examined(
-    *asked: Exchange, findings: tuple[str, ...] = (), pointed: tuple[Pointed, ...] = ()
+    *asked: Prediction, findings: tuple[str, ...] = (), pointed: tuple[Pointed, ...] = ()
 ) -> Examined:
     return Examined(1, "axial", "arterial", "chest", findings, asked, pointed)
 
 
-CLOSED = Exchange("organ", "Which? Choices: A. x B. y", "A. x", "A", "A. x", choices=2)
+CLOSED = Prediction("organ", "Which? Choices: A. x B. y", "A. x", "A", "A. x", choices=2)
 
 
 def test_closed_answers_count_by_both_rules_beside_a_guess_among_their_choices() -> None:
@@ -41,7 +41,7 @@ def test_closed_answers_count_by_both_rules_beside_a_guess_among_their_choices()
 
 def test_a_report_is_held_against_its_own_phantom_and_another_one() -> None:
     said = "Pleura: pleural effusion on the left side. Lungs: lung nodule in the left lung."
-    report = Exchange("report", "Report.", "Pleura: pleural effusion.", "", said)
+    report = Prediction("report", "Report.", "Pleura: pleural effusion.", "", said)
     empty = dataclasses.replace(report, answer="Lungs: normal.", truth="Lungs: normal.")
     figures = count_reports(
         [examined(report, findings=("pleural effusion",)), examined(empty, findings=())],

@@ -77,12 +77,12 @@ def test_a_run_goes_on_where_it_was(results: Path, monkeypatch: pytest.MonkeyPat
 
 def test_without_text_every_question_gets_the_same_scores() -> None:
     from med2e3.training.ablation import start_model
-    from med2e3.training.pipeline import RunFolder
     from med2e3.training.recipe import load_recipe
+    from med2e3.training.run_folder import RunFolder
 
     variant = Variant({"text_source": "none", "text_projection": "none"})
-    shop = RunFolder(load_recipe("demo-more"), Path("unused"))
-    model: Med2E3ForConditionalGeneration = start_model(shop, variant, seed=3)
+    run_folder = RunFolder(load_recipe("demo-more"), Path("unused"))
+    model: Med2E3ForConditionalGeneration = start_model(run_folder, variant, seed=3)
     text = model.encode_question(torch.tensor([[5, 6, 7], [8, 9, 10]]))
     keys = torch.randn(1, 32, model.config.text_config.hidden_size).expand(2, -1, -1)
     scores = model.score(keys, text)

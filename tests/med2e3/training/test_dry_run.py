@@ -13,18 +13,17 @@ from accelerate.commands.config.config_args import load_config_from_file
 from med2e3.checkpoints import Hub
 from med2e3.cli import main
 from med2e3.errors import InputError
+from med2e3.model import Med2E3Processor
+from med2e3.resources import resource_path
 from med2e3.training import Options, open_recipe, train
-from med2e3.training.dry_run import (
-    DEMO_TRAINED,
-    DEMO_USED,
-    describe,
-    model_of_sizes,
-    plan_recipe,
-)
+from med2e3.training.data.features import Features
+from med2e3.training.dry_run import describe, model_of_sizes, plan_recipe
 from med2e3.training.logs import Log, check_tensorboard
 from med2e3.training.published_recipe import PublishedRecipe
-from med2e3.training.recipe import FOLDER, load_recipe
-from med2e3.training.stages.tuning import Tuned
+from med2e3.training.recipe import load_recipe
+from med2e3.training.recipe_file import FOLDER
+from med2e3.training.stages.answers import AnswerCollator
+from med2e3.training.stages.tuning import TuneStage, TuningRecipe
 from med2e3.training.starting import load_start
 
 
@@ -78,17 +77,20 @@ def test_without_weights_the_published_sizes_are_told(tmp_path: Path, monkeypatc
     assert "is not there" in plan.steps
 
 
-def test_what_a_stage_trains_is_what_the_plan_says(tmp_path: Path) -> None:
-    """The plan of the alignment stage against the stage itself, at the same vocabulary."""
+def test_what_a_stage_trains_is_what_the_plan_says() -> None:
+    """The plan of the tuning stages against the stages themselves, at the same vocabulary."""
     demo = load_recipe("demo")
-    model = model_of_sizes(demo.config(300))
+    collator = AnswerCollator(Med2E3Processor.from_pretrained(resource_path("demo-model")))
     for name in ("align", "tune"):
-        tuned = Tuned(model)
-        model.language_model.requires_grad_(bool(demo.stages[name].options["language_model"]))
+        model = model_of_sizes(demo.config(300))
+        recipe = demo.stages[name]
+        assert isinstance(recipe, TuningRecipe)
+        tuned = TuneStage(recipe, model, [], Features([], []), collator).module
         learning = sum(p.numel() for p in tuned.parameters() if p.requires_grad)
-        parts = [getattr(model, part) for part in DEMO_TRAINED[name]]
+        trained = TuneStage.trained(recipe)
+        parts = [getattr(model, part) for part in trained]
         assert learning == sum(p.numel() for part in parts for p in part.parameters())
-        present = {*DEMO_TRAINED[name], *DEMO_USED.get(name, ())}
+        present = {*trained, *TuneStage.frozen(recipe)}
         assert present == {part for part, _ in tuned.named_children()}
 
 

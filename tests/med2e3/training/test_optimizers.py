@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from med2e3.errors import CheckpointError, InputError
 from med2e3.training.checkpointing import restore, save
 from med2e3.training.optimizers import OPTIMIZERS, Paired, Schedule, muon
-from med2e3.training.recipe import FOLDER, load_recipe
+from med2e3.training.recipe import load_recipe
+from med2e3.training.recipe_file import FOLDER
 
 
 class Words(nn.Module):

@@ -117,7 +117,7 @@ KILLED_RUN = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from med2e3.training.pipeline import quiet_worker
+from med2e3.training.parallel import quiet_worker
 
 if __name__ == "__main__":
     with ProcessPoolExecutor(1, get_context("spawn"), quiet_worker) as pool:

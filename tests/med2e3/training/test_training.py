@@ -21,33 +21,18 @@ from med2e3.training import Options, train
 from med2e3.training.data.pool import KIND_NAMES, Example, make_example, read_shard, write_pool
 from med2e3.training.data.tokens import train_tokenizer
 from med2e3.training.distributed import Distributed
-from med2e3.training.pipeline import (
-    ENCODERS,
-    LETTERS_FILE,
-    TUNING,
-    RunFolder,
-    build_stage,
-    make_features,
-    make_pool,
-    read_features,
-    run_all,
-    train_stage,
-)
-from med2e3.training.recipe import (
-    RECIPE_FILE,
-    Recipe,
-    StageRecipe,
-    keep_to_recipe,
-    load_recipe,
-)
+from med2e3.training.inputs import ENCODERS, make_features, make_pool, read_features
+from med2e3.training.pipeline import build_stage, run_all, train_stage
+from med2e3.training.recipe import Recipe, TokenizerRecipe, load_recipe
+from med2e3.training.recipe_record import RECIPE_FILE, keep_to_recipe
+from med2e3.training.run_folder import RunFolder
+from med2e3.training.stage_recipe import StageRecipe
+from med2e3.training.stages import STAGES
+from med2e3.training.stages.answers import AnswerCollator
+from med2e3.training.stages.base import Reads
 from med2e3.training.stages.encoders import Encoder2DStage
-from med2e3.training.stages.tuning import (
-    Collator,
-    TextStage,
-    TuneStage,
-    letters_right,
-    pointing_loss,
-)
+from med2e3.training.stages.text import LETTERS_FILE, TextStage, letters_right
+from med2e3.training.stages.tuning import TuneStage, pointing_loss
 from med2e3.training.trainer import Run, rate, run_stage
 
 SMALL_STEM = [
@@ -74,12 +59,12 @@ def small_recipe() -> Recipe:
         },
     }  # fmt: skip
     first = demo.train_seeds[0]
-    tokenizer = {"texts": 300, "size": 600}
+    tokenizer = TokenizerRecipe(size=600, texts=300)
     return replace(demo, model=model, train_seeds=(first, first + 4), tokenizer=tokenizer)
 
 
 @pytest.fixture(scope="module")
-def shop(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def run_folder(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run with its pool and tokenizer made."""
     made = RunFolder(small_recipe, tmp_path_factory.mktemp("run"))
     make_pool(made, made.starts())
@@ -87,23 +72,23 @@ def shop(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> RunF
 
 
 @pytest.fixture(scope="module")
-def seen_shop(shop: RunFolder) -> RunFolder:
+def seen_run_folder(run_folder: RunFolder) -> RunFolder:
     """The same run with its encoders trained and its features made."""
     for encoder in ENCODERS:
-        train_stage(shop, encoder)
-        make_features(shop, encoder, shop.starts())
-    return shop
+        train_stage(run_folder, encoder)
+        make_features(run_folder, encoder, run_folder.starts())
+    return run_folder
 
 
 @pytest.fixture
-def text_stage(shop: RunFolder) -> TextStage:
-    stage = build_stage(shop, "text")
+def text_stage(run_folder: RunFolder) -> TextStage:
+    stage = build_stage(run_folder, "text")
     assert isinstance(stage, TextStage)
     return stage
 
 
 def stage_recipe(name: str, steps: int) -> StageRecipe:
-    return StageRecipe(name, steps, 5e-3, {})
+    return StageRecipe(name, steps, 5e-3)
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
@@ -120,23 +105,25 @@ def test_text_training_lowers_the_loss(text_stage: TextStage, tmp_path: Path) ->
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
 
 
-def test_right_letters_are_told_by_topic(shop: RunFolder) -> None:
+def test_right_letters_are_told_by_topic(run_folder: RunFolder) -> None:
     folder = resource_path("demo-model")
     demo = Med2E3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    writer = Collator(Med2E3Processor.from_pretrained(folder))
-    shares = letters_right(demo.language_model, writer, questions=24)
+    collator = AnswerCollator(Med2E3Processor.from_pretrained(folder))
+    shares = letters_right(demo.language_model, collator, questions=24)
     assert list(shares) == ["plane", "phase", "organ", "abnormality", "location"]
     assert shares["phase"] > 0.9
     assert demo.language_model.training is False
-    untaught = letters_right(shop.model().language_model, Collator(shop.processor()), questions=24)
+    untaught = letters_right(
+        run_folder.model().language_model, AnswerCollator(run_folder.processor()), questions=24
+    )
     assert max(untaught.values()) < 0.7
 
 
-def test_a_report_is_weighed_by_what_its_sections_say(shop: RunFolder) -> None:
-    writer = Collator(shop.processor())
+def test_a_report_is_weighed_by_what_its_sections_say(run_folder: RunFolder) -> None:
+    collator = AnswerCollator(run_folder.processor())
     said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion, 30 mm."
-    batch = writer.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
-    words = shop.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
+    batch = collator.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
+    words = run_folder.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
     weigh = dict(zip((w.strip("Ġ") for w in words), batch["weights"][0].tolist(), strict=True))
     assert weigh["normal"] == pytest.approx(6 * weigh["chest"])
     assert weigh["pleural"] == pytest.approx(15 * weigh["chest"])
@@ -144,19 +131,19 @@ def test_a_report_is_weighed_by_what_its_sections_say(shop: RunFolder) -> None:
     assert not batch["weights"][batch["labels"] < 0].any()
 
 
-def test_encoder_training_lowers_the_loss(shop: RunFolder, tmp_path: Path) -> None:
-    stage = build_stage(shop, "encoder2d")
+def test_encoder_training_lowers_the_loss(run_folder: RunFolder, tmp_path: Path) -> None:
+    stage = build_stage(run_folder, "encoder2d")
     assert isinstance(stage, Encoder2DStage)
     losses = run_stage(stage, stage_recipe("encoder2d", 25), Run(tmp_path, seed=1))
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
 
 
 def test_a_stopped_run_goes_on_with_the_same_losses(
-    shop: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("med2e3.training.trainer.CHECKPOINT_SECONDS", 0.0)
     recipe = stage_recipe("text", 8)
-    whole = run_stage(build_stage(shop, "text"), recipe, Run(tmp_path / "whole", seed=1))
+    whole = run_stage(build_stage(run_folder, "text"), recipe, Run(tmp_path / "whole", seed=1))
 
     def stop(step: int, steps: int, numbers: dict[str, float]) -> None:
         if step == 5:
@@ -164,31 +151,31 @@ def test_a_stopped_run_goes_on_with_the_same_losses(
 
     folder = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        run_stage(build_stage(shop, "text"), recipe, Run(folder, 1, report=stop))
-    rest = run_stage(build_stage(shop, "text"), recipe, Run(folder, seed=1))
+        run_stage(build_stage(run_folder, "text"), recipe, Run(folder, 1, report=stop))
+    rest = run_stage(build_stage(run_folder, "text"), recipe, Run(folder, seed=1))
     assert len(rest) == 4
     assert rest == pytest.approx(whole[4:], rel=1e-5)
     assert len((folder / "text.csv").read_text(encoding="utf-8").splitlines()) >= 9
 
 
-def test_a_whole_run_makes_a_model_that_loads_and_answers(shop: RunFolder) -> None:
+def test_a_whole_run_makes_a_model_that_loads_and_answers(run_folder: RunFolder) -> None:
     from med2e3.engine import load
 
-    folder = run_all(shop, lambda *_: None, workers=1)
+    folder = run_all(run_folder, lambda *_: None, workers=1)
     model = load(folder, device="cpu")
     phantom = make_phantom(50, Wish(shape=(16, 64, 64)))
     answer = model.read(phantom.volume).ask("Is there a lung nodule?", max_new_tokens=3)
     answer.complete()
     assert answer.scores is not None
     assert float(answer.scores.values.sum()) == pytest.approx(1, abs=1e-5)
-    assert model.info.default_window == shop.recipe.window
-    assert set(json.loads((shop.folder / LETTERS_FILE).read_text())) == set(TOPICS)
+    assert model.info.default_window == run_folder.recipe.window
+    assert set(json.loads((run_folder.folder / LETTERS_FILE).read_text())) == set(TOPICS)
 
 
 def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: Path) -> None:
     """And come to the losses of one that takes a step's parts one after the other."""
     parts = {
-        name: replace(stage, parts=2 if name in TUNING else 1)
+        name: replace(stage, parts=2 if STAGES[name].reads is Reads.FEATURES else 1)
         for name, stage in small_recipe.stages.items()
     }
     recipe = replace(small_recipe, stages=parts)
@@ -205,14 +192,14 @@ def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: P
 
 
 def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
-    seen_shop: RunFolder, monkeypatch: pytest.MonkeyPatch
+    seen_run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six questions of three volumes: the 3D tokens stand before what the question decides."""
     monkeypatch.setattr("med2e3.training.stages.tuning.half_precision", nullcontext)
     found = []
     for opening in (TuneStage._opening, lambda *_: None):
         monkeypatch.setattr(TuneStage, "_opening", opening)
-        stage = build_stage(seen_shop, "tune")
+        stage = build_stage(seen_run_folder, "tune")
         assert isinstance(stage, TuneStage)
         stage.text_share, stage.volumes, stage.questions = 0.0, 3, 2
         stage.module.train()
@@ -229,10 +216,10 @@ def test_what_rows_share_is_computed_once_with_the_same_loss_and_gradients(
         assert torch.allclose(gradient, gradients_each[name], atol=1e-5, rtol=1e-3), name
 
 
-def test_kept_features_are_what_the_model_computes(seen_shop: RunFolder) -> None:
-    stored = read_features(seen_shop, seen_shop.starts())
-    model = seen_shop.model("encoder2d", "encoder3d").eval()
-    grid = read_shard(next(seen_shop.pool.glob("*.npz")))[0].grid
+def test_kept_features_are_what_the_model_computes(seen_run_folder: RunFolder) -> None:
+    stored = read_features(seen_run_folder, seen_run_folder.starts())
+    model = seen_run_folder.model("encoder2d", "encoder3d").eval()
+    grid = read_shard(next(seen_run_folder.pool.glob("*.npz")))[0].grid
     with torch.inference_mode():
         three, two = model.vision_features(torch.from_numpy(grid).float()[None, None] / 255)
     assert three is not None
@@ -280,9 +267,9 @@ def test_any_text_can_be_written_and_read_back() -> None:
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_labels_cover_the_answer_and_nothing_else(shop: RunFolder) -> None:
-    processor = shop.processor()
-    batch = Collator(processor).batch([("Is there a cyst?", "No.")], image=False)
+def test_labels_cover_the_answer_and_nothing_else(run_folder: RunFolder) -> None:
+    processor = run_folder.processor()
+    batch = AnswerCollator(processor).batch([("Is there a cyst?", "No.")], image=False)
     labelled = batch["labels"][0][batch["labels"][0] != -100]
     assert processor.tokenizer.decode(labelled) == f" No.{processor.tokenizer.eos_token}"
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from med2e3.errors import InputError
 from med2e3.training.distributed import Distributed
-from med2e3.training.recipe import StageRecipe
+from med2e3.training.stage_recipe import StageRecipe
 from med2e3.training.trainer import Run, run_stage
 
 PARTS, STEPS = 4, 12
@@ -39,7 +39,7 @@ class Sometimes:
 def train_sometimes(folder: Path) -> tuple[list[float], list[float]]:
     """Losses of every step, and the second layer's weights at the end."""
     stage = Sometimes()
-    plan = StageRecipe(stage.name, STEPS, 1e-2, {}, parts=PARTS)
+    plan = StageRecipe(stage.name, STEPS, 1e-2, parts=PARTS)
     losses = run_stage(stage, plan, Run(folder, seed=1, distributed=Distributed()))
     return losses, [float(w) for p in stage.module.parameters() for w in p.detach().flatten()]
 

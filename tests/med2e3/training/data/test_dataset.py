@@ -106,7 +106,7 @@ def test_an_epoch_has_every_sample_once_in_an_order_of_its_own(
 
 def test_steps_do_not_depend_on_how_they_are_shared(reader: Reader, volumes: Path) -> None:
     data = open_all(volumes, reader)
-    whole = batches(data, BatchPlan(batch=4, parts=1, first=0, last=2, mine=[0]))
+    whole = batches(data, BatchPlan(batch=4, parts=1, first=0, last=2, indices=[0]))
     halves = [batches(data, BatchPlan(4, 2, 0, 2, [rank])) for rank in (0, 1)]
     for step in range(2):
         together = torch.cat([halves[rank][step].tensors["pixel_values"] for rank in (0, 1)])
@@ -118,7 +118,7 @@ def test_steps_do_not_depend_on_how_they_are_shared(reader: Reader, volumes: Pat
 
 def test_a_worker_reads_what_the_process_itself_reads(reader: Reader, volumes: Path) -> None:
     data = open_all(volumes, reader)
-    plan = BatchPlan(batch=2, parts=1, first=0, last=2, mine=[0])
+    plan = BatchPlan(batch=2, parts=1, first=0, last=2, indices=[0])
     for one, other in zip(batches(data, plan), batches(data, plan, workers=1), strict=True):
         assert one.tensors.keys() == other.tensors.keys()
         assert all(torch.equal(one.tensors[n], other.tensors[n]) for n in one.tensors)

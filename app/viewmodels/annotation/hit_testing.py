@@ -1,4 +1,4 @@
-"""What lies under the mouse: the handle or the line of an annotation. Knows no widgets."""
+"""Finds the annotation under the mouse, by its handles and its lines. Knows no widgets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_REACH = 6.0
 
 @dataclass(frozen=True)
 class Hit:
-    """An annotation under the mouse; `handle` None: its line, the whole of it moves."""
+    """An annotation under the mouse, by one of its handles or by its line (`handle` None)."""
 
     uid: str
     handle: int | None
@@ -43,7 +43,7 @@ def hit(frame: ViewFrame, annotations: Sequence[Annotation], x: float, y: float)
 
 
 def distance(line: Float, at: Float) -> float:
-    """Distance of a point from a line of many sides (n, 2)."""
+    """Distance of a point (2,) from a polyline (n, 2), in the same unit."""
     a, along = line[:-1], np.diff(line, axis=0)
     length = (along**2).sum(axis=1)
     share = ((at - a) * along).sum(axis=1) / np.where(length > 0, length, 1)

@@ -1,4 +1,4 @@
-"""Where an annotation lies in its volume: which view and slice show it, which instances it is on.
+"""Where a plane lies in a volume: the view and slice that show it, and its SOP instances.
 
 Slices count from 1 in display order, as in the window. Knows no views.
 """
@@ -15,8 +15,8 @@ from med2e3.volume import Volume
 
 
 @dataclass(frozen=True)
-class Where:
-    """The slice of `plane` that shows something; `plane` None for an oblique one."""
+class Location:
+    """A display slice of `plane`, one of `count`; `plane` None: an oblique plane."""
 
     plane: Plane | None
     slice_index: int = 0
@@ -24,20 +24,20 @@ class Where:
 
     @property
     def text(self) -> str:
-        """E.g. "axial 87/112"."""
+        """The slice in words, e.g. "axial 87/112"."""
         if self.plane is None:
             return "oblique"
         return f"{self.plane.value} {self.slice_index + 1}/{self.count}"
 
 
-def where(volume: Volume, plane: SlicePlane) -> Where:
-    """The display slice nearest to a plane of the volume's grid."""
+def locate(volume: Volume, plane: SlicePlane) -> Location:
+    """The display slice nearest to a plane."""
     for name in Plane:
         grid = volume.geometry.oriented(name)
         if SlicePlane.of_slice(grid, 0).is_parallel(plane):
             index = round(float(grid.to_index(plane.origin_mm)[0]))
-            return Where(name, min(max(index, 0), grid.shape[0] - 1), grid.shape[0])
-    return Where(None)
+            return Location(name, min(max(index, 0), grid.shape[0] - 1), grid.shape[0])
+    return Location(None)
 
 
 def instances(volume: Volume, points_mm: tuple[Point, ...]) -> tuple[str, ...]:

@@ -1,0 +1,129 @@
+"""Rules between features: what one of them does when another one changes.
+
+A feature that needs another one is given it; a rule stands here where neither needs the other. Each
+rule is one function, named as "when A then B", and `connect_all` connects all of them. A new rule
+is a function here, a line there, and a test.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.settings import group_of
+from app.viewmodels.assistant.assistant import Assistant, ModelState
+from app.viewmodels.core.settings import Settings
+from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.overlays import Overlays
+from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.report.report import Report
+from app.viewmodels.study.study import Study
+from app.viewmodels.window.layouts import Layouts
+from app.viewmodels.window.workspace import Workspace
+
+
+class GarbageCollector(Protocol):
+    """Python's cyclic garbage collection, as far as it follows the model."""
+
+    def pause(self, *, paused: bool) -> None:
+        """Collect nothing for a while, or again."""
+        ...
+
+    def freeze(self) -> None:
+        """Leave out of every later collection what exists now."""
+        ...
+
+
+def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
+    """Connect every rule of this module."""
+    report_follows_answers(workspace.assistant, workspace.report)
+    report_enters_the_volume_of_the_assistant(workspace.assistant, workspace.report)
+    what_answers_draw_lies_over_the_images(workspace.assistant, workspace.overlays)
+    comparing_stops_cine(workspace.compare, workspace.cine)
+    choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
+    series_loaded_beside_is_compared(workspace.study, workspace.compare)
+    preferences_dress_images(workspace.settings, workspace.viewer)
+    hiding_lines_or_text_is_a_preference(workspace.viewer, workspace.settings)
+    loading_a_model_pauses_garbage(workspace.assistant, garbage)
+    ready_model_is_frozen(workspace.assistant, garbage)
+
+
+def report_follows_answers(assistant: Assistant, report: Report) -> None:
+    """When an answer that drafts the report goes on, the report takes over its text."""
+    assistant.turn_changed.connect(report.follow)
+    assistant.text_changed.connect(report.follow)
+
+
+def report_enters_the_volume_of_the_assistant(assistant: Assistant, report: Report) -> None:
+    """When the assistant is about another volume, so is the report."""
+    assistant.volume_entered.connect(report.enter)
+
+
+def what_answers_draw_lies_over_the_images(assistant: Assistant, overlays: Overlays) -> None:
+    """When another answer is shown, its boxes and masks lie over the images."""
+    assistant.drawn.connect(overlays.show_answer)
+
+
+def comparing_stops_cine(compare: Compare, cine: Cine) -> None:
+    """When a comparison begins, changes or ends, cine stops: its plane may be hidden now."""
+    compare.changed.connect(cine.stop)
+
+
+def choosing_a_layout_shows_all_of_it(layouts: Layouts, viewer: Viewer) -> None:
+    """When a layout is chosen, no plane fills the centre alone any more: it would hide it."""
+
+    def show_all() -> None:
+        viewer.maximise(None)
+
+    layouts.chosen.connect(show_all)
+
+
+def series_loaded_beside_is_compared(study: Study, compare: Compare) -> None:
+    """When a series was loaded to be seen beside the open one, the two are compared."""
+    study.loaded_beside.connect(compare.open)
+
+
+def preferences_dress_images(settings: Settings, viewer: Viewer) -> None:
+    """When a preference of the images changes, they follow; they are dressed here at first."""
+
+    def dress() -> None:
+        values = settings.values
+        viewer.dress(values.corners, values.display, values.mouse)
+
+    def follow(name: str) -> None:
+        if group_of(name) in ("corners", "display", "mouse"):
+            dress()
+
+    settings.changed.connect(follow)
+    dress()
+
+
+def hiding_lines_or_text_is_a_preference(viewer: Viewer, settings: Settings) -> None:
+    """When keys hide or show the crosshair or the corner texts, the preferences say so, too."""
+
+    def follow() -> None:
+        kept = settings.values.display.crosshair, settings.values.corners.corner_text
+        seen = viewer.crosshair_visible, viewer.corner_text
+        if seen != kept:
+            settings.update(dict(zip(("crosshair", "corner_text"), seen, strict=True)))
+
+    viewer.display_changed.connect(follow)
+
+
+def loading_a_model_pauses_garbage(assistant: Assistant, garbage: GarbageCollector) -> None:
+    """While a model loads, no garbage is collected: a look at so many new modules takes long."""
+
+    def follow() -> None:
+        garbage.pause(paused=assistant.model_state is ModelState.LOADING)
+
+    assistant.model_changed.connect(follow)
+
+
+def ready_model_is_frozen(assistant: Assistant, garbage: GarbageCollector) -> None:
+    """When a model is ready, collections skip what was imported: half a million objects stay."""
+
+    def freeze() -> None:
+        if assistant.model_state is ModelState.READY:
+            garbage.freeze()
+
+    assistant.model_changed.connect(freeze)

@@ -1,0 +1,71 @@
+"""Asks for a file or a folder in a dialog that leaves the window alive. Reads and writes nothing.
+
+Each function opens a dialog at once and returns it; what was chosen is told later, if anything was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.viewmodels.window.workspace import Exporter
+
+#: Told what was chosen.
+Chosen = Callable[[Path], object]
+
+
+def ask_for_file(
+    parent: QWidget, title: str, chosen: Chosen, *, start: str = "", types: str = ""
+) -> QFileDialog:
+    """Ask for a file to open; `types` are Qt's name filters, `start` the folder shown first."""
+    dialog = QFileDialog(parent, title, start, types)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    return _opened(dialog, chosen)
+
+
+def ask_for_folder(parent: QWidget, title: str, chosen: Chosen, *, start: str = "") -> QFileDialog:
+    """Ask for a folder; `start` is the one shown first."""
+    dialog = QFileDialog(parent, title, start)
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    return _opened(dialog, chosen)
+
+
+def ask_where_to_save(parent: QWidget, name: str, chosen: Chosen) -> QFileDialog:
+    """Ask for a file to write; `name` is suggested, and the dialog asks before one is replaced."""
+    dialog = QFileDialog(parent, "Save", name)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.selectFile(name)
+    return _opened(dialog, chosen)
+
+
+class Saver:
+    """Asks where to save exported texts and files; `exporter` writes them."""
+
+    def __init__(self, parent: QWidget, exporter: Exporter) -> None:
+        self._parent = parent
+        self._exporter = exporter
+
+    def ask(self, name: str, text: str) -> QFileDialog:
+        """Open the dialog with a suggested name; the text is the one of this moment."""
+        return ask_where_to_save(self._parent, name, lambda path: self._exporter.start(path, text))
+
+    def ask_folder(
+        self, title: str, files: Callable[[], Mapping[str, bytes]], what: str
+    ) -> QFileDialog:
+        """Open the dialog for a folder; the files are those of the moment when it is chosen.
+
+        `what` a file is called in the notice that counts them.
+        """
+        return ask_for_folder(
+            self._parent, title, lambda folder: self._exporter.start_all(folder, files(), what)
+        )
+
+
+def _opened(dialog: QFileDialog, chosen: Chosen) -> QFileDialog:
+    dialog.fileSelected.connect(lambda path: chosen(Path(path)))
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+    return dialog

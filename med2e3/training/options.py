@@ -1,0 +1,34 @@
+"""How a recipe is run on this computer: what the command line's options say.
+
+Knows nothing of what a recipe says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a recipe is run here.
+
+    `mixed_precision` None is the recipe's own. The rest is for recipes that train on prepared
+    volumes: `data` is the folder that their paths start from, `start` a model to start from in
+    place of the recipe's, `hub` a folder of models in `owner/name` folders, `workers` how many
+    processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping.
+    """
+
+    mixed_precision: str | None = None
+    cpu: bool = False
+    tensorboard: bool = False
+    data: Path = Path()
+    start: str = ""
+    hub: Path | None = None
+    workers: int = 0
+    skip_damaged: bool = False
+
+    def unread_of_phantoms(self) -> str:
+        """What was chosen that recipes on phantoms do not read: "start, hub"; empty: nothing."""
+        names = ("data", "start", "hub", "workers", "skip_damaged")
+        return ", ".join(name for name in names if getattr(self, name) != getattr(Options(), name))

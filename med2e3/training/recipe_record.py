@@ -1,0 +1,82 @@
+"""The record of its recipe in a run's folder, so that no other recipe goes on with it.
+
+Knows nothing of what the keys mean.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from med2e3.errors import InputError
+from med2e3.files import write_whole
+from med2e3.training.recipe import Recipe
+from med2e3.training.stage_recipe import StageRecipe
+
+#: What a run's folder keeps of the recipe that began it.
+RECIPE_FILE = "recipe.json"
+
+#: Keys of a stage that stand beside its `options` in `RECIPE_FILE`.
+SHARED_KEYS = tuple(f.name for f in fields(StageRecipe))
+
+
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as `RECIPE_FILE` keeps it: a stage's own keys are its `options`."""
+    said: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    said["tokenizer"] = said["tokenizer"] or {}
+    for name, stage in said["stages"].items():
+        shared = {key: stage.pop(key) for key in SHARED_KEYS}
+        said["stages"][name] = {**shared, "options": stage}
+    return said
+
+
+def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes into a run's folder what it is made by, or compares with what was written.
+
+    Raises `InputError` where the folder was begun by another recipe: its phantoms and checkpoints
+    would be taken for this one's.
+    """
+    path = folder / RECIPE_FILE
+    own = as_json(recipe)
+    if not path.is_file():
+        write_whole(path, json.dumps(own, indent=1))
+        return
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}). Name another folder.") from error
+    if found := _difference(_without_unread(kept, own), own):
+        where, before, now = found
+        raise InputError(
+            f"{folder} was begun by another recipe: {where} was {before}, and is {now} now. "
+            f"Resume with the recipe that {RECIPE_FILE} in it states, or name another folder."
+        )
+
+
+def _without_unread(kept: Any, own: dict[str, Any]) -> Any:
+    """What a run's folder says, without options that a stage never reads.
+
+    Runs of `--smoke` once gave every stage the options of all.
+    """
+    if not isinstance(kept, dict) or not isinstance(kept.get("stages"), dict):
+        return kept
+    stages = dict(kept["stages"])
+    for name, stage in own["stages"].items():
+        if isinstance(there := stages.get(name), dict) and isinstance(there.get("options"), dict):
+            read = {k: v for k, v in there["options"].items() if k in stage["options"]}
+            stages[name] = {**there, "options": read}
+    return {**kept, "stages": stages}
+
+
+def _difference(kept: Any, own: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """Where two recipes differ first, and what each of them says there."""
+    if isinstance(kept, dict) and isinstance(own, dict):
+        names = [*kept, *(name for name in own if name not in kept)]
+        steps = (
+            _difference(kept.get(n, "not stated"), own.get(n, "not stated"), f"{where}.{n}")
+            for n in names
+        )
+        return next((step for step in steps if step), None)
+    return None if kept == own else (where.lstrip("."), kept, own)
