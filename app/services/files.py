@@ -1,4 +1,4 @@
-"""Writes small files whole or not at all; exports, texts and pictures, on the worker for files."""
+"""Writes small files whole or not at all; exports, texts and pictures, on workers for files."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
+from app.viewmodels.core.exporting import Content
 from app.viewmodels.core.work import Job
 from med2e3.files import write_whole
 
 
 class TextFiles:
-    """Writes exports on the worker for files."""
+    """Writes exports on the worker for files, and on one of its own what takes work to make."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    def save(self, path: Path, content: str | bytes) -> Job[Path]:
-        """Write `content` (text as UTF-8), replacing the file whole or not at all."""
-        data = content.encode() if isinstance(content, str) else content
+    def save(self, path: Path, content: Content) -> Job[str]:
+        """Write `content` (text as UTF-8) or have it made, replacing the file whole or not at all.
 
-        def work(context: Context) -> Path:
-            write_whole(path, data)
-            return path
-
-        return self._jobs.start(Lane.FILES, work)
+        The outcome is what the user is told of the file: "" unless its maker has something to say.
+        """
+        if isinstance(content, (str, bytes)):
+            return self._jobs.start(Lane.FILES, lambda context: _write(path, content))
+        return self._jobs.start(Lane.EXPORTS, lambda context: content(path))
 
     def save_beside(self, path: Path, content: bytes) -> Job[Path]:
         """Write `content` under a name that no file has; the outcome is the path in the end."""
@@ -37,6 +37,11 @@ class TextFiles:
             return free
 
         return self._jobs.start(Lane.FILES, work)
+
+
+def _write(path: Path, content: str | bytes) -> str:
+    write_whole(path, content)
+    return ""
 
 
 def free_name(path: Path) -> Path:
