@@ -83,7 +83,7 @@ def test_the_window_is_importable_before_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import app.main", "import med2e3.figures, med2e3.surfaces"]
+    "statement", ["import app.main", "import med2e3.figures, med2e3.surfaces, med2e3.notebook"]
 )
 def test_figures_and_surfaces_cost_nothing_before_one_is_drawn(statement: str) -> None:
     assert not modules_after(statement) & {"matplotlib", "pyvista"}
