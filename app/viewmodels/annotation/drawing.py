@@ -18,7 +18,7 @@ from app.viewmodels.annotation.hit_testing import Hit, hit
 from app.viewmodels.annotation.model import Annotation, Ends, Kind, Text
 from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from med2e3.measures import Point, point
 from med2e3.regions import Region, Shape, samples, window_of
 

@@ -25,7 +25,8 @@ from app.rendering.cached_layer import CachedLayer
 from app.rendering.grey import as_picture, grey_map
 from app.viewmodels.images.corners import Corner, corner_lines
 from app.viewmodels.images.mouse import Button, tool_for, wheel_sign, wheel_zooms
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 from app.views.images.axis_handles import AxisHandles
 from app.views.parts import theme
 from med2e3.geometry import Plane

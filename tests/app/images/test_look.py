@@ -15,7 +15,8 @@ from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
 from app.settings import Corners, Display, Mouse
 from app.viewmodels.images.look import Look
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 from app.views.annotation.annotation_layer import AnnotationLayer
 from app.views.images.overlay_layer import OverlayLayer
 from med2e3.geometry import Geometry, Plane
