@@ -14,6 +14,7 @@ from med2e3.checkpoints.checkpoint import Checkpoint, Layout
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.reading import read_json, read_weights, weight_files
 from med2e3.errors import CheckpointError
+from med2e3.model.inert import check_inert
 
 CONFIG_FILE, CARD_FILE = "config.json", "README.md"
 
@@ -45,6 +46,7 @@ def native_layout(model_type: str, title: str, classes: NativeKind) -> Layout:
 
 
 def _read(folder: Path, classes: NativeKind) -> Checkpoint:
+    check_inert(folder)
     settings = read_json(folder / CONFIG_FILE)
     try:
         config = classes.config.from_dict(settings)

@@ -22,6 +22,7 @@ import torch
 
 from med2e3.files import whole_file, write_whole
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.inert import check_opened_by_library
 from med2e3.resources import resource_path
 from med2e3.training.data.pool import SHARD, read_shard, shard_path, shard_starts, write_pool
 from med2e3.training.data.tokens import train_tokenizer
@@ -117,12 +118,16 @@ class RunFolder:
 
     @property
     def start(self) -> Path | None:
-        """The folder of the model that training starts from; None: from random weights."""
-        if not self.recipe.start:
+        """The folder of the model that training starts from; None: from random weights.
+
+        Raises `CheckpointError` where its settings name code.
+        """
+        named = self.recipe.start
+        if not named:
             return None
-        return (
-            resource_path("demo-model") if self.recipe.start == "demo" else Path(self.recipe.start)
-        )
+        folder = resource_path("demo-model") if named == "demo" else Path(named)
+        check_opened_by_library(folder)
+        return folder
 
     def has(self, stages: Sequence[str]) -> tuple[str, ...]:
         """Those of the stages that the recipe names."""
