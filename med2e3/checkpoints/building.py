@@ -13,6 +13,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from med2e3.checkpoints.checkpoint import Checkpoint
+from med2e3.checkpoints.fitting import refusing
 from med2e3.checkpoints.memory import check_memory, room_by_place
 from med2e3.checkpoints.quantizing import quantize_options
 from med2e3.checkpoints.reading import listed
@@ -51,7 +52,7 @@ def build(
         options["device_map"] = {"": device}
     if device_map == AUTO:
         options["max_memory"] = room_by_place(need, quantize)
-    with _place_on_disk(device_map) as folder, quietly():
+    with refusing(checkpoint.folder), _place_on_disk(device_map) as folder, quietly():
         model, report = checkpoint.model_class.from_pretrained(
             None,
             config=checkpoint.config,

@@ -14,6 +14,7 @@ from typing import Any
 from transformers import BertConfig, BertTokenizer
 
 from med2e3.checkpoints.checkpoint import Checkpoint, Layout, renamed
+from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.m3d_vit import native_vit_key
 from med2e3.checkpoints.names import find_release
@@ -180,6 +181,7 @@ def _tokenizer(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
                 "the folder."
             )
         place = found
+    check_recorded(place)
     return open_tokenizer(place)
 
 

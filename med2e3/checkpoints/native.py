@@ -80,6 +80,8 @@ def card_licence(folder: Path) -> str:
     card = folder / CARD_FILE
     if not card.is_file():
         return ""
-    front = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8"), re.DOTALL)
+    front = re.match(
+        r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL
+    )
     found = re.search(r"^licen[cs]e:\s*(.+)$", front[1], re.MULTILINE) if front else None
     return found[1].strip().strip("\"'") if found else ""

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import BertConfig, BertTokenizer
 
 from med2e3.checkpoints import Checkpoint, Hub, build, find_model, open_checkpoint
+from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.med2e3_release import native_key
 from med2e3.checkpoints.reading import Weights, read_json, read_weights, weight_files
 from med2e3.checkpoints.release_config import REQUIRED, known_settings, translate
@@ -73,6 +74,8 @@ def load_start(recipe: PublishedRecipe, hub: Hub) -> Start:
 
 def _put_together(recipe: PublishedRecipe, hub: Hub) -> Checkpoint:
     places = {piece: find_model(recipe.start[piece], hub) for piece in recipe.start}
+    for place in places.values():
+        check_recorded(place)
     config = _config(recipe, places, hub)
     weights: Weights = {}
     weights.update(_renamed(places["language_model"], "llm", ()))
