@@ -88,9 +88,20 @@ def load(
     )
     with refusing(folder):
         backend = BACKENDS[checkpoint.kind](network, checkpoint.processor)
+        _check_tokens(backend, folder)
         info = describe(str(name_or_path), checkpoint, backend, digest, quantize or "")
     report(1.0, "Loaded")
     return Model(info, backend)
+
+
+def _check_tokens(backend: Any, folder: Path) -> None:
+    """Tokenise a question, so that damaged settings of a tokenizer are said before one is asked."""
+    backend.tokenise([("Is there a nodule?", None)])
+    if backend.processor.tokenizer.eos_token_id is None:
+        raise CheckpointError(
+            f"The tokenizer in {folder} names no token that ends an answer (eos_token in "
+            "tokenizer_config.json). Copy its files again."
+        )
 
 
 def describe(

@@ -115,6 +115,19 @@ def test_a_size_that_no_model_has_is_refused_before_it_is_built(
         open_checkpoint(native)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "cause"),
+    [("eos_token", None, "names no token that ends"), ("model_max_length", [1], "no whole model")],
+)
+def test_a_tokenizer_that_could_not_answer_is_refused_at_the_load(
+    setting: str, value: Any, cause: str, native: Path
+) -> None:
+    path = native / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), setting: value}))
+    with pytest.raises(CheckpointError, match=cause):
+        med2e3.load(native, device="cpu")
+
+
 def test_a_card_in_another_encoding_stops_nothing(native: Path) -> None:
     (native / "README.md").write_bytes(b"---\nlicense: \xff\n---\n")
     assert open_checkpoint(native).weights
