@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from med2e3.files import write_whole
+from med2e3.files import private_folder, write_whole
 
 #: Places remembered in the list of recently opened ones; what fits in a menu without scrolling.
 RECENT_PLACES = 10
@@ -187,8 +187,8 @@ class Settings:
         if self._file is None:
             return
         with contextlib.suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, json.dumps(asdict(self.values), indent=2))
+            private_folder(self._file.parent)
+            write_whole(self._file, json.dumps(asdict(self.values), indent=2), private=True)
 
 
 def declared() -> dict[str, Shown]:

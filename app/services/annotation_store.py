@@ -15,7 +15,7 @@ from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
 from app.viewmodels.annotation.model import Document
 from app.viewmodels.core.identity import series_key
 from app.viewmodels.core.work import Job
-from med2e3.files import write_whole
+from med2e3.files import private_folder, write_whole
 from med2e3.volume import Volume
 
 
@@ -43,8 +43,8 @@ class AnnotationStore:
         def work(context: Context) -> Path:
             path = self._path(key)
             if self._folder is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, encode(document, key, about), durable=True)
+                private_folder(path.parent)
+                write_whole(path, encode(document, key, about), durable=True, private=True)
             return path
 
         return self._jobs.start(Lane.NOTES, work)

@@ -16,7 +16,7 @@ from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job
 from app.viewmodels.report.autosave import SavedReport
 from app.viewmodels.report.report import Draft
-from med2e3.files import write_whole
+from med2e3.files import private_folder, write_whole
 
 #: The version of the form of a file; another one is not guessed at.
 FORMAT = 1
@@ -43,8 +43,8 @@ class ReportStore:
             if self._folder is not None and content is None:
                 path.unlink(missing_ok=True)
             elif self._folder is not None and content is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, content, durable=True)
+                private_folder(path.parent)
+                write_whole(path, content, durable=True, private=True)
             return path
 
         return self._jobs.start(Lane.NOTES, work)

@@ -6,6 +6,7 @@ it. Knows nothing of devices.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,11 @@ MANY_LAYERS = 200
 
 #: What a processor must state as the config does.
 _SHARED = ("num_visual_tokens", "image_token_id")
+
+#: What a setting may be whose class declares a plain type.
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "int": int, "float": (int, float), "str": str, "bool": bool
+}  # fmt: skip
 
 
 @contextmanager
@@ -48,6 +54,7 @@ def refusing(folder: Path) -> Iterator[None]:
 def check_parts(checkpoint: Checkpoint) -> None:
     """Raise `CheckpointError` where config, processor and weights cannot be of one model."""
     path = checkpoint.folder / "config.json"
+    _check_types(checkpoint.config, path)
     _check_sizes(checkpoint.config.to_dict(), len(checkpoint.weights), path)
     processor = checkpoint.processor
     for name in _SHARED:
@@ -58,6 +65,21 @@ def check_parts(checkpoint: Checkpoint) -> None:
                 f"{path.name} {wanted!r}. The files are of different models."
             )
     _check_words(processor, checkpoint)
+
+
+def _check_types(config: Any, path: Path) -> None:
+    """Raise `CheckpointError` for a setting of another type; the config classes take any."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name, None)
+        if dataclasses.is_dataclass(value):
+            _check_types(value, path)
+        kind = getattr(field.type, "__name__", str(field.type))
+        kinds = _TYPES.get(kind)
+        if kinds is not None and not isinstance(value, kinds):
+            raise CheckpointError(
+                f"{path} says {field.name} = {value!r}, which should be a {kind}. The file is "
+                "damaged; copy it again."
+            )
 
 
 def _check_sizes(settings: Mapping[str, Any], tensors: int, path: Path) -> None:

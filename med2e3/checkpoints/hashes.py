@@ -16,7 +16,7 @@ from typing import Any
 import platformdirs
 
 from med2e3.errors import CheckpointError
-from med2e3.files import file_sha256, write_whole
+from med2e3.files import file_sha256, private_folder, write_whole
 
 #: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
 RECORD_FILE = "download.json"
@@ -92,8 +92,9 @@ def _hashes(files: Sequence[Path], report: Report) -> list[str]:
         found.append(digest)
     if known != before:
         with suppress(OSError):  # a disk that cannot be written costs the hashing, not the model
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(memory, json.dumps(known))
+            write_whole(
+                private_folder(memory.parent) / memory.name, json.dumps(known), private=True
+            )
     return found
 
 

@@ -35,7 +35,12 @@ def encode(document: Document, key: str, about: Mapping[str, str]) -> str:
         "annotations": [annotation_fields(a) for a in document.annotations],
         "key_images": [key_image_fields(k) for k in document.key_images],
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8: written as escapes
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    return text
 
 
 def decode(text: str, key: str) -> Document:

@@ -102,11 +102,12 @@ def test_text_that_stops_a_parser_is_named(
         ("text_config", "num_hidden_layers", 9_000_000, "num_hidden_layers = 9000000"),
         ("vision2d_config", "num_hidden_layers", 10**12, "num_hidden_layers = 1000000000000"),
         ("text_config", "vocab_size", 10**10, "vocab_size = 10000000000"),
+        ("vision3d_config", "layer_norm_eps", "x", "layer_norm_eps = .x., which should be a float"),
         ("text_config", "vocab_size", 7, "has 7 rows|has a token of id"),
     ],
 )
 def test_a_size_that_no_model_has_is_refused_before_it_is_built(
-    part: str, setting: str, value: int, cause: str, native: Path
+    part: str, setting: str, value: Any, cause: str, native: Path
 ) -> None:
     config = json.loads((native / "config.json").read_text())
     config[part][setting] = value
