@@ -157,6 +157,7 @@ class Application:
         )
         study.beside = self.workspace.compare.open
         self.window = MainWindow(self.workspace)
+        settings.listen(lambda sentence: notices.show(Message(sentence)))
         assistant.model_changed.connect(self._model_changed)
 
     def _model_changed(self) -> None:

@@ -1,26 +1,42 @@
 """The preferences of the viewer: each declared once, kept in one JSON file.
 
 Knows nothing of Qt or of who reads a preference. The dialog shows those that say how (`Shown`), in
-the order of this file; the others are what the window remembers by itself. A damaged or missing
-file gives the defaults; a preference of the wrong type is ignored, so that no version of the file
-can stop the start.
+the order of this file; the others are what the window remembers by itself. A missing file gives
+the defaults; a damaged one is put aside and said, and so is a preference of the wrong type, so that
+no version of the file can stop the start.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from med2e3.files import private_folder, write_whole
+from med2e3.files import locked, private_folder, put_aside, write_whole
 
 #: Places remembered in the list of recently opened ones; what fits in a menu without scrolling.
 RECENT_PLACES = 10
 
 #: Commands remembered by the palette; more than anybody scans at its top.
 RECENT_COMMANDS = 12
+
+#: Lists whose latest entry stands first, and how many entries each keeps.
+LATEST_FIRST = {"recent": RECENT_PLACES, "recent_commands": RECENT_COMMANDS}
+
+#: Preferences that are paths: they may hold bytes that are no UTF-8, as Python escapes them.
+PATHS = ("model", "last_folder", "recent")
+
+#: Bytes: 1,000 times what all preferences take; a larger file is none of ours.
+LARGEST_FILE = 5_000_000
+
+#: Seconds that a save waits for another window's, for the window stands still meanwhile.
+PATIENCE = 1.0
 
 #: Where `Shown` stands in a field's metadata.
 SHOWN = "shown"
@@ -153,12 +169,35 @@ class Preferences:
 
 
 class Settings:
-    """The preferences and the file they live in."""
+    """The preferences and the file they live in, which other windows may write too.
+
+    A save changes in the file what was changed here since the last one, and leaves the rest as
+    another window or a newer version wrote it. What cannot be read is put aside and said.
+    """
 
     def __init__(self, file: Path | None = None) -> None:
         """`file` None: nothing is read or written (tests, screenshots, benchmarks)."""
         self._file = file
-        self.values = _read(file) if file is not None else Preferences()
+        self._said: list[str] = []
+        self._hear: Callable[[str], object] = self._said.append
+        self.values = Preferences()
+        if file is not None:
+            try:
+                self.values, _ = self._read(file)
+            except OSError as error:
+                self._file = None  # it would be replaced without having been read
+                self._hear(
+                    f"The preferences cannot be read from {file} ({error.strerror or error}); "
+                    "this run uses the defaults and writes none."
+                )
+        self._before = _copy(self.values)
+
+    def listen(self, hear: Callable[[str], object]) -> None:
+        """Call `hear` with each sentence about a damaged file, those of the start included."""
+        self._hear = hear
+        for sentence in self._said:
+            hear(sentence)
+        self._said.clear()
 
     def remember_place(self, path: Path) -> None:
         """Put `path` at the head of the recent places and keep its folder for the next dialog."""
@@ -183,12 +222,48 @@ class Settings:
         self.save()
 
     def save(self) -> None:
-        """Write the file whole or not at all; a read-only disk loses preferences, nothing else."""
+        """Write what changed here since the last time; a read-only disk loses preferences only."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):
-            private_folder(self._file.parent)
-            write_whole(self._file, json.dumps(asdict(self.values), indent=2), private=True)
+            folder = private_folder(self._file.parent)
+            with locked(folder / f".{self._file.name}.lock", PATIENCE):
+                theirs, stored = self._read(self._file)
+                merged = asdict(_merged(theirs, self._before, self.values))
+                # What another version wrote, and nobody changed here, stays as it is.
+                merged |= {name: stored[name] for name in stored if not self._changed(name)}
+                write_whole(self._file, json.dumps(merged, indent=2), private=True)
+            self._before = _copy(self.values)
+
+    def _changed(self, name: str) -> bool:
+        return hasattr(self.values, name) and getattr(self.values, name) != getattr(
+            self._before, name
+        )
+
+    def _read(self, file: Path) -> tuple[Preferences, dict[str, Any]]:
+        """The preferences of the file, and all that it holds; damage is put aside and said."""
+        try:
+            stored = _parsed(file)
+        except FileNotFoundError:
+            return Preferences(), {}
+        except (ValueError, TypeError, RecursionError):
+            aside = put_aside(file)
+            self._hear(
+                f"The preferences could not be read; the file was kept as “{aside.name}”, and all "
+                "preferences are as at first."
+            )
+            return Preferences(), {}
+        values, wrong = _understood(stored)
+        if wrong:
+            aside = put_aside(file)
+            stored = {name: value for name, value in stored.items() if name not in wrong}
+            whole = asdict(values) | stored
+            write_whole(file, json.dumps(whole, indent=2), private=True)
+            self._hear(
+                f"Some preferences could not be read and are as at first ({', '.join(wrong)}); "
+                f"the file was kept as “{aside.name}”."
+            )
+        return values, stored
 
 
 def declared() -> dict[str, Shown]:
@@ -200,22 +275,57 @@ def _first(entry: str, entries: list[str]) -> list[str]:
     return [entry, *(other for other in entries if other != entry)]
 
 
-def _read(file: Path) -> Preferences:
-    values = Preferences()
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return values
+def _parsed(file: Path) -> dict[str, Any]:
+    """What the file holds. Raises OSError, or what parsing raises for one that is damaged."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+        raise ValueError("no file of preferences")
+    stored = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(stored, dict):
-        return values
+        raise TypeError("no object")
+    return stored
+
+
+def _understood(stored: dict[str, Any]) -> tuple[Preferences, list[str]]:
+    """The preferences of a file, and the names of those that are damaged.
+
+    One whose value another version allows, and this one does not, is as at first and not damaged.
+    """
+    values, wrong = Preferences(), []
     known = declared()
     for preference in fields(Preferences):
-        value = stored.get(preference.name)
-        if type(value) is type(getattr(values, preference.name)) and _allowed(
-            value, known.get(preference.name)
-        ):
-            setattr(values, preference.name, value)
-    return _of_texts(values)
+        name = preference.name
+        if name not in stored:
+            continue
+        value = _sound(stored[name], name in PATHS)
+        if type(value) is not type(getattr(values, name)) or value != stored[name]:
+            wrong.append(name)
+        if type(value) is type(getattr(values, name)) and _allowed(value, known.get(name)):
+            setattr(values, name, value)
+    for name, most in LATEST_FIRST.items():
+        setattr(values, name, getattr(values, name)[:most])
+    return values, wrong
+
+
+def _sound(value: Any, is_path: bool) -> Any:
+    """The value without what cannot be shown or written; None where nothing is left of it.
+
+    Lists hold texts, and dicts such lists. File names may hold bytes that are no UTF-8.
+    """
+    if isinstance(value, list):
+        return [entry for entry in value if isinstance(entry, str) and _is_text(entry, is_path)]
+    if isinstance(value, dict):
+        lists = {name: keys for name, keys in value.items() if isinstance(keys, list)}
+        return {name: _sound(keys, is_path) for name, keys in lists.items() if _is_text(name)}
+    return value if not isinstance(value, str) or _is_text(value, is_path) else None
+
+
+def _is_text(value: str, is_path: bool = False) -> bool:
+    try:
+        os.fsencode(value) if is_path else value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def _allowed(value: Any, how: Shown | None) -> bool:
@@ -226,17 +336,28 @@ def _allowed(value: Any, how: Shown | None) -> bool:
     return how.limits is None or how.limits[0] <= value <= how.limits[1]
 
 
-def _of_texts(values: Preferences) -> Preferences:
-    """The same with nothing but texts in the lists."""
-    keys = {name: _texts(keys) for name, keys in values.shortcuts.items() if isinstance(keys, list)}
-    return replace(
-        values,
-        shortcuts=keys,
-        recent=_texts(values.recent),
-        recent_commands=_texts(values.recent_commands),
-        hidden_panels=_texts(values.hidden_panels),
-    )
+def _copy(values: Preferences) -> Preferences:
+    return copy.deepcopy(values)
 
 
-def _texts(entries: list[Any]) -> list[str]:
-    return [entry for entry in entries if isinstance(entry, str)]
+def _merged(theirs: Preferences, before: Preferences, ours: Preferences) -> Preferences:
+    """`theirs` with what changed from `before` to `ours`: lists and keys of both are kept."""
+    merged = _copy(theirs)
+    for preference in fields(Preferences):
+        name = preference.name
+        old, new, other = (getattr(values, name) for values in (before, ours, theirs))
+        if new == old:
+            continue
+        if name in LATEST_FIRST and new:
+            new = _both(new, old, other)[: LATEST_FIRST[name]]
+        elif isinstance(new, dict):
+            gone = old.keys() - new.keys()
+            changed = {key: value for key, value in new.items() if old.get(key) != value}
+            new = {key: value for key, value in (other | changed).items() if key not in gone}
+        setattr(merged, name, copy.deepcopy(new))
+    return merged
+
+
+def _both(new: list[str], old: list[str], other: list[str]) -> list[str]:
+    """Our list, its latest first, with what only another window added since."""
+    return new[:1] + [e for e in other if e not in new and e not in old] + new[1:]

@@ -7,13 +7,14 @@ that the next start can tell what a killed program left. Knows nothing of what i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import secrets
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ TEMPORARY, LOCK = "med2e3-", ".med2e3-lock"
 
 #: Rights of files and folders that hold names of patients: their owner's alone.
 OWN_FILE, OWN_FOLDER = 0o600, 0o700
+
+#: Seconds that a lock is waited for; a file of ours is read and written within milliseconds.
+PATIENCE = 5.0
 
 #: Seconds without a change after which a draft is taken for that of a program that was killed.
 ABANDONED = 3600
@@ -83,6 +87,33 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def put_aside(path: Path, why: str = "damaged") -> Path:
+    """Rename a JSON file to the first free name, such as x.damaged-1.json, beside it."""
+    return path.rename(name_aside(path, why))
+
+
+def name_aside(path: Path, why: str) -> Path:
+    """The first of x.why-1.json, x.why-2.json, … that no file has."""
+    return first_free(path.with_name(f"{path.stem}.{why}-{k}.json") for k in itertools.count(1))
+
+
+def first_free(paths: Iterable[Path]) -> Path:
+    """The first path that no file has."""
+    return next(path for path in paths if not path.exists())
+
+
+@contextmanager
+def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold a lock, which is a file of this path, while several processes could write the same.
+
+    Raises `OSError` where the lock cannot be made or is held for more than `patience` seconds.
+    """
+    import filelock  # loaded by who shares a file, not by everybody who writes one
+
+    with filelock.FileLock(path, timeout=patience, mode=OWN_FILE):
+        yield
 
 
 def file_sha256(path: Path) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.services.files import put_aside
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.annotation.annotations import Stored
 from app.viewmodels.annotation.codec import DamagedDocumentError, decode, encode
 from app.viewmodels.annotation.model import Document
 from app.viewmodels.core.identity import series_key
 from app.viewmodels.core.work import Job
-from med2e3.files import private_folder, write_whole
+from med2e3.files import private_folder, put_aside, write_whole
 from med2e3.volume import Volume
 
 

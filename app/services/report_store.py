@@ -11,12 +11,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.services.files import put_aside
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job
 from app.viewmodels.report.autosave import SavedReport
 from app.viewmodels.report.report import Draft
-from med2e3.files import private_folder, write_whole
+from med2e3.files import private_folder, put_aside, write_whole
 
 #: The version of the form of a file; another one is not guessed at.
 FORMAT = 1
