@@ -194,6 +194,43 @@ def test_a_damaged_file_is_reported_and_kept(
     assert (folder / f"{path.stem}.damaged-1.json").read_text("utf-8") == damage
 
 
+def far_away() -> str:
+    odd = LENGTH.with_points(((1e308, 0, 0), (0, 0, 0)))
+    return encode(Document((odd,)), "KEY", {})
+
+
+def very_many() -> str:
+    outline = tuple((float(k % 300), float(k // 300), 0.0) for k in range(50_000))
+    return encode(Document((replace(LENGTH, kind=Kind.FREEHAND, points_mm=outline),)), "KEY", {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        far_away(),
+        very_many(),
+        far_away().replace("1e+308", "9" * 400),
+        far_away().replace("1e+308", "9" * 5000),
+        encode(Document((replace(LENGTH, text="x" * 200_000),)), "KEY", {}),
+        encode(Document((), (replace(KEY, window=Window(1e300, 1)),)), "KEY", {}),
+        "[" * 100_000,
+    ],
+    ids=["far away", "50,000 points", "400 digits", "5,000 digits", "long", "window", "nested"],
+)
+def test_what_would_stop_the_painting_is_put_aside_and_said(
+    start: Any, dicom: Path, folder: Path, content: str
+) -> None:
+    gui, key = start(), series_key(load_volume(dicom))
+    folder.mkdir(parents=True)
+    (folder / f"{key}.json").write_text(content.replace("KEY", key), "utf-8")
+    gui.open(dicom)
+    assert Pen(gui).drawn == ()
+    assert f"{key}.damaged-1.json" in gui.workspace.notices.message.sentence
+    draw(gui)
+    gui.run(gui.workspace.annotations.saved())
+    assert len(decode((folder / f"{key}.json").read_text("utf-8"), key).annotations) == 1
+
+
 def test_bytes_that_are_no_text_are_kept_too(start: Any, dicom: Path, folder: Path) -> None:
     gui = start()
     folder.mkdir(parents=True)
