@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from pathlib import Path
 
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.exporting import Content
 from app.viewmodels.core.work import Job
-from med2e3.files import write_whole
+from med2e3.files import first_free, write_whole
 
 
 class TextFiles:
@@ -47,14 +46,4 @@ def _write(path: Path, content: str | bytes) -> str:
 def free_name(path: Path) -> Path:
     """`path`, or the first of name-2, name-3, … that no file has."""
     numbered = (path.with_name(f"{path.stem}-{k}{path.suffix}") for k in itertools.count(2))
-    return _first_free(itertools.chain([path], numbered))
-
-
-def put_aside(path: Path) -> Path:
-    """Rename a JSON file to the first free name for damaged ones beside it."""
-    names = (path.with_name(f"{path.stem}.damaged-{k}.json") for k in itertools.count(1))
-    return path.rename(_first_free(names))
-
-
-def _first_free(paths: Iterable[Path]) -> Path:
-    return next(path for path in paths if not path.exists())
+    return first_free(itertools.chain([path], numbered))

@@ -21,7 +21,6 @@ from app.viewmodels.images.turned_planes import TurnedPlanes
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
 
-
 #: Brings back what belonged to the look before a preview and is kept outside of it.
 Restore = Callable[[], object]
 
