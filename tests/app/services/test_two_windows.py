@@ -17,9 +17,10 @@ import pytest
 from app.services.annotation_store import AnnotationStore
 from app.services.jobs import Jobs
 from app.services.report_store import ReportStore
+from app.viewmodels.annotation import kinds
 from app.viewmodels.annotation.codec import decode
 from app.viewmodels.annotation.merging import merged
-from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Kind
+from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from app.viewmodels.core.identity import series_key
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.work import Done
@@ -33,7 +34,7 @@ PLANE = SlicePlane((0.0, 0.0, 0.0), (1, 0, 0), (0, 1, 0), 2.5)
 
 
 def length(name: str) -> Annotation:
-    return Annotation(Kind.LENGTH, PLANE, ((0, 0, 0), (1, 0, 0)), name=name, uid=name)
+    return Annotation(kinds.LENGTH, PLANE, ((0, 0, 0), (1, 0, 0)), name=name, uid=name)
 
 
 @pytest.fixture
