@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError
+from med2e3.search_path import trusted
 
 #: Fewest slices that workers decode: one needs half a second to start, a slice 0.03 s to decode.
 FEWEST_FOR_WORKERS = 64
@@ -42,8 +43,8 @@ ERROR = "error"
 #: `sys.executable` may be another program.
 READY = b"ready"
 
-#: How the interpreter is called to become a worker.
-ARGUMENTS = ("-m", "med2e3.io.dicom.decode_worker")
+#: How the interpreter is called to become a worker; `-P` keeps its folder off the import path.
+ARGUMENTS = ("-P", "-m", "med2e3.io.dicom.decode_worker")
 
 
 def decoded_by_workers(paths: Sequence[Path]) -> Generator[NDArray[Any], None, None] | None:
@@ -80,13 +81,16 @@ def _decoded(
 
 def _start(stack: ExitStack, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
     """A worker that decodes `paths` in order; it ends when the stack closes."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    paths = [path.absolute() for path in paths]  # the worker starts in another folder
+    search = trusted({str(path.parent) for path in paths})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search)}
     worker = subprocess.Popen(
         [sys.executable, *ARGUMENTS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environment,
+        cwd=Path(sys.executable).parent,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
     stack.callback(_end, worker)
