@@ -169,9 +169,9 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
         return _resampled(stack, plan(positions, summary.shape, summary.label, even), watch)
     look = watch.first_look
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
-    buffer = read_voxels(stack.frames, watch, first_look)
+    buffer, seen = read_voxels(stack.frames, watch, first_look)
     volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
-    return volume.with_warnings(*notes_of(stack, buffer.value_range))
+    return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen)
 
 
 def _is_even(positions: SlicePositions, stack: Stack, resample_gaps: bool) -> bool:
@@ -185,9 +185,9 @@ def _is_even(positions: SlicePositions, stack: Stack, resample_gaps: bool) -> bo
 
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
-    buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
+    buffer, seen = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
     fill = AIR_HU if stack.summary.info.is_ct else buffer.value_range[0]
-    notes = (*notes_of(stack, buffer.value_range), *plan.notes)
+    notes = (*notes_of(stack, buffer.value_range), *seen, *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
     return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)

@@ -120,15 +120,18 @@ def test_the_worker_answers_each_path_with_its_length_first(
     (tmp_path / "not.dcm").write_bytes(b"no DICOM at all")
     answers = io.BytesIO()
     paths = [sorted(folder.iterdir())[3], tmp_path / "not.dcm"]
-    decode_worker.serve(io.BytesIO(pickle.dumps(paths)), answers)
+    body = pickle.dumps([decode_pool.request(path, 0) for path in paths])
+    length = len(body).to_bytes(decode_pool.LENGTH_BYTES, "little")
+    decode_worker.serve(io.BytesIO(length + body), answers)
     answers.seek(0)
     received = []
     for _ in ("ready", *paths):
         length = int.from_bytes(answers.read(decode_pool.LENGTH_BYTES), "little")
         received.append(answers.read(length))
     assert received[0] == decode_pool.READY
-    dtype, shape, pixels = pickle.loads(received[1])
+    dtype, shape, pixels, reports = pickle.loads(received[1])
+    assert reports == ()
     np.testing.assert_array_equal(np.frombuffer(pixels, dtype).reshape(shape), voxels[3])
-    kind, _, message = pickle.loads(received[2])
+    kind, _, message, _ = pickle.loads(received[2])
     assert kind == decode_pool.ERROR
-    assert "not.dcm" in message
+    assert b"not.dcm" in message
