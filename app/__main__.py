@@ -9,7 +9,10 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PT
 if os.path.realpath(sys.path[0]) == os.getcwd() != _ROOT:  # noqa: PTH109
     del sys.path[0]
 
-from app.main import main  # noqa: E402
+if sys.argv[1:] == ["--decode-frames"]:  # the bundle starts itself to decode compressed images
+    from med2e3.io.dicom.decode_worker import main
+else:
+    from app.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

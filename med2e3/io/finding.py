@@ -13,6 +13,7 @@ from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import find_dicom
+from med2e3.io.dicom.skipped import not_regular
 from med2e3.io.formats.table import format_of
 from med2e3.io.references import referenced
 from med2e3.io.series import (
@@ -98,6 +99,10 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         raise ImageReadError(f"There is no file or folder {path}. Check the path.")
     if path.is_dir():
         return _find_in_folder(path, watch)
+    if not path.is_file():
+        raise ImageReadError(
+            f"{path} is a pipe or a device, not a file. Copy what it gives into a file."
+        )
     name = path.name.lower()
     if name.endswith(archive.SUFFIXES):
         return _find_in_archive(path, watch)
@@ -125,11 +130,14 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
-    files = list(_files(folder))
+    everything = list(_files(folder))
+    files = [f for f in everything if f.is_file()]
+    others = tuple(not_regular(f) for f in everything if not f.is_file())
     if not files:
         raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
     volumes = [f for f in files if format_of(f) is not None]
     scan = find_dicom([f for f in files if format_of(f) is None], watch)
+    scan = replace(scan, skipped=(*scan.skipped, *others))
     if scan.series:
         if not volumes:
             return scan

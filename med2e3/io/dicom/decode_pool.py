@@ -139,16 +139,11 @@ def _given_back(worker: Worker) -> None:
 def _on_one(lane: _Lane) -> Generator[Decoded, None, None]:
     try:
         yield from lane.rest()
-    except GeneratorExit:
-        lane.end()  # answers that nobody reads are still on their way
-        raise
-    except ImageReadError:
-        if lane.is_over:  # the last frame is damaged, and the process is not
+    finally:
+        if lane.is_over:
             _given_back(lane.worker)
         else:
-            lane.end()
-        raise
-    _given_back(lane.worker)
+            lane.end()  # answers that nobody reads are still on their way
 
 
 @atexit.register

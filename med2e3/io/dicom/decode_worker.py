@@ -112,13 +112,14 @@ def _printed_into(file: IO[bytes]) -> Callable[[], str]:
     return printed
 
 
-def main() -> None:
+def main() -> int:
     """Serve the process that started this one, until it closes the pipe."""
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers = os.fdopen(os.dup(1), "wb")
     with tempfile.TemporaryFile() as output:
         serve(sys.stdin.buffer, answers, _printed_into(output), _end_in)
+    return 0
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from med2e3.io.dicom.attributes import (
     as_text,
     file_meta,
     numbers,
+    series_info,
     sop_class,
     transfer_syntax,
 )
@@ -207,6 +208,8 @@ def read_header(path: Path) -> Header | None:
         dataset, offset, length = (*quick, quick[0].pixel_length) if quick else _whole_header(path)
         if not sop_class(dataset) and "Modality" not in dataset:
             return None  # it only looked like DICOM
+        if quick is None:
+            _convert(dataset)
         return Header(path, dataset, *_frames(path, dataset, offset, length))
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
         raise ImageReadError(
@@ -221,6 +224,16 @@ def _whole_header(path: Path) -> tuple[Dataset, int | None, int | None]:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
         keep_first_syntax(dataset, path)
         return dataset, *_pixel_place(file, dataset)
+
+
+def _convert(dataset: Attributes) -> None:
+    """Convert the attributes that pydicom converts when they are read first.
+
+    One that cannot be converted must stop its own file, not the whole scan.
+    """
+    for word in KEYWORDS.split():
+        dataset.get(word)
+    series_info(dataset)
 
 
 def keep_first_syntax(dataset: Dataset, path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import (
     DAMAGE,
@@ -47,7 +46,7 @@ def scan_nifti(path: Path) -> ScanResult:
         raise unreadable(path, "NIfTI", error) from error
     header = image.header
     unit, unit_warning = _unit(header)
-    voxels, offset_warning = _voxels(path, image)
+    voxels, offset_warning = _voxels(image)
     warnings = [*unit_warning, *_orientation_warning(header), *offset_warning]
 
     def read(watch: Watch) -> NDArray[Any]:
@@ -78,11 +77,11 @@ def read_header(path: Path) -> Iterator[HeaderField]:
         yield HeaderField(str(key), text, str(value.dtype))
 
 
-def _voxels(path: Path, image: Any) -> tuple[Any, list[str]]:
+def _voxels(image: Any) -> tuple[Any, list[str]]:
     """The voxels of the file as nibabel reads them on demand, and a warning about their place.
 
-    In a file that holds header and voxels, these begin behind the header. Raises `ImageReadError`
-    where the header puts them into itself.
+    In a file that holds header and voxels, these begin behind the header. nibabel refuses a place
+    within it, but takes 0 as it is.
     """
     from nibabel.arrayproxy import ArrayProxy
 
@@ -90,11 +89,6 @@ def _voxels(path: Path, image: Any) -> tuple[Any, list[str]]:
     behind = int(getattr(header, "single_vox_offset", 0))
     if not getattr(header, "is_single", False) or voxels.offset >= behind:
         return voxels, []
-    if voxels.offset != 0:
-        raise ImageReadError(
-            f"{path}: its voxels begin at byte {voxels.offset} by its own word, within its header "
-            f"of {behind} bytes (vox_offset). Export it again."
-        )
     place = (voxels.shape, voxels.dtype, behind, voxels.slope, voxels.inter)
     return ArrayProxy(voxels.file_like, place), [
         "The file does not say where its voxels begin (vox_offset 0): they were read from the end "
