@@ -213,9 +213,7 @@ def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
     A DICOMDIR of another medium lists no file that exists: then its folder is scanned.
     """
     listed = []
-    for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
-        parts = record.get("ReferencedFileID") or []
-        parts = [parts] if isinstance(parts, str) else list(parts)
+    for parts in _listed_names(directory):
         listed.append(referenced(directory, "ReferencedFileID", parts))
     there = [path for path in listed if path.is_file()]
     if not there:
@@ -226,6 +224,19 @@ def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
         return scan
     note = f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
     return replace(scan, notes=(*scan.notes, note))
+
+
+def _listed_names(directory: Path) -> list[list[str]]:
+    """The names of the files that a DICOMDIR lists, each as its folders and its own name."""
+    try:
+        records = pydicom.dcmread(directory).get("DirectoryRecordSequence") or []
+        names = [record.get("ReferencedFileID") or [] for record in records]
+        return [[name] if isinstance(name, str) else [str(n) for n in name] for name in names]
+    except Exception as error:  # a damaged list can fail in any of pydicom's converters
+        raise ImageReadError(
+            f"{directory} is a damaged table of contents: {error}. Open the folder that it lies "
+            "in: its files are looked through then."
+        ) from error
 
 
 def _find_in_archive(path: Path, watch: Watch) -> ScanResult:

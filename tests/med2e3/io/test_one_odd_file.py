@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from med2e3.errors import ImageReadError
@@ -74,3 +76,33 @@ def test_a_header_that_names_a_pipe_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ImageReadError, match=r"names scan\.raw .*pipe"):
         load_volume(tmp_path / "scan.mhd")
+
+
+class TestOneSentence:
+    """Damage of any kind is an error of the tree, which names the file."""
+
+    @pytest.mark.parametrize(
+        "head", ["{'descr': '<i2', 'shape': (", "{'descr': ,,}", "((((((((((("]
+    )
+    def test_a_damaged_header_of_an_array(self, tmp_path: Path, head: str) -> None:
+        body = head.encode().ljust(117) + b"\n"
+        raw = b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+        (tmp_path / "scan.npy").write_bytes(raw + b"\0" * 64)
+        with pytest.raises(ImageReadError, match=r"scan\.npy cannot be read"):
+            load_volume(tmp_path / "scan.npy")
+
+    def test_an_archive_with_an_empty_name(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+            archive.writestr("x", b"nothing")
+        raw = (tmp_path / "study.zip").read_bytes().replace(b"x", b"\0")
+        (tmp_path / "study.zip").write_bytes(raw)
+        with pytest.raises(ImageReadError, match=r"study\.zip|no image"):
+            load_volume(tmp_path / "study.zip")
+
+    def test_numbers_beyond_the_type_become_air_and_are_counted(self, tmp_path: Path) -> None:
+        values = np.zeros((4, 5, 6))
+        values[1, 1, :2] = 1e300, -1e300
+        np.save(tmp_path / "scan.npy", values)
+        loaded = load_volume(tmp_path / "scan.npy")
+        assert np.isfinite(loaded.voxels).all()
+        assert any(said.startswith("2 voxels were not finite") for said in loaded.warnings)
