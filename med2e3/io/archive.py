@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import shutil
+import struct
 import tempfile
 import weakref
 import zipfile
@@ -55,6 +56,7 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
                 _extract(archive, member, folder, taken)
     except (
         zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
+        ValueError, IndexError, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
             f"{path} cannot be unpacked: {error}. Copy or download the archive again, or unpack it "
