@@ -47,7 +47,7 @@ def check_quantize(quantize: str | None, device: torch.device) -> str | None:
     except (ImportError, OSError, RuntimeError) as error:
         raise ResourceError(
             f"quantize={quantize!r} needs the library bitsandbytes, which cannot be used here "
-            f"({error}). Install it with `pip install 'med2e3[quantize]'`, {_WAY_OUT}."
+            f"({error}). Install it with `pip install bitsandbytes`, {_WAY_OUT}."
         ) from error
     supported = sorted(library.supported_torch_devices)
     if device.type not in supported:

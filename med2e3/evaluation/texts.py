@@ -138,7 +138,7 @@ def find_bertscore(folder: str | Path | None) -> Path | str:
     if importlib.util.find_spec("bert_score") is None:
         return (
             "BERTScore needs the package bert-score, which is not installed. Install it: "
-            "pip install 'med2e3[metrics]'."
+            "pip install 'bert-score>=0.3.13'."
         )
     if folder is not None:
         if (Path(folder) / "config.json").is_file():

@@ -25,7 +25,7 @@ def _summary_writer() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError(
-            "TensorBoard is not installed. Install it (pip install 'med2e3[logs]'), or leave "
+            "TensorBoard is not installed. Install it (pip install tensorboard), or leave "
             "--tensorboard out: the same numbers are in the CSV files of the run."
         ) from error
     return SummaryWriter

@@ -13,25 +13,15 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
 
+from app.viewmodels.annotation.kinds import tools
 from app.viewmodels.annotation.model import Annotation
 from med2e3.geometry import Plane
 
 NO_BUTTON = Qt.MouseButton.NoButton
 
 #: The key of each tool.
-KEYS = {
-    "length": Qt.Key.Key_L,
-    "angle": Qt.Key.Key_A,
-    "cobb": Qt.Key.Key_G,
-    "bidirectional": Qt.Key.Key_B,
-    "ellipse": Qt.Key.Key_E,
-    "rectangle": Qt.Key.Key_Q,
-    "freehand": Qt.Key.Key_D,
-    "probe": Qt.Key.Key_P,
-    "note": Qt.Key.Key_N,
-    "auto_window": Qt.Key.Key_U,
-    "crosshair": Qt.Key.Key_C,
-}
+KEYS = {tool.name: Qt.Key(ord(tool.key)) for tool in tools() if len(tool.key) == 1}
+KEYS["crosshair"] = Qt.Key.Key_C
 
 Place = tuple[float, float]
 

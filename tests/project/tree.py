@@ -19,9 +19,6 @@ BEGIN, END = "<!-- tree: written by `make tree` -->", "<!-- end of tree -->"
 #: Where the descriptions begin: past the longest name in its folder.
 COLUMN = 30
 
-#: Width of a page.
-WIDTH = 120
-
 
 def first_line(path: Path) -> str:
     """The first sentence of a module's docstring, without its full stop."""
@@ -42,10 +39,7 @@ def lines_of(folder: Path, depth: int = 0) -> list[str]:
 
 
 def _row(name: str, said: str, depth: int) -> str:
-    row = f"{'  ' * depth}{name}".ljust(COLUMN) + " " + said
-    if len(row) > WIDTH:  # a clause less is still a sentence
-        row = row[: max(row.rfind(mark, COLUMN, WIDTH) for mark in (",", ";", ":"))]
-    return row
+    return f"{'  ' * depth}{name}".ljust(COLUMN) + " " + said
 
 
 def tree(package: str) -> str:

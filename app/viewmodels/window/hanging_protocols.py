@@ -57,7 +57,7 @@ def words(volume: Volume) -> set[str]:
     """What the file calls the series, its body part and its kernel, as lower-case words."""
     info = volume.info
     text = " ".join((info.series_description, info.body_part, info.kernel, info.study_description))
-    return set(re.split(r"[^a-z0-9]+", text.lower())) - {""}
+    return words_of(text)
 
 
 def is_of(volume: Volume, region: set[str]) -> bool:

@@ -226,7 +226,7 @@ class ToolBar(QToolBar):
         box = ChoiceBox()
         box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         box.setMinimumContentsLength(FEWEST_LETTERS)
-        box.setToolTip("Window/level presets (keys 1 to 7)")
+        box.setToolTip(f"Window/level presets (keys 1 to {min(len(windows.PRESETS), 9)})")
         for k, name in enumerate(windows.PRESETS, start=1):
             known = WINDOWS.get(name)
             numbers = f"   {windows.describe(known)}" if known is not None else ""

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.errors import ImageReadError
-from med2e3.geometry import Geometry
+from med2e3.errors import GeometryError, ImageReadError
+from med2e3.geometry import Float, Geometry
 from med2e3.io.series import IndexedSeries, ScanResult, SeriesFacts, SeriesSummary, SliceSource
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
@@ -133,6 +133,14 @@ def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
             f"{path} holds voxels of type {dtype}, which are not single real numbers. "
             "Export it as a grey-value volume."
         )
+
+
+def grid_of(path: Path, shape: tuple[int, int, int], affine: Float) -> Geometry:
+    """The grid that a header describes. Raises `GeometryError`, which names the file."""
+    try:
+        return Geometry(shape, affine)
+    except GeometryError as error:
+        raise GeometryError(f"{path}: {error}") from error
 
 
 def unreadable(path: Path, kind: str, error: Exception) -> ImageReadError:

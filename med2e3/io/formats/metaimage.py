@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import (
     DAMAGE,
     ArrayFile,
     HeaderField,
+    grid_of,
     three_sizes,
     unreadable,
 )
@@ -61,17 +61,17 @@ def scan_metaimage(path: Path) -> ScanResult:
             raise ValueError("its voxels are written as text, which is not supported")
         source = _voxel_file(path, header)
         dtype = np.dtype(("<>"[_is_true(header, *MSB)]) + TYPES[header["ElementType"]])
-        affine = _affine(header)
+        shape = (sizes[2], sizes[1], sizes[0])
+        geometry = grid_of(path, shape, _affine(header))
     except DAMAGE as error:
         raise unreadable(path, "MetaImage", error) from error
-    shape = (sizes[2], sizes[1], sizes[0])
 
     def read(_watch: Watch) -> NDArray[Any]:
         count = _count(shape)
         content = _voxel_bytes(source, header, start, count * dtype.itemsize)
         return np.frombuffer(content, dtype=dtype, count=count)
 
-    return ArrayFile(path, Geometry(shape, affine), read, warnings=_assumed(path, header)).scan
+    return ArrayFile(path, geometry, read, warnings=_assumed(path, header)).scan
 
 
 def read_header(path: Path) -> Iterator[HeaderField]:

@@ -15,6 +15,7 @@ from med2e3.io.formats.array_file import (
     DAMAGE,
     ArrayFile,
     HeaderField,
+    grid_of,
     real_numbers,
     three_sizes,
     unreadable,
@@ -56,7 +57,7 @@ def scan_nifti(path: Path) -> ScanResult:
 
     return ArrayFile(
         path=path,
-        geometry=_geometry(image.affine, shape, unit),
+        geometry=_geometry(path, image.affine, shape, unit),
         read=read,
         slope=float(image.dataobj.slope),
         intercept=float(image.dataobj.inter),
@@ -108,11 +109,11 @@ def _unzipped(path: Path, array: Any, watch: Watch) -> NDArray[Any]:
     return np.frombuffer(content, dtype=array.dtype, count=count, offset=array.offset)
 
 
-def _geometry(affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geometry:
+def _geometry(path: Path, affine_ras: Any, shape: tuple[int, int, int], unit: str) -> Geometry:
     """The grid (slice, row, column) to LPS mm from an affine (i, j, k) to RAS; slice is k."""
     scale = UNITS_MM.get(unit, 1.0)
     affine = np.diag([scale, scale, scale, 1.0]) @ RAS_TO_LPS @ np.asarray(affine_ras, dtype=float)
-    return Geometry((shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
+    return grid_of(path, (shape[2], shape[1], shape[0]), affine[:, [2, 1, 0, 3]])
 
 
 def _unit(header: Any) -> tuple[str, list[str]]:

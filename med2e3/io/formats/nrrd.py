@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from med2e3.errors import ImageReadError
-from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import (
     DAMAGE,
     ArrayFile,
     HeaderField,
+    grid_of,
     three_sizes,
     unreadable,
 )
@@ -53,6 +53,7 @@ def scan_nrrd(path: Path) -> ScanResult:
         header = _without_values_axes(path, dict(header))
         sizes = three_sizes(path, tuple(int(n) for n in header["sizes"]))
         affine, warnings = _affine(header)
+        geometry = grid_of(path, (sizes[2], sizes[1], sizes[0]), affine)
         if (name := header.get("data file", header.get("datafile"))) is not None:
             referenced(path, "data file", [str(name)])  # pynrrd would follow any
     except (nrrd.NRRDError, *DAMAGE) as error:
@@ -64,8 +65,7 @@ def scan_nrrd(path: Path) -> ScanResult:
         except nrrd.NRRDError as error:
             raise ValueError(str(error)) from error
 
-    shape = (sizes[2], sizes[1], sizes[0])
-    return ArrayFile(path, Geometry(shape, affine), read, warnings=warnings).scan
+    return ArrayFile(path, geometry, read, warnings=warnings).scan
 
 
 def read_header(path: Path) -> Iterator[HeaderField]:

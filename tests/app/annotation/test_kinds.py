@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import subprocess
 import sys
@@ -45,6 +47,13 @@ def body() -> Volume:
     return replace(body, info=info, slice_uids=tuple(f"1.2.5.{k}" for k in range(24)))
 
 
+#: The kinds of the version that wrote the fixtures.
+RECORDED = {
+    "length", "angle", "cobb", "bidirectional", "ellipse", "rectangle", "freehand", "probe",
+    "arrow", "note",
+}  # fmt: skip
+
+
 @pytest.fixture
 def document(recorded: Path) -> Document:
     return decode((recorded / "document.json").read_bytes().decode(), KEY)
@@ -53,8 +62,19 @@ def document(recorded: Path) -> Document:
 def test_a_document_of_every_kind_is_read_and_written_unchanged(
     document: Document, recorded: Path
 ) -> None:
-    assert {annotation.kind for annotation in document.annotations} == set(kinds.KINDS)
+    assert {annotation.kind.name for annotation in document.annotations} == RECORDED
     assert encode(document, KEY, ABOUT).encode() == (recorded / "document.json").read_bytes()
+
+
+def columns_of(table: str, before: str) -> str:
+    """A table with the columns of an earlier one alone: kinds that came since have more."""
+    wanted = next(csv.reader(io.StringIO(before)))
+    rows = csv.DictReader(io.StringIO(table))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, wanted, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def test_exports_of_every_kind_are_those_of_the_version_before(
@@ -63,8 +83,9 @@ def test_exports_of_every_kind_are_those_of_the_version_before(
     def read(annotation: Annotation) -> Reading:
         return values.read(annotation, body, "HU")
 
-    table = exports.table(document, body, read, "HU").encode()
-    assert table == (recorded / "measurements.csv").read_bytes()
+    table = exports.table(document, body, read, "HU")
+    before = (recorded / "measurements.csv").read_bytes().decode()
+    assert columns_of(table, before) == before
     record = exports.record(document, body, read).encode()
     assert record == (recorded / "measurements.json").read_bytes()
     said = "".join(f"{exports.sentence(a, body, read)}\n" for a in document.annotations)

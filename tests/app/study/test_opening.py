@@ -19,6 +19,7 @@ from app.viewmodels.study.study import Target
 from app.views.study.study_browser import ROW
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_dicom_series, write_nifti
+from med2e3.io.suffixes import image_suffixes
 from med2e3.volume import SeriesInfo, Volume
 from tests.app.bodies import SHAPE, phantom
 
@@ -216,8 +217,10 @@ def test_real_jpeg_2000_series_opens_in_true_proportions(gui: Any, shared: Path)
 def test_the_dialog_for_files_offers_every_format_that_opens(gui: Any) -> None:
     gui.do(gui.window.commands["open_files"])
     (dialog,) = gui.window.findChildren(QFileDialog)
-    assert dialog.nameFilters() == [
-        "Images (*.dcm *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.npy *.zip)",
-        "All files (*)",
-    ]
+    images, everything = dialog.nameFilters()
+    offered = set(images.removeprefix("Images (").removesuffix(")").split())
+    known = ["*.dcm", "*.nii", "*.nii.gz", "*.nrrd", "*.nhdr", "*.mha", "*.mhd", "*.npy", "*.zip"]
+    assert set(known) <= offered
+    assert offered == {f"*{suffix}" for suffix in image_suffixes()}
+    assert everything == "All files (*)"
     gui.do(dialog.reject)

@@ -113,7 +113,7 @@ def test_meteor_without_its_data_is_not_computed_and_says_what_to_get(
 
 def test_bertscore_names_what_it_misses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts.importlib.util, "find_spec", lambda name: None)
-    assert "pip install 'med2e3[metrics]'" in str(find_bertscore(None))
+    assert "pip install 'bert-score>=0.3.13'" in str(find_bertscore(None))
     monkeypatch.setattr(texts.importlib.util, "find_spec", lambda name: object())
     assert "holds no config.json" in str(find_bertscore(tmp_path))
     assert "roberta-large" in open_metrics(tmp_path).missing["BERTScore"]

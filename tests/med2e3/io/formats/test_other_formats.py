@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - the name its manual uses
 
-from med2e3.errors import ImageReadError
+from med2e3.errors import GeometryError, ImageReadError
 from med2e3.geometry import Plane
 from med2e3.io import load_volume
 
@@ -363,3 +363,16 @@ def test_voxels_at_the_end_of_a_file_of_any_beginning(tmp_path: Path) -> None:
     (tmp_path / "a.mhd").write_text(header)
     (tmp_path / "a.raw").write_bytes(b"an odd beginning" + VALUES.astype("<i2").tobytes())
     np.testing.assert_array_equal(load_volume(tmp_path / "a.mhd").voxels, VALUES)
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr"])
+def test_a_grid_that_is_none_is_said_of_its_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"flat{ending}"
+    written(path)
+    text = path.read_text(encoding="latin-1")
+    flat = re.sub(r"(TransformMatrix = ).*", r"\g<1>1 0 0 1 0 0 0 0 1", text)
+    flat = re.sub(r"(space directions: ).*", r"\g<1>(1,0,0) (1,0,0) (0,0,1)", flat)
+    assert flat != text
+    path.write_text(flat, encoding="latin-1")
+    with pytest.raises(GeometryError, match=re.escape(path.name)):
+        load_volume(path)
