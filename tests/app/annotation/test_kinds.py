@@ -71,7 +71,7 @@ def columns_of(table: str, before: str) -> str:
     wanted = next(csv.reader(io.StringIO(before)))
     rows = csv.DictReader(io.StringIO(table))
     text = io.StringIO()
-    writer = csv.DictWriter(text, wanted, extrasaction="ignore")
+    writer = csv.DictWriter(text, wanted, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
