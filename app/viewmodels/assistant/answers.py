@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from med2e3.preprocessing import Band
 
 
+#: The reason of an answer that came to its own end.
+COMPLETE = "end"
+
+
 class TurnState(StrEnum):
     """Where an answer is."""
 
@@ -156,6 +160,11 @@ class Turn:
     def running(self) -> bool:
         """Whether more of the answer may still come."""
         return self.state in (TurnState.WAITING, TurnState.STREAMING)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its own end: neither stopped, failed, nor cut off."""
+        return self.state is TurnState.DONE and self.reason == COMPLETE
 
     def let_go(self) -> None:
         """Another volume is open: free this one's memory; text, scores and record stay."""
