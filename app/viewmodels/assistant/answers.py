@@ -135,7 +135,7 @@ class Request:
 class Turn:
     """One question and its answer, as far as it has come.
 
-    `volume` is None once another one is open; its scores are not shown any more.
+    `volume` is None while another one is open: its scores are not shown then.
     """
 
     question: str
@@ -167,6 +167,6 @@ class Turn:
         return self.state is TurnState.DONE and self.reason == COMPLETE
 
     def let_go(self) -> None:
-        """Another volume is open: free this one's memory; text, scores and record stay."""
+        """Another volume is open: free the memory of this one; text, scores and record stay."""
         self.volume = self.seen = None
         self.boxes = self.masks = ()
