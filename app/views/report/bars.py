@@ -78,4 +78,5 @@ def push(label: str, act: Callable[[], object]) -> QPushButton:
 
 def _marked(change: Change) -> str:
     words = html.escape(change.text).replace("\n", "<br>")
-    return MARKS[change.kind].format(words)
+    # The last word of a text has no space behind it, and another one may follow here.
+    return MARKS[change.kind].format(words) + (" " if change.text[-1].strip() else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,16 @@ from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import Seen, Turn, TurnState
 from app.viewmodels.assistant.recall import LAST_SERIES, PastAnswers
 from app.viewmodels.assistant.strip import strip_of
+from app.viewmodels.study.study import Target
 from med2e3.engine import Scores
 from med2e3.engine.grounding import Mask
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
+from med2e3.io.dicom import reader
 from med2e3.preprocessing import prepare
 from med2e3.volume import Volume
 from tests.app.bodies import phantom
+from tests.med2e3.io.mixed import add, body
 
 GRID = (8, 16, 16)
 
@@ -91,6 +95,41 @@ def test_an_answer_that_streamed_when_the_reader_left_is_there_as_stopped(
     assert "stopped" in card(gui, turn).status.text()
     assert card(gui, turn).answer.text() == "There "
     assert gui.assistant.shown is turn
+    assert peak(gui) == 2
+
+
+def test_an_answer_stays_with_a_series_that_grows_as_its_folder_is_scanned(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(reader, "SCAN_TO_REPORT", 0)
+    add(tmp_path / "s" / "1", "a", body(5), uid="1.2.1")
+    late = add(tmp_path / "s" / "2", "b", body(6), uid="1.2.2")
+    late[-1].rename(tmp_path / "s" / "2" / "z.dcm")
+    original, asked_about = reader.read_header, threading.Event()
+
+    def waits(path: Path) -> Any:
+        if path.name == "z.dcm":
+            asked_about.wait(20)
+        return original(path)
+
+    def chosen() -> Any:
+        wanted = (s for s in gui.study.series if s.count == 5 and s.key == ("1.2.2",))
+        return next(wanted, None)
+
+    monkeypatch.setattr(reader, "read_header", waits)
+    gui.load_model()
+    gui.do(lambda: gui.study.start(Target(tmp_path / "s")))
+    gui.until(chosen)
+    gui.do(lambda: gui.study.pick(chosen()))
+    gui.until(lambda: gui.assistant.volume is not None and gui.assistant.can_ask)
+    turn = gui.ask()
+    part, mm = gui.viewer.volume, [cell.mm for cell in strip(gui).cells]
+    asked_about.set()
+    gui.until(lambda: gui.assistant.volume is not part)
+    assert gui.viewer.volume.shape[0] == 6
+    assert gui.assistant.shown is turn
+    assert [cell.mm for cell in strip(gui).cells] == mm
     assert peak(gui) == 2
 
 

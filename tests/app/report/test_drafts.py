@@ -134,6 +134,21 @@ def test_while_a_draft_is_written_the_report_stays_and_says_so(open_gui: Any) ->
     assert not tab(open_gui).writing.isVisible()
 
 
+def test_what_is_typed_while_a_draft_is_written_stays_and_the_draft_is_offered(
+    open_gui: Any,
+) -> None:
+    begin(open_gui, "An ", "effusion.")
+    type_in(open_gui, "Mine.")
+    open_gui.engine.gate.set()
+    open_gui.until(lambda: open_gui.assistant.running is None)
+    assert text(open_gui) == "Mine."
+    assert tab(open_gui).offer.isVisible()
+    open_gui.do(lambda: open_gui.workspace.report.append("A sentence of a measurement."))
+    press(open_gui, tab(open_gui).offer, "Replace mine")
+    (mine,) = open_gui.workspace.report.earlier
+    assert mine.text == "Mine.\nA sentence of a measurement."
+
+
 def test_a_draft_cut_off_at_its_longest_length_is_not_complete() -> None:
     report, volume = Report(), phantom()
     report.enter(volume)
