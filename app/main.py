@@ -17,10 +17,12 @@ import qasync
 from app.application import Application
 from app.paths import annotations_folder, reports_folder, settings_file
 from app.services.errors import explain
+from app.services.jobs import Lane
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.parts import theme
 from app.views.parts.qt import qt_application
+from med2e3.files import remove_leftovers
 
 #: Seconds that a thread may keep the interpreter before another one that wants it is let in. With
 #: the default of 5 ms the window waits that long at each turn while the model runs beside it.
@@ -65,6 +67,7 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
     closed = asyncio.Event()
     application.window.closed.connect(closed.set)
     application.window.show()
+    application.jobs.start(Lane.SCAN, lambda _: remove_leftovers())
     signal.signal(signal.SIGINT, lambda *_: application.window.close())
     workspace = application.workspace
     model = workspace.settings.values.model if options.model is None else options.model

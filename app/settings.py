@@ -5,20 +5,40 @@ their own (`Corners`, `Display`, `Mouse`), which whoever shows them is handed wh
 in one of them only, and the file has all names side by side. The dialog shows those that say how
 (`Shown`), in the order of this file; the window remembers the others by itself.
 
-A damaged or missing file gives the defaults, and a value of the wrong type the default of that
-preference, so that no version of the file can stop the start.
+A missing file gives the defaults. A damaged one is put aside and said, and so is a preference of
+the wrong type, so that no version of the file can stop the start.
 """
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import json
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from med2e3.files import write_whole
+from med2e3.files import locked, private_folder, put_aside, write_whole
+
+#: Places remembered in the list of recently opened ones; what fits in a menu without scrolling.
+RECENT_PLACES = 10
+
+#: Commands remembered by the palette; more than anybody scans at its top.
+RECENT_COMMANDS = 12
+
+#: Lists whose latest entry stands first, and how many entries each keeps.
+LATEST_FIRST = {"recent": RECENT_PLACES, "recent_commands": RECENT_COMMANDS}
+
+#: Preferences that are paths: they may hold bytes that are no UTF-8, as Python escapes them.
+PATHS = ("model", "last_folder", "recent")
+
+#: Bytes: 1,000 times what all preferences take; a larger file is none of ours.
+LARGEST_FILE = 5_000_000
+
+#: Seconds that a save waits for another window's, for the window stands still meanwhile.
+PATIENCE = 1.0
 
 #: Where `Shown` stands in a field's metadata.
 SHOWN = "shown"
@@ -218,28 +238,116 @@ def declared() -> dict[str, Shown]:
 # --- the file ------------------------------------------------------------------------------------
 
 
-def write(file: Path, values: Preferences) -> None:
-    """Write the file whole or not at all; a read-only disk loses preferences, nothing else."""
-    flat = {name: values.get(name) for name in _GROUPS}
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(flat, indent=2))
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds: its preferences, and everything by name, of other versions too.
+
+    `said` is a sentence about what was damaged and put aside; empty where nothing was.
+    """
+
+    values: Preferences
+    raw: dict[str, Any]
+    said: str = ""
 
 
-def read(file: Path) -> Preferences:
-    """What the file says; the defaults where it says nothing that a preference can be."""
-    values = Preferences()
+def read(file: Path) -> Stored:
+    """What the file holds; damage is put aside. Raises `OSError` where it cannot be read."""
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return values
+        raw = _parsed(file)
+    except FileNotFoundError:
+        return Stored(Preferences(), {})
+    except (ValueError, TypeError, RecursionError):
+        aside = put_aside(file)
+        return Stored(
+            Preferences(),
+            {},
+            f"The preferences could not be read; the file was kept as “{aside.name}”, and all "
+            "preferences are as at first.",
+        )
+    values, wrong = _understood(raw)
+    if not wrong:
+        return Stored(values, raw)
+    aside = put_aside(file)
+    raw = {name: value for name, value in raw.items() if name not in wrong}
+    write_whole(file, json.dumps(_flat(values) | raw, indent=2), private=True)
+    return Stored(
+        values,
+        raw,
+        f"Some preferences could not be read and are as at first ({', '.join(wrong)}); "
+        f"the file was kept as “{aside.name}”.",
+    )
+
+
+def save(file: Path, before: Preferences, values: Preferences) -> str:
+    """Change in the file what changed from `before` to `values`; returns what `read` has said.
+
+    The rest stays as another window or a newer version wrote it. Raises `OSError` where the file
+    cannot be read or written, or another window holds it too long.
+    """
+    old, new = _flat(before), _flat(values)
+    with locked(private_folder(file.parent) / f".{file.name}.lock", PATIENCE):
+        found = read(file)
+        merged = _merged(_flat(found.values), old, new)
+        # What another version wrote, and nobody changed here, stays as it is.
+        merged |= {name: found.raw[name] for name in found.raw if new.get(name) == old.get(name)}
+        write_whole(file, json.dumps(merged, indent=2), private=True)
+    return found.said
+
+
+def _flat(values: Preferences) -> dict[str, Any]:
+    return {name: copy.deepcopy(values.get(name)) for name in _GROUPS}
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    """What the file holds. Raises OSError, or what parsing raises for one that is damaged."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+        raise ValueError("no file of preferences")
+    stored = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(stored, dict):
-        return values
+        raise TypeError("no object")
+    return stored
+
+
+def _understood(stored: dict[str, Any]) -> tuple[Preferences, list[str]]:
+    """The preferences of a file, and the names of those that are damaged.
+
+    One whose value another version allows, and this one does not, is as at first and not damaged.
+    """
+    values, wrong = Preferences(), []
     for name in _GROUPS:
-        value = stored.get(name)
-        if type(value) is type(values.get(name)) and _allowed(value, _SHOWN.get(name)):
+        if name not in stored:
+            continue
+        value = _sound(stored[name], name in PATHS)
+        is_right = type(value) is type(values.get(name))
+        if not is_right or value != stored[name]:
+            wrong.append(name)
+        if is_right and _allowed(value, _SHOWN.get(name)):
             values.put(name, value)
-    return _of_texts(values)
+    for name, most in LATEST_FIRST.items():
+        values.put(name, values.get(name)[:most])
+    return values, wrong
+
+
+def _sound(value: Any, is_path: bool) -> Any:
+    """The value without what cannot be shown or written; None where nothing is left of it.
+
+    Lists hold texts, and dicts such lists. File names may hold bytes that are no UTF-8.
+    """
+    if isinstance(value, list):
+        return [entry for entry in value if isinstance(entry, str) and _is_text(entry, is_path)]
+    if isinstance(value, dict):
+        lists = {name: keys for name, keys in value.items() if isinstance(keys, list)}
+        return {name: _sound(keys, is_path) for name, keys in lists.items() if _is_text(name)}
+    return value if not isinstance(value, str) or _is_text(value, is_path) else None
+
+
+def _is_text(value: str, is_path: bool = False) -> bool:
+    try:
+        os.fsencode(value) if is_path else value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def _allowed(value: Any, how: Shown | None) -> bool:
@@ -250,17 +358,23 @@ def _allowed(value: Any, how: Shown | None) -> bool:
     return how.limits is None or how.limits[0] <= value <= how.limits[1]
 
 
-def _of_texts(values: Preferences) -> Preferences:
-    """The same with nothing but texts in the lists."""
-    keys = {name: _texts(keys) for name, keys in values.shortcuts.items() if isinstance(keys, list)}
-    return replace(
-        values,
-        shortcuts=keys,
-        recent=_texts(values.recent),
-        recent_commands=_texts(values.recent_commands),
-        hidden_panels=_texts(values.hidden_panels),
-    )
+def _merged(theirs: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`theirs` with what changed from `old` to `new`: lists and keys of both are kept."""
+    merged = dict(theirs)
+    for name, value in new.items():
+        before, other = old[name], theirs[name]
+        if value == before:
+            continue
+        if name in LATEST_FIRST and value:
+            value = _both(value, before, other)[: LATEST_FIRST[name]]
+        elif isinstance(value, dict):
+            gone = before.keys() - value.keys()
+            changed = {key: one for key, one in value.items() if before.get(key) != one}
+            value = {key: one for key, one in (other | changed).items() if key not in gone}
+        merged[name] = value
+    return merged
 
 
-def _texts(entries: list[Any]) -> list[str]:
-    return [entry for entry in entries if isinstance(entry, str)]
+def _both(new: list[str], old: list[str], other: list[str]) -> list[str]:
+    """Our list, its latest first, with what only another window added since."""
+    return new[:1] + [e for e in other if e not in new and e not in old] + new[1:]

@@ -50,8 +50,10 @@ class CachedLayer:
             self._pixmap.setDevicePixelRatio(ratio)
             painter = QPainter(self._pixmap)
             painter.setFont(widget.font())
-            self._paint(painter)
-            painter.end()
+            try:
+                self._paint(painter)
+            finally:
+                painter.end()
             self._key = whole
         return self._pixmap
 

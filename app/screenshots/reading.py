@@ -16,7 +16,7 @@ from app.screenshots.stage import RENDERING, Stage, State, click, drag
 from app.viewmodels.annotation import kinds
 from app.viewmodels.core.waiting import until
 from app.viewmodels.images.scene import Preset
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from app.viewmodels.window.layouts import SCENE, Kind
 from app.views.images.slice_view import SliceView
 from med2e3.geometry import Plane

@@ -15,7 +15,7 @@ from PySide6.QtGui import QAction, QMouseEvent
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from app.imaging.slab import Slab
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.layouts import SHEET, Kind
 from app.viewmodels.window.workspace import Workspace

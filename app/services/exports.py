@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.services.errors import explain
 from app.services.files import TextFiles
+from app.viewmodels.core.exporting import Content
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Message, Outcome
@@ -24,18 +25,23 @@ class Exporter:
         self._tasks = tasks
         self._notices = notices
 
-    def start(self, path: Path, content: str | bytes) -> None:
-        """Write a file, replacing one of this name; only a failure becomes a notice."""
+    def start(self, path: Path, content: Content) -> None:
+        """Write a file, replacing one of this name.
+
+        A failure becomes a notice, and so does what the maker of the file has to say.
+        """
         self._tasks.start(self._save(path, content))
 
     def start_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
         """Write files into a folder, replacing none; a notice says how many of `what` are there."""
         self._tasks.start(self._save_all(folder, files, what))
 
-    async def _save(self, path: Path, content: str | bytes) -> None:
+    async def _save(self, path: Path, content: Content) -> None:
         outcome = await self._files.save(path, content)
         if isinstance(outcome, Failed):
             self._notices.show(explain(outcome.error))
+        elif isinstance(outcome, Done) and outcome.value:
+            self._notices.show(Message(outcome.value))
 
     async def _save_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
         jobs = [self._files.save_beside(folder / name, data) for name, data in files.items()]

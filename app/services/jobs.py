@@ -27,9 +27,12 @@ PROGRESS_EVERY = 0.03
 
 
 class Lane(StrEnum):
-    """The workers: opened files, scanned places, the model, small notes, frames of 3D, planes."""
+    """The workers: opened files, exports that take work to make, scanned places, the model, small
+    notes, frames of 3D, planes.
+    """
 
     FILES = "files"
+    EXPORTS = "exports"
     SCAN = "scan"
     MODEL = "model"
     NOTES = "notes"

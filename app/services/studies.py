@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from med2e3.io.tags import Tag
     from med2e3.volume import Volume
 
+#: How the bundled application, which has no `python -m`, is called to decode (`app.__main__`).
+DECODE_FRAMES = ("--decode-frames",)
+
 # The readers are imported where they are used: they take a third of a second, and the window is on
 # the screen by then.
 
@@ -56,7 +59,9 @@ class Studies:
 
 def _scan(paths: Sequence[Path], context: Context) -> Source:
     from med2e3.io import open_source
+    from med2e3.io.dicom import decode_pool
 
+    decode_pool.frozen_arguments = DECODE_FRAMES
     return open_source(
         *paths,
         progress=context.progress,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +11,13 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from med2e3.checkpoints.checkpoint import Checkpoint
+from med2e3.checkpoints.fitting import refusing
 from med2e3.checkpoints.memory import check_memory, room_by_place
 from med2e3.checkpoints.quantizing import quantize_options
 from med2e3.checkpoints.reading import listed
 from med2e3.checkpoints.spreading import AUTO, DISK, check_covers, check_quantized_places, expanded
 from med2e3.errors import CheckpointError
+from med2e3.files import TemporaryFolder
 
 
 def build(
@@ -41,7 +41,8 @@ def build(
         device_map = expanded(device_map, checkpoint.weights)
     if device_map is not None:
         check_quantized_places(device_map, quantize)
-    need = check_memory(checkpoint, device, precision, quantize, device_map)
+    with refusing(checkpoint.folder):
+        need = check_memory(checkpoint, device, precision, quantize, device_map)
     options: dict[str, Any] = {}
     if quantize is not None:
         options["quantization_config"] = quantize_options(checkpoint.weights, quantize, precision)
@@ -51,7 +52,7 @@ def build(
         options["device_map"] = {"": device}
     if device_map == AUTO:
         options["max_memory"] = room_by_place(need, quantize)
-    with _place_on_disk(device_map) as folder, quietly():
+    with refusing(checkpoint.folder), _place_on_disk(device_map) as folder, quietly():
         model, report = checkpoint.model_class.from_pretrained(
             None,
             config=checkpoint.config,
@@ -59,17 +60,17 @@ def build(
             dtype=precision,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            offload_folder=folder,
+            offload_folder=None if folder is None else str(folder.path),
             **options,
         )
         _check(report, checkpoint)
         if folder is not None:
-            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+            weakref.finalize(model, folder.remove)
     return model.eval()
 
 
 @contextmanager
-def _place_on_disk(device_map: str | dict[str, str] | None) -> Iterator[str | None]:
+def _place_on_disk(device_map: str | dict[str, str] | None) -> Iterator[TemporaryFolder | None]:
     """A temporary folder for the parts that a map puts on the disk; None if it puts none there.
 
     "auto" may put a part there that fits on no device in one piece. The folder is removed when
@@ -78,11 +79,11 @@ def _place_on_disk(device_map: str | dict[str, str] | None) -> Iterator[str | No
     if device_map is None or (isinstance(device_map, dict) and DISK not in device_map.values()):
         yield None
         return
-    folder = tempfile.mkdtemp(prefix="med2e3-")
+    folder = TemporaryFolder()
     try:
         yield folder
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
         raise
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.store import find_installed
 from med2e3.errors import CheckpointError
 
@@ -20,10 +21,14 @@ class Hub:
     folder: Path | None = None
 
     def find(self, repos: Sequence[str], filename: str) -> Path | None:
-        """The path of a file in the first of `repos` that has it; None if none has."""
+        """The path of a file in the first of `repos` that has it; None if none has.
+
+        Raises `CheckpointError` when the file was changed since its download.
+        """
         for repo in repos:
             for folder in self._places(repo):
                 if (folder / filename).is_file():
+                    check_recorded(folder, [filename])
                     return folder / filename
         return None
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from med2e3.checkpoints.checkpoint import Checkpoint, Layout
+from med2e3.checkpoints.fitting import check_parts, refusing
+from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.m3d_clip import (
     M3D_CLIP_NATIVE,
@@ -51,11 +53,16 @@ LAYOUTS: tuple[Layout, ...] = (
 def open_checkpoint(folder: Path, hub: Hub | None = None) -> Checkpoint:
     """Read a model folder by the first layout that fits it.
 
-    Raises `CheckpointError`, which says what the folder seems to be, when no layout fits.
+    Raises `CheckpointError`, which says what the folder seems to be, when no layout fits, and what
+    is wrong with it when a file was changed since its download or parts do not belong together.
     """
-    for layout in LAYOUTS:
-        if layout.fits(folder):
-            return layout.read(folder, hub or Hub())
+    check_recorded(folder)
+    with refusing(folder):
+        for layout in LAYOUTS:
+            if layout.fits(folder):
+                checkpoint = layout.read(folder, hub or Hub())
+                check_parts(checkpoint)
+                return checkpoint
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder. Give the folder that holds the model.")
     known = "; ".join(layout.title for layout in LAYOUTS)

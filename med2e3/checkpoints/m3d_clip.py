@@ -27,6 +27,7 @@ from med2e3.checkpoints.reading import (
 from med2e3.checkpoints.release_config import known_settings
 from med2e3.errors import CheckpointError
 from med2e3.model.config import Vision3DConfig
+from med2e3.model.inert import check_inert
 from med2e3.model.m3d_clip import M3DClipConfig, M3DClipModel, M3DClipVisionModel
 
 #: The `model_type` of the published config.
@@ -66,6 +67,7 @@ def fits(folder: Path) -> bool:
 
 def read(folder: Path, hub: Hub) -> Checkpoint:
     """Read weights under our names, config and tokenizer."""
+    check_inert(folder, config_is_data=True)
     path = folder / "config.json"
     settings = read_json(path)
     weights = renamed(read_weights(folder), native_key, folder, "M3D-CLIP")

@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from med2e3.checkpoints.checkpoint import Checkpoint, Layout, renamed
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.m3d_vit import native_vit_key, vit_config
@@ -20,6 +18,7 @@ from med2e3.checkpoints.reading import Weights, read_json, read_weights, weight_
 from med2e3.checkpoints.release_config import known_settings
 from med2e3.errors import CheckpointError
 from med2e3.model.config import TEXT_CONFIGS
+from med2e3.model.inert import check_inert, open_tokenizer
 from med2e3.model.m3d_lamed import M3DLaMedForConditionalGeneration
 from med2e3.model.m3d_lamed_config import LAMED_CHOICES, M3DLaMedConfig, SegVolConfig
 from med2e3.model.m3d_lamed_processor import (
@@ -81,6 +80,7 @@ def fits(folder: Path) -> bool:
 
 def read(folder: Path, _: Hub) -> Checkpoint:
     """Read weights under our names, config and processor."""
+    check_inert(folder, config_is_data=True)
     path = folder / "config.json"
     settings = read_json(path)
     _check_choices(settings, path)
@@ -195,15 +195,7 @@ def _tokenizer(folder: Path, settings: dict[str, Any]) -> Any:
 
     The config is passed because that of the folder names code (`auto_map`), which must not run.
     """
-    config = TEXT_CONFIGS[FORMS[settings["model_type"]][0]]()
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder, config=config, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"The tokenizer in {folder} cannot be read: {error}. Copy its files again."
-        ) from error
+    return open_tokenizer(folder, TEXT_CONFIGS[FORMS[settings["model_type"]][0]]())
 
 
 M3D_LAMED_RELEASE = Layout("m3d-lamed-release", "a published M3D-LaMed folder", fits, read)

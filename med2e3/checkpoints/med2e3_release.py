@@ -11,15 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, BertConfig, BertTokenizer
+from transformers import BertConfig, BertTokenizer
 
 from med2e3.checkpoints.checkpoint import Checkpoint, Layout, renamed
+from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.m3d_vit import native_vit_key
 from med2e3.checkpoints.names import find_release
 from med2e3.checkpoints.reading import Weights, read_json, read_weights, weight_files
-from med2e3.checkpoints.release_config import check_choices, translate
+from med2e3.checkpoints.release_config import check_choices, known_settings, translate
 from med2e3.errors import CheckpointError
+from med2e3.model.inert import check_inert, check_settings, open_tokenizer
 from med2e3.model.modeling import Med2E3ForConditionalGeneration
 from med2e3.model.processor import Med2E3Processor
 
@@ -72,8 +74,10 @@ def fits(folder: Path) -> bool:
 
 def read(folder: Path, hub: Hub) -> Checkpoint:
     """Read the five parts under our names, config and processor."""
+    check_inert(folder, config_is_data=True)
     path = settings_path(folder)
     settings = read_json(path)
+    check_settings(settings, path, may_name_code=True)
     check_choices(settings, path)
     _refuse_adapter(folder)
     weights: Weights = {}
@@ -140,17 +144,12 @@ def _text_encoder_sizes(
     repos = _text_repos(settings)
     path = hub.find(repos[1:], "config.json")
     if path is not None:
-        return BertConfig(**_without_names(read_json(path)))
+        return BertConfig(**known_settings(BertConfig, read_json(path)))
     words = weights.get("text_encoder.embeddings.word_embeddings.weight")
     if words is None or words.shape[1] != BERT_BASE_WIDTH:
         hub.need(repos[1:], "config.json", "the text encoder's sizes")
     notes.append(f"{repos[-1]}'s config was not found; the text encoder is taken as BERT base.")
     return BertConfig(num_attention_heads=BERT_BASE_HEADS)
-
-
-def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
-    dead = ("transformers_version", "architectures", "model_type", "torch_dtype", "dtype")
-    return {key: value for key, value in settings.items() if key not in dead}
 
 
 def _text_repos(settings: dict[str, Any]) -> list[str]:
@@ -182,12 +181,8 @@ def _tokenizer(folder: Path, settings: dict[str, Any], hub: Hub) -> Any:
                 "the folder."
             )
         place = found
-    try:
-        return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"The tokenizer in {place} cannot be read: {error}. Copy its files again."
-        ) from error
+    check_recorded(place)
+    return open_tokenizer(place)
 
 
 MED2E3_RELEASE = Layout("med2e3-release", "the published Med-2E3 directory", fits, read)

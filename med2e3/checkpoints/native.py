@@ -14,6 +14,7 @@ from med2e3.checkpoints.checkpoint import Checkpoint, Layout
 from med2e3.checkpoints.hub import Hub
 from med2e3.checkpoints.reading import read_json, read_weights, weight_files
 from med2e3.errors import CheckpointError
+from med2e3.model.inert import check_inert
 
 CONFIG_FILE, CARD_FILE = "config.json", "README.md"
 
@@ -45,6 +46,7 @@ def native_layout(model_type: str, title: str, classes: NativeKind) -> Layout:
 
 
 def _read(folder: Path, classes: NativeKind) -> Checkpoint:
+    check_inert(folder)
     settings = read_json(folder / CONFIG_FILE)
     try:
         config = classes.config.from_dict(settings)
@@ -78,6 +80,8 @@ def card_licence(folder: Path) -> str:
     card = folder / CARD_FILE
     if not card.is_file():
         return ""
-    front = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8"), re.DOTALL)
+    front = re.match(
+        r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL
+    )
     found = re.search(r"^licen[cs]e:\s*(.+)$", front[1], re.MULTILINE) if front else None
     return found[1].strip().strip("\"'") if found else ""

@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}). {_FETCH_AGAIN}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no JSON object, so it is no settings file of a model.")

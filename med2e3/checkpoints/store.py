@@ -21,14 +21,12 @@ import platformdirs
 from huggingface_hub import constants, get_token, hf_hub_url
 
 from med2e3.checkpoints.download import Connection, RemoteFile, fetch, get_json
+from med2e3.checkpoints.hashes import RECORD_FILE, recorded
 from med2e3.checkpoints.names import RELEASES, Release, find_release
 from med2e3.errors import Cancelled, DownloadError, ResourceError
 from med2e3.files import file_sha256
 from med2e3.resources import resource_path
 from med2e3.words import GIGABYTE, size_text
-
-#: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
-RECORD_FILE = "download.json"
 
 #: Ends the name of a folder whose files are still being fetched.
 INCOMPLETE = ".incomplete"
@@ -169,17 +167,9 @@ def _hashes(release: Release, path: Path | None) -> str:
     """The pinned, else the recorded hashes of the weights, as "file hash", separated by commas."""
     hashes = dict(release.sha256)
     if not hashes and path is not None:
-        hashes = {name: entry["sha256"] for name, entry in _recorded(path).items()}
+        hashes = {name: entry["sha256"] for name, entry in recorded(path).items()}
     weights = {n: h for n, h in hashes.items() if n.endswith((".safetensors", ".bin"))}
     return ", ".join(f"{name} {value}" for name, value in sorted(weights.items()))
-
-
-def _recorded(folder: Path) -> dict[str, Any]:
-    try:
-        files = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return files if isinstance(files, dict) else {}
 
 
 def _size(folder: Path) -> int:

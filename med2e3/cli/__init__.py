@@ -9,11 +9,22 @@ from __future__ import annotations
 import os
 import sys
 
-import click
+from med2e3.search_path import leave_start_folder
 
-from med2e3.cli import asking, evaluating, measuring, retrieving, training, weights
-from med2e3.cli.console import complain
-from med2e3.errors import Cancelled, Med2E3Error
+leave_start_folder()  # before anything that a file in the current folder could stand in for
+
+import click  # noqa: E402
+
+from med2e3.cli import (  # noqa: E402
+    asking,
+    evaluating,
+    measuring,
+    retrieving,
+    training,
+    weights,
+)
+from med2e3.cli.console import complain  # noqa: E402
+from med2e3.errors import Cancelled, Med2E3Error  # noqa: E402
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

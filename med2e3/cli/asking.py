@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from med2e3.cli.console import device_map_option, print_json, progress, quantize_option, warn
+from med2e3.cli.console import (
+    device_map_option,
+    figure_option,
+    print_json,
+    progress,
+    quantize_option,
+    warn,
+)
+from med2e3.errors import InputError
+from med2e3.figures import save_figure, score_figure
 from med2e3.geometry import Plane
 from med2e3.io import list_series, load_volume
 
@@ -122,8 +132,9 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of the answer's length.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, help="0 is greedy.")
 @click.option("--seed", type=int, help="Seed of sampling; recorded with the answer.")
+@figure_option("the slice scores")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-def ask(path: str, question: str, as_json: bool, **options: Any) -> None:
+def ask(path: str, question: str, as_json: bool, figure: Path | None, **options: Any) -> None:
     """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most."""
     from med2e3.engine import check_question, load
 
@@ -150,12 +161,24 @@ def ask(path: str, question: str, as_json: bool, **options: Any) -> None:
     if as_json:
         answer.complete()
         print_json(answer_object(answer, model.info.name))
-        return
-    for piece in answer:
-        click.echo(piece, nl=False)
-    click.echo()
-    print_places(answer)
-    print_top_bands(answer, session.input.plane)
+    else:
+        for piece in answer:
+            click.echo(piece, nl=False)
+        click.echo()
+        print_places(answer)
+        print_top_bands(answer, session.input.plane)
+    if figure is not None:
+        draw_scores(question, answer, session.input.plane, figure)
+
+
+def draw_scores(question: str, answer: Answer, plane: Plane, path: Path) -> None:
+    """Write the slice scores as a figure. Raises `InputError` when the answer has none."""
+    if answer.scores is None:
+        raise InputError(
+            f"{path.name} was not drawn: this model has no slice scores. "
+            "Ask one that has, or leave --figure out."
+        )
+    save_figure(score_figure([(question, answer.scores)], plane), path)
 
 
 def print_places(answer: Answer) -> None:

@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from med2e3.figures import check_figure_path
 
 #: Work shorter than this shows no bar: a bar that flashes by only unsettles.
 BAR_AFTER_SECONDS = 2.0
@@ -35,6 +38,26 @@ device_map_option = click.option(
     type=click.Choice(["auto"]),
     help="Spread the model over GPUs and main memory, in place of --device.",
 )
+
+
+def _figure_path(
+    context: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """The path as given; raises `InputError` before minutes of work whose figure has no place."""
+    if path is not None:
+        check_figure_path(path)
+    return path
+
+
+def figure_option(what: str) -> Callable[[Any], Any]:
+    """The option `--figure FILE`, which draws `what`."""
+    return click.option(
+        "--figure",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        callback=_figure_path,
+        help=f"Draw {what} there, as .png, .svg or .pdf.",
+    )
 
 
 def complain(sentence: str) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from med2e3.cli.console import Report, print_json, progress
+from med2e3.cli.console import Report, figure_option, print_json, progress
 from med2e3.errors import InputError
+from med2e3.figures import reliability_figure, save_figure
 from med2e3.files import write_whole
 
 if TYPE_CHECKING:
@@ -54,12 +55,15 @@ PHANTOMS = 100
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
+@figure_option("the calibration")
 @click.option("--bertscore", type=FOLDER, help="Folder of roberta-large, for BERTScore.")
 @click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(model: str, as_json: bool, card: Path | None, **options: Any) -> None:
+def evaluate(
+    model: str, as_json: bool, card: Path | None, figure: Path | None, **options: Any
+) -> None:
     """Measure MODEL: on phantoms that it never saw, or on files of M3D-Bench.
 
     With --ablation: tables 3, 4 and 5 of the paper, each variant of the demo model trained from the
@@ -83,6 +87,8 @@ def evaluate(model: str, as_json: bool, card: Path | None, **options: Any) -> No
         print_json(results.as_dict())
     else:
         click.echo(results.table())
+    if figure is not None and not isinstance(results, Tables):
+        save_figure(reliability_figure(results.bins, results.what), figure)
 
 
 def _refuse_unread(task: str) -> None:
@@ -245,12 +251,12 @@ ASKING = LOADING | {"images", "limit", "seed", "max_new_tokens", "predictions", 
 
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
-    "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore"},
-    "m3d_vqa": ASKING | {"omit_missing"},
+    "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure"},
+    "m3d_vqa": ASKING | {"omit_missing", "figure"},
     "m3d_cap": ASKING | {"split", "prompt"},
     "conversations": ASKING | {"answers"},
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
-    "recount": frozenset({"bertscore"}),
+    "recount": frozenset({"bertscore", "figure"}),
     "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
 }
 

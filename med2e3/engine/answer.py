@@ -16,6 +16,7 @@ from torch import Tensor
 
 from med2e3.engine.backends.backend import Prompt, advance, language_blocks
 from med2e3.engine.decoding import SamplingParams, TextStream, TokenSampler, probability
+from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Box, Grounding, Mask
 from med2e3.engine.interruption import interruptible
 from med2e3.engine.runtime import Runtime
@@ -157,6 +158,7 @@ class Answer:
             logits = self._logits(decoder_input)
         except Cancelled:
             return None
+        check_finite(logits, "logits")
         token = self._sampler.choose(logits)
         return token, probability(logits, token)
 

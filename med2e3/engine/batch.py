@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from med2e3.engine.backends.backend import Prompt, Suffix
+from med2e3.engine.finite import check_finite
 from med2e3.engine.runtime import Runtime
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.model.placing import device_of
@@ -102,6 +103,7 @@ class _Batch:
         """Decode until every answer has ended."""
         while self.active:
             logits = self._advance()
+            check_finite(logits, "logits")
             chosen = logits.argmax(dim=1)
             probabilities = logits.softmax(dim=1).gather(1, chosen[:, None])[:, 0]
             going = self._take(chosen.tolist(), probabilities.tolist())

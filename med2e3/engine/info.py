@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import platformdirs
-
-from med2e3.files import file_sha256, write_whole
 from med2e3.geometry import Plane
 from med2e3.volume import Window
 
@@ -21,9 +14,6 @@ DEMO_NOTICE = (
     "Demo model, trained on synthetic phantoms only: its answers about real scans mean nothing."
 )
 RESEARCH_NOTICE = "Research model: its answers are drafts, not findings; check them on the images."
-
-#: Hashing this many bytes takes about a second; larger models keep their hash between starts.
-QUICK_TO_HASH = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -80,38 +70,3 @@ def ready_questions(config: object) -> tuple[ReadyQuestion, ...]:
     """The questions that a model's config brings, else the published wordings."""
     own = getattr(config, "ready_questions", None) or {}
     return tuple(ReadyQuestion(label, text) for label, text in own.items()) or READY_QUESTIONS
-
-
-def weights_hash(files: Sequence[Path], root: Path, report: Progress) -> str:
-    """One SHA-256 for all files; that of a large model is remembered by path, size and time."""
-    if sum(file.stat().st_size for file in files) <= QUICK_TO_HASH:
-        return _hash(files, root, report)
-    memory = Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / "hashes.json"
-    known = _remembered(memory)
-    stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    key = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
-    if key not in known:
-        known[key] = _hash(files, root, report)
-        with suppress(OSError):  # a disk that cannot be written costs the hashing, not the model
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(memory, json.dumps(known))
-    return known[key]
-
-
-def _hash(files: Sequence[Path], root: Path, report: Progress) -> str:
-    lines = []
-    for number, file in enumerate(files):
-        report(number / len(files), "Hashing the weights")
-        lines.append(f"{file.relative_to(root).as_posix()} {file_sha256(file)}")
-    if len(lines) == 1:
-        return lines[0].rsplit(" ", 1)[1]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def _remembered(path: Path) -> dict[str, str]:
-    """Hashes kept from earlier starts; none when the file is missing or damaged."""
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from med2e3.checkpoints import Checkpoint, Hub, build, find_model, open_checkpoint
+from med2e3.checkpoints.fitting import refusing
+from med2e3.checkpoints.hashes import weights_hash
 from med2e3.checkpoints.layouts import DEMO_NAME
 from med2e3.checkpoints.quantizing import check_quantize, quantize_note
 from med2e3.checkpoints.spreading import (
@@ -26,7 +28,6 @@ from med2e3.engine.info import (
     ModelInfo,
     Progress,
     ready_questions,
-    weights_hash,
 )
 from med2e3.engine.model import Model
 from med2e3.errors import CheckpointError, ResourceError
@@ -85,10 +86,22 @@ def load(
     digest = weights_hash(
         checkpoint.files, checkpoint.folder, lambda f, what: report(0.5 + f / 2, what)
     )
-    backend = BACKENDS[checkpoint.kind](network, checkpoint.processor)
-    info = describe(str(name_or_path), checkpoint, backend, digest, quantize or "")
+    with refusing(folder):
+        backend = BACKENDS[checkpoint.kind](network, checkpoint.processor)
+        _check_tokens(backend, folder)
+        info = describe(str(name_or_path), checkpoint, backend, digest, quantize or "")
     report(1.0, "Loaded")
     return Model(info, backend)
+
+
+def _check_tokens(backend: Any, folder: Path) -> None:
+    """Tokenise a question, so that damaged settings of a tokenizer are said before one is asked."""
+    backend.tokenise([("Is there a nodule?", None)])
+    if backend.processor.tokenizer.eos_token_id is None:
+        raise CheckpointError(
+            f"The tokenizer in {folder} names no token that ends an answer (eos_token in "
+            "tokenizer_config.json). Copy its files again."
+        )
 
 
 def describe(

@@ -171,6 +171,11 @@ class _BertScore:
 
     def _load(self) -> Any:
         """Raises `CheckpointError` where the folder is not what the library can use."""
+        from med2e3.model.inert import check_opened_by_library
+
+        check_opened_by_library(
+            self.folder
+        )  # the library's own defaults would ask whether to run code
         try:
             from bert_score import BERTScorer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import shutil
+import struct
 import tempfile
 import weakref
 import zipfile
@@ -11,6 +12,7 @@ import zlib
 from pathlib import Path
 
 from med2e3.errors import ImageReadError, ResourceError
+from med2e3.files import TemporaryFolder, remove_leftovers
 from med2e3.io.watch import Watch
 from med2e3.words import size_text
 
@@ -24,9 +26,12 @@ class Unpacked:
     """The files of an archive in a temporary folder, removed with this object."""
 
     def __init__(self, path: Path, watch: Watch) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="med2e3-"))
-        self._goes = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        remove_leftovers()  # of a program that was killed: they take the room that is needed now
+        held = TemporaryFolder()
+        self.folder = held.path / "files"
+        self._goes = weakref.finalize(self, held.remove)
         try:
+            self.folder.mkdir()
             _unpack(path, self.folder, watch)
         except BaseException:
             self._goes()
@@ -38,11 +43,11 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
             need = sum(m.file_size for m in members) + DISK_RESERVE
-            free = shutil.disk_usage(folder).free
+            place, free = tempfile.gettempdir(), shutil.disk_usage(folder).free
             if need > free:
                 raise ResourceError(
                     f"{path} needs {size_text(need)} of disk to be unpacked, and "
-                    f"{size_text(free)} are free in {folder.parent}. Make room, or unpack it "
+                    f"{size_text(free)} are free in {place}. Make room, or unpack it "
                     "elsewhere and open the folder."
                 )
             taken: set[str] = set()
@@ -51,6 +56,7 @@ def _unpack(path: Path, folder: Path, watch: Watch) -> None:
                 _extract(archive, member, folder, taken)
     except (
         zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
+        ValueError, IndexError, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
             f"{path} cannot be unpacked: {error}. Copy or download the archive again, or unpack it "

@@ -13,6 +13,7 @@ from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import find_dicom
+from med2e3.io.dicom.skipped import not_regular
 from med2e3.io.formats.table import format_of
 from med2e3.io.references import referenced
 from med2e3.io.series import (
@@ -98,6 +99,10 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         raise ImageReadError(f"There is no file or folder {path}. Check the path.")
     if path.is_dir():
         return _find_in_folder(path, watch)
+    if not path.is_file():
+        raise ImageReadError(
+            f"{path} is a pipe or a device, not a file. Copy what it gives into a file."
+        )
     name = path.name.lower()
     if name.endswith(archive.SUFFIXES):
         return _find_in_archive(path, watch)
@@ -125,11 +130,14 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
-    files = list(_files(folder))
+    everything = list(_files(folder))
+    files = [f for f in everything if f.is_file()]
+    others = tuple(not_regular(f) for f in everything if not f.is_file())
     if not files:
         raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
     volumes = [f for f in files if format_of(f) is not None]
     scan = find_dicom([f for f in files if format_of(f) is None], watch)
+    scan = replace(scan, skipped=(*scan.skipped, *others))
     if scan.series:
         if not volumes:
             return scan
@@ -205,9 +213,7 @@ def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
     A DICOMDIR of another medium lists no file that exists: then its folder is scanned.
     """
     listed = []
-    for record in pydicom.dcmread(directory).get("DirectoryRecordSequence") or []:
-        parts = record.get("ReferencedFileID") or []
-        parts = [parts] if isinstance(parts, str) else list(parts)
+    for parts in _listed_names(directory):
         listed.append(referenced(directory, "ReferencedFileID", parts))
     there = [path for path in listed if path.is_file()]
     if not there:
@@ -218,6 +224,19 @@ def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
         return scan
     note = f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
     return replace(scan, notes=(*scan.notes, note))
+
+
+def _listed_names(directory: Path) -> list[list[str]]:
+    """The names of the files that a DICOMDIR lists, each as its folders and its own name."""
+    try:
+        records = pydicom.dcmread(directory).get("DirectoryRecordSequence") or []
+        names = [record.get("ReferencedFileID") or [] for record in records]
+        return [[name] if isinstance(name, str) else [str(n) for n in name] for name in names]
+    except Exception as error:  # a damaged list can fail in any of pydicom's converters
+        raise ImageReadError(
+            f"{directory} is a damaged table of contents: {error}. Open the folder that it lies "
+            "in: its files are looked through then."
+        ) from error
 
 
 def _find_in_archive(path: Path, watch: Watch) -> ScanResult:

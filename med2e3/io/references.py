@@ -25,4 +25,10 @@ def referenced(header: Path, field: str, parts: Sequence[str]) -> Path:
                 "such a file is not read. Put the file beside it and correct the name, or export "
                 "it again."
             )
-    return header.parent.joinpath(*parts)
+    named = header.parent.joinpath(*parts)
+    if parts and named.exists() and not named.is_file():
+        raise ImageReadError(
+            f"{header} names {named.name} ({field}), which is a folder, a pipe or a device, not a "
+            "file. Put the file in its place."
+        )
+    return named

@@ -14,6 +14,9 @@ Voxels = NDArray[np.int16] | NDArray[np.float32]
 
 _LIMITS = np.iinfo(np.int16)
 
+#: A larger number becomes infinity in the volume.
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class VoxelBuffer:
     """A (slice, row, column) array: int16 until a value does not fit, float32 from then on.
@@ -36,7 +39,7 @@ class VoxelBuffer:
         if self._put_whole(k, stored, slope, intercept):
             return
         values = np.asarray(stored, dtype=np.float64) * slope + intercept
-        bad = ~np.isfinite(values)
+        bad = ~(np.abs(values) <= _LARGEST)
         if bad.any():
             self.replaced += int(np.count_nonzero(bad))
             values[bad] = AIR_HU

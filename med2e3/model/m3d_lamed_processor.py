@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
+from transformers import BatchFeature, ProcessorMixin
 
+from med2e3.model.inert import open_tokenizer
 from med2e3.model.m3d_lamed_config import M3DLaMedConfig
 from med2e3.model.prompts import IGNORE
 
@@ -141,12 +142,13 @@ class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
     ) -> M3DLaMedProcessor:
         """Read what `save_pretrained` wrote; a local folder, never the network.
 
-        Raises OSError or ValueError where files are missing or damaged.
+        Raises OSError or ValueError where files are missing or damaged, and `CheckpointError` where
+        they name code or hold no tokenizer.
         """
         folder = Path(pretrained_model_name_or_path)
         settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         settings.pop("processor_class", None)
-        return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True), **settings)
+        return cls(open_tokenizer(folder), **settings)
 
 
 def _padded(rows: Sequence[Sequence[int]], filler: int, *, right: bool) -> Tensor:

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
+from transformers import BatchFeature, ProcessorMixin
 
 from med2e3.model.config import IMAGE_TOKEN_ID, Med2E3Config
+from med2e3.model.inert import open_tokenizer
 from med2e3.model.prompts import (
     IGNORE,
     IMAGE_PLACEHOLDER,
@@ -184,15 +185,16 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
     ) -> Med2E3Processor:
         """Read what `save_pretrained` wrote; a local folder, never the network.
 
-        Raises OSError or ValueError where files are missing or damaged.
+        Raises OSError or ValueError where files are missing or damaged, and `CheckpointError` where
+        they name code or hold no tokenizer.
         """
         folder = Path(pretrained_model_name_or_path)
         settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         settings.pop("processor_class", None)
         words = folder / QUESTION_WORDS_FOLDER
         return cls(
-            AutoTokenizer.from_pretrained(folder, local_files_only=True),
-            AutoTokenizer.from_pretrained(words, local_files_only=True) if words.is_dir() else None,
+            open_tokenizer(folder),
+            open_tokenizer(words) if words.is_dir() else None,
             **settings,
         )
 

@@ -20,7 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from med2e3.checkpoints import Hub, build, find_model, open_checkpoint
-from med2e3.engine.info import RESEARCH_NOTICE, ModelInfo, weights_hash
+from med2e3.checkpoints.hashes import weights_hash
+from med2e3.engine.finite import check_finite
+from med2e3.engine.info import RESEARCH_NOTICE, ModelInfo
 from med2e3.engine.inputs import prepare_input
 from med2e3.engine.loading import choose_device, choose_dtype
 from med2e3.errors import CheckpointError, ImageReadError, InputError, QuestionError
@@ -76,7 +78,7 @@ class Retriever:
     ) -> Features:
         """(C,) of a volume; an array on the model's grid with values 0..1 is taken as it is.
 
-        Raises `PreprocessingError`.
+        Raises `PreprocessingError`, and `CheckpointError` for features that are no numbers.
         """
         if isinstance(volume, np.ndarray) and volume.shape[-3:] == self.info.grid_shape:
             # Nothing is cropped from an array that is on the grid: it was prepared already.
@@ -85,6 +87,7 @@ class Retriever:
             _, given = prepare_input(self.info, volume, plane, window, crop=True)
         grid = given.grid.unsqueeze(0).to(self.model.device, self.model.dtype)
         features: Features = self.model.get_image_features(grid)[0].float().cpu().numpy()
+        check_finite(features, "features")
         return features
 
     @torch.inference_mode()
@@ -106,7 +109,9 @@ class Retriever:
             ).to(self.model.device)
             features = self.model.get_text_features(batch["input_ids"], batch["attention_mask"])
             rows.append(features.float().cpu().numpy())
-        return np.concatenate(rows)
+        found: Features = np.concatenate(rows)
+        check_finite(found, "features")
+        return found
 
 
 def load_retriever(

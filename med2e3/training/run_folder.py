@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.inert import check_opened_by_library
 from med2e3.resources import resource_path
 from med2e3.training.data.pool import shard_starts
 from med2e3.training.data.tokens import train_tokenizer
@@ -57,12 +58,16 @@ class RunFolder:
 
     @property
     def start(self) -> Path | None:
-        """The folder of the model that training starts from; None: from random weights."""
-        if not self.recipe.start:
+        """The folder of the model that training starts from; None: from random weights.
+
+        Raises `CheckpointError` where its settings name code.
+        """
+        named = self.recipe.start
+        if not named:
             return None
-        return (
-            resource_path("demo-model") if self.recipe.start == "demo" else Path(self.recipe.start)
-        )
+        folder = resource_path("demo-model") if named == "demo" else Path(named)
+        check_opened_by_library(folder)
+        return folder
 
     def stages(self, *reads: Reads) -> tuple[str, ...]:
         """The recipe's stages that train on this, or on anything, in the order of `STAGES`."""

@@ -12,15 +12,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, BertConfig, BertTokenizer
+from transformers import BertConfig, BertTokenizer
 
 from med2e3.checkpoints import Checkpoint, Hub, build, find_model, open_checkpoint
+from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.med2e3_release import native_key
 from med2e3.checkpoints.reading import Weights, read_json, read_weights, weight_files
 from med2e3.checkpoints.release_config import REQUIRED, known_settings, translate
 from med2e3.errors import CheckpointError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.connector import Connector
+from med2e3.model.inert import open_tokenizer
 from med2e3.training.published_recipe import PublishedRecipe
 
 #: Where M3D-CLIP's text encoder comes from; its own folder lacks the sizes.
@@ -72,15 +74,15 @@ def load_start(recipe: PublishedRecipe, hub: Hub) -> Start:
 
 def _put_together(recipe: PublishedRecipe, hub: Hub) -> Checkpoint:
     places = {piece: find_model(recipe.start[piece], hub) for piece in recipe.start}
+    for place in places.values():
+        check_recorded(place)
     config = _config(recipe, places, hub)
     weights: Weights = {}
     weights.update(_renamed(places["language_model"], "llm", ()))
     weights.update(_renamed(places["vision2d"], "vision2d_model", _SIGLIP_REST))
     weights.update(_renamed(places["m3d_clip"], "vision3d_model", ()))
     weights.update(_new_weights(config, recipe.seed))
-    tokenizer = AutoTokenizer.from_pretrained(
-        places["language_model"], local_files_only=True, trust_remote_code=False
-    )
+    tokenizer = open_tokenizer(places["language_model"])
     if tokenizer.eos_token_id is not None:
         config.text_config.eos_token_id = tokenizer.eos_token_id
         config.text_config.pad_token_id = tokenizer.pad_token_id

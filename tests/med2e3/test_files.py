@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -148,3 +150,93 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     assert real.read_text() == "new"
     write_whole(Path("/dev/null"), "nothing")
     assert not Path("/dev/null").is_file()
+
+
+def rights(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are POSIX's")
+def test_private_files_are_their_owners_alone_from_the_first_byte_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = files.private_folder(tmp_path / "a" / "b")
+    assert (rights(folder.parent), rights(folder)) == (0o700, 0o700)
+    seen = []
+    true = Path.write_bytes
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda path, data: seen.append(rights(path)) or true(path, data)
+    )
+    write_whole(folder / "report.json", "x", private=True)
+    assert seen == [0o600]
+    assert rights(folder / "report.json") == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are POSIX's")
+def test_a_folder_that_everybody_could_read_is_closed_and_the_one_above_it_left(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "above" / "data"
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    files.private_folder(folder)
+    assert (rights(folder.parent), rights(folder)) == (0o755, 0o700)
+
+
+HOLDER = """
+import sys, time
+from med2e3.files import TemporaryFolder
+held = TemporaryFolder()
+(held.path / "NAME^OF^PATIENT.dcm").write_text("x")
+print(held.path, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The temporary folder of this test and the processes that it starts."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_what_a_killed_process_left_is_removed_and_what_one_holds_is_not(place: Path) -> None:
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        killed, held = (Path(holder.stdout.readline().strip()) for holder in holders)  # type: ignore[union-attr]
+        strange = place / "med2e3-somebody-elses"
+        strange.mkdir()
+        mine = files.TemporaryFolder()
+        holders[0].kill()
+        holders[0].wait()
+        assert files.remove_leftovers() == [killed]
+        assert not killed.exists()
+        assert all(path.is_dir() for path in (held, strange, mine.path))
+        mine.remove()
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
+    assert files.remove_leftovers() == [held]
+    assert list(place.iterdir()) == [strange]
+
+
+def test_a_link_in_the_place_of_a_leftover_is_not_followed(place: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("kept")
+    (victim / files.LOCK).write_text("")
+    (place / "med2e3-aa").symlink_to(victim)
+    (place / "med2e3-bb").mkdir()
+    (place / "med2e3-bb" / files.LOCK).symlink_to(victim / "file")
+    assert files.remove_leftovers() == []
+    assert (victim / "file").read_text() == "kept"

@@ -28,7 +28,7 @@ PACKAGES = ("app", "med2e3")
 KINDS = {
     "window preset": r"mediastin",
     "measuring tool": r"cobb",
-    "export of measurements": r"measurements_csv|rows_csv|to_csv|as_csv",
+    "export of measurements": r"measurements\.csv",
     "export of answers": r"scores_csv",
     "metric": r"rouge",
     "file format": r"metaimage",

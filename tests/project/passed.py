@@ -59,13 +59,13 @@ class Watch:
 
 async def acts(loop: asyncio.AbstractEventLoop) -> dict[str, list[str]]:
     """The three acts in the real window."""
-    from app.settings import Settings
     from med2e3.resources import resources_root
 
+    settings = first("app.viewmodels.core.settings:Settings", "app.settings:Settings")()
     application_class = first("app.application:Application", "app.main:Application")
     target = first("app.viewmodels.study.study:Target", "app.viewmodels.study:Target")
     until = first("app.viewmodels.core.waiting:until", "app.viewmodels.waiting:until")
-    application = application_class(loop, Settings())
+    application = application_class(loop, settings)
     workspace, window = application.workspace, application.window
     window.resize(1280, 800)
     window.show()

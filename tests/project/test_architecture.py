@@ -69,7 +69,9 @@ def test_nothing_in_git_is_over_25_megabytes() -> None:
     ["import med2e3", "from med2e3.io import *", "import med2e3.phantoms", "import med2e3.cli"],
 )
 def test_importing_costs_no_torch_and_no_qt(statement: str) -> None:
-    assert not modules_after(statement) & {"torch", "transformers", "PySide6", "vtkmodules"}
+    assert not modules_after(statement) & {
+        "torch", "transformers", "PySide6", "vtkmodules", "matplotlib", "pyvista",
+    }  # fmt: skip
 
 
 def test_a_file_dialog_opens_without_the_readers() -> None:
@@ -78,3 +80,10 @@ def test_a_file_dialog_opens_without_the_readers() -> None:
 
 def test_the_window_is_importable_before_torch() -> None:
     assert not modules_after("import app.main") & {"torch", "transformers"}
+
+
+@pytest.mark.parametrize(
+    "statement", ["import app.main", "import med2e3.figures, med2e3.surfaces, med2e3.notebook"]
+)
+def test_figures_and_surfaces_cost_nothing_before_one_is_drawn(statement: str) -> None:
+    assert not modules_after(statement) & {"matplotlib", "pyvista"}

@@ -105,6 +105,7 @@ class Annotations:
         self._previous = _Previous()
         self._unsaved: list[Job[Path]] = []
         self._readings: OrderedDict[tuple[Annotation, bool], Reading] = OrderedDict()
+        self._failed: dict[str, tuple[Volume, Document]] = {}
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
@@ -286,6 +287,13 @@ class Annotations:
         """Wait until every change is saved or its failure is reported."""
         for job in tuple(self._unsaved):
             await job
+        for key, (volume, document) in tuple(self._failed.items()):  # there may be room again
+            await self._start_saving(volume, key, document)
+
+    @property
+    def unkept(self) -> bool:
+        """Whether something drawn could not be saved when that was tried last."""
+        return bool(self._failed)
 
     def _commit(self, name: str, document: Document) -> None:
         if self._sheet is None:
@@ -309,17 +317,23 @@ class Annotations:
     def _save(self) -> None:
         assert self._sheet is not None
         assert self._volume is not None
-        job = self._store.save(self._volume, self._sheet.key, self.document)
+        self._start_saving(self._volume, self._sheet.key, self.document)
+
+    def _start_saving(self, volume: Volume, key: str, document: Document) -> Job[Path]:
+        job = self._store.save(volume, key, document)
         self._unsaved.append(job)
-        self._tasks.start(self._watch(job))
+        self._tasks.start(self._watch(job, volume, key, document))
+        return job
 
     def _exists(self, uid: str) -> bool:
         return bool(self.document.annotation(uid) or self.document.key_image(uid))
 
-    async def _watch(self, job: Job[Path]) -> None:
+    async def _watch(self, job: Job[Path], volume: Volume, key: str, document: Document) -> None:
         outcome = await job
         self._unsaved.remove(job)
+        self._failed.pop(key, None)
         if isinstance(outcome, Failed):
+            self._failed[key] = volume, document
             cause = self._explain(outcome.error)
             self._notices.show(
                 Message(

@@ -22,6 +22,25 @@ from med2e3.volume import Window
 FORMAT = 1
 
 
+#: mm from the origin: 100 times the table of a scanner. What lies further away cannot be painted.
+FARTHEST_MM = 100_000.0
+
+#: No window of any modality is wider, nor its centre further from 0.
+WIDEST = 1e9
+
+#: Points of one annotation: thousands are a scribble; tens of thousands stop the painting.
+MOST_POINTS = 10_000
+
+#: Letters of one text: 30 pages.
+LONGEST = 100_000
+
+
+#: What reading a damaged file raises.
+_DAMAGE = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, GeometryError
+)  # fmt: skip
+
+
 class DamagedDocumentError(Med2E3Error):
     """Saved annotations that cannot be read."""
 
@@ -36,7 +55,12 @@ def encode(document: Document, key: str, about: Mapping[str, str]) -> str:
         "annotations": [annotation_fields(a) for a in document.annotations],
         "key_images": [key_image_fields(k) for k in document.key_images],
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8: written as escapes
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    return text
 
 
 def decode(text: str, key: str) -> Document:
@@ -54,7 +78,7 @@ def decode(text: str, key: str) -> Document:
             tuple(_annotation(fields) for fields in content["annotations"]),
             tuple(_key_image(fields) for fields in content["key_images"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, GeometryError) as error:
+    except _DAMAGE as error:
         raise DamagedDocumentError(f"It is damaged: {_reason(error)}.") from error
     uids = [a.uid for a in document.annotations] + [k.uid for k in document.key_images]
     if len(set(uids)) != len(uids):
@@ -101,6 +125,8 @@ def key_image_fields(key_image: KeyImage) -> dict[str, Any]:
 
 def _annotation(fields: Any) -> Annotation:
     kind = kinds.named(fields["kind"])
+    if len(fields["points_mm"]) > MOST_POINTS:
+        raise ValueError(f"an annotation with {len(fields['points_mm'])} points")
     points = tuple(_point(p) for p in fields["points_mm"])
     if not kind.fits(len(points)):
         raise ValueError(f"a {kind.name} with {len(points)} points")
@@ -109,7 +135,7 @@ def _annotation(fields: Any) -> Annotation:
 
 
 def _key_image(fields: Any) -> KeyImage:
-    centre, width = (_number(n) for n in fields["window"])
+    centre, width = (_number(n, WIDEST) for n in fields["window"])
     if width <= 0:
         raise ValueError(f"a window of width {width}")
     note, uid = _text(fields["note"]), _text(fields["uid"])
@@ -138,15 +164,19 @@ def _point(values: Any) -> Point:
     return x, y, z
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, most: float = FARTHEST_MM) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{value!r} where a number should be")
+    if abs(value) > most:
+        raise ValueError(f"{value!r} where no number is beyond {most:g}")
     return float(value)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} where a text should be")
+    if len(value) > LONGEST:
+        raise ValueError(f"a text of {len(value)} letters")
     return value
 
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from app.viewmodels.annotation import kinds, shapes, slices
 from app.viewmodels.annotation.annotations import Annotations
+from app.viewmodels.annotation.codec import MOST_POINTS
 from app.viewmodels.annotation.hit_testing import Hit, hit
 from app.viewmodels.annotation.model import Annotation, Ends, Kind, Text
 from app.viewmodels.annotation.view_frame import FULL, ViewFrame
 from app.viewmodels.core.signal import Signal
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from med2e3.measures import Point, point
 from med2e3.regions import Region, Shape, samples, window_of
 
@@ -267,7 +268,11 @@ class Drawing:
         draft = self._draft
         assert draft is not None
         points = np.asarray(draft.annotation.points_mm)
-        outline = shapes.simplified(np.vstack([points, points[:1]]), draft.tolerance_mm)[:-1]
+        tolerance_mm = draft.tolerance_mm
+        outline = shapes.simplified(np.vstack([points, points[:1]]), tolerance_mm)[:-1]
+        while len(outline) > MOST_POINTS:  # as no file of annotations may hold
+            tolerance_mm *= 2
+            outline = shapes.simplified(np.vstack([points, points[:1]]), tolerance_mm)[:-1]
         self._finish(draft.annotation.with_points(tuple(point(p) for p in outline)))
 
     def _finish(self, annotation: Annotation) -> None:

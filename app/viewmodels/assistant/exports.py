@@ -1,4 +1,4 @@
-"""What an answer can be exported as: one CSV row a model slice, or its whole record as JSON.
+"""What an answer can be exported as: a CSV row a model slice, its record as JSON, a figure.
 
 `FORMATS` is the table that the menu follows. Knows no files.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 from app.viewmodels.assistant.answers import Turn
-from app.viewmodels.core.exporting import ExportFormat, TextFormat
+from app.viewmodels.core.exporting import ExportFormat, MadeFormat, MakeFile, TextFormat
+from med2e3.errors import InputError
+from med2e3.figures import save_figure, score_figure
 
 #: Columns of the CSV. Slices count from 1 in display order, as in the window; mm are LPS.
 COLUMNS = (
@@ -67,9 +70,34 @@ def record_json(turn: Turn) -> str:
     return json.dumps(turn.record, indent=2, ensure_ascii=False) + "\n"
 
 
+def scores_figure(turn: Turn) -> MakeFile:
+    """What draws the scores of a turn into a file.
+
+    It raises `InputError` where the volume that they lie in is not open any more.
+    """
+    question, seen, scores = turn.question, turn.seen, turn.scores
+
+    def make(path: Path) -> str:
+        if seen is None or scores is None:
+            raise InputError(
+                f"The scores of “{question}” cannot be drawn: the series that they lie in is not "
+                "open any more. Open it and ask again."
+            )
+        save_figure(score_figure([(question, scores)], seen.plane), path)
+        return ""
+
+    return make
+
+
 #: Every format of an answer, in the order of the menu.
 FORMATS: tuple[ExportFormat[Turn], ...] = (
     TextFormat("Copy the record (JSON)", record_json),
     TextFormat("Save the scores…", scores_csv, "scores.csv"),
     TextFormat("Save the record…", record_json, "answer.json"),
+    MadeFormat(
+        "Save the figure…",
+        scores_figure,
+        "scores.png",
+        "PNG (*.png);;SVG (*.svg);;PDF (*.pdf)",
+    ),
 )

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app import settings as stored
 from app.viewmodels.core.signal import Signal
 
-#: Places remembered in the list of recently opened ones; what fits in a menu without scrolling.
-RECENT_PLACES = 10
-
-#: Commands remembered by the palette; more than anybody scans at its top.
-RECENT_COMMANDS = 12
-
 
 class Settings:
-    """The preferences and the file that they are kept in."""
+    """The preferences and the file that they are kept in, which other windows may write too."""
 
     def __init__(self, file: Path | None = None) -> None:
         """`file` None: nothing is read or written (tests, screenshots, benchmarks)."""
         self._file = file
-        self.values = stored.Preferences() if file is None else stored.read(file)
+        self._said: list[str] = []
+        self._hear: Callable[[str], object] = self._said.append
+        self.values = stored.Preferences()
         #: Tells the name of each preference that has another value now.
         self.changed: Signal[[str]] = Signal()
+        if file is not None:
+            try:
+                found = stored.read(file)
+            except OSError as error:
+                self._file = None  # it would be replaced without having been read
+                self._tell(
+                    f"The preferences cannot be read from {file} ({error.strerror or error}); "
+                    "this run uses the defaults and writes none."
+                )
+            else:
+                self.values = found.values
+                self._tell(found.said)
+        self._before = copy.deepcopy(self.values)
+
+    def listen(self, hear: Callable[[str], object]) -> None:
+        """Call `hear` with each sentence about a damaged file, those of the start included."""
+        self._hear = hear
+        for sentence in self._said:
+            hear(sentence)
+        self._said.clear()
+
+    def _tell(self, sentence: str) -> None:
+        if sentence:
+            self._hear(sentence)
 
     def set(self, name: str, value: object) -> None:
         """Change a preference; `save` writes the file."""
@@ -38,15 +60,19 @@ class Settings:
             self.changed.emit(name)
 
     def save(self) -> None:
-        """Write the file."""
-        if self._file is not None:
-            stored.write(self._file, self.values)
+        """Write what changed here since the last time; a read-only disk loses preferences only."""
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
+            said = stored.save(self._file, self._before, self.values)
+            self._before = copy.deepcopy(self.values)
+            self._tell(said)
 
     # --- what is remembered ------------------------------------------------------------------
 
     def remember_place(self, path: Path) -> None:
         """Put `path` at the head of the recent places and keep its folder for the next dialog."""
-        recent = _first(str(path), self.values.recent)[:RECENT_PLACES]
+        recent = _first(str(path), self.values.recent)[: stored.RECENT_PLACES]
         self.update({"recent": recent, "last_folder": str(path.parent)})
         self.save()
 
@@ -63,7 +89,7 @@ class Settings:
 
     def remember_command(self, name: str) -> None:
         """Put a command at the head of those that the palette offers first."""
-        recent = _first(name, self.values.recent_commands)[:RECENT_COMMANDS]
+        recent = _first(name, self.values.recent_commands)[: stored.RECENT_COMMANDS]
         self.set("recent_commands", recent)
         self.save()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 
 
 class Button(StrEnum):

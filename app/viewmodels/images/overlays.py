@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.imaging.colour_names import ColourMap, label_colour
+from app.imaging.colour_names import ColourMap
 from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.signal import Signal
@@ -23,6 +23,7 @@ from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry
+from med2e3.label_colours import label_colour
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:

@@ -16,12 +16,10 @@ from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.display_settings import DisplaySettings
 from app.viewmodels.images.grey_scale import GreyScale
 from app.viewmodels.images.look import Look
-from app.viewmodels.images.tools import Tool, ToolChoice
+from app.viewmodels.images.tools import ToolChoice
 from app.viewmodels.images.turned_planes import TurnedPlanes
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
-
-__all__ = ["Tool", "Viewer"]
 
 #: Brings back what belonged to the look before a preview and is kept outside of it.
 Restore = Callable[[], object]

@@ -22,13 +22,20 @@ from app.viewmodels.report.report import Report
 #: Seconds from a change to its file: a file a letter would be too many.
 PAUSE = 0.4
 
+#: Stands in the name of a report's file that is kept beside that of another window.
+BESIDE = ".beside-"
+
 
 @dataclass(frozen=True)
 class SavedReport:
-    """What was found for a series: its report, if any; where a damaged file was put."""
+    """What was found for a series: its report, if any; where a damaged file was put.
+
+    `beside` are reports that another window wrote at the same time.
+    """
 
     draft: Draft | None = None
     kept_aside: Path | None = None
+    beside: tuple[Path, ...] = ()
 
 
 class ReportStorage(Protocol):
@@ -39,7 +46,10 @@ class ReportStorage(Protocol):
         ...
 
     def save(self, key: str, about: Mapping[str, str], draft: Draft | None) -> Job[Path]:
-        """Replace the report of a series, whole or not at all; None removes it."""
+        """Replace the report of a series, whole or not at all; None removes it.
+
+        The path has `BESIDE` in its name where another window's report is in the place of this one.
+        """
         ...
 
 
@@ -62,6 +72,7 @@ class ReportAutosave:
         self._about: dict[str, dict[str, str]] = {}
         self._kept: dict[str, Draft | None] = {}
         self._failed: set[str] = set()
+        self._told: set[str] = set()
         self._reading: set[asyncio.Task[object]] = set()
         self._unsaved: list[Job[Path]] = []
         self._waiting = False
@@ -126,6 +137,15 @@ class ReportAutosave:
                     str(found.kept_aside),
                 )
             )
+        elif found.beside:
+            names = ", ".join(f"“{path.name}”" for path in found.beside)
+            self._notices.show(
+                Message(
+                    "Two windows wrote a report on this series at the same time. This is the one "
+                    f"that was saved first; the other was kept beside it as {names}.",
+                    "\n".join(str(path) for path in found.beside),
+                )
+            )
         if self._differs(key):  # typed before its file was read
             self._write_soon()
 
@@ -151,7 +171,17 @@ class ReportAutosave:
         outcome = await job
         self._unsaved.remove(job)
         self._failed.discard(key)
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, Done) and BESIDE in outcome.value.name and key not in self._told:
+            self._told.add(key)
+            self._notices.show(
+                Message(
+                    "Another window has changed the report of this series. What is written here is "
+                    f"kept beside it as “{outcome.value.name}”; “Save…” writes it to a file of "
+                    "your own.",
+                    str(outcome.value),
+                )
+            )
+        elif isinstance(outcome, Failed):
             self._failed.add(key)
             cause = self._explain(outcome.error)
             self._notices.show(

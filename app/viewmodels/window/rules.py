@@ -11,7 +11,9 @@ from typing import Protocol
 
 from app.settings import group_of
 from app.viewmodels.assistant.assistant import Assistant, ModelState
+from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
+from app.viewmodels.core.work import Message
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
@@ -43,6 +45,7 @@ def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
     choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
     series_loaded_beside_is_compared(workspace.study, workspace.compare)
     preferences_dress_images(workspace.settings, workspace.viewer)
+    damaged_preferences_are_said(workspace.settings, workspace.notices)
     hiding_lines_or_text_is_a_preference(workspace.viewer, workspace.settings)
     loading_a_model_pauses_garbage(workspace.assistant, garbage)
     ready_model_is_frozen(workspace.assistant, garbage)
@@ -96,6 +99,11 @@ def preferences_dress_images(settings: Settings, viewer: Viewer) -> None:
 
     settings.changed.connect(follow)
     dress()
+
+
+def damaged_preferences_are_said(settings: Settings, notices: Notices) -> None:
+    """When the file of preferences was damaged, a notice says what was done about it."""
+    settings.listen(lambda sentence: notices.show(Message(sentence)))
 
 
 def hiding_lines_or_text_is_a_preference(viewer: Viewer, settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.core.exporting import Content
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
@@ -30,8 +31,8 @@ from app.viewmodels.window.shortcuts import Shortcuts
 class Exporter(Protocol):
     """Writes exported texts and pictures to files."""
 
-    def start(self, path: Path, content: str | bytes) -> None:
-        """Write a file; a failure shows as a notice."""
+    def start(self, path: Path, content: Content) -> None:
+        """Write or make a file; a failure shows as a notice."""
         ...
 
     def start_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:

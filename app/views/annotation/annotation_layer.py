@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Qt
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPaintEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.rendering import annotations as forms
@@ -21,6 +21,7 @@ from app.viewmodels.annotation.drawing import Cursor, Drawing
 from app.viewmodels.annotation.model import Annotation
 from app.viewmodels.annotation.view_frame import HIDDEN, ViewFrame
 from app.views.images.slice_view import SliceView
+from app.views.parts.painting import painting
 
 #: Said over a marked slice.
 MARKED = "★ key image"
@@ -74,17 +75,16 @@ class AnnotationLayer(QWidget):
         frame = self.frame()
         if frame is None or not (annotations.shown or annotations.document.key_images):
             return
-        painter = QPainter(self)
-        size = QRectF(self.rect())
-        if self._annotations.key_image_at(frame.plane) is not None:
-            state = self._view.state
-            assert state is not None  # there is a frame
-            below = self._view.below_corner(state, markings.TOP_RIGHT)
-            markings.draw_corners(
-                painter, size.adjusted(0, below, 0, 0), {markings.TOP_RIGHT: MARKED}
-            )
-        forms.draw(painter, size, frame, self.items(frame))
-        painter.end()
+        with painting(self) as painter:
+            size = QRectF(self.rect())
+            if annotations.key_image_at(frame.plane) is not None:
+                state = self._view.state
+                assert state is not None  # there is a frame
+                below = self._view.below_corner(state, markings.TOP_RIGHT)
+                markings.draw_corners(
+                    painter, size.adjusted(0, below, 0, 0), {markings.TOP_RIGHT: MARKED}
+                )
+            forms.draw(painter, size, frame, self.items(frame))
 
     def _lines(self, annotation: Annotation) -> tuple[str, ...]:
         reading = self._annotations.reading(annotation)

@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from app.rendering import colours
 from app.viewmodels.assistant.strip import BandCell, Strip
 from app.views.parts import theme
+from app.views.parts.painting import painting
+from med2e3 import score_scale
 
 #: Heights of the form in the chat and of the one in the tab; the latter has room for the scale.
 COMPACT, FULL = 26, 88
@@ -58,17 +60,16 @@ class ScoreBars(QWidget):
         """Bars, the line of uniform, and the scale where there is room."""
         if self._strip is None:
             return
-        painter = QPainter(self)
-        colour = theme.current()
-        for cell, column in zip(self._strip.cells, self.bar_rects(), strict=True):
-            times = cell.times_uniform or 0.0
-            gap = 1.0 if column.width() > 4 else 0.0
-            bar = column.adjusted(0, 0, -gap, 0)
-            painter.fillRect(bar, QColor(colour.field))
-            bar.setTop(bar.bottom() - max(colours.position(times) * bar.height(), 1.0))
-            painter.fillRect(bar, colours.score_colour(times))
-        self._paint_scale(painter)
-        painter.end()
+        with painting(self) as painter:
+            colour = theme.current()
+            for cell, column in zip(self._strip.cells, self.bar_rects(), strict=True):
+                times = cell.times_uniform or 0.0
+                gap = 1.0 if column.width() > 4 else 0.0
+                bar = column.adjusted(0, 0, -gap, 0)
+                painter.fillRect(bar, QColor(colour.field))
+                bar.setTop(bar.bottom() - max(score_scale.position(times) * bar.height(), 1.0))
+                painter.fillRect(bar, colours.score_colour(times))
+            self._paint_scale(painter)
 
     def _paint_scale(self, painter: QPainter) -> None:
         colour = theme.current()
@@ -77,8 +78,8 @@ class ScoreBars(QWidget):
         painter.setFont(small)
         left = 0.0 if self._compact else SCALE_W
         height = self.height() - 4.0
-        for mark in colours.MARKS:
-            y = 2 + height * (1 - colours.position(mark))
+        for mark in score_scale.MARKS:
+            y = 2 + height * (1 - score_scale.position(mark))
             if mark == 1.0:
                 painter.setPen(QPen(QColor(colour.text), 1, Qt.PenStyle.DashLine))
                 painter.drawLine(QLineF(left, y, self.width(), y))

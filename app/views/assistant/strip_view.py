@@ -29,6 +29,8 @@ from app.viewmodels.images.mouse import wheel_sign
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.slice_view import NOTCH
 from app.views.parts import theme
+from app.views.parts.painting import painting
+from med2e3 import score_scale
 from med2e3.geometry import AXIS_LETTERS, DISPLAY_AXES, Plane
 
 WIDTH = 74
@@ -36,7 +38,7 @@ TOP, BOTTOM = 20.0, 34.0
 COVER_X, COVER_W = 6.0, 4.0
 BARS_X, BARS_W = 14.0, 54.0
 
-#: Multiples written under the bars; all `colours.MARKS` have a tick.
+#: Multiples written under the bars; all `score_scale.MARKS` have a tick.
 LABELLED = (1.0, 4.0, 32.0)
 
 
@@ -96,11 +98,10 @@ class StripView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Bands with bars, the line of uniform, coverage, scale; and the marker over them."""
-        painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._still.of(self, (self.strip, self.hint)))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_marker(painter)
-        painter.end()
+        with painting(self) as painter:
+            painter.drawPixmap(0, 0, self._still.of(self, (self.strip, self.hint)))
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._paint_marker(painter)
 
     def _paint_still(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.DARK.window))
@@ -170,7 +171,7 @@ class StripView(QWidget):
         row = QRectF(BARS_X, y0, BARS_W, max(y1 - y0 - gap, 0.5))
         painter.fillRect(row, QColor(theme.DARK.panel))
         if cell.times_uniform is not None:
-            row.setWidth(max(colours.position(cell.times_uniform) * BARS_W, 1.5))
+            row.setWidth(max(score_scale.position(cell.times_uniform) * BARS_W, 1.5))
             painter.fillRect(row, colours.score_colour(cell.times_uniform))
 
     def _paint_scale(self, painter: QPainter) -> None:
@@ -179,11 +180,11 @@ class StripView(QWidget):
         if self._assistant.shown is not None and self._assistant.shown.scores is None:
             return
         for step in range(int(BARS_W)):
-            multiple = (1 + colours.LARGEST) ** (step / BARS_W) - 1
+            multiple = score_scale.multiple(step / BARS_W)
             ramp = QRectF(BARS_X + step, bottom + 3, 1.5, 4)
             painter.fillRect(ramp, colours.score_colour(multiple))
-        for mark in colours.MARKS:
-            x = BARS_X + colours.position(mark) * BARS_W
+        for mark in score_scale.MARKS:
+            x = BARS_X + score_scale.position(mark) * BARS_W
             painter.setPen(QPen(dim, 1))
             painter.drawLine(QLineF(x, bottom + 7, x, bottom + 10))
             if mark in LABELLED:
@@ -191,7 +192,7 @@ class StripView(QWidget):
                 label.moveRight(min(label.right(), self.width() + 8.0))
                 sign = "×" if mark == LABELLED[0] else ""
                 painter.drawText(label, int(Qt.AlignmentFlag.AlignCenter), f"{sign}{mark:.0f}")
-        x = BARS_X + colours.position(1.0) * BARS_W
+        x = BARS_X + score_scale.position(1.0) * BARS_W
         pen = QPen(QColor(theme.DARK.text), 1, Qt.PenStyle.DashLine)
         pen.setDashPattern([3, 3])
         painter.setPen(pen)

@@ -17,7 +17,8 @@ from app.imaging.oblique import crossing
 from app.imaging.plane import PlaneState
 from app.imaging.viewport import Viewport
 from app.rendering import axes
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 from app.views.parts import theme
 from med2e3.geometry import Plane
 

@@ -18,6 +18,7 @@ from app.rendering import overlay_pixels as pixels
 from app.rendering.overlay_pixels import PixelPlane
 from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
 from app.views.images.slice_view import SliceView
+from app.views.parts.painting import painting
 
 #: Width of outlines and boxes, and of the dark rim of a box, in logical pixels.
 LINE, RIM = 1.3, 3.2
@@ -74,17 +75,16 @@ class OverlayLayer(QWidget):
         if plane is None or viewport is None or not self._overlays.belongs:
             return
         self._keep_for(plane)
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for layer in self._overlays.layers:
-            if layer.visible and layer.labels:
-                self._paint_labels(painter, layer, plane, viewport)
-            elif layer.visible:
-                self._paint_values(painter, layer, plane, viewport)
-        for box in self._overlays.boxes:
-            if box.visible:
-                _paint_box(painter, box, plane, viewport)
-        painter.end()
+        with painting(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            for layer in self._overlays.layers:
+                if layer.visible and layer.labels:
+                    self._paint_labels(painter, layer, plane, viewport)
+                elif layer.visible:
+                    self._paint_values(painter, layer, plane, viewport)
+            for box in self._overlays.boxes:
+                if box.visible:
+                    _paint_box(painter, box, plane, viewport)
 
     def _keep_for(self, plane: PixelPlane) -> None:
         """What was resampled is kept as long as the slice is the same."""

@@ -5,12 +5,15 @@ Shown below the series list while there is anything. Decides nothing.
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QScrollArea,
     QSizePolicy,
     QSlider,
@@ -21,9 +24,11 @@ from PySide6.QtWidgets import (
 
 from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import swatch
-from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
+from app.viewmodels.images.overlay_surfaces import SURFACE_TYPES, surface_file, surface_name
+from app.viewmodels.images.overlays import BoxMark, Label, Layer, Overlays
 from app.views.parts import theme
 from app.views.parts.elided import ChoiceBox
+from app.views.parts.file_dialogs import Saver
 from app.views.parts.icons import dress
 from app.views.parts.range_slider import RangeSlider
 
@@ -40,9 +45,10 @@ TALLEST = 360
 class OverlayPanel(QWidget):
     """The legend."""
 
-    def __init__(self, overlays: Overlays) -> None:
+    def __init__(self, overlays: Overlays, saver: Saver) -> None:
         super().__init__()
         self._overlays = overlays
+        self._saver = saver
         self.rows: list[LayerRow] = []
         self.boxes: list[QCheckBox] = []
         self._shape: tuple[object, ...] = ()
@@ -82,7 +88,9 @@ class OverlayPanel(QWidget):
         column = QVBoxLayout(body)
         column.setContentsMargins(EDGES[0], 2, EDGES[1], 8)
         column.setSpacing(3)
-        self.rows = [LayerRow(self._overlays, k) for k in range(len(self._overlays.layers))]
+        self.rows = [
+            LayerRow(self._overlays, k, self._saver) for k in range(len(self._overlays.layers))
+        ]
         self.boxes = [self._box_check(k, box) for k, box in enumerate(self._overlays.boxes)]
         for widget in (*self.rows, *self.boxes):
             column.addWidget(widget)
@@ -101,10 +109,12 @@ class OverlayPanel(QWidget):
 class LayerRow(QWidget):
     """One layer: on or off, opacity, and its labels or its colour map and threshold."""
 
-    def __init__(self, overlays: Overlays, k: int) -> None:
+    def __init__(self, overlays: Overlays, k: int, saver: Saver) -> None:
         super().__init__()
         self._overlays = overlays
         self._k = k
+        self._saver = saver
+        self.menu = QMenu(self)
         layer = overlays.layers[k]
         self.check = narrow(QCheckBox(layer.name))
         self.check.setToolTip(layer.name)
@@ -147,6 +157,8 @@ class LayerRow(QWidget):
         column.setSpacing(4)
         head = QHBoxLayout()
         head.addWidget(self.check, 1)
+        if layer.labels:
+            head.addWidget(self._menu_button())
         if not layer.of_answer:
             close = QToolButton()
             close.setToolTip("Take this overlay away")
@@ -170,6 +182,17 @@ class LayerRow(QWidget):
         for widget in self._label_checks(layer) if layer.labels else self._value_controls(layer):
             column.addWidget(widget)
 
+    def _menu_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setToolTip("What can be done with this overlay")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        dress(button, "more", "dim")
+        button.setMenu(self.menu)
+        return button
+
+    def _save_surface(self, label: Label) -> None:
+        self._saver.ask(surface_name(label), surface_file(self.layer, label), types=SURFACE_TYPES)
+
     def _label_checks(self, layer: Layer) -> list[QWidget]:
         for label in layer.labels:
             check = narrow(QCheckBox(f"{label.name}  {label.millilitres:.1f} ml"))
@@ -178,6 +201,10 @@ class LayerRow(QWidget):
             check.clicked.connect(
                 lambda _=False, value=label.value: self._overlays.toggle_label(self.layer, value)
             )
+            title = "Save surface…" if len(layer.labels) == 1 else f"Save surface of {label.name}…"
+            save = self.menu.addAction(title, partial(self._save_surface, label))
+            check.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+            check.addAction(save)
             self.labels.append(check)
         return list(self.labels)
 

@@ -25,9 +25,11 @@ from app.rendering.cached_layer import CachedLayer
 from app.rendering.grey import as_picture, grey_map
 from app.viewmodels.images.corners import Corner, corner_lines
 from app.viewmodels.images.mouse import Button, tool_for, wheel_sign, wheel_zooms
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 from app.views.images.axis_handles import AxisHandles
 from app.views.parts import theme
+from app.views.parts.painting import painting
 from med2e3.geometry import Plane
 
 #: One notch of a mouse wheel, in Qt's eighths of a degree.
@@ -149,18 +151,17 @@ class SliceView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The slice with its letters, corner texts over it, and the crosshair over these."""
-        painter = QPainter(self)
-        if self.state is None:
-            painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
-        else:
-            self._still.draw(painter, self, self._key())
-            self._write(painter)
-            at = self._crosshair_at()
-            if at is not None and not self.viewer.is_turned:
-                colour = QColor(theme.DARK.accent)
-                markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
-            self.axes.paint(painter)
-        painter.end()
+        with painting(self) as painter:
+            if self.state is None:
+                painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
+            else:
+                self._still.draw(painter, self, self._key())
+                self._write(painter)
+                at = self._crosshair_at()
+                if at is not None and not self.viewer.is_turned:
+                    colour = QColor(theme.DARK.accent)
+                    markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
+                self.axes.paint(painter)
 
     def _key(self) -> tuple[object, ...]:
         """Everything that the picture below the corner texts depends on."""

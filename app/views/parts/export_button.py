@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu, QToolButton
 
-from app.viewmodels.core.exporting import ExportFormat, FilesFormat
+from app.viewmodels.core.exporting import ExportFormat, FilesFormat, MadeFormat
 from app.views.parts.file_dialogs import Saver
 
 Subject = TypeVar("Subject")
@@ -48,7 +48,9 @@ def _export(
     what = subject()
     if what is None:
         return
-    if one.file_name:
+    if isinstance(one, MadeFormat):
+        saver.ask(one.file_name, one.write(what), types=one.types)
+    elif one.file_name:
         saver.ask(one.file_name, one.write(what))
     else:
         QGuiApplication.clipboard().setText(one.write(what))

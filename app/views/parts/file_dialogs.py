@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.viewmodels.core.exporting import Content
 from app.viewmodels.window.workspace import Exporter
 
 #: Told what was chosen.
@@ -33,10 +34,18 @@ def ask_for_folder(parent: QWidget, title: str, chosen: Chosen, *, start: str = 
     return _opened(dialog, chosen)
 
 
-def ask_where_to_save(parent: QWidget, name: str, chosen: Chosen) -> QFileDialog:
-    """Ask for a file to write; `name` is suggested, and the dialog asks before one is replaced."""
-    dialog = QFileDialog(parent, "Save", name)
+def ask_where_to_save(
+    parent: QWidget, name: str, chosen: Chosen, *, types: str = ""
+) -> QFileDialog:
+    """Ask for a file to write; `name` is suggested, and the dialog asks before one is replaced.
+
+    `types` are Qt's name filters, where there is a choice: then a name without a suffix gets that
+    of `name`.
+    """
+    dialog = QFileDialog(parent, "Save", name, types)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    if types:
+        dialog.setDefaultSuffix(Path(name).suffix[1:])
     dialog.selectFile(name)
     return _opened(dialog, chosen)
 
@@ -48,9 +57,14 @@ class Saver:
         self._parent = parent
         self._exporter = exporter
 
-    def ask(self, name: str, text: str) -> QFileDialog:
-        """Open the dialog with a suggested name; the text is the one of this moment."""
-        return ask_where_to_save(self._parent, name, lambda path: self._exporter.start(path, text))
+    def ask(self, name: str, content: Content, *, types: str = "") -> QFileDialog:
+        """Open the dialog with a suggested name; the content is that of this moment.
+
+        `types` are as in `ask_where_to_save`.
+        """
+        return ask_where_to_save(
+            self._parent, name, lambda path: self._exporter.start(path, content), types=types
+        )
 
     def ask_folder(
         self, title: str, files: Callable[[], Mapping[str, bytes]], what: str

@@ -13,7 +13,7 @@ from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
 from app.viewmodels.core.work import Message
 from app.viewmodels.images.compare import Compare
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
 from app.views.parts.file_dialogs import ask_for_file, ask_for_folder

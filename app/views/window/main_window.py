@@ -73,7 +73,7 @@ class MainWindow(QMainWindow):
         self.warnings = WarningBar(workspace.viewer)
         self.loading = LoadingBar(workspace.study)
         self.hint = Hint(workspace)
-        self.splitter = self._lay_out()
+        self.splitter = self._lay_out(OverlayPanel(workspace.overlays, saver))
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
@@ -143,9 +143,9 @@ class MainWindow(QMainWindow):
             "Model from a folder…": self._choose_model,
         }
 
-    def _lay_out(self) -> QSplitter:
+    def _lay_out(self, overlays: QWidget) -> QSplitter:
         splitter = Panels()
-        left = Column((self.series, OverlayPanel(self.workspace.overlays)))
+        left = Column((self.series, overlays))
         for panel in (left, self.centre, self.assistant):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)

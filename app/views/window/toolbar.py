@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButt
 
 from app.imaging import windows
 from app.viewmodels.annotation import kinds
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.measure_button import MeasureButton

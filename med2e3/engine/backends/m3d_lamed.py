@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.engine.backends.backend import Prompt, Suffix
+from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Grounding, Mask, parse_boxes, place_mask
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.errors import QuestionError
@@ -106,6 +107,7 @@ class M3DLaMedBackend:
             tokens = torch.tensor([list(token_ids)], device=device_of(self.network))
             states = self._answer_states(cache, prompt, token_ids)
             (logits,) = self.network.segment(features.mask_features, tokens, states)
+            check_finite(logits, "values of the mask")
             masks = (place_mask(logits, model_input, volume),)
         return Grounding(parse_boxes(text, model_input), masks)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from med2e3.engine.backends.backend import Prompt, Suffix
+from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Grounding
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.model.modeling import ImageFeatures
@@ -76,7 +77,10 @@ class Med2E3Backend:
         keep: Tensor | None,
         seed: int,
     ) -> Suffix:
-        """2D tokens mixed by the question's scores, and the text after the volume."""
+        """2D tokens mixed by the question's scores, and the text after the volume.
+
+        Raises `CheckpointError` for scores that are no numbers.
+        """
         ids, image = list(prompt.ids), self.network.config.image_token_id
         rows = [self._embed(ids[ids.index(image) + self.processor.num_visual_tokens :])]
         scores = None
@@ -89,6 +93,8 @@ class Med2E3Backend:
             mixed = self.network.mixed_tokens(features, scores, keep=mask)
             rows.insert(0, mixed.to(rows[0]))
         values = None if scores is None else scores[0].float().cpu().numpy()
+        if values is not None:
+            check_finite(values, "slice scores")
         return Suffix(torch.cat(rows, dim=1), values)
 
     def drawing_blocks(self) -> Sequence[nn.Module]:

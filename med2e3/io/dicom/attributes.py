@@ -11,13 +11,24 @@ from typing import Any, TypeAlias
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
-from med2e3.io.dicom.quick import QuickHeader
+from med2e3.io.dicom.quick import GE_SWAPPED_PIXELS, QuickHeader
 from med2e3.volume import SeriesInfo, Window
 
 #: What attributes are read from: pydicom's data set, or the quick reader's.
 Attributes: TypeAlias = Dataset | QuickHeader | Mapping[str, Any]
+
+#: The transfer syntaxes whose pixels lie in the file as they are. A syntax that is not known may
+#: store them in any way, and counts as compressed: decoding then refuses it by its name.
+NATIVE_SYNTAXES = frozenset(
+    (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, GE_SWAPPED_PIXELS)
+)
 
 #: An item with no attributes.
 NOTHING: Mapping[str, Any] = {}

@@ -5,9 +5,9 @@ Knows transfer syntaxes and which decoder to trust with each; nothing of values 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
@@ -16,8 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
     UID,
+    DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -29,78 +33,182 @@ from pydicom.uid import (
 )
 
 from med2e3.errors import ImageReadError
+from med2e3.io.dicom.quick import first_transfer_syntax
+from med2e3.io.dicom.streams import Stream, check_end, check_tiles, read_stream
 
-#: The decoders that notice damage, where pydicom would choose one that does not. On a file that is
-#: cut short, pylibjpeg's libjpeg returns a picture without its lower part and no error; its RLE
-#: decoder ends the interpreter's thread with a panic.
-TRUSTED: dict[UID, str] = {
-    JPEGBaseline8Bit: "gdcm",
-    JPEGExtended12Bit: "gdcm",
-    JPEGLossless: "gdcm",
-    JPEGLosslessSV1: "gdcm",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
-    RLELossless: "pydicom",
+#: The decoders that notice damage, in the order in which they are tried; pydicom would choose
+#: others. On a JPEG stream that is cut short, pylibjpeg's libjpeg returns a picture without its
+#: lower part and no error; so does its JPEG-LS. Its RLE decoder ends the thread with a panic.
+#: For JPEG 2000 it gives the numbers faster than gdcm, which hands pixels on as a text.
+STRICT: dict[UID, tuple[str, ...]] = {
+    JPEGBaseline8Bit: ("gdcm",),
+    JPEGExtended12Bit: ("gdcm",),
+    JPEGLossless: ("gdcm",),
+    JPEGLosslessSV1: ("gdcm",),
+    JPEGLSLossless: ("pyjpegls", "gdcm"),
+    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+    RLELossless: ("pydicom",),
+    JPEG2000Lossless: ("pylibjpeg", "gdcm"),
+    JPEG2000: ("pylibjpeg", "gdcm"),
+    HTJ2KLossless: ("pylibjpeg",),
+    HTJ2KLosslessRPCL: ("pylibjpeg",),
+    HTJ2K: ("pylibjpeg",),
 }
 
-#: The decoder of JPEG samples of 12 bits, which gdcm does not decode. It does not notice a stream
-#: that is cut short: `_check_end` does.
-TWELVE_BITS = "pylibjpeg"
+#: The decoder of JPEG samples of 12 bits, which gdcm does not decode; and of all JPEG where no
+#: process of its own can be had, because gdcm ends the process on some damaged streams. It does not
+#: notice a stream that is cut short: `check_end` does.
+CANNOT_ABORT = "pylibjpeg"
 
-#: The last bytes of a JPEG stream (ITU-T T.81, B.1.1.3); DICOM may put a zero after them.
-JPEG_END = b"\xff\xd9"
+#: What pydicom warns of the header, not of the pixels: that it and the stream state other numbers
+#: of bits, say. The stream is right then.
+OF_THE_HEADER = "The (0028,"
 
-#: The decoders that are asked first because pydicom's first choice gives the same numbers more
-#: slowly (gdcm hands pixels on as a text, and copies them). Frames they refuse go to others.
-FIRST: dict[UID, str] = {JPEG2000: "pylibjpeg", JPEG2000Lossless: "pylibjpeg"}
+#: An item of packed pixels begins so (PS3.5 A.4).
+ITEM = b"\xfe\xff\x00\xe0"
 
 
-def whole_file(path: Path) -> Dataset:
-    """The file with its pixels. Raises `ImageReadError` when it is damaged."""
+class Decoded(NamedTuple):
+    """(row, column) stored numbers of one frame, and what the decoder reports of it."""
+
+    numbers: NDArray[np.integer[Any]]
+    reports: tuple[str, ...] = ()
+
+
+def whole_file(path: Path, shown: str = "") -> Dataset:
+    """The file with its pixels. Raises `ImageReadError`, which names the file as `shown`."""
     try:
-        return pydicom.dcmread(path, force=True)
+        dataset = pydicom.dcmread(path, force=True)
+        first = first_transfer_syntax(path)
+        if first:  # of two statements the first one counts
+            dataset.file_meta.TransferSyntaxUID = UID(first)
+        return dataset
     except Exception as error:  # a damaged file can fail in any of pydicom's converters
         raise ImageReadError(
-            f"{path} cannot be read to its end: {error}. "
+            f"{shown or path} cannot be read to its end: {error}. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
 
 
-def decode(dataset: Dataset, path: Path, number: int) -> NDArray[np.integer[Any]]:
-    """(row, column) stored numbers of frame `number` of the file at `path`, read as `dataset`.
+def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) -> Decoded:
+    """The frame `number` of `dataset`, which was read from the file `name`.
 
-    Raises `ImageReadError` when the frame is damaged, or no decoder for it is installed.
+    `isolated` says that this process may end without loss: decoders are used that end it on some
+    damaged frames. Raises `ImageReadError` when the frame is damaged, or no decoder for it is
+    installed.
     """
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     try:
-        if (first := FIRST.get(syntax)) is not None:
-            with suppress(Exception):  # the others say what is wrong, if they cannot either
-                return _decoded(dataset, number, first)
-        if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
-            _check_end(dataset, number)
-            return _decoded(dataset, number, TWELVE_BITS)
-        return _decoded(dataset, number, TRUSTED.get(syntax, ""))
-    except Exception as error:  # decoders raise whatever they like on damaged data
+        if syntax == DeflatedExplicitVRLittleEndian:
+            return Decoded(_numbers(dataset, number, "", _raw_bits(dataset)))
         if not _is_known(syntax):
             raise ImageReadError(
-                f"{path}: its pixels are stored as {syntax.name}, and no decoder for that is "
+                f"{name}: its pixels are stored as {syntax.name}, and no decoder for that is "
                 "installed. Export the series uncompressed, or as JPEG 2000."
-            ) from error
+            )
+        if not bytes(dataset.PixelData[:4]).startswith(ITEM):
+            raise ImageReadError(
+                f"{name}: its pixels are not packed although the file says they are "
+                f"({syntax.name}). Export the series again."
+            )
+        return _decode(dataset, name, number, isolated)
+    except ImageReadError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on damaged data
         raise ImageReadError(
-            f"{path}: the pixels ({syntax.name}) cannot be decoded; the file is damaged or cut "
+            f"{name}: the pixels ({syntax.name}) cannot be decoded; the file is damaged or cut "
             "short. Copy or send it again, or take it out of the folder."
         ) from error
 
 
-def _decoded(dataset: Dataset, number: int, plugin: str) -> NDArray[np.integer[Any]]:
-    return np.asarray(pixel_array(dataset, index=number, raw=True, decoding_plugin=plugin))
+def _decode(dataset: Dataset, name: str, number: int, isolated: bool) -> Decoded:
+    stated = dataset.file_meta.TransferSyntaxUID
+    reports = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        frame = _frame(dataset, number)
+        stream = read_stream(frame)
+        if stream is not None:
+            _check_size(dataset, name, stream)
+            if stated not in stream.syntaxes:
+                actual = dataset.file_meta.TransferSyntaxUID = stream.syntaxes[0]
+                reports.append(f"the file says {UID(stated).name}, the pixels are {actual.name}")
+        bits = _raw_bits(dataset) if stream is None else min(stream.precision, _raw_bits(dataset))
+        try:
+            numbers = _first_that_decodes(dataset, number, frame, bits, isolated)
+        finally:
+            dataset.file_meta.TransferSyntaxUID = stated
+    told = [str(one.message) for one in said]
+    reports += [words for words in told if not words.startswith(OF_THE_HEADER)]
+    return Decoded(numbers, tuple(dict.fromkeys(reports)))
 
 
-def _check_end(dataset: Dataset, number: int) -> None:
+def _frame(dataset: Dataset, number: int) -> bytes:
+    """The packed bytes of a frame, which may lie in several items."""
+    offsets = None
+    if "ExtendedOffsetTable" in dataset:
+        offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
     frames = int(dataset.get("NumberOfFrames") or 1)
-    frame = get_frame(dataset.PixelData, number, number_of_frames=frames)
-    if not frame.rstrip(b"\0").endswith(JPEG_END):
-        raise ValueError("The JPEG stream has no end.")
+    packed: bytes = get_frame(
+        dataset.PixelData, number, extended_offsets=offsets, number_of_frames=frames
+    )
+    return packed
+
+
+def _check_size(dataset: Dataset, name: str, stream: Stream) -> None:
+    """Raise where a stream is of another size than its header: a decoder would believe it."""
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if (stream.rows or rows, stream.columns) != (rows, columns):  # JPEG may state 0 rows at first
+        raise ImageReadError(
+            f"{name}: its header says {columns} × {rows} pixels, and the compressed image has "
+            f"{stream.columns} × {stream.rows}. Export the series again."
+        )
+
+
+def _first_that_decodes(
+    dataset: Dataset, number: int, frame: bytes, bits: int, isolated: bool
+) -> NDArray[np.integer[Any]]:
+    check_tiles(frame)
+    failed: Exception | None = None
+    for plugin in _decoders(dataset, isolated):
+        try:
+            if plugin == CANNOT_ABORT:
+                check_end(frame)
+            return _numbers(dataset, number, plugin, bits)
+        except Exception as error:  # decoders raise whatever they like on damaged data
+            failed = failed or error
+    raise failed or NotImplementedError("no decoder")
+
+
+def _decoders(dataset: Dataset, isolated: bool) -> tuple[str, ...]:
+    syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+        return (CANNOT_ABORT,)
+    known = STRICT.get(syntax, ("",))
+    if isolated:
+        return known
+    return tuple(name for name in known if name != "gdcm") or (CANNOT_ABORT,)
+
+
+def _raw_bits(dataset: Dataset) -> int:
+    """Bits up to the High Bit: a cell of that many is what RLE and deflate have packed."""
+    high_bit = dataset.get("HighBit")
+    return int(dataset.BitsStored if high_bit is None else high_bit + 1)
+
+
+def _numbers(dataset: Dataset, number: int, plugin: str, bits: int) -> NDArray[np.integer[Any]]:
+    """The stored numbers of a frame whose samples have `bits` bits, of which the upper ones count.
+
+    pydicom takes the lowest BitsStored bits, wherever the High Bit is.
+    """
+    stored = int(dataset.BitsStored)
+    below = max(0, bits - stored)
+    dataset.BitsStored = stored + below
+    try:
+        numbers = pixel_array(dataset, index=number, raw=True, decoding_plugin=plugin)
+    finally:
+        dataset.BitsStored = stored
+    return np.asarray(np.right_shift(numbers, below) if below else numbers)
 
 
 def _is_known(syntax: UID) -> bool:
@@ -108,5 +216,7 @@ def _is_known(syntax: UID) -> bool:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         return False
-    wanted = TRUSTED.get(syntax)
-    return wanted in decoder.available_plugins if wanted else bool(decoder.is_available)
+    wanted = STRICT.get(syntax)
+    if wanted:
+        return any(name in decoder.available_plugins for name in wanted)
+    return bool(decoder.is_available)

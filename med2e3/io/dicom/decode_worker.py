@@ -1,34 +1,88 @@
-"""The process that `decode_pool` starts: a list of paths comes in, decoded pixels go out.
+"""The process that `decode_pool` starts: names of frames come in, decoded pixels go out.
 
-Knows nothing of the caller. Run as `python -m med2e3.io.dicom.decode_worker`.
+A decoder may end it, or be ended with it when it takes too long. Knows nothing of the caller. Run
+as `python -P -m med2e3.io.dicom.decode_worker`.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import sys
-from typing import IO, Any
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from med2e3.errors import ImageReadError
-from med2e3.io.dicom.decode import decode, whole_file
-from med2e3.io.dicom.decode_pool import ERROR, LENGTH_BYTES, READY
+from med2e3.io.dicom.decode import Decoded, decode, whole_file
+from med2e3.io.dicom.decode_pool import ERROR, LENGTH_BYTES, READY, Answer, Request
+
+#: Seconds that a frame may take: the largest ones take about one.
+FRAME_S = 60
+
+#: Seconds without a request after which the process ends: it holds 70 MB.
+IDLE_S = 300
+
+#: Most letters of what a decoder printed that are handed on.
+LONGEST_REPORT = 200
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """One pickled list of paths in; `READY`, then one answer a path out.
+def serve(
+    requests: IO[bytes],
+    answers: IO[bytes],
+    printed: Callable[[], str] = lambda: "",
+    limit: Callable[[int], object] = lambda seconds: None,
+) -> None:
+    """`READY` out; then for each pickled list of requests in, one pickled answer a request out.
 
-    An answer is (dtype, shape, bytes), or (`ERROR`, None, the message), pickled.
+    `printed` returns what a decoder has printed since it was asked last. `limit` ends the process
+    in so many seconds, whatever a decoder does by then; 0 takes that back.
     """
     _send(answers, READY)
-    for path in pickle.loads(requests.read()):
-        try:
-            image = np.ascontiguousarray(decode(whole_file(path), path, 0))
-            answer: tuple[str, Any, Any] = (image.dtype.str, image.shape, image.tobytes())
-        except ImageReadError as error:
-            answer = (ERROR, None, str(error))
-        _send(answers, pickle.dumps(answer))
+    file = _File()
+    limit(IDLE_S)
+    while head := requests.read(LENGTH_BYTES):
+        for request in pickle.loads(requests.read(int.from_bytes(head, "little"))):
+            limit(FRAME_S)
+            answer = _answer(file, request, printed)
+            limit(0)
+            _send(answers, pickle.dumps(answer))
+        limit(IDLE_S)
+
+
+class _File:
+    """The file that was read last: the frames of an enhanced one are asked for one by one."""
+
+    def __init__(self) -> None:
+        self.path = ""
+        self.dataset = Dataset()
+
+    def decoded(self, request: Request) -> Decoded:
+        if request.path != self.path:
+            self.path = ""
+            self.dataset = whole_file(Path(request.path), request.shown)
+            self.path = request.path
+        return decode(self.dataset, request.shown, request.number, isolated=True)
+
+
+def _answer(file: _File, request: Request, printed: Callable[[], str]) -> Answer:
+    printed()
+    try:
+        decoded = file.decoded(request)
+    except ImageReadError as error:
+        return Answer(ERROR, (), str(error).encode(), ())
+    except MemoryError:
+        words = f"{request.shown}: there is not enough memory to decode it. Close other studies."
+        return Answer(ERROR, (), words.encode(), ())
+    image = np.ascontiguousarray(decoded.numbers)
+    lines = [line.strip() for line in printed()[:LONGEST_REPORT].splitlines()]
+    reports = (*decoded.reports, *filter(None, dict.fromkeys(lines)))
+    return Answer(image.dtype.str, image.shape, image.tobytes(), reports)
 
 
 def _send(answers: IO[bytes], body: bytes) -> None:
@@ -36,5 +90,37 @@ def _send(answers: IO[bytes], body: bytes) -> None:
     answers.flush()
 
 
+def _end_in(seconds: int) -> None:
+    if hasattr(signal, "alarm"):  # Windows has none: there a decoder that hangs is left alone
+        signal.alarm(seconds)
+
+
+def _printed_into(file: IO[bytes]) -> Callable[[], str]:
+    """Let decoders print into `file`; the function returns what came since the last call."""
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+
+    def printed() -> str:
+        if not os.fstat(file.fileno()).st_size:
+            return ""
+        file.seek(0)
+        text = file.read().decode("utf-8", "replace")
+        file.seek(0)
+        file.truncate()
+        return text
+
+    return printed
+
+
+def main() -> int:
+    """Serve the process that started this one, until it closes the pipe."""
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    answers = os.fdopen(os.dup(1), "wb")
+    with tempfile.TemporaryFile() as output:
+        serve(sys.stdin.buffer, answers, _printed_into(output), _end_in)
+    return 0
+
+
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    main()

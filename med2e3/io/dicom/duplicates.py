@@ -5,6 +5,7 @@ Knows the order of frames along their normal; nothing of series and how they are
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Float
+from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
 from med2e3.io.dicom.pixels import stored_bytes
 from med2e3.io.series import Grouping
@@ -35,6 +37,10 @@ IMAGES_OF_A_SCAN = 8
 #: Most acquisitions end to end: more are the steps of one scan.
 MOST_SCANS = 4
 
+
+#: Attributes of the file that tell images apart where `Frame.moment` does not: series that share
+#: their UIDs, as after a careless export, differ in these; so do the voltages of dual-energy scans.
+OTHERS = ("SeriesNumber", "SeriesDescription", "KVP", "ProtocolName")
 
 #: Indices of the acquisition and the times in `Frame.moment`: the later image has larger values.
 MOMENTS = tuple(
@@ -73,8 +79,9 @@ def distinct_stacks(
     """Stacks with one image a position, and the copies that were dropped.
 
     `frames` are sorted by their position `along` the normal in mm. A copy has the moment of another
-    image at its position, and its SOP Instance UID or its pixels. Other images at one position, or
-    between each other, are split by acquisition, time, cardiac phase and the like. Where no
+    image at its position, and its pixels; an equal SOP Instance UID alone makes none. Other images
+    at one position, or between each other, are split by acquisition, time, cardiac phase and the
+    like, then by what else their files state. Where no
     attribute splits them, equal pixels of another moment are copies too. Where a few positions were
     imaged again, the later images are taken. Where nothing helps, `Distinct.reason` says so. `look`
     is called before pixels are read, and may raise `Cancelled`.
@@ -110,6 +117,7 @@ def _distinct(
         spots.append(spot)
     notes = (_copies_note([frame.path.name for frame in copies]),) if copies else ()
     if len(kept) > spot + 1:
+        notes = (*notes, *_same_uids(kept, spots))
         return _told_apart(kept, spots, notes, grouping), copies
     groups = _scans(kept, grouping)
     if groups:
@@ -124,6 +132,22 @@ def _copies_note(names: Sequence[str]) -> str:
     )
 
 
+def _same_uids(frames: Sequence[Frame], spots: Sequence[int]) -> Iterable[str]:
+    """A warning about images of one moment and position with one UID, which are no copies."""
+    at: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    for frame, spot in zip(frames, spots, strict=True):
+        if frame.uid:
+            at[spot, frame.uid, frame.number, frame.moment].append(frame)
+    groups = [group for group in at.values() if len(group) > 1]
+    if groups:
+        names = [" and ".join(frame.path.name for frame in group) for group in groups]
+        yield (
+            f"Different images have one SOP Instance UID in {counted(len(groups), 'position')} "
+            f"({some_names(names)}): they are of several series that were given the same UIDs. Ask "
+            "where the files come from."
+        )
+
+
 def _is_copy_of_one_moment(one: Frame, other: Frame) -> bool:
     """Whether two images of one moment are equal.
 
@@ -133,12 +157,24 @@ def _is_copy_of_one_moment(one: Frame, other: Frame) -> bool:
 
 
 def _is_copy(one: Frame, other: Frame) -> bool:
-    if one.uid and (one.uid, one.number) == (other.uid, other.number):
-        return True
-    if one.rescale != other.rescale or one.position != other.position:
+    if one.rescale != other.rescale:
         return False
-    digest = _digest(one)
-    return digest is not None and digest == _digest(other)
+    same_uid = bool(one.uid) and (one.uid, one.number) == (other.uid, other.number)
+    if not same_uid and one.position != other.position:
+        return False
+    if same_uid and _same_file(one, other):  # faster than to decode both
+        return True
+    digest, theirs = _digest(one), _digest(other)
+    if same_uid and None in (digest, theirs):
+        return True  # one is damaged: loading says so, if it is the one that is kept
+    return digest is not None and digest == theirs
+
+
+def _same_file(one: Frame, other: Frame) -> bool:
+    try:
+        return filecmp.cmp(one.path, other.path, shallow=False)
+    except OSError:
+        return False
 
 
 def _digest(frame: Frame) -> bytes | None:
@@ -155,12 +191,10 @@ def _told_apart(
     frames: list[Frame], spots: list[int], notes: tuple[str, ...], grouping: Grouping
 ) -> list[Distinct]:
     few = len(frames) - len(set(spots)) <= REPEATED * len(set(spots))
-    names = range(len(MOMENT_NAMES))
-    choices = [*((k,) for k in names), *combinations(names, 2)]
-    for chosen in () if grouping is Grouping.JOINED else choices:
+    for key in () if grouping is Grouping.JOINED else _keys():
         groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for index, frame in enumerate(frames):
-            groups[tuple(frame.moment[k] for k in chosen)].append(index)
+            groups[key(frame)].append(index)
         # Groups of one image are no acquisitions: some scanners number each image; others number
         # each rotation of one scan.
         apart = all(len({spots[i] for i in g}) == len(g) > 1 for g in groups.values())
@@ -184,6 +218,15 @@ def _told_apart(
         )
     )
     return [Distinct(tuple(frames), notes, reason)]
+
+
+def _keys() -> Iterable[Callable[[Frame], tuple[str, ...]]]:
+    """What may tell images at one position apart, the most telling first."""
+    names = range(len(MOMENT_NAMES))
+    for chosen in (*((k,) for k in names), *combinations(names, 2)):
+        yield lambda frame, chosen=chosen: tuple(frame.moment[k] for k in chosen)  # type: ignore[misc]
+    for word in OTHERS:
+        yield lambda frame, word=word: (text(frame.header, word),)  # type: ignore[misc]
 
 
 def _without_repeats(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.attributes import (
@@ -26,10 +26,17 @@ from med2e3.io.dicom.attributes import (
     as_text,
     file_meta,
     numbers,
+    series_info,
     sop_class,
     transfer_syntax,
 )
-from med2e3.io.dicom.quick import quick_header, tags_of
+from med2e3.io.dicom.quick import (
+    GE_SWAPPED_PIXELS,
+    UNDEFINED,
+    first_transfer_syntax,
+    quick_header,
+    tags_of,
+)
 from med2e3.io.dicom.skipped import kind_of_object
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
@@ -42,7 +49,7 @@ PIXEL_DATA = (0x7FE0, 0x0010)
 #: The attributes read from a header. Skipping all others halves the time of a scan of rich headers.
 KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
-    "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
+    "KVP Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
     "PatientBirthDate PatientSex BodyPartExamined ConvolutionKernel "
     "NominalPercentageOfCardiacPhase TriggerTime ScanOptions EchoNumbers StudyInstanceUID "
     "SeriesInstanceUID SeriesNumber "
@@ -85,7 +92,8 @@ class Pixels:
     """How the pixels of a file are stored.
 
     Uncompressed ones begin at byte `offset`; 0 where only a full read can tell. `padding` is the
-    lowest and the highest stored number that stands for no data.
+    lowest and the highest stored number that stands for no data. `length` is the length of Pixel
+    Data in bytes; None where it is undefined, as for pixels packed in items, or not known.
     """
 
     rows: int
@@ -97,6 +105,12 @@ class Pixels:
     big_endian: bool
     offset: int
     padding: tuple[int, int] | None
+    length: int | None = None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one uncompressed frame."""
+        return self.rows * self.columns * self.allocated // 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +205,12 @@ def read_header(path: Path) -> Header | None:
         quick = quick_header(path, _WANTED)
         if quick is None and not is_dicom(path):
             return None
-        dataset, offset = quick or _whole_header(path)
+        dataset, offset, length = (*quick, quick[0].pixel_length) if quick else _whole_header(path)
         if not sop_class(dataset) and "Modality" not in dataset:
             return None  # it only looked like DICOM
-        return Header(path, dataset, *_frames(path, dataset, offset))
+        if quick is None:
+            _convert(dataset)
+        return Header(path, dataset, *_frames(path, dataset, offset, length))
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
         raise ImageReadError(
             f"{path}: the DICOM header cannot be read: {error}. "
@@ -202,29 +218,55 @@ def read_header(path: Path) -> Header | None:
         ) from error
 
 
-def _whole_header(path: Path) -> tuple[Dataset, int | None]:
-    """The attributes as pydicom reads them, and the byte at which the pixels begin."""
+def _whole_header(path: Path) -> tuple[Dataset, int | None, int | None]:
+    """The attributes as pydicom reads them, and where the pixels begin and how long they are."""
     with path.open("rb") as file:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        return dataset, _pixel_offset(file, dataset)
+        keep_first_syntax(dataset, path)
+        return dataset, *_pixel_place(file, dataset)
 
 
-def _pixel_offset(file: BinaryIO, dataset: Dataset) -> int | None:
-    """The byte at which the pixels begin; 0 if only a full read can tell, None without pixels."""
+def _convert(dataset: Attributes) -> None:
+    """Convert the attributes that pydicom converts when they are read first.
+
+    One that cannot be converted must stop its own file, not the whole scan.
+    """
+    for word in KEYWORDS.split():
+        dataset.get(word)
+    series_info(dataset)
+
+
+def keep_first_syntax(dataset: Dataset, path: Path) -> None:
+    """Let the first of two statements of the transfer syntax count; pydicom takes the last."""
+    first = first_transfer_syntax(path)
+    if first and first != file_meta(dataset, "TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = UID(first)
+
+
+def _pixel_place(file: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
+    """The byte at which the pixels begin, and their length.
+
+    The byte is 0 if only a full read can tell, None without pixels. The length is None where it is
+    undefined or not known.
+    """
     if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
-        return 0 if "Rows" in dataset else None
+        return (0 if "Rows" in dataset else None), None
     start = file.tell()
     head = file.read(12)
     if len(head) < 8:
-        return None
-    little = _is_little(dataset)
-    if struct.unpack("<HH" if little else ">HH", head[:4]) != PIXEL_DATA:
-        return None
+        return None, None
+    order = "<" if _is_little(dataset) else ">"
+    if struct.unpack(f"{order}HH", head[:4]) != PIXEL_DATA:
+        return None, None
     explicit = head[4:6] in (b"OW", b"OB", b"UN") and head[6:8] == b"\0\0"
-    return start + (12 if explicit else 8)
+    begin = 12 if explicit else 8
+    length = int(struct.unpack(f"{order}I", head[begin - 4 : begin])[0])
+    return start + begin, None if length == UNDEFINED else length
 
 
-def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[Frame, ...], str]:
+def _frames(
+    path: Path, dataset: Attributes, offset: int | None, length: int | None
+) -> tuple[tuple[Frame, ...], str]:
     """The frames of a file, or none and the reason."""
     if offset is None:
         kind = sop_class(dataset).name
@@ -234,9 +276,9 @@ def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[
     special = kind_of_object(dataset)
     if special is not None and special.is_derived:
         return (), f"a {special.name}, not images of a patient"
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+    if int(dataset.get("SamplesPerPixel") or 1) != 1 or not _is_grey(dataset):
         return (), "colour images, not CT values"
-    pixels = _pixels(dataset, offset)
+    pixels = _pixels(dataset, offset, length)
     count = int(dataset.get("NumberOfFrames") or 1)
     described = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
     if count != described:
@@ -244,20 +286,32 @@ def _frames(path: Path, dataset: Attributes, offset: int | None) -> tuple[tuple[
     return tuple(_each_frame(path, dataset, pixels)), ""
 
 
-def _pixels(dataset: Attributes, offset: int) -> Pixels:
+def _is_grey(dataset: Attributes) -> bool:
+    """Whether a stored number is a value: a palette's one is the place of a colour in a table."""
+    stated = as_text(dataset.get("PhotometricInterpretation")).upper()
+    return not stated or stated.startswith("MONOCHROME")
+
+
+def _pixels(dataset: Attributes, offset: int, length: int | None) -> Pixels:
     allocated = _needed(dataset, "BitsAllocated")
     stored = int(dataset.get("BitsStored") or allocated)
-    high_bit = dataset.get("HighBit")
+    stated = dataset.get("HighBit")
+    high_bit = stored - 1 if stated is None else int(stated)
+    if not 0 < stored <= high_bit + 1 <= allocated:
+        raise ValueError(
+            f"bits {high_bit} and below cannot hold {stored} stored bits of {allocated} allocated"
+        )
     return Pixels(
         rows=_needed(dataset, "Rows"),
         columns=_needed(dataset, "Columns"),
         allocated=allocated,
         stored=stored,
-        high_bit=stored - 1 if high_bit is None else int(high_bit),
+        high_bit=high_bit,
         signed=bool(dataset.get("PixelRepresentation")),
-        big_endian=not _is_little(dataset),
+        big_endian=not _is_little(dataset) or transfer_syntax(dataset) == GE_SWAPPED_PIXELS,
         offset=offset,
-        padding=_padding(dataset),
+        padding=_padding(dataset, allocated),
+        length=length,
     )
 
 
@@ -272,16 +326,32 @@ def _needed(dataset: Attributes, keyword: str) -> int:
     return int(value)
 
 
-def _padding(dataset: Attributes) -> tuple[int, int] | None:
-    """The lowest and highest stored number that stand for no data (PS3.3 C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or isinstance(value, bytes):
+def _padding(dataset: Attributes, allocated: int) -> tuple[int, int] | None:
+    """The lowest and highest stored number that stand for no data (PS3.3 C.7.5.1.1.2).
+
+    Files exist that write a negative one as unsigned, or one of unsigned pixels as negative: the
+    same bits are meant.
+    """
+    ends = [
+        int(end)
+        for word in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+        for end in _several(dataset.get(word))
+    ]
+    if not ends or not _several(dataset.get("PixelPaddingValue")):
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = [int(value), int(value if limit is None or isinstance(limit, bytes) else limit)]
-    if dataset.get("PixelRepresentation"):  # files exist that write a negative one as unsigned
-        ends = [end - 0x10000 if end > 0x7FFF else end for end in ends]
+    whole = 1 << min(allocated, 16)  # the attribute itself has 16 bits
+    if dataset.get("PixelRepresentation"):
+        ends = [end - whole if end >= whole // 2 else end for end in ends]
+    else:
+        ends = [end + whole if end < 0 else end for end in ends]
     return min(ends), max(ends)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """The values of an attribute, whether it has one or several; none for undecoded bytes."""
+    if value is None or isinstance(value, bytes | str):
+        return ()
+    return tuple(value) if isinstance(value, Iterable) else (value,)
 
 
 def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Frame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.facts import plane_of
 from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
 
@@ -32,6 +33,10 @@ ASPECTS: dict[str, Aspect] = {
         for k, name in enumerate(MOMENT_NAMES)
         if name not in ("kernel", "slice thickness")
     },
+    "series number": lambda f: text(f.header, "SeriesNumber"),
+    "description": lambda f: text(f.header, "SeriesDescription"),
+    "tube voltage": lambda f: text(f.header, "KVP"),
+    "protocol": lambda f: text(f.header, "ProtocolName"),
 }
 
 

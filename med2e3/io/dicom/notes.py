@@ -1,6 +1,6 @@
 """Warnings about the images of a stack: their values, their positions and whose they are.
 
-Knows headers and the range of the values; nothing of how values are read.
+Knows headers and the range of the values.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.headers import Frame
+from med2e3.io.dicom.pixels import is_too_long
 from med2e3.io.dicom.stacks import Stack
 from med2e3.words import counted, some_names
 
@@ -17,6 +18,9 @@ UNITS_OF_CT = {"HU", "US", ""}
 
 #: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
 DARKEST_PLAUSIBLE_HU = -1500
+
+#: The extended scale of CT, which holds metal, ends at 30,710 HU.
+BRIGHTEST_PLAUSIBLE_HU = 30_710
 
 #: A body that holds values above this without one below 0 (fat is at -100, air at -1000) is not
 #: in HU: soft tissue without its intercept of -1024 lies here.
@@ -63,6 +67,11 @@ def _of_positions(stack: Stack) -> Iterator[str]:
 
 def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
     header, info = stack.frames[0].header, stack.summary.info
+    if longer := [f.path.name for f in stack.frames if not f.number and is_too_long(f)]:
+        yield (
+            f"Pixel Data is longer than the header explains in {counted(len(longer), 'file')} "
+            f"({some_names(longer)}): what follows the first pixels was not read."
+        )
     if lossy := stack.summary.facts.lossy:
         yield (
             f"The images were compressed with loss ({lossy}): fine detail and values are not those "
@@ -89,6 +98,12 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
         yield (
             f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "
             "the files do not declare. It is kept."
+        )
+    if highest > BRIGHTEST_PLAUSIBLE_HU:
+        yield (
+            f"The highest value is {highest:g} HU, above the scale of CT even with metal: padding "
+            "that the files do not declare, or pixels that are stored in another way than the "
+            "files say. It is kept."
         )
     if lowest >= 0 and highest > SOFT_TISSUE_WITHOUT_INTERCEPT and not (rescale or units):
         yield (

@@ -1,27 +1,32 @@
 """Read the stored numbers of DICOM images, and their values (HU for CT).
 
-Uncompressed pixels are copied from the file into the volume. Compressed ones go through pydicom's
-decoders, in worker processes where these save time. Knows nothing of geometry.
+Uncompressed pixels are copied from the file into the volume. Compressed ones are decoded by worker
+processes. Knows nothing of geometry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from med2e3.errors import ImageReadError
-from med2e3.io.dicom.attributes import transfer_syntax
-from med2e3.io.dicom.decode import decode, whole_file
-from med2e3.io.dicom.decode_pool import FEWEST_FOR_WORKERS, decoded_by_workers
+from med2e3.io.dicom.attributes import NATIVE_SYNTAXES, transfer_syntax
+from med2e3.io.dicom.decode import ITEM, Decoded, decode, whole_file
+from med2e3.io.dicom.decode_pool import (
+    FEWEST_FOR_WORKERS,
+    decoded_by_one,
+    decoded_by_workers,
+    request,
+)
 from med2e3.io.dicom.headers import Frame
+from med2e3.io.dicom.observed import Observed
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
@@ -31,59 +36,84 @@ Stored = NDArray[np.integer[Any]]
 
 def read_voxels(
     frames: Sequence[Frame], watch: Watch, first_look: Callable[[Voxels], object] | None = None
-) -> VoxelBuffer:
-    """(slice, row, column) values of `frames`, each with its own slope and intercept.
+) -> tuple[VoxelBuffer, tuple[str, ...]]:
+    """(slice, row, column) values of `frames`, each with its own slope and intercept; and warnings.
 
     Slices are read from the middle outwards; `first_look` is given the array, still filling, as
-    soon as the middle one is there.
+    soon as the middle one is there. The warnings are of what was seen on the way: what decoders
+    reported, and tissue that counts as padding.
     """
     first = frames[0].pixels
     shape = (len(frames), first.rows, first.columns)
     buffer = VoxelBuffer(shape, shown_early=first_look is not None)
     order = middle_out(len(frames))
+    observed = Observed()
     with closing(stored_numbers([frames[k] for k in order])) as numbers:
-        for done, (k, stored) in enumerate(zip(order, numbers, strict=True)):
+        for done, (k, decoded) in enumerate(zip(order, numbers, strict=True)):
             watch.step(done / len(frames), "Reading slices")
-            _put(buffer, k, frames[k], stored)
+            observed.add_reports(frames[k], decoded.reports)
+            _put(buffer, k, frames[k], decoded.numbers, observed)
             if done == 0 and first_look is not None:
                 first_look(buffer.values)
     watch.step(1.0, "Reading slices")
-    return buffer
+    return buffer, observed.warnings()
 
 
-def stored_numbers(frames: Sequence[Frame]) -> Generator[Stored, None, None]:
+def stored_numbers(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
     """(row, column) stored numbers of each frame in order; each is valid until the next is read."""
-    classic = all(f.number == 0 for f in frames) and not any(_is_native(f) for f in frames)
-    if classic and len(frames) >= FEWEST_FOR_WORKERS:
-        images = decoded_by_workers([f.path for f in frames])
-        if images is not None:
+    compressed = [frame for frame in frames if is_compressed(frame)]
+    with closing(_decoded(compressed)) as decoded:
+        native, deflated = _Native(), _Decoder()
+        for frame in frames:
+            if is_compressed(frame):
+                yield next(decoded)
+            elif transfer_syntax(frame.header) in NATIVE_SYNTAXES:
+                yield Decoded(native(frame))
+            else:
+                yield deflated(frame)
+
+
+def _decoded(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
+    """Compressed frames, decoded by other processes where these can be had."""
+    if not frames:
+        return
+    requests = [request(f.path, f.number) for f in frames]
+    images = None
+    # Frames of one file are decoded by one process, which reads the file once.
+    if len(frames) >= FEWEST_FOR_WORKERS and all(f.number == 0 for f in frames):
+        images = decoded_by_workers(requests)
+    if images is None:
+        images = decoded_by_one(requests)
+    if images is not None:
+        with closing(images):
             yield from images
-            return
-    native, decode = _Native(), _Decoder()
+        return
+    decoder = _Decoder()
     for frame in frames:
-        yield native(frame) if _is_native(frame) else decode(frame)
+        yield decoder(frame)
 
 
 def values_of(frame: Frame) -> NDArray[np.generic]:
     """(row, column) values of one image, with its own slope and intercept."""
     slope, intercept = frame.rescale or (1.0, 0.0)
-    values: NDArray[np.generic] = next(stored_numbers([frame])) * np.float32(slope) + intercept
+    values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
     return values
 
 
 def stored_bytes(frame: Frame) -> bytes:
     """The stored numbers of one image as bytes, to compare it with others."""
-    return next(stored_numbers([frame])).tobytes()
+    return _stored(frame).tobytes()
 
 
-def _is_native(frame: Frame) -> bool:
-    return _is_uncompressed(transfer_syntax(frame.header))
+def _stored(frame: Frame) -> Stored:
+    (decoded,) = stored_numbers([frame])  # to its end: the process that decodes is kept
+    return decoded.numbers
 
 
-@lru_cache(maxsize=64)
-def _is_uncompressed(syntax: UID) -> bool:
-    compressed = syntax.is_compressed if syntax.is_transfer_syntax else False
-    return not compressed and syntax != DeflatedExplicitVRLittleEndian
+def is_compressed(frame: Frame) -> bool:
+    """Whether a decoder must read the frame, or refuse it because its syntax is not known."""
+    syntax = transfer_syntax(frame.header)
+    return syntax not in NATIVE_SYNTAXES and syntax != DeflatedExplicitVRLittleEndian
 
 
 class _Native:
@@ -104,8 +134,8 @@ class _Native:
             )
         kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
         dtype: np.dtype[Any] = np.dtype(f"{kind}{pixels.allocated // 8}")
-        count = pixels.rows * pixels.columns
-        size = count * dtype.itemsize
+        count, size = pixels.rows * pixels.columns, pixels.frame_bytes
+        _check_length(frame)
         if self._memory.size < size:
             self._memory = np.empty(size, dtype=np.uint8)
         read = _read(frame.path, pixels.offset + frame.number * size, self._memory[:size])
@@ -116,6 +146,40 @@ class _Native:
             )
         stored: Stored = self._memory[:size].view(dtype)
         return _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
+
+
+def _check_length(frame: Frame) -> None:
+    """Raise where Pixel Data is packed, or shorter than the frame would need."""
+    pixels = frame.pixels
+    if pixels.length is None or (is_too_long(frame) and _begins_with_item(frame)):
+        raise ImageReadError(
+            f"{frame.path}: its pixels are packed although the file says they are not "
+            f"({transfer_syntax(frame.header).name}). Export the series again."
+        )
+    end = (frame.number + 1) * pixels.frame_bytes
+    if pixels.length < end:
+        raise ImageReadError(
+            f"{frame.path}: its Pixel Data has {pixels.length} bytes, and {pixels.columns} × "
+            f"{pixels.rows} pixels of {pixels.allocated} bits need {end}. The header does not fit "
+            "the pixels; export the series again, or take the file out of the folder."
+        )
+
+
+def is_too_long(frame: Frame) -> bool:
+    """Whether uncompressed Pixel Data holds more than its frames and the byte that makes it even.
+
+    A length that is undefined, or not known, is none.
+    """
+    if frame.pixels.length is None:
+        return False
+    frames = int(frame.header.get("NumberOfFrames") or 1)
+    return frame.pixels.length > frames * frame.pixels.frame_bytes + 1
+
+
+def _begins_with_item(frame: Frame) -> bool:
+    with frame.path.open("rb") as file:
+        file.seek(frame.pixels.offset)
+        return file.read(len(ITEM)) == ITEM
 
 
 def _read(path: Path, start: int, memory: NDArray[np.uint8]) -> int:
@@ -140,20 +204,20 @@ def _used_bits(stored: Stored, frame: Frame) -> Stored:
 
 
 class _Decoder:
-    """Decodes compressed or deflated frames; a file of many frames is read once."""
+    """Decodes frames in this process; a file of many frames is read once."""
 
     def __init__(self) -> None:
         self.path: Path | None = None
         self.dataset = pydicom.Dataset()
 
-    def __call__(self, frame: Frame) -> Stored:
+    def __call__(self, frame: Frame) -> Decoded:
         if frame.path != self.path:
             self.dataset = whole_file(frame.path)
             self.path = frame.path
-        return decode(self.dataset, frame.path, frame.number)
+        return decode(self.dataset, str(frame.path), frame.number)
 
 
-def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored) -> None:
+def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored, observed: Observed) -> None:
     """Put the values of slice `k` into `buffer`; in CT, declared padding becomes air."""
     slope, intercept = frame.rescale or (1.0, 0.0)
     padding = frame.pixels.padding
@@ -161,6 +225,7 @@ def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored) -> None:
         empty = (stored >= padding[0]) & (stored <= padding[1])
         if empty.any():
             values = stored * slope + intercept
+            observed.add_padding(values, empty)
             values[empty] = AIR_HU
             buffer.put(k, values)
             return

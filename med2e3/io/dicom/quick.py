@@ -30,6 +30,12 @@ PIECE = 12 * 1024
 #: Where the file meta information begins: behind the preamble and its four letters (PS3.10 7.1).
 START = 132
 
+#: General Electric's private syntax: the header is little endian, the pixels are big endian.
+GE_SWAPPED_PIXELS = UID("1.2.840.113619.5.2")
+
+#: How the UIDs of the transfer syntaxes of the standard begin (PS3.6 A).
+STANDARD = "1.2.840.10008.1.2"
+
 PIXEL_DATA = 0x7FE00010
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
@@ -70,10 +76,12 @@ class _NotQuickError(Exception):
 class QuickHeader(Mapping[str, Any]):
     """Attributes by keyword, with the values that pydicom's `Dataset.get` gives.
 
-    `file_meta` holds the file meta information in the same way.
+    `file_meta` holds the file meta information in the same way. `pixel_length` is the length of
+    Pixel Data in bytes; None where it is undefined (packed in items) or there are no pixels.
     """
 
     original_encoding: tuple[bool, bool]
+    pixel_length: int | None = None
 
     def __init__(self, values: dict[str, Any], meta: dict[str, Any], *, implicit: bool) -> None:
         self._values = values
@@ -109,6 +117,15 @@ def quick_header(
             return _parse(_Bytes(file), wanted)
     except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
         return None
+
+
+def first_transfer_syntax(path: Path) -> str:
+    """The first transfer syntax that the file meta information states; empty for none."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return str(_meta(_Bytes(file))[1].get("TransferSyntaxUID") or "")
+    except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
+        return ""
 
 
 def tags_of(keywords: str) -> dict[int, tuple[str, str]]:
@@ -154,18 +171,29 @@ class _Bytes:
 
 def _parse(source: _Bytes, wanted: Mapping[int, tuple[str, str]]) -> tuple[QuickHeader, int | None]:
     position, meta = _meta(source)
-    syntax = UID(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
-    if syntax in (ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian) or (
-        meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    if (
+        # A private syntax may write its header in any way.
+        not syntax.startswith((STANDARD, GE_SWAPPED_PIXELS))
+        or syntax in (ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+        or meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
     ):
         raise _NotQuickError
     implicit = syntax == ImplicitVRLittleEndian
+    if syntax == GE_SWAPPED_PIXELS:  # both kinds of header are in use
+        at = source.at(position, 8)
+        implicit = source.data[at + 4 : at + 6] not in SHORT | LONG
     raw: dict[str, tuple[str, bytes]] = {}
     if implicit:
         pixels = _collect(source, position, wanted, raw)
     else:
         pixels = _collect_explicit(source, position, wanted, raw)
-    return QuickHeader(_converted(raw), meta, implicit=implicit), pixels
+    header = QuickHeader(_converted(raw), meta, implicit=implicit)
+    if pixels is None:
+        return header, None
+    begin, length = pixels
+    header.pixel_length = None if length == UNDEFINED else length
+    return header, begin
 
 
 def _collect(
@@ -174,12 +202,15 @@ def _collect(
     wanted: Mapping[int, tuple[str, str]],
     raw: dict[str, tuple[str, bytes]],
     implicit: bool = True,
-) -> int | None:
-    """Put the wanted elements from `position` on into `raw`; return where the pixels begin."""
+) -> tuple[int, int] | None:
+    """Put the wanted elements from `position` on into `raw`.
+
+    Returns the byte at which the pixels begin, and their length as the file states it.
+    """
     while not source.ends_at(position):
         tag, vr, length, position = _element(source, position, implicit)
         if tag >= PIXEL_DATA:
-            return position if tag == PIXEL_DATA else None
+            return (position, length) if tag == PIXEL_DATA else None
         if tag in ENHANCED:
             raise _NotQuickError
         if length == UNDEFINED:
@@ -197,7 +228,7 @@ def _collect_explicit(
     position: int,
     wanted: Mapping[int, tuple[str, str]],
     raw: dict[str, tuple[str, bytes]],
-) -> int | None:
+) -> tuple[int, int] | None:
     """Do what `_collect` does for elements of known length within the first read.
 
     The first other element, and all behind it, go to `_collect`. The loop calls no other function:
@@ -225,7 +256,11 @@ def _collect_explicit(
 
 
 def _meta(source: _Bytes) -> tuple[int, dict[str, Any]]:
-    """The file meta information, and where the data set begins."""
+    """The file meta information, and where the data set begins.
+
+    Where a file has the information twice, what comes first counts: a program that copies a file
+    may put its own before the old one.
+    """
     position, values = START, dict[str, Any]()
     while True:
         at = source.at(position, 8)
@@ -234,7 +269,7 @@ def _meta(source: _Bytes) -> tuple[int, dict[str, Any]]:
         tag, vr, length, behind = _element(source, position, implicit=False)
         if (known := _META.get(tag)) is not None:
             at = source.at(behind, length)
-            values[known[0]] = _value(vr, source.data[at : at + length], "")
+            values.setdefault(known[0], _value(vr, source.data[at : at + length], ""))
         position = behind + length
 
 

@@ -5,6 +5,7 @@ Knows nothing of folders, archives or other formats.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,12 +13,13 @@ from pathlib import Path
 
 from med2e3.errors import GapError, GeometryError, ImageReadError
 from med2e3.geometry import Geometry
+from med2e3.io.dicom.decode_pool import warm
 from med2e3.io.dicom.headers import Frame, Header, read_header
 from med2e3.io.dicom.notes import notes_of
-from med2e3.io.dicom.pixels import read_voxels, values_of
+from med2e3.io.dicom.pixels import is_compressed, read_voxels, values_of
 from med2e3.io.dicom.positions import SlicePositions, acquired_grid, check_even, slice_positions
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
-from med2e3.io.dicom.skipped import foreign, kind_of_object
+from med2e3.io.dicom.skipped import foreign, kind_of_object, not_regular
 from med2e3.io.dicom.stacks import Stack, find_stacks
 from med2e3.io.series import (
     Defect,
@@ -52,8 +54,12 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
     headers: list[Header] = []
     skipped: list[SkippedFile] = []
     reporter = _Reporter(watch)
+    is_warm = watch.so_far is None  # who is not told of series on the way asks for no thumbnails
     for k, path in enumerate(paths):
         watch.step(k / len(paths), "Reading headers")
+        if not os.path.isfile(path):  # noqa: PTH113 - ten thousand of them
+            skipped.append(not_regular(path))
+            continue
         try:
             header = read_header(path)
         except ImageReadError as error:
@@ -63,6 +69,9 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
             skipped.append(foreign(path))
         elif not header.is_directory:
             headers.append(header)
+            if not is_warm and header.frames and is_compressed(header.frames[0]):
+                warm()
+                is_warm = True
             reporter.report(headers, skipped)
     return _scan_result(headers, skipped, look=partial(watch.step, 1.0, "Comparing images"))
 
@@ -169,9 +178,9 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
         return _resampled(stack, plan(positions, summary.shape, summary.label, even), watch)
     look = watch.first_look
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
-    buffer = read_voxels(stack.frames, watch, first_look)
+    buffer, seen = read_voxels(stack.frames, watch, first_look)
     volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
-    return volume.with_warnings(*notes_of(stack, buffer.value_range))
+    return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen)
 
 
 def _is_even(positions: SlicePositions, stack: Stack, resample_gaps: bool) -> bool:
@@ -185,9 +194,9 @@ def _is_even(positions: SlicePositions, stack: Stack, resample_gaps: bool) -> bo
 
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
-    buffer = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
+    buffer, seen = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
     fill = AIR_HU if stack.summary.info.is_ct else buffer.value_range[0]
-    notes = (*notes_of(stack, buffer.value_range), *plan.notes)
+    notes = (*notes_of(stack, buffer.value_range), *seen, *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
     return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)

@@ -78,6 +78,12 @@ def foreign(path: Path) -> SkippedFile:
     return SkippedFile(path, _by_content(start), "not DICOM")
 
 
+def not_regular(path: Path) -> SkippedFile:
+    """What is no file to be read: to open a pipe or a device may wait for ever."""
+    gone = not path.exists()
+    return SkippedFile(path, "missing file" if gone else "pipe or device", "no regular file")
+
+
 def _by_content(start: bytes) -> str:
     try:
         start.decode("utf-8")

@@ -5,6 +5,7 @@ Each format gives an `ArrayFile` to load and `HeaderField`s to show. Knows no fo
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +24,10 @@ from med2e3.volume import AIR_HU, SeriesInfo, Volume
 from med2e3.words import counted
 
 #: The exceptions that readers raise on files that end early or are damaged.
-DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error)
+DAMAGE = (
+    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError,
+    ArithmeticError, RecursionError, MemoryError, struct.error, zlib.error,
+)  # fmt: skip
 
 #: Share of the progress that reads stored numbers; the rest turns them into values.
 READING_SHARE = 0.8

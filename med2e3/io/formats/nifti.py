@@ -46,10 +46,11 @@ def scan_nifti(path: Path) -> ScanResult:
         raise unreadable(path, "NIfTI", error) from error
     header = image.header
     unit, unit_warning = _unit(header)
-    warnings = [*unit_warning, *_orientation_warning(header)]
+    voxels, offset_warning = _voxels(image)
+    warnings = [*unit_warning, *_orientation_warning(header), *offset_warning]
 
     def read(watch: Watch) -> NDArray[Any]:
-        stored = image.dataobj.get_unscaled() if path.suffix != ".gz" else _unzipped(image, watch)
+        stored = voxels.get_unscaled() if path.suffix != ".gz" else _unzipped(path, voxels, watch)
         # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
         return np.asanyarray(stored.reshape(shape, order="F").T)
 
@@ -76,16 +77,33 @@ def read_header(path: Path) -> Iterator[HeaderField]:
         yield HeaderField(str(key), text, str(value.dtype))
 
 
-def _unzipped(image: Any, watch: Watch) -> NDArray[Any]:
+def _voxels(image: Any) -> tuple[Any, list[str]]:
+    """The voxels of the file as nibabel reads them on demand, and a warning about their place.
+
+    In a file that holds header and voxels, these begin behind the header. nibabel refuses a place
+    within it, but takes 0 as it is.
+    """
+    from nibabel.arrayproxy import ArrayProxy
+
+    voxels, header = image.dataobj, image.header
+    behind = int(getattr(header, "single_vox_offset", 0))
+    if not getattr(header, "is_single", False) or voxels.offset >= behind:
+        return voxels, []
+    place = (voxels.shape, voxels.dtype, behind, voxels.slope, voxels.inter)
+    return ArrayProxy(voxels.file_like, place), [
+        "The file does not say where its voxels begin (vox_offset 0): they were read from the end "
+        f"of the header (byte {behind})."
+    ]
+
+
+def _unzipped(path: Path, array: Any, watch: Watch) -> NDArray[Any]:
     """The stored numbers of a compressed file, read to its end because its checksum is there."""
-    path = Path(image.get_filename())
     size = path.stat().st_size
     content = bytearray()
     with path.open("rb") as packed, gzip.open(packed) as file:
         while chunk := file.read(CHUNK):
             content += chunk
             watch.step(packed.tell() / size, "Unpacking voxels")
-    array = image.dataobj
     count = int(np.prod(array.shape))
     return np.frombuffer(content, dtype=array.dtype, count=count, offset=array.offset)
 

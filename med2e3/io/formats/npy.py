@@ -9,7 +9,6 @@ import numpy as np
 
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import (
-    DAMAGE,
     ArrayFile,
     HeaderField,
     real_numbers,
@@ -28,7 +27,7 @@ def scan_npy(path: Path) -> ScanResult:
     """The one volume of an array (slice, row, column), or of one with an axis of 1 before these."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except DAMAGE as error:
+    except Exception as error:  # a damaged header can fail anywhere in Python's own parser
         raise unreadable(path, "a NumPy array", error) from error
     stored = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
     shape = three_sizes(path, stored.shape)

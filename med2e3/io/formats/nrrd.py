@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
 from med2e3.io.formats.array_file import (
     DAMAGE,
@@ -38,12 +39,18 @@ UNITS_MM = {
 }  # fmt: skip
 
 
+#: Kinds of axes along which the volume is sampled, and what stands for a kind that is not stated;
+#: along any other lie the values of a voxel (NRRD format definition, "kinds").
+DOMAINS = frozenset(("domain", "space", "time", "none", "???"))
+
+
 def scan_nrrd(path: Path) -> ScanResult:
     """The one volume of an NRRD file, from its header."""
     import nrrd  # here: a DICOM study opens without it
 
     try:
         header = nrrd.read_header(str(path))
+        header = _without_values_axes(path, dict(header))
         sizes = three_sizes(path, tuple(int(n) for n in header["sizes"]))
         affine, warnings = _affine(header)
         if (name := header.get("data file", header.get("datafile"))) is not None:
@@ -67,6 +74,29 @@ def read_header(path: Path) -> Iterator[HeaderField]:
 
     for key, value in nrrd.read_header(str(path)).items():
         yield HeaderField(str(key), value.tolist() if hasattr(value, "tolist") else value)
+
+
+def _without_values_axes(path: Path, header: dict[str, Any]) -> dict[str, Any]:
+    """The header without the axes that are none of space or time, by their kind.
+
+    Along such an axis lie the values of one voxel: the parts of a vector or a colour. Raises
+    `ImageReadError` where there are several.
+    """
+    sizes = [int(n) for n in header["sizes"]]
+    kinds = [str(kind).lower() for kind in header.get("kinds") or ()]
+    if len(kinds) != len(sizes):
+        return header
+    for size, kind in zip(sizes, kinds, strict=True):
+        if kind not in DOMAINS and size != 1:
+            raise ImageReadError(
+                f"{path} holds {size} values a voxel (an axis of kind {kind}), which are not "
+                "single real numbers. Export it as a grey-value volume."
+            )
+    kept = [k for k, kind in enumerate(kinds) if kind in DOMAINS]
+    for field in ("sizes", "space directions", "spacings", "units"):
+        if (stated := header.get(field)) is not None and len(stated) == len(sizes):
+            header[field] = [stated[k] for k in kept]
+    return header
 
 
 def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:

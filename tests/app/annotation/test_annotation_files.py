@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,43 @@ def test_a_damaged_file_is_reported_and_kept(
     assert (folder / f"{path.stem}.damaged-1.json").read_text("utf-8") == damage
 
 
+def far_away() -> str:
+    odd = LENGTH.with_points(((1e308, 0, 0), (0, 0, 0)))
+    return encode(Document((odd,)), "KEY", {})
+
+
+def very_many() -> str:
+    outline = tuple((float(k % 300), float(k // 300), 0.0) for k in range(50_000))
+    return encode(Document((replace(LENGTH, kind=kinds.FREEHAND, points_mm=outline),)), "KEY", {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        far_away(),
+        very_many(),
+        far_away().replace("1e+308", "9" * 400),
+        far_away().replace("1e+308", "9" * 5000),
+        encode(Document((replace(LENGTH, text="x" * 200_000),)), "KEY", {}),
+        encode(Document((), (replace(KEY, window=Window(1e300, 1)),)), "KEY", {}),
+        "[" * 100_000,
+    ],
+    ids=["far away", "50,000 points", "400 digits", "5,000 digits", "long", "window", "nested"],
+)
+def test_what_would_stop_the_painting_is_put_aside_and_said(
+    start: Any, dicom: Path, folder: Path, content: str
+) -> None:
+    gui, key = start(), series_key(load_volume(dicom))
+    folder.mkdir(parents=True)
+    (folder / f"{key}.json").write_text(content.replace("KEY", key), "utf-8")
+    gui.open(dicom)
+    assert Pen(gui).drawn == ()
+    assert f"{key}.damaged-1.json" in gui.workspace.notices.message.sentence
+    draw(gui)
+    gui.run(gui.workspace.annotations.saved())
+    assert len(decode((folder / f"{key}.json").read_text("utf-8"), key).annotations) == 1
+
+
 def test_bytes_that_are_no_text_are_kept_too(start: Any, dicom: Path, folder: Path) -> None:
     gui = start()
     folder.mkdir(parents=True)
@@ -215,6 +253,53 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_lost(
     assert "could not be saved" in gui.workspace.notices.message.sentence
     assert gui.workspace.annotations.document.annotations == (drawn,)
     folder.unlink()
+
+
+def test_what_was_drawn_while_nothing_could_be_saved_is_saved_at_the_end(
+    start: Any, dicom: Path, nifti: Path, folder: Path
+) -> None:
+    gui = start()
+    gui.open(dicom)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("no room")
+    drawn = draw(gui)
+    gui.open(nifti)
+    other = draw(gui)
+    gui.until(lambda: gui.workspace.annotations.unkept)
+    folder.unlink()
+    again = start()
+    again.open(dicom)
+    assert Pen(again).drawn == (drawn,)
+    again.open(nifti)
+    assert Pen(again).drawn == (other,)
+    assert not again.workspace.annotations.unkept
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")
+def test_what_is_drawn_on_a_file_whose_name_is_no_text_is_saved(
+    start: Any, nifti: Path, folder: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(nifti.parent) + b"/caf\xe9 \xff.nii.gz"))
+    nifti.rename(odd)
+    gui = start()
+    gui.open(odd)
+    drawn = draw(gui)
+    gui.run(gui.workspace.annotations.saved())
+    assert gui.workspace.notices.message is None
+    again = start()
+    again.open(odd)
+    assert Pen(again).drawn == (drawn,)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
+def test_what_was_drawn_is_its_readers_alone(start: Any, dicom: Path, folder: Path) -> None:
+    gui = start()
+    folder.mkdir(parents=True, mode=0o755)
+    gui.open(dicom)
+    draw(gui)
+    gui.run(gui.workspace.annotations.saved())
+    (path,) = folder.iterdir()
+    assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
 def test_a_file_that_cannot_be_opened_is_never_replaced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_an_answer_is_copied_and_saved(open_gui: Any, tmp_path: Path) -> None:
     turn = open_gui.ask()
     button = open_gui.window.assistant.scores.export
     assert titles(button) == [one.title for one in of_answers.FORMATS]
-    copy, scores, record = titles(button)
+    copy, scores, record, figure = titles(button)
     (entry, *_) = button.menu().actions()
     open_gui.do(entry.trigger)
     assert entry.text() == copy
@@ -60,6 +61,34 @@ def test_an_answer_is_copied_and_saved(open_gui: Any, tmp_path: Path) -> None:
         open_gui.do(lambda choose=choose, path=path: choose(path))
         open_gui.until(path.exists)
         assert path.read_text("utf-8") == text
+    choose = exports(open_gui, button, figure)
+    dialog = open_gui.window.findChildren(QFileDialog)[-1]
+    assert dialog.nameFilters() == ["PNG (*.png)", "SVG (*.svg)", "PDF (*.pdf)"]
+    assert dialog.defaultSuffix() == "png"
+    open_gui.do(lambda: choose(tmp_path / "scores.svg"))
+    open_gui.until((tmp_path / "scores.svg").exists)
+    assert (tmp_path / "scores.svg").read_text("utf-8").startswith("<?xml")
+
+
+def test_what_takes_work_is_made_apart_from_the_window_and_may_fail(
+    open_gui: Any, tmp_path: Path
+) -> None:
+    turn = open_gui.ask()
+    threads, notices = [], open_gui.workspace.notices
+
+    def make(path: Path) -> str:
+        threads.append(threading.current_thread().name)
+        return f"{path.name} was made."
+
+    open_gui.do(lambda: open_gui.workspace.exporter.start(tmp_path / "a", make))
+    open_gui.until(lambda: notices.message is not None)
+    assert threads == ["viewer-exports"]
+    assert notices.message.sentence == "a was made."
+    turn.let_go()
+    gone = of_answers.scores_figure(turn)
+    open_gui.do(lambda: open_gui.workspace.exporter.start(tmp_path / "b.png", gone))
+    open_gui.until(lambda: "not open any more" in notices.message.sentence)
+    assert not list(tmp_path.glob("[ab]*"))
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -56,6 +56,18 @@ def test_an_outline_of_many_moves_stays_light_and_true(
     assert max(off) < 2 * OUTLINE_TOLERANCE + 0.1
 
 
+def test_an_outline_has_no_more_points_than_a_file_may_hold(
+    pen: Pen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.viewmodels.annotation.drawing.MOST_POINTS", 12)
+    turn = np.linspace(0, 2 * math.pi, 121)
+    pen.tool("freehand")
+    pen.trace([(20 + 15 * math.sin(t), 28 + 20 * math.cos(t)) for t in turn])
+    assert 3 <= len(pen.last.points_mm) <= 12
+    area = math.pi * 15 * SPACING_MM[1] * 20 * SPACING_MM[2]
+    assert pen.numbers()["area"] == pytest.approx(area, rel=0.3)
+
+
 def off_side(point: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     """How far a point lies from a line from one end to the other."""
     along = b - a

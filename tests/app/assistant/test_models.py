@@ -19,7 +19,8 @@ from app.imaging.viewport import Viewport
 from app.rendering import colours
 from app.rendering.grey import GreyMap
 from app.services.errors import explain
-from app.viewmodels.core.settings import RECENT_PLACES, Settings
+from app.settings import RECENT_PLACES
+from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.window.commands import COMMANDS

@@ -16,7 +16,8 @@ from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
 from app.viewmodels.annotation.location import locate
 from app.viewmodels.images.compare import NOTES, Compare, Link
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry, Plane
 from med2e3.volume import WINDOWS, Volume, Window
 from tests.app.bodies import phantom

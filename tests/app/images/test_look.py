@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app.viewmodels.images.display import Display
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QWidget
 
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
+from app.settings import Corners, Display, Mouse
 from app.viewmodels.images.look import Look
-from app.viewmodels.images.viewer import Tool, Viewer
+from app.viewmodels.images.tools import Tool
+from app.viewmodels.images.viewer import Viewer
 from app.views.annotation.annotation_layer import AnnotationLayer
 from app.views.images.overlay_layer import OverlayLayer
 from med2e3.geometry import Geometry, Plane
@@ -62,7 +63,7 @@ def test_the_table_above_names_every_signal(viewer: Viewer) -> None:
         (lambda v: v.toggle_crosshair(), {"display_changed"}),
         (lambda v: v.toggle_reference_lines(), {"display_changed"}),
         (lambda v: v.toggle_corner_text(), {"display_changed"}),
-        (lambda v: v.dress(Display(), crosshair=True, corner_text=True), {"display_changed"}),
+        (lambda v: v.dress(Corners(), Display(), Mouse()), {"display_changed"}),
         (lambda v: v.set_viewport(Plane.AXIAL, viewport_of(v)), {"zoomed"}),
         (lambda v: v.reset(), {"zoomed", "window_changed"}),
         (lambda v: v.invert(), {"window_changed"}),

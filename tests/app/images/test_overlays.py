@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyvista
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
 
 from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import table
@@ -320,3 +322,36 @@ def test_another_volume_keeps_of_the_overlays_only_what_an_answer_drew_on_it(bar
     bare.do(lambda: bare.viewer.show(first))
     assert [box.corners_mm is drawn for box in bare.overlays.boxes] == [True]
     assert len(bare.overlays.layers) == 1
+
+
+@pytest.mark.parametrize("suffix", ["stl", "ply", "obj"])
+def test_a_label_is_saved_as_a_surface_from_the_menu_of_its_row(
+    bare: Any, tmp_path: Path, suffix: str
+) -> None:
+    lay_over(bare, mark_labels(), tmp_path)
+    (row,) = bare.panel.rows
+    titles = [action.text() for action in row.menu.actions()]
+    assert titles == ["Save surface of label 3…", "Save surface of label 8…"]
+    assert row.labels[0].actions() == row.menu.actions()[:1]
+    bare.do(row.menu.actions()[0].trigger)
+    dialog = bare.window.findChildren(QFileDialog)[-1]
+    assert Path(dialog.selectedFiles()[0]).name == "label 3.stl"
+    path = tmp_path / f"mark.{suffix}"
+    bare.do(lambda: dialog.fileSelected.emit(str(path)))
+    bare.until(lambda: bare.workspace.notices.message is not None)
+    points = pyvista.read(path).points
+    ends = np.array([[s.start - 0.5 for s in MARK], [s.stop - 0.5 for s in MARK]])
+    places = phantom().geometry.to_patient_mm(ends)
+    np.testing.assert_allclose(points.min(axis=0), places.min(axis=0), atol=1)
+    np.testing.assert_allclose(points.max(axis=0), places.max(axis=0), atol=1)
+    volume = bare.overlays.layers[0].labels[0].millilitres
+    said = bare.workspace.notices.message.sentence
+    assert f"The surface of label 3 was written to {path}: {volume:.1f} ml, " in said
+    bare.do(dialog.reject)
+
+
+def test_a_second_volume_has_no_surface_to_save(bare: Any, tmp_path: Path) -> None:
+    values = replace(mark_labels(), voxels=phantom().voxels.astype(np.float32) / 3)
+    lay_over(bare, values, tmp_path)
+    (row,) = bare.panel.rows
+    assert not row.menu.actions()

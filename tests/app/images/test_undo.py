@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from app.imaging.colour_names import ColourMap
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from app.views.images.overlay_panel import OverlayPanel
 from med2e3.geometry import Plane
 from med2e3.io import write_nifti

@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.rendering import markings
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
 from med2e3.volume import WINDOWS, Volume

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.imaging.colour_names import LABEL_COLOURS, ColourMap
+from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import swatch, table
 from app.rendering.grey import GreyMap
+from med2e3.label_colours import LABEL_COLOURS
 from med2e3.volume import Window
 
 #: Linear RGB as seen without one kind of cone (Machado, Oliveira, Fernandes 2009, full severity).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,8 @@ def test_what_was_typed_is_there_again_in_the_next_run_though_the_window_closed_
     reopen(gui, dicom, "No effusion.")
     assert gui.window.assistant.report.author.text() == "unsigned, written here"
     (path,) = folder.iterdir()
+    if os.name == "posix":
+        assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
     content = json.loads(path.read_text("utf-8"))
     assert content["series"]["series_uid"] == gui.viewer.volume.info.series_uid
     gui.do(gui.window.assistant.report.editor.clear)

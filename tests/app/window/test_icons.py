@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QSize, Qt
 
-from app.viewmodels.images.viewer import Tool
+from app.viewmodels.images.tools import Tool
 from app.views.parts import icons, theme
 from med2e3.geometry import Plane
 

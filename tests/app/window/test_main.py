@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from app.benchmark.heartbeat import Heartbeat
 from app.services import garbage
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
+from med2e3 import files
 from med2e3.geometry import Plane
 from tests.app.conftest import Gui
 
@@ -58,6 +60,25 @@ def test_the_demo_asks_every_ready_question(gui: Any, nifti: Path) -> None:
     turns = gui.run(demo.ask_ready(gui.workspace, Target(nifti)))
     assert len(turns) == len(gui.assistant.model.questions)
     assert turns[-1].is_report
+
+
+def test_the_start_removes_what_a_killed_run_left(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / f"{files.TEMPORARY}1"
+    left.mkdir()
+    (left / files.LOCK).write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+    async def run() -> int:
+        running = asyncio.create_task(main._run_window(gui.application, options(model="")))
+        while left.exists():
+            await asyncio.sleep(0.01)
+        gui.window.close()
+        return await running
+
+    assert gui.run(run()) == 0
 
 
 def test_the_heartbeat_notices_a_stall(gui: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Preferences, declared, group_of, read, write
+from app.settings import Preferences, declared, group_of, read, save
 from app.viewmodels.core.settings import Settings
 
 #: Written by version 0.1 with no preference at its default.
@@ -18,14 +18,14 @@ FLAT = json.loads(OF_BEFORE.read_text(encoding="utf-8"))
 
 
 def test_every_preference_of_the_file_before_is_read() -> None:
-    values, first = read(OF_BEFORE), Preferences()
+    values, first = read(OF_BEFORE).values, Preferences()
     assert {name: values.get(name) for name in FLAT} == FLAT
     assert not [name for name in FLAT if FLAT[name] == first.get(name)]
 
 
 def test_the_version_before_reads_what_is_written(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    write(file, read(OF_BEFORE))
+    save(file, Preferences(), read(OF_BEFORE).values)
     written = json.loads(file.read_text(encoding="utf-8"))
     assert {name: written[name] for name in FLAT} == FLAT  # it passes over names it does not know
 
@@ -33,7 +33,7 @@ def test_the_version_before_reads_what_is_written(tmp_path: Path) -> None:
 def test_a_value_that_no_preference_can_be_gives_the_default_in_a_group_too(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     file.write_text('{"wheel": "sideways", "letters": 1, "corner_slice": false, "mouse": {}}')
-    values, first = read(file), Preferences()
+    values, first = read(file).values, Preferences()
     assert (values.mouse, values.display) == (first.mouse, first.display)
     assert not values.corners.corner_slice
 

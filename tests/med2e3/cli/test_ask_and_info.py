@@ -144,3 +144,27 @@ def test_a_model_without_scores_says_so(run: Callable, series_folder: Path, fixt
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert "This model has no slice scores." in ran.out
+
+
+def test_ask_draws_the_scores_it_lists(
+    run: Callable, series_folder: Path, tiny_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    figure = tmp_path / "scores.svg"
+    ran = run(
+        "ask", series_folder, "What plane is this?", "--model", tiny_folder(),
+        "--max-new-tokens", 2, "--figure", figure,
+    )  # fmt: skip
+    assert ran.code == 0
+    assert "Most weighted slices" in ran.out
+    assert figure.read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_a_figure_that_cannot_be_written_is_refused_before_the_work(
+    run: Callable, series_folder: Path, tmp_path: Path
+) -> None:
+    ran = run(
+        "ask", series_folder, "What?", "--model", "no such", "--figure", tmp_path / "scores.gif"
+    )
+    assert ran.code != 0
+    assert "End it in .png, .svg, .pdf." in ran.err
+    assert "no such" not in ran.err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -319,6 +321,31 @@ class TestArchives:
         assert source.load(source.choose(), Watch()).shape[0] == 6
         assert len(list(temporary.iterdir())) == 1
         del source
+        assert list(temporary.iterdir()) == []
+
+    def test_what_a_killed_program_unpacked_goes_with_the_next_archive(
+        self, series: Write, tmp_path: Path, temporary: Path
+    ) -> None:
+        path = self.zipped(series(), tmp_path / "study.zip")
+        program = (
+            "import sys; from pathlib import Path; from med2e3.io.archive import Unpacked; "
+            "from med2e3.io.watch import Watch; kept = Unpacked(Path(sys.argv[1]), Watch()); "
+            "print('unpacked', flush=True); sys.stdin.read()"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(temporary)},
+        )  # fmt: skip
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"unpacked\n"
+            assert load_volume(path).shape[0] == 6
+            (left,) = temporary.iterdir()  # in use by the child
+        finally:
+            child.kill()
+            child.communicate()
+        assert left.is_dir()
+        assert load_volume(path).shape[0] == 6
         assert list(temporary.iterdir()) == []
 
     def test_a_damaged_archive_is_named(

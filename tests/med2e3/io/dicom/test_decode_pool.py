@@ -6,7 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from med2e3.errors import Cancelled, ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io import load_volume
+from med2e3.io import load_volume, open_source
 from med2e3.io.dicom import decode_pool, decode_worker, pixels
 from med2e3.volume import SeriesInfo, Volume
 
@@ -120,15 +120,105 @@ def test_the_worker_answers_each_path_with_its_length_first(
     (tmp_path / "not.dcm").write_bytes(b"no DICOM at all")
     answers = io.BytesIO()
     paths = [sorted(folder.iterdir())[3], tmp_path / "not.dcm"]
-    decode_worker.serve(io.BytesIO(pickle.dumps(paths)), answers)
+    body = pickle.dumps([decode_pool.request(path, 0) for path in paths])
+    length = len(body).to_bytes(decode_pool.LENGTH_BYTES, "little")
+    decode_worker.serve(io.BytesIO(length + body), answers)
     answers.seek(0)
     received = []
     for _ in ("ready", *paths):
         length = int.from_bytes(answers.read(decode_pool.LENGTH_BYTES), "little")
         received.append(answers.read(length))
     assert received[0] == decode_pool.READY
-    dtype, shape, pixels = pickle.loads(received[1])
+    dtype, shape, pixels, reports = pickle.loads(received[1])
+    assert reports == ()
     np.testing.assert_array_equal(np.frombuffer(pixels, dtype).reshape(shape), voxels[3])
-    kind, _, message = pickle.loads(received[2])
+    kind, _, message, _ = pickle.loads(received[2])
     assert kind == decode_pool.ERROR
-    assert "not.dcm" in message
+    assert b"not.dcm" in message
+
+
+class TestOneWorkerForAll:
+    """Few slices, single images and thumbnails go to one process that is kept."""
+
+    @pytest.fixture
+    def deadly(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+        """A worker whose decoder aborts, as gdcm does, on every file of that name."""
+        script = (
+            "import os\n"
+            "from med2e3.io.dicom import decode_worker\n"
+            "real = decode_worker.decode\n"
+            "def decode(dataset, name, *rest, **more):\n"
+            "    if name.endswith('slice_0004.dcm'): os.abort()\n"
+            "    return real(dataset, name, *rest, **more)\n"
+            "decode_worker.decode = decode\n"
+            "decode_worker.main()\n"
+        )
+        decode_pool._end_idle()
+        monkeypatch.setattr(decode_pool, "ARGUMENTS", ("-P", "-c", script))
+        return "slice_0004.dcm"
+
+    @pytest.fixture(autouse=True)
+    def none_is_left(self) -> Iterator[None]:
+        yield
+        decode_pool._end_idle()
+
+    def test_a_decoder_that_aborts_becomes_a_sentence_that_names_the_file(
+        self, compressed: tuple[Path, np.ndarray], deadly: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, voxels = compressed
+        source = open_source(folder)
+        middle = source.scan.series[0].middle  # the thumbnail's image
+        assert middle is not None
+        with pytest.raises(ImageReadError, match=rf"{deadly}: the process .* ended early"):
+            middle()
+        with pytest.raises(ImageReadError, match=rf"{deadly}: the process .* ended early"):
+            load_volume(folder)
+        monkeypatch.setattr(pixels, "FEWEST_FOR_WORKERS", 64)
+        with pytest.raises(ImageReadError, match=rf"{deadly}: the process .* ended early"):
+            load_volume(folder)
+        (folder / deadly).unlink()
+        assert load_volume(folder, resample_gaps=True).shape[1:] == voxels.shape[1:]
+
+    def test_one_process_serves_many_calls_and_is_replaced_when_it_has_gone(
+        self,
+        compressed: tuple[Path, np.ndarray],
+        started: list[subprocess.Popen[bytes]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        folder, voxels = compressed
+        decode_pool._end_idle()
+        monkeypatch.setattr(pixels, "FEWEST_FOR_WORKERS", 64)
+        for _ in range(3):
+            np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+        assert len(started) == 1
+        started[0].kill()
+        np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+        assert len(started) == 2
+
+    def test_a_load_that_is_cancelled_leaves_no_answers_for_the_next(
+        self, compressed: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, voxels = compressed
+        monkeypatch.setattr(pixels, "FEWEST_FOR_WORKERS", 64)
+        steps: list[float] = []
+        with pytest.raises(Cancelled):
+            load_volume(
+                folder, progress=lambda share, _: steps.append(share),
+                cancelled=lambda: bool(steps) and steps[-1] > 0.6,
+            )  # fmt: skip
+        np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+
+    def test_the_bundle_starts_itself_as_a_worker(
+        self,
+        compressed: tuple[Path, np.ndarray],
+        started: list[subprocess.Popen[bytes]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        folder, voxels = compressed
+        from app.services.studies import DECODE_FRAMES
+
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+        arguments = ("-P", "-m", "app", *DECODE_FRAMES)
+        monkeypatch.setattr(decode_pool, "frozen_arguments", arguments)
+        np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
+        assert len(started) == 2

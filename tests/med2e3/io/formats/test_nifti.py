@@ -234,3 +234,26 @@ def test_a_unit_that_does_not_exist_is_said_to_be_taken_as_mm(tmp_path: Path) ->
     loaded = load_volume(path)
     np.testing.assert_allclose(loaded.geometry.affine_lps, expected.affine_lps)
     assert any("mm is assumed" in said for said in loaded.warnings)
+
+
+class TestPlaceOfTheVoxels:
+    @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+    def test_an_offset_of_0_is_the_end_of_the_header_with_a_word(
+        self, tmp_path: Path, ending: str
+    ) -> None:
+        plain = save(tmp_path / "plain.nii")
+        with_header(plain, vox_offset=0)
+        path = tmp_path / f"scan{ending}"
+        raw = plain.read_bytes()
+        path.write_bytes(gzip.compress(raw) if "gz" in ending else raw)
+        loaded = load_volume(path)
+        np.testing.assert_array_equal(loaded.voxels, VALUES.T)
+        (said,) = loaded.warnings
+        assert "vox_offset 0" in said
+        assert "byte 352" in said
+
+    def test_an_offset_within_the_header_is_refused(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "scan.nii")
+        with_header(path, vox_offset=16)
+        with pytest.raises(ImageReadError, match="vox offset 16 too low"):
+            load_volume(path)

@@ -162,6 +162,43 @@ class TestNrrdSpaces:
         assert any("1 mm is assumed" in said for said in loaded.warnings)
 
 
+class TestNrrdKinds:
+    def write(self, path: Path, sizes: str, kinds: str, directions: str) -> Path:
+        count = len(sizes.split())
+        header = ["NRRD0004", "type: short", f"dimension: {count}", f"sizes: {sizes}",
+                  "encoding: raw", "endian: little", f"kinds: {kinds}",
+                  "space: left-posterior-superior", f"space directions: {directions}",
+                  "space origin: (10,20,30)"]  # fmt: skip
+        number = int(np.prod([int(n) for n in sizes.split()]))
+        voxels = np.resize(VALUES.astype("<i2"), number)
+        path.write_bytes("\n".join([*header, "", ""]).encode() + voxels.tobytes())
+        return path
+
+    @pytest.mark.parametrize(
+        ("sizes", "kinds", "directions"),
+        [
+            ("3 10 8 6", "vector domain domain domain", "none (1,0,0) (0,2,0) (0,0,3)"),
+            ("10 8 6 3", "domain domain domain RGB-color", "(1,0,0) (0,2,0) (0,0,3) none"),
+            ("3 10 8", "3-vector domain domain", "none (1,0,0) (0,2,0)"),
+        ],
+    )
+    def test_several_values_a_voxel_are_named(
+        self, tmp_path: Path, sizes: str, kinds: str, directions: str
+    ) -> None:
+        path = self.write(tmp_path / "a.nrrd", sizes, kinds, directions)
+        with pytest.raises(ImageReadError, match=r"holds 3 values a voxel \(an axis of kind"):
+            load_volume(path)
+
+    def test_an_axis_of_one_value_is_taken_off_by_its_kind(self, tmp_path: Path) -> None:
+        path = self.write(
+            tmp_path / "a.nrrd", "1 5 6 7", "vector domain domain domain",
+            "none (1,0,0) (0,2,0) (0,0,3)",
+        )  # fmt: skip
+        loaded = load_volume(path)
+        np.testing.assert_array_equal(loaded.voxels, VALUES)
+        np.testing.assert_allclose(loaded.geometry.to_patient_mm((1, 1, 1)), (11, 22, 33))
+
+
 class TestMetaImageHeaders:
     def test_older_keys_and_the_other_byte_order_are_understood(self, tmp_path: Path) -> None:
         header = (

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from med2e3.engine import info
+from med2e3.checkpoints import hashes
 
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file too large to hash at each start, and a cache folder that is not there yet."""
-    monkeypatch.setattr(info, "QUICK_TO_HASH", 1)
+    monkeypatch.setattr(hashes, "QUICK_TO_HASH", 1)
     monkeypatch.setattr(
         "platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "cache" / "med2e3")
     )
@@ -25,7 +25,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _hashed(weights: Path) -> tuple[str, int]:
     """The hash, and how often files were read for it."""
     reports: list[float] = []
-    found = info.weights_hash([weights], weights.parent, lambda share, _: reports.append(share))
+    found = hashes.weights_hash([weights], weights.parent, lambda share, _: reports.append(share))
     return found, len(reports)
 
 
