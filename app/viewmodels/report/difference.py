@@ -10,8 +10,8 @@ from enum import Enum
 #: A word with the space behind it; space at the start of a text is one of its own.
 WORD = re.compile(r"\S+\s*|^\s+")
 
-#: Words of both texts together that are compared one by one, in some 10 ms. Longer texts, which no
-#: report has, are shown as removed and added whole.
+#: Words of both texts together that are compared one by one: in some 10 ms, or 0.4 s where all of
+#: them are one word. Longer texts, which no report has, are shown as removed and added whole.
 MOST_WORDS = 4000
 
 
