@@ -175,7 +175,13 @@ async def _offered(stage: Stage) -> QWidget | None:
     question = next(q for q in ready_questions(assistant.model) if q.is_report)
     assistant.ask(question.text, is_report=True)
     await until(assistant.turns_changed, lambda: assistant.running is None)
-    stage.afterwards.append(report.accept)
+    draft = report.draft(report.key)
+
+    def forget() -> None:
+        draft.edited = False  # so that no version of it is kept, nor offered to come back
+        report.accept()
+
+    stage.afterwards.append(forget)
     return stage.window
 
 

@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job
 from app.viewmodels.report.autosave import BESIDE, SavedReport
-from app.viewmodels.report.report import Draft
+from app.viewmodels.report.draft import Draft, Version
 from med2e3.files import locked, name_aside, private_folder, put_aside, write_whole
 
-#: The version of the form of a file; another one is not guessed at.
-FORMAT = 1
+#: The version of the form of a file; another one is not guessed at. Version 1 has no partial text
+#: and no earlier versions. A program of that time must not read version 2: it would drop the mark.
+FORMAT = 2
+READABLE = (1, FORMAT)
 
 
 class ReportStore:
@@ -101,18 +104,23 @@ class ReportStore:
 
 
 def _encode(key: str, series: dict[str, str], draft: Draft) -> str:
-    written = {"text": draft.text, "author": draft.author, "edited": draft.edited}
-    content = {"format": FORMAT, "key": key, "series": series, **written}
+    content = {"format": FORMAT, "key": key, "series": series, **asdict(draft)}
     # Plain ASCII: a path that is no valid text may stand in the key.
     return json.dumps(content, indent=1) + "\n"
 
 
 def _decode(text: str, key: str) -> Draft:
     content = json.loads(text)
-    draft = Draft(content["text"], content["author"], content["edited"])
-    whole = isinstance(draft.text, str) and isinstance(draft.author, str)
-    if not (whole and isinstance(draft.edited, bool)):
-        raise TypeError("A text, its author, or whether it was edited is something else.")
-    if content["format"] != FORMAT or content["key"] != key:
+    if content["format"] not in READABLE or content["key"] != key:
         raise ValueError("Another version wrote it, or it belongs to another series.")
-    return draft
+    newest = _version({"partial": False, **content})
+    earlier = tuple(_version(version) for version in content.get("earlier", ()))
+    return Draft(newest.text, newest.author, newest.edited, newest.partial, earlier)
+
+
+def _version(content: dict[str, Any]) -> Version:
+    version = Version(*(content[field.name] for field in fields(Version)))
+    texts, marks = (version.text, version.author), (version.edited, version.partial)
+    if not (all(isinstance(x, str) for x in texts) and all(isinstance(x, bool) for x in marks)):
+        raise TypeError("A text, its author, or whether it was edited is something else.")
+    return version

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from med2e3.preprocessing import Band
 
 
+#: The reason of an answer that came to its own end.
+COMPLETE = "end"
+
+
 class TurnState(StrEnum):
     """Where an answer is."""
 
@@ -131,7 +135,7 @@ class Request:
 class Turn:
     """One question and its answer, as far as it has come.
 
-    `volume` is None once another one is open; its scores are not shown any more.
+    `volume` is None while another one is open: its scores are not shown then.
     """
 
     question: str
@@ -157,7 +161,12 @@ class Turn:
         """Whether more of the answer may still come."""
         return self.state in (TurnState.WAITING, TurnState.STREAMING)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its own end: neither stopped, failed, nor cut off."""
+        return self.state is TurnState.DONE and self.reason == COMPLETE
+
     def let_go(self) -> None:
-        """Another volume is open: free this one's memory; text, scores and record stay."""
+        """Another volume is open: free the memory of this one; text, scores and record stay."""
         self.volume = self.seen = None
         self.boxes = self.masks = ()

@@ -20,6 +20,7 @@ from app.viewmodels.assistant.answers import (
     Turn,
     TurnState,
 )
+from app.viewmodels.assistant.recall import PastAnswers
 from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
@@ -72,6 +73,7 @@ class Assistant:
         self._host = host
         self._tasks = tasks
         self._explain = explain
+        self._past = PastAnswers()
         self._job: Job[Finished] | None = None
         self._loading: LatestJob[ModelInfo] = LatestJob()
         self.model: ModelInfo | None = None
@@ -130,13 +132,19 @@ class Assistant:
     # --- the volume ------------------------------------------------------------------------
 
     def enter(self, volume: Volume | None) -> None:
-        """Talk about another volume from now on; the answer about the last one is stopped."""
+        """Talk about another volume from now on; the answer about the last one is stopped.
+
+        Answers about the same series, if it was open before, belong to it again.
+        """
         self.stop()
+        if self.volume is not None:
+            self._past.put_away(self.volume, self.turns, self.chosen)
         for turn in self.turns:
             turn.let_go()
         self.volume = volume
+        chosen = None if volume is None else self._past.bring_back(volume)
         self.volume_entered.emit(volume)
-        self.choose(None)
+        self.choose(chosen)
         self.turns_changed.emit()
 
     def about_open_volume(self, turn: Turn) -> bool:

@@ -29,6 +29,15 @@ COLUMNS = (
 )
 
 
+#: Stands below the copied text of an answer that did not come to its own end.
+PARTIAL = "[PARTIAL — this answer stopped before its end.]"
+
+
+def answer_text(turn: Turn) -> str:
+    """The text of an answer for the clipboard, marked where it is not complete."""
+    return turn.text if turn.complete else f"{turn.text}\n{PARTIAL}"
+
+
 def scores_csv(turn: Turn) -> str:
     """The scores of a turn as CSV; only the header if it has none."""
     out = io.StringIO()

@@ -53,3 +53,12 @@ def series_key(volume: Volume) -> str:
     digest.update(affine.astype("<f8").tobytes())
     digest.update(np.ascontiguousarray(volume.voxels[steps]).astype("<f4").tobytes())
     return digest.hexdigest()
+
+
+def place_key(volume: Volume) -> str:
+    """A series, wherever it was opened from; without a name of its own, what lies in this place.
+
+    Several files opened together share their place, and stacks of one series its UID.
+    """
+    place = "" if volume.info.series_uid else volume.source
+    return f"{series_key(volume)} {place}"

@@ -1,7 +1,8 @@
 """When the reader's reports are saved and read again: as they are typed, and as a series opens.
 
-Only text that the reader has written or changed is kept; the model can draft again. Nothing is
-written for a series before its file was read: it could not be told what would be lost.
+Only text that the reader has written or changed is kept, with the versions that were replaced; the
+model can draft again. Nothing is written for a series before its file was read: it could not be
+told what would be lost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Protocol
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Message
-from app.viewmodels.report.report import Draft, Report
+from app.viewmodels.report.draft import Draft
+from app.viewmodels.report.report import Report
 
 #: Seconds from a change to its file: a file a letter would be too many.
 PAUSE = 0.4
@@ -106,7 +108,7 @@ class ReportAutosave:
     def _worth(self, key: str) -> Draft | None:
         """A copy of the report, if there is anything in it that only the reader has."""
         draft = self._report.draft(key)
-        return replace(draft) if draft.edited else None
+        return replace(draft) if draft.worth_keeping else None
 
     async def _read(self, key: str) -> None:
         outcome = await self._store.load(key)

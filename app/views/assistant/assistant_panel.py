@@ -94,7 +94,7 @@ class AssistantPanel(QWidget):
         self.setMinimumWidth(300)
 
     def show_report(self) -> None:
-        """Bring the report to the front: a draft is about to stream into it."""
+        """Bring the report to the front: a draft is being written for it."""
         self.tabs.setCurrentWidget(self.report)
 
 

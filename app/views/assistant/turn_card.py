@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.imaging import numbers
+from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import Turn, TurnState
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, strip_of
@@ -52,7 +53,9 @@ class TurnCard(QFrame):
         self.status = _Text(self)
         self.bars = ScoreBars(lambda cell: jump(turn, cell), compact=True)
         self.copy = _button("copy", "Copy the answer")
-        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(turn.text))
+        self.copy.clicked.connect(
+            lambda: QGuiApplication.clipboard().setText(exports.answer_text(turn))
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 8, 6)
         layout.setSpacing(4)

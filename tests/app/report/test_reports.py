@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from shutil import copy
@@ -17,38 +16,12 @@ from PySide6.QtTest import QTest
 from app.services import studies
 from app.services.report_store import ReportStore
 from app.viewmodels.assistant.answers import Turn
-from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Preview, Target
 from med2e3.io import write_nifti
 from med2e3.resources import resource_path
 from tests.app.bodies import phantom
 from tests.app.conftest import Gui
 from tests.med2e3.io.mixed import add, body
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "reports"
-
-
-@pytest.fixture
-def start(loop: Any, engine: Any, folder: Path) -> Iterator[Any]:
-    """Begins a run of the program; the one before is closed first."""
-    running: list[Gui] = []
-
-    def end() -> None:
-        if running:
-            gui = running.pop()
-            gui.do(gui.window.close)
-            assert gui.run(gui.application.close())
-
-    def begin() -> Gui:
-        end()
-        running.append(Gui(loop, engine, Settings(None), reports_at=folder))
-        return running[0]
-
-    yield begin
-    end()
 
 
 def write(gui: Gui, words: str) -> None:
@@ -122,7 +95,10 @@ def test_it_is_in_its_file_soon_after_it_was_typed_and_only_what_the_reader_wrot
     gui.until(lambda: gui.assistant.running is None)
     assert gui.window.assistant.report.offer.isVisible()
     gui.do(gui.workspace.report.accept)
-    gui.until(lambda: not list(folder.iterdir()))
+    (path,) = folder.iterdir()
+    gui.until(lambda: not json.loads(path.read_text("utf-8"))["edited"])
+    (mine,) = json.loads(path.read_text("utf-8"))["earlier"]
+    assert mine["text"] == "Corrected: There is a nodule."
 
 
 def test_each_series_has_its_own_report_in_this_run_and_the_next(

@@ -24,7 +24,7 @@ from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from app.viewmodels.core.identity import series_key
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.work import Done
-from app.viewmodels.report.report import Draft
+from app.viewmodels.report.draft import Draft
 from med2e3.measures import SlicePlane
 from med2e3.volume import Window
 from tests.app.bodies import phantom
