@@ -102,13 +102,14 @@ def test_where_workers_cannot_be_had_the_process_decodes_by_itself(
     np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
 
 
-def test_a_frozen_application_decodes_by_itself(
+def test_a_frozen_application_that_states_no_arguments_decodes_by_itself(
     compressed: tuple[Path, np.ndarray],
     started: list[subprocess.Popen[bytes]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, voxels = compressed
     monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(decode_pool, "frozen_arguments", ())
     np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
     assert not started
 
