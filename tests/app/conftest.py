@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import qasync
+import shiboken6
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
@@ -185,6 +186,9 @@ def loop(qapp: QApplication) -> Iterator[Any]:
     qapp.setQuitOnLastWindowClosed(False)
     with qasync.QEventLoop(qapp) as made:
         yield made
+    # qasync lets timers of cancelled calls run on, for up to the 20 s of `Gui.run`. Where a worker of
+    # a later test collects the garbage, their object would die in that thread, and Qt would call it.
+    shiboken6.delete(made._timer)
 
 
 @pytest.fixture
