@@ -186,8 +186,8 @@ def loop(qapp: QApplication) -> Iterator[Any]:
     qapp.setQuitOnLastWindowClosed(False)
     with qasync.QEventLoop(qapp) as made:
         yield made
-    # qasync lets timers of cancelled calls run on, for up to the 20 s of `Gui.run`. Where a worker of
-    # a later test collects the garbage, their object would die in that thread, and Qt would call it.
+    # qasync lets timers of cancelled calls run on, for up to the 20 s of `Gui.run`. Where a worker
+    # of a later test collects garbage, their object would die in that thread, and Qt would call it.
     shiboken6.delete(made._timer)
 
 
