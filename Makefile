@@ -26,11 +26,14 @@ run: $(STAMP)
 		mkdir -p $(dir $(SCREENSHOT)) && QT_QPA_PLATFORM=offscreen $(BIN)/python -m app --demo --screenshot $(SCREENSHOT); \
 	fi
 
+# Several processes, one a core up to four: more of them only wait for each other's memory.
+WORKERS ?= -n auto --maxprocesses 4
+
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
