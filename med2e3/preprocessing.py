@@ -8,10 +8,12 @@ and to display slices. Knows nothing of the model beyond the shape of its grid.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -70,6 +72,12 @@ class ModelInput:
     crop_shape: Shape
     bands: tuple[Band, ...]
     unread_slices: tuple[int, ...]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of what the model is shown: the grid's shape and its float32 values."""
+        values = np.ascontiguousarray(self.grid.cpu().numpy(), dtype="<f4")
+        return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 
 
 def published(

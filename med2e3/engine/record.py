@@ -15,6 +15,9 @@ from med2e3.engine.scores import Scores
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
 
+#: The version of the record's fields; a reader refuses any other.
+FORMAT = 1
+
 
 def make_record(
     info: ModelInfo, volume: Volume, model_input: ModelInput, answer: Answer, left_out: list[int]
@@ -24,6 +27,7 @@ def make_record(
     `model_input` is what the model saw of `volume`; `left_out` are model slices without weight.
     """
     return {
+        "format": FORMAT,
         "model": {
             "name": info.name,
             "kind": info.kind,
@@ -72,6 +76,7 @@ def _input(volume: Volume, model_input: ModelInput) -> dict[str, Any]:
         "shape": list(volume.shape),
         "plane": str(model_input.plane),
         "window_centre_width": None if window is None else [window.centre, window.width],
+        "grid_sha256": model_input.sha256,
         "grid_shape": list(model_input.grid.shape[-3:]),
         "grid_affine_lps": model_input.geometry.affine_lps.tolist(),
         "crop_start": list(model_input.crop_start),
@@ -114,6 +119,7 @@ def _scores(
             {
                 "model_slice": band.model_slice,
                 "weight": float(scores.values[k]),
+                "logit": None if scores.logits is None else float(scores.logits[k]),
                 "from_mm": band.from_mm,
                 "to_mm": band.to_mm,
                 "source_slices": [first, last],

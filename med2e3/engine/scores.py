@@ -23,10 +23,14 @@ class ScoredBand:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The weights (S,) float32 with which the slices' 2D features are mixed; they sum to 1."""
+    """The weights (S,) float32 with which the slices' 2D features are mixed; they sum to 1.
+
+    `logits` (S,) are what the softmax made them of, also of slices that were left out.
+    """
 
     values: NDArray[np.float32]
     bands: tuple[Band, ...]
+    logits: NDArray[np.float32] | None = None
 
     @property
     def times_uniform(self) -> NDArray[np.float32]:
@@ -48,8 +52,17 @@ class Scores:
         return ScoredBand(self.bands[k], float(self.values[k]), float(self.times_uniform[k]))
 
 
-def scores_of(values: NDArray[np.float32], bands: Sequence[Band]) -> Scores:
-    """Scores of weights (S,), copied into a read-only array."""
+def scores_of(
+    values: NDArray[np.float32],
+    bands: Sequence[Band],
+    logits: NDArray[np.float32] | None = None,
+) -> Scores:
+    """Scores of weights (S,) and their logits (S,), copied into read-only arrays."""
+    return Scores(_fixed(values), tuple(bands), None if logits is None else _fixed(logits))
+
+
+def _fixed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A read-only float32 copy."""
     fixed = np.array(values, dtype=np.float32)
     fixed.setflags(write=False)
-    return Scores(fixed, tuple(bands))
+    return fixed

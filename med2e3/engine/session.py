@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from med2e3.engine.answer import Answer, DecoderInput
-from med2e3.engine.backends.backend import Prompt
+from med2e3.engine.backends.backend import NO_SCORES, Prompt
 from med2e3.engine.batch import Reply, answer_all
 from med2e3.engine.decoding import SamplingParams
 from med2e3.engine.encoding import encode_volume
@@ -79,7 +79,9 @@ class Session:
         cache = self.computed()
         with self.model.lock, torch.inference_mode():
             suffix = self.model.backend.suffix(cache.features, prompt, keep, sampling.seed or 0)
-        scores = None if suffix.scores is None else scores_of(suffix.scores, self.input.bands)
+        scores = None
+        if suffix.scores is not None:
+            scores = scores_of(suffix.scores, self.input.bands, suffix.logits)
         left_out = sorted({int(k) for k in leave_out})
         decoder_input = self._decoder_input(cache, prompt, suffix.rows, max_new_tokens)
 
@@ -181,7 +183,7 @@ class Session:
                 f"Slices {wrong} cannot be left out: the model's slices are 0 to {slices - 1}."
             )
         if not self.model.backend.has_scores:
-            raise QuestionError("This model has no slice scores, so no slice can be left out.")
+            raise QuestionError(NO_SCORES)
         keep = torch.ones(slices, dtype=torch.bool)
         keep[list(leave_out)] = False
         if not keep.any():

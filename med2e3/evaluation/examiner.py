@@ -14,7 +14,7 @@ from med2e3.engine import Model, Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Pointed, Prediction
 from med2e3.evaluation.reference import finding_grid
-from med2e3.evaluation.rewording import rewordings
+from med2e3.evidence.rewording import rewordings
 from med2e3.phantoms import Phantom, Wish, make_phantom
 from med2e3.phantoms.questions import ALL_TOPICS, Question, location
 

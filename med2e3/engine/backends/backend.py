@@ -21,6 +21,12 @@ from med2e3.model.prompts import Turn
 from med2e3.preprocessing import ModelInput
 from med2e3.volume import Volume
 
+#: Said where something about slice scores is asked of a model that has none.
+NO_SCORES = (
+    "This model has no slice scores, so no slice can be left out or weighed otherwise. "
+    "Choose a model that has them (`med2e3 models` says which)."
+)
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -49,10 +55,14 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class Suffix:
-    """The prompt's rows (1, T, D) after the prefix, and the slice scores (S,), None without any."""
+    """The prompt's rows (1, T, D) after the prefix, and the slice scores (S,), None without any.
+
+    `logits` (S,) are the scores before the softmax, of all slices, also of those left out.
+    """
 
     rows: Tensor
     scores: NDArray[np.float32] | None
+    logits: NDArray[np.float32] | None = None
 
 
 class Backend(Protocol):
@@ -94,6 +104,13 @@ class Backend(Protocol):
         """The prompt's rows after the prefix; slices where `keep` (S,) is False have no weight.
 
         `seed` is for draws other than those of tokens: the "random" aggregation of slices.
+        """
+        ...
+
+    def weighted_rows(self, features: Any, prompt: Prompt, weights: Tensor) -> Tensor:
+        """The prompt's rows (B, T, D) after the prefix under other slice weights (B, S).
+
+        Differentiable in `weights`. Raises `QuestionError` for a model without slice scores.
         """
         ...
 

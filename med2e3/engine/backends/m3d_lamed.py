@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import Prompt, Suffix
+from med2e3.engine.backends.backend import NO_SCORES, Prompt, Suffix
 from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Grounding, Mask, parse_boxes, place_mask
 from med2e3.engine.volume_cache import VolumeCache
@@ -82,6 +82,10 @@ class M3DLaMedBackend:
     ) -> Suffix:
         """Rows of the question; no scores."""
         return Suffix(self._question(prompt), None)
+
+    def weighted_rows(self, features: LaMedFeatures, prompt: Prompt, weights: Tensor) -> Tensor:
+        """Raises `QuestionError`: this model weighs no slices."""
+        raise QuestionError(NO_SCORES)
 
     def drawing_blocks(self) -> Sequence[nn.Module]:
         """The blocks of the mask head's own encoder."""

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import Prompt, Suffix
+from med2e3.engine.backends.backend import NO_SCORES, Prompt, Suffix
 from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Grounding
 from med2e3.engine.volume_cache import VolumeCache
+from med2e3.errors import QuestionError
 from med2e3.model.modeling import ImageFeatures
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import Turn
@@ -81,21 +82,36 @@ class Med2E3Backend:
 
         Raises `CheckpointError` for scores that are no numbers.
         """
-        ids, image = list(prompt.ids), self.network.config.image_token_id
-        rows = [self._embed(ids[ids.index(image) + self.processor.num_visual_tokens :])]
-        scores = None
+        rows = [self._question_rows(prompt)]
+        scores = logits = None
         if features.tokens2d is not None:
             mask = None if keep is None else keep.unsqueeze(0)
             text = self._text(prompt.guide)
             with torch.random.fork_rng(devices=[]):  # "random" aggregation draws on the CPU
                 torch.manual_seed(seed)
-                scores, _ = self.network.weigh_slices(features, text, 1, mask)
+                scores, logits = self.network.weigh_slices(features, text, 1, mask)
             mixed = self.network.mixed_tokens(features, scores, keep=mask)
             rows.insert(0, mixed.to(rows[0]))
-        values = None if scores is None else scores[0].float().cpu().numpy()
-        if values is not None:
-            check_finite(values, "slice scores")
-        return Suffix(torch.cat(rows, dim=1), values)
+        if scores is None or logits is None:
+            return Suffix(torch.cat(rows, dim=1), None)
+        check_finite(scores, "slice scores")
+        values, raw = (t[0].float().cpu().numpy() for t in (scores, logits))
+        return Suffix(torch.cat(rows, dim=1), values, raw)
+
+    def weighted_rows(self, features: ImageFeatures, prompt: Prompt, weights: Tensor) -> Tensor:
+        """2D tokens mixed by `weights` in place of the scores, and the text after the volume."""
+        if not self.has_scores:
+            raise QuestionError(NO_SCORES)
+        text = self._question_rows(prompt)
+        first = torch.zeros(len(weights), dtype=torch.long, device=weights.device)
+        mixed = self.network.mixed_tokens(features, weights, volume_index=first)
+        return torch.cat([mixed.to(text), text.expand(len(weights), -1, -1)], dim=1)
+
+    def _question_rows(self, prompt: Prompt) -> Tensor:
+        """Rows (1, T, D) of the text after the volume."""
+        ids = list(prompt.ids)
+        first = ids.index(self.network.config.image_token_id) + self.processor.num_visual_tokens
+        return self._embed(ids[first:])
 
     def drawing_blocks(self) -> Sequence[nn.Module]:
         """No blocks: this model draws nothing."""

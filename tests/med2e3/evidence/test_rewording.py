@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from med2e3.evaluation.rewording import rewordings
+from med2e3.evidence.rewording import rewordings
 from med2e3.phantoms import KINDS, make_phantom
 from med2e3.phantoms.facts import SECTIONS
 from med2e3.phantoms.questions import GROUPS, WORDINGS, Question

@@ -20,12 +20,25 @@ VALUES: dict[str, tuple[str, ...]] = {
     "a_name": tuple(kind.with_article() for kind in KINDS.values()),
 }
 
+#: Stands between a closed question and its choices.
+CHOICES = " Choices: "
+
 
 def rewordings(question: Question) -> list[str]:
     """The other prompts that ask the same, with the same choices; none for unknown words."""
-    rest = question.prompt[len(question.text) :]
-    same = _same_question().get(question.text, ())
-    return [text + rest for text in same if text != question.text]
+    return rewordings_of(question.prompt)
+
+
+def rewordings_of(prompt: str) -> list[str]:
+    """`rewordings` of a question's whole text, with its choices where it has some."""
+    asked, mark, choices = prompt.partition(CHOICES)
+    same = _same_question().get(asked, ())
+    return [text + mark + choices for text in same if text != asked]
+
+
+def known_questions() -> tuple[str, ...]:
+    """Every text that phantoms ask, without choices: what a model of phantoms was trained on."""
+    return tuple(_same_question())
 
 
 @cache
