@@ -251,4 +251,4 @@ def _checksum(tensor: Tensor) -> int:
 
 def _bytes(tensor: Tensor) -> memoryview:
     """The bytes of a contiguous tensor on the CPU."""
-    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
