@@ -17,6 +17,7 @@ from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.assistant.answers import Finished, Piece, Request, Scored, Seen
 from app.viewmodels.core.work import Job, Listener
 from med2e3.errors import Cancelled, CheckpointError
+from med2e3.preloading import preload_torch
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class ModelHost:
 
 
 def _load_with_engine(name: str, **options: Any) -> Model:
+    preload_torch()
     from med2e3 import engine
 
     return engine.load(name, **options)
