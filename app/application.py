@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 class Application:
     """The wired parts of one run; `close` ends all of them.
 
-    `annotations_at` and `reports_at` are the folders that drawings and reports are kept in; None:
-    they are not kept.
+    `annotations_at`, `reports_at` and `kept_at` are the folders that drawings, reports and what the
+    model read of volumes are kept in; None: they are not kept.
     """
 
     def __init__(
@@ -65,10 +65,12 @@ class Application:
         load_model: LoadModel | None = None,
         annotations_at: Path | None = None,
         reports_at: Path | None = None,
+        kept_at: Path | None = None,
     ) -> None:
         self.jobs = Jobs(loop)
         self.garbage = Garbage(loop)
-        host, drawn = ModelHost(self.jobs, load_model), AnnotationStore(self.jobs, annotations_at)
+        host = ModelHost(self.jobs, load_model, kept_at, lambda: settings.values.keep_volumes)
+        drawn = AnnotationStore(self.jobs, annotations_at)
         self.workspace = workspace = _workspace(self.jobs, settings, host, drawn)
         self.autosave = ReportAutosave(
             workspace.report,

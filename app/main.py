@@ -15,7 +15,7 @@ from typing import Any
 import qasync
 
 from app.application import Application
-from app.paths import annotations_folder, reports_folder, settings_file
+from app.paths import annotations_folder, kept_volumes_folder, reports_folder, settings_file
 from app.services.errors import explain
 from app.services.jobs import Lane
 from app.viewmodels.core.settings import Settings
@@ -46,8 +46,8 @@ async def _run(
     loop: asyncio.AbstractEventLoop, settings: Settings, options: argparse.Namespace
 ) -> int:
     passing = options.screenshot or options.benchmark
-    drawn, written = (None, None) if passing else (annotations_folder(), reports_folder())
-    application = Application(loop, settings, annotations_at=drawn, reports_at=written)
+    folders = () if passing else (annotations_folder(), reports_folder(), kept_volumes_folder())
+    application = Application(loop, settings, None, *folders)
     _report_unhandled(loop, application)
     try:
         if options.benchmark:

@@ -20,6 +20,11 @@ def annotations_folder() -> Path:
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)) / "annotations"
 
 
+def kept_volumes_folder() -> Path:
+    """The folder of the cache that the command line shares: what volumes cost to encode."""
+    return Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / "volumes"
+
+
 def reports_folder() -> Path:
     """The folder that holds the reader's reports, a file a series; it need not exist yet."""
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)) / "reports"

@@ -158,6 +158,13 @@ class Preferences:
     model: str = shown(
         "demo", "Start", "Model", "Name or folder of the model to load; empty: none.", is_text=True
     )
+    keep_volumes: bool = shown(
+        True,
+        "Start",
+        "Keep what the model read",
+        "Up to 3 GB in your cache folder, for you alone: a series of yesterday answers sooner. "
+        "Off: the files are removed at the next question.",
+    )
     restore_window: bool = shown(
         True, "Start", "Window as it was", "Size, screen, panels and their widths."
     )

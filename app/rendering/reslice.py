@@ -14,7 +14,7 @@ from app.imaging import linear
 from app.imaging.raster import IndexRaster, Reslice, StoredVoxels
 from app.imaging.slab import Mode
 from app.imaging.slice_reader import Image
-from app.rendering.scene.unlocked import preload
+from med2e3.preloading import preload_modules
 
 #: Modules of VTK that need all others which `image_reslice` imports.
 LIBRARIES = ("vtkImagingCore",)
@@ -37,7 +37,7 @@ def reslice(
 @cache
 def _vtk() -> Reslice:
     """Reading by VTK, loaded without Python's lock; by scipy where VTK cannot be loaded."""
-    preload("vtkmodules", LIBRARIES)
+    preload_modules("vtkmodules", LIBRARIES)
     try:
         from app.rendering.image_reslice import reslice as by_vtk
     except ImportError:

@@ -7,6 +7,8 @@ attributes with an underscore are touched on that thread only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.assistant.answers import Finished, Piece, Request, Scored, Seen
 from app.viewmodels.core.work import Job, Listener
 from med2e3.errors import Cancelled, CheckpointError
+from med2e3.preloading import preload_torch
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
@@ -31,9 +34,20 @@ class ModelHost:
     How many keep their features is for the model to decide, by its limit of memory.
     """
 
-    def __init__(self, jobs: Jobs, load: LoadModel | None = None) -> None:
-        """`load` takes a name and `progress`, as `med2e3.engine.load` does."""
+    def __init__(
+        self,
+        jobs: Jobs,
+        load: LoadModel | None = None,
+        kept_at: Path | None = None,
+        wants_kept: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`load` takes a name and `progress`, as `med2e3.engine.load` does.
+
+        What the model computes of volumes is kept in the folder `kept_at`, if any, while
+        `wants_kept` says so; when it no longer does, the files are removed.
+        """
         self._jobs = jobs
+        self._kept_at, self._wants_kept = kept_at, wants_kept
         self._load_model = load or _load_with_engine
         self._model: Model | None = None
         self._sessions: dict[tuple[Any, ...], Session] = {}
@@ -69,6 +83,7 @@ class ModelHost:
         key = (request.plane, request.window)
         if key not in self._sessions:
             context.progress(-1, "Reading the volume")
+            self._choose_kept(self._model)
             self._sessions[key] = self._model.read(
                 request.volume,
                 plane=request.plane,
@@ -77,6 +92,18 @@ class ModelHost:
                 cancelled=context.cancelled,
             )
         return self._sessions[key]
+
+    def _choose_kept(self, model: Model) -> None:
+        """Give the model the files of volumes it has read before, or remove them."""
+        if self._kept_at is None:
+            return
+        from med2e3.engine.kept import KeptVolumes
+
+        kept = model.kept or KeptVolumes(self._kept_at)
+        model.kept = kept if self._wants_kept() else None
+        if model.kept is None:
+            with suppress(OSError):  # what cannot be removed is not read either
+                kept.clear()
 
     def _let_go_of_sessions(self, volume: Volume) -> None:
         """Forget sessions with another volume, and those whose features the model has dropped."""
@@ -88,6 +115,7 @@ class ModelHost:
 
 
 def _load_with_engine(name: str, **options: Any) -> Model:
+    preload_torch()
     from med2e3 import engine
 
     return engine.load(name, **options)

@@ -132,11 +132,15 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of the answer's length.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, help="0 is greedy.")
 @click.option("--seed", type=int, help="Seed of sampling; recorded with the answer.")
+@click.option(
+    "--keep", is_flag=True, help="Keep what the model reads in your cache: the next time is sooner."
+)
 @figure_option("the slice scores")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def ask(path: str, question: str, as_json: bool, figure: Path | None, **options: Any) -> None:
     """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most."""
     from med2e3.engine import check_question, load
+    from med2e3.engine.kept import KeptVolumes, default_folder
 
     check_question(question)  # before minutes of reading and loading
     with progress() as report:
@@ -148,6 +152,8 @@ def ask(path: str, question: str, as_json: bool, figure: Path | None, **options:
             quantize=options["quantize"], device_map=options["device_map"],
             hub=options["hub"], progress=report,
         )  # fmt: skip
+        if options["keep"]:
+            model.kept = KeptVolumes(default_folder())
         session = model.read(
             volume, plane=options["plane"], window=options["window"], progress=report
         )
@@ -169,6 +175,9 @@ def ask(path: str, question: str, as_json: bool, figure: Path | None, **options:
         print_top_bands(answer, session.input.plane)
     if figure is not None:
         draw_scores(question, answer, session.input.plane, figure)
+    if model.kept is not None:
+        model.kept.wait()
+        warn(tuple(filter(None, (model.kept.said,))))
 
 
 def draw_scores(question: str, answer: Answer, plane: Plane, path: Path) -> None:

@@ -7,6 +7,7 @@ import weakref
 
 from med2e3.engine.backends.backend import Backend
 from med2e3.engine.info import ModelInfo
+from med2e3.engine.kept import KeptVolumes
 from med2e3.engine.volume_cache import CacheOwner
 
 #: Features and prefix of one volume at the published size take 0.33 GB in float32; this keeps six.
@@ -26,6 +27,8 @@ class Runtime:
         self.backend = backend
         self.lock = threading.RLock()
         self.cache_limit = CACHE_LIMIT
+        #: Where what volumes cost to encode is kept between programs; None: nowhere.
+        self.kept: KeptVolumes | None = None
         # Least recently used first; replaced as a whole, so that any thread may read it.
         self._owners: tuple[weakref.ref[CacheOwner], ...] = ()
 

@@ -46,13 +46,28 @@ class Session:
     def computed(
         self, progress: Progress | None = None, cancelled: StopCheck | None = None
     ) -> VolumeCache:
-        """The volume's cache, computed now where there is none. Raises `Cancelled`."""
+        """The volume's cache; where there is none, the one kept on disk, or computed now.
+
+        Raises `Cancelled`.
+        """
         with self.model.lock:
             if self.cache is None:
-                backend, grid = self.model.backend, self.input.grid
-                self.cache = encode_volume(backend, grid, progress, cancelled)
+                self.cache = self._kept() or self._encoded(progress, cancelled)
             self.model.mark_used(self)
             return self.cache
+
+    def _kept(self) -> VolumeCache | None:
+        model = self.model
+        if model.kept is None:
+            return None
+        return model.kept.find(model.info, model.backend, self.input.grid)
+
+    def _encoded(self, progress: Progress | None, cancelled: StopCheck | None) -> VolumeCache:
+        model, grid = self.model, self.input.grid
+        cache = encode_volume(model.backend, grid, progress, cancelled)
+        if model.kept is not None:
+            model.kept.keep(model.info, grid, cache)
+        return cache
 
     def ask(
         self,

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from med2e3.engine.growing import growing
+
 
 class Features(Protocol):
     """The image features of a volume; each backend has a class of its own."""
@@ -48,10 +50,10 @@ class VolumeCache:
     def copy_prefix(self) -> Any:
         """A cache that starts from the same keys and values and grows without changing them.
 
-        Layers of a dynamic cache replace their tensors when they grow, so a shallow copy suffices.
+        Nothing is copied before the first rows are added.
         """
         twin = copy.copy(self.prefix)
-        twin.layers = [copy.copy(layer) for layer in self.prefix.layers]
+        twin.layers = [growing(layer) for layer in self.prefix.layers]
         return twin
 
 

@@ -3,18 +3,13 @@
 VTK's Python methods keep the interpreter's lock: preparing a volume of 256³ then stops the window
 for 0.1–0.6 s. The same C++ methods, called through ctypes by their names in the library, do not.
 Where a library does not offer a name (Windows mangles them differently), the plain method is
-called: it works, and yields at each progress event. Importing keeps the lock as well, most of the
-time while the loader reads libraries: they are loaded beforehand without it.
+called: it works, and yields at each progress event. (`med2e3.preloading` does the
+same for imports.)
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
-from collections.abc import Sequence
-from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 #: Method → its name in the library (Itanium C++ ABI) and the number of objects that it takes.
@@ -47,21 +42,6 @@ class Unlocked:
             getattr(self._mapper, method)(*objects)
         else:
             function(address_of(self._mapper), *(address_of(each) for each in objects))
-
-
-def preload(package: str, modules: Sequence[str]) -> int:
-    """Have the system load compiled modules of a package, and what they need, before they are
-    imported; how many it loaded (what it could not, importing will say why).
-    """
-    found = find_spec(package)
-    open_library = getattr(ctypes.CDLL(None), "dlopen", None) if os.name == "posix" else None
-    if found is None or found.origin is None or open_library is None:
-        return 0
-    open_library.restype = ctypes.c_void_p
-    open_library.argtypes = [ctypes.c_char_p, ctypes.c_int]
-    folder, suffix = Path(found.origin).parent, EXTENSION_SUFFIXES[0]
-    paths = [folder / f"{name}{suffix}" for name in modules]
-    return sum(bool(open_library(os.fsencode(path), os.RTLD_NOW)) for path in paths)
 
 
 def make(kind: Any, library: str) -> Any:

@@ -19,10 +19,11 @@ from app.imaging import windows
 from app.imaging.camera import Projection
 from app.rendering.scene.grid import SceneGrid, grid_of, smoothed
 from app.rendering.scene.presets import Transfer, transfer_of
-from app.rendering.scene.unlocked import Unlocked, address_of, preload
+from app.rendering.scene.unlocked import Unlocked, address_of
 from app.viewmodels.core.work import Progress
 from app.viewmodels.images.scene import Extent, FrameRequest, RenderedFrame, SceneLook, extent_of
 from med2e3.errors import Cancelled, ResourceError
+from med2e3.preloading import preload_modules
 from med2e3.volume import Volume
 
 #: Steps along a ray in multiples of the finest spacing; opacity is corrected for them. Larger exact
@@ -54,7 +55,7 @@ class VolumeScene:
     def __init__(self, volume: Volume, watch: Any) -> None:
         """`watch`: a job's context. Raises `ResourceError` (no VTK) and `Cancelled`."""
         try:
-            preload("vtkmodules", LIBRARIES)
+            preload_modules("vtkmodules", LIBRARIES)
             from app.rendering.scene.vtk_parts import make_parts
         except ImportError as error:
             raise ResourceError(_MISSING.format(error=error)) from error

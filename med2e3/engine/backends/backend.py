@@ -70,6 +70,8 @@ class Backend(Protocol):
 
     network: Any
     processor: Any
+    #: The dataclass of what `encode` returns: tensors, or None.
+    features_class: Any
 
     @property
     def has_scores(self) -> bool:

@@ -40,6 +40,7 @@ class M3DLaMedBackend:
     """Wraps `M3DLaMedForConditionalGeneration` and its processor."""
 
     has_scores = False
+    features_class = LaMedFeatures
 
     def __init__(self, network: Any, processor: Any) -> None:
         self.network = network

@@ -26,6 +26,8 @@ from med2e3.volume import Volume
 class Med2E3Backend:
     """Wraps `Med2E3ForConditionalGeneration` and its processor."""
 
+    features_class = ImageFeatures
+
     def __init__(self, network: Any, processor: Any) -> None:
         self.network = network
         self.processor = processor

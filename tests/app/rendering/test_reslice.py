@@ -17,10 +17,10 @@ from app.imaging.slab import Mode, Slab
 from app.rendering import reslice as choosing
 from app.rendering.image_reslice import STRIP_SAMPLES, _filter, _shared
 from app.rendering.image_reslice import reslice as by_vtk
-from app.rendering.scene.unlocked import preload
 from app.viewmodels.images.viewer import Viewer
 from med2e3.errors import Cancelled
 from med2e3.geometry import Geometry, Plane
+from med2e3.preloading import preload_modules
 from med2e3.volume import Volume
 from tests.app.imaging.test_sampler import AFFINES, CT, noise, raster_of
 
@@ -221,7 +221,7 @@ def test_few_samples_load_no_vtk_and_many_do() -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs dlopen")
 def test_the_libraries_are_loaded_before_they_are_imported() -> None:
-    assert preload("vtkmodules", choosing.LIBRARIES) == len(choosing.LIBRARIES)
+    assert preload_modules("vtkmodules", choosing.LIBRARIES) == len(choosing.LIBRARIES)
 
 
 @pytest.fixture

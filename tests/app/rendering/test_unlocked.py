@@ -7,8 +7,9 @@ import os
 import pytest
 from vtkmodules import vtkRenderingVolume
 
-from app.rendering.scene.unlocked import Unlocked, make, preload
+from app.rendering.scene.unlocked import Unlocked, make
 from app.rendering.scene.volume_scene import LIBRARIES
+from med2e3.preloading import preload_modules
 
 CASTER = vtkRenderingVolume.vtkFixedPointVolumeRayCastMapper
 POSIX = pytest.mark.skipif(
@@ -18,12 +19,12 @@ POSIX = pytest.mark.skipif(
 
 @POSIX
 def test_the_libraries_are_loaded_before_they_are_imported() -> None:
-    assert preload("vtkmodules", LIBRARIES) == len(LIBRARIES)
+    assert preload_modules("vtkmodules", LIBRARIES) == len(LIBRARIES)
 
 
 def test_what_cannot_be_loaded_is_left_to_the_import() -> None:
-    assert preload("vtkmodules", ["vtkNoSuchModule"]) == 0
-    assert preload("no_such_package", LIBRARIES) == 0
+    assert preload_modules("vtkmodules", ["vtkNoSuchModule"]) == 0
+    assert preload_modules("no_such_package", LIBRARIES) == 0
 
 
 def test_an_object_is_made_once_and_owned_once() -> None:

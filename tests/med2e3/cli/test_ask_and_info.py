@@ -168,3 +168,44 @@ def test_a_figure_that_cannot_be_written_is_refused_before_the_work(
     assert ran.code != 0
     assert "End it in .png, .svg, .pdf." in ran.err
     assert "no such" not in ran.err
+
+
+def test_ask_keeps_what_it_read_and_reads_it_the_next_time(
+    run: Callable,
+    series_folder: Path,
+    tiny_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from med2e3.engine import kept
+
+    folder = tmp_path / "kept"
+    monkeypatch.setattr(kept, "default_folder", lambda: folder)
+    command = ("ask", series_folder, "What plane is this?", "--model", tiny_folder(), "--keep",
+               "--max-new-tokens", 5, "--json")  # fmt: skip
+    first = run(*command).json
+    (file,) = folder.glob("*.safetensors")
+    written = file.stat().st_ino
+    monkeypatch.setattr("med2e3.engine.session.encode_volume", None)  # not called again
+    second = run(*command).json
+    assert second["answer"] == first["answer"]
+    assert second["scores"] == first["scores"]
+    assert file.stat().st_ino == written
+
+
+def test_ask_says_why_it_kept_nothing(
+    run: Callable,
+    series_folder: Path,
+    tiny_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from med2e3.engine import kept
+
+    (tmp_path / "kept").write_text("no folder")
+    monkeypatch.setattr(kept, "default_folder", lambda: tmp_path / "kept")
+    ran = run("ask", series_folder, "What plane is this?", "--model", tiny_folder(), "--keep",
+              "--max-new-tokens", 2)  # fmt: skip
+    assert ran.code == 0
+    assert "warning: What the model read of this volume" in ran.err
+    assert "was not kept in" in ran.err
