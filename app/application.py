@@ -25,6 +25,7 @@ from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
@@ -119,6 +120,7 @@ def _workspace(
     return Workspace(
         viewer=viewer,
         assistant=assistant,
+        evidence=Evidence(assistant, host, tasks, explain, lambda: compare.other.volume),
         study=study,
         report=Report(),
         notices=notices,

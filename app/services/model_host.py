@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.services.answer_tests import AnswerTests, certainty_of
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.assistant.answers import Finished, Piece, Request, Scored, Seen
+from app.viewmodels.assistant.evidence import TestRequest
 from app.viewmodels.core.work import Job, Listener
 from med2e3.errors import Cancelled, CheckpointError
 from med2e3.preloading import preload_torch
@@ -51,6 +54,7 @@ class ModelHost:
         self._load_model = load or _load_with_engine
         self._model: Model | None = None
         self._sessions: dict[tuple[Any, ...], Session] = {}
+        self._tests = AnswerTests()
 
     def load(self, name: str, listener: Listener) -> Job[ModelInfo]:
         """Load a model in place of the one loaded."""
@@ -60,9 +64,14 @@ class ModelHost:
         """Answer; events: `Progress`, `Seen`, `Scored`, then `Piece` by `Piece`."""
         return self._jobs.start(Lane.MODEL, lambda context: self._ask(request, context), listener)
 
+    def test(self, request: TestRequest, listener: Listener) -> Job[None]:
+        """Run tests of an answer; events: `Progress`, and `Found` after each."""
+        return self._jobs.start(Lane.MODEL, lambda context: self._test(request, context), listener)
+
     def _load(self, name: str, context: Context) -> ModelInfo:
         self._model = None  # frees its memory before the next one needs it
         self._sessions.clear()
+        self._tests.let_go(lambda session: False)
         context.progress(-1, "Loading the model")
         self._model = self._load_model(name, progress=context.progress)
         return self._model.info
@@ -74,7 +83,15 @@ class ModelHost:
         answer = session.ask(request.question)
         context.on_cancel(answer.cancel)
         context.emit(Scored(answer.scores))
-        return _stream(answer, context)
+        finished = _stream(answer, context)
+        return replace(
+            finished,
+            certainty=certainty_of(session, answer),
+            asked=self._tests.remember(session, answer, request),
+        )
+
+    def _test(self, request: TestRequest, context: Context) -> None:
+        self._tests.run(request, self._session, context)
 
     def _session(self, request: Request, context: Context) -> Session:
         if self._model is None:
@@ -112,6 +129,7 @@ class ModelHost:
             for key, session in self._sessions.items()
             if session.volume is volume and session.cache is not None
         }
+        self._tests.let_go(lambda session: session.volume is volume)
 
 
 def _load_with_engine(name: str, **options: Any) -> Model:

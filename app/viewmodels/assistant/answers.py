@@ -22,6 +22,8 @@ from med2e3.volume import Volume, Window
 if TYPE_CHECKING:
     from med2e3.engine import Scores
     from med2e3.engine.grounding import Box, Mask
+    from med2e3.evidence.certainty import Certainty
+    from med2e3.evidence.outcomes import Outcome
     from med2e3.preprocessing import Band
 
 
@@ -119,6 +121,8 @@ class Finished:
     record: dict[str, Any]
     boxes: tuple[Box, ...] = ()
     masks: tuple[Mask, ...] = ()
+    certainty: Certainty | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,21 @@ class Request:
     question: str
     plane: Plane | None = None
     window: Window | str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A complete answer, by what it can be asked again with, so that it can be tested later.
+
+    `record` is the answer's, `plane` and `window` are those of its request, and `weights` is the
+    hash of the model's. `ticket` finds the answer itself while the model still holds it.
+    """
+
+    ticket: int
+    record: dict[str, Any]
+    plane: Plane | None
+    window: Window | str | None
+    weights: str
 
 
 @dataclass(eq=False)
@@ -153,6 +172,12 @@ class Turn:
     record: dict[str, Any] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
     masks: tuple[Mask, ...] = ()
+    #: How sure the model is of the answer; None while it is not complete.
+    certainty: Certainty | None = None
+    #: What tests of the answer need, what they found, and why the last ones failed.
+    asked: Asked | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    test_message: Message | None = None
     message: Message | None = None
     seconds: float = 0.0
 

@@ -232,6 +232,7 @@ class Assistant:
             finished = outcome.value
             turn.text, turn.reason, turn.record = finished.text, finished.reason, finished.record
             turn.boxes, turn.masks = finished.boxes, finished.masks
+            turn.certainty, turn.asked = finished.certainty, finished.asked
             self._end(turn, TurnState.DONE)
         elif isinstance(outcome, Failed):
             turn.message = self._explain(outcome.error)

@@ -10,6 +10,7 @@ from typing import Protocol
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.exporting import Content
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
@@ -46,6 +47,7 @@ class Workspace:
 
     viewer: Viewer
     assistant: Assistant
+    evidence: Evidence
     study: Study
     report: Report
     notices: Notices

@@ -24,10 +24,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.assistant.assistant import WINDOW_CHOICES, Assistant, ModelState
+from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.assistant.questions import ReadyQuestion, ready_questions
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
 from app.views.assistant.chat import Chat
+from app.views.assistant.evidence_tab import EvidenceTab
 from app.views.assistant.scores_tab import ScoresTab
 from app.views.parts.elided import ChoiceBox, ElidedLabel
 from app.views.parts.file_dialogs import Saver
@@ -58,6 +60,7 @@ class AssistantPanel(QWidget):
         assistant: Assistant,
         viewer: Viewer,
         report: Report,
+        evidence: Evidence,
         saver: Saver,
         model_actions: dict[str, Callable[[], object]],
     ) -> None:
@@ -67,11 +70,13 @@ class AssistantPanel(QWidget):
         self.ask_box = AskBox(assistant, self.show_report)
         self.report = ReportTab(report, viewer, saver)
         self.scores = ScoresTab(assistant, viewer, saver)
+        self.evidence = EvidenceTab(evidence)
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         self.tabs.addTab(self.report, "Report")
         self.tabs.addTab(self.scores, "Scores")
+        self.tabs.addTab(self.evidence, "Evidence")
         talk = QWidget()
         column = QVBoxLayout(talk)
         column.setContentsMargins(0, 0, 0, 0)

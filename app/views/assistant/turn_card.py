@@ -21,6 +21,7 @@ from app.imaging import numbers
 from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import Turn, TurnState
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.certainty import short_line
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.views.assistant.score_bars import ScoreBars
 from app.views.parts.icons import dress
@@ -117,6 +118,7 @@ def status_of(turn: Turn) -> str:
         place = numbers.mm_range(best.band.from_mm, best.band.to_mm, digits=0)
         slices = numbers.slice_range(*best.band.view_slices)
         lines.append(f"top {numbers.times(best.times_uniform)} · {axis}{place} · {slices}")
+    lines.append(short_line(turn.certainty))
     return "\n".join(filter(None, lines))
 
 

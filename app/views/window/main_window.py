@@ -65,7 +65,12 @@ class MainWindow(QMainWindow):
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)
         self.assistant = AssistantPanel(
-            workspace.assistant, workspace.viewer, workspace.report, saver, self._model_actions()
+            workspace.assistant,
+            workspace.viewer,
+            workspace.report,
+            workspace.evidence,
+            saver,
+            self._model_actions(),
         )
         self.measurements = MeasurementsPanel(workspace, saver, self.actions_by_name)
         self.assistant.tabs.addTab(self.measurements, "Measurements")

@@ -1,0 +1,77 @@
+"""How sure an answer is, in words for cards and tabs. Knows no widgets and no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from med2e3.evidence.answer_words import Word
+    from med2e3.evidence.certainty import Certainty
+
+#: Words below this probability are marked: another word was about as likely.
+DOUBT = 0.6
+
+#: Answers of more words than this are told by sentence: their joint probability says little.
+LONG = 16
+
+
+def doubtful(word: Word) -> bool:
+    """Whether a word is to be marked as one the model was not sure of."""
+    return word.probability < DOUBT
+
+
+def percent(probability: float) -> str:
+    """A probability in percent, with no more digits than it has: never 100 % or 0 %."""
+    if probability > 0.995:
+        return "over 99 %"
+    if probability < 0.005:
+        return "under 1 %"
+    return f"{100 * probability:.0f} %"
+
+
+def sure_line(certainty: Certainty) -> str:
+    """How probable the model finds its answer."""
+    words = len(certainty.words)
+    if words > LONG:
+        least = min(certainty.words, key=lambda word: word.probability)
+        unsure = sum(map(doubtful, certainty.words))
+        return (
+            f"{unsure} of {words} words unsure; the least, “{least.text}”, "
+            f"{percent(least.probability)}"
+        )
+    return f"Probability of this answer: {percent(certainty.probability)}"
+
+
+def short_line(certainty: Certainty | None) -> str:
+    """The same for the foot of a card; "" where nothing is known."""
+    if certainty is None:
+        return ""
+    if len(certainty.words) > LONG:
+        unsure = sum(map(doubtful, certainty.words))
+        return f"{unsure} of {len(certainty.words)} words unsure"
+    line = f"sure to {percent(certainty.deciding)}"
+    if certainty.level is not None:
+        line += f", then right in {percent(certainty.level.right)}"
+    return line
+
+
+def options_line(certainty: Certainty) -> str:
+    """What else the model could have said, the likeliest first."""
+    ordered = sorted(certainty.options, key=lambda option: -option.probability)
+    return " · ".join(f"{option.text} {percent(option.probability)}" for option in ordered)
+
+
+def known_line(certainty: Certainty) -> str:
+    """How often the model was right when it was so sure, or why that is not known."""
+    level = certainty.level
+    if level is None:
+        return certainty.note
+    return (
+        f"At {level.low:.1f}–{level.high:.1f} this model was right in {percent(level.right)} of "
+        f"{level.count} {certainty.form} answers ({certainty.measured_on})."
+    )
+
+
+def outside_line(certainty: Certainty) -> str:
+    """A word where the question is outside what the model was trained on."""
+    return "" if certainty.familiarity is None else certainty.familiarity.sentence
