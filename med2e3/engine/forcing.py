@@ -117,8 +117,6 @@ def forward_of(
 
 def _outside_inference(cache: VolumeCache) -> tuple[Any, VolumeCache]:
     """The cache with tensors that autograd takes: those of inference mode it does not save."""
-    import copy
-
     features = copy.copy(cache.features)
     for name, value in vars(features).items():
         if isinstance(value, Tensor):

@@ -5,7 +5,6 @@ Phantoms go through the engine as a study does in the app: `read` once, then eve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from med2e3.engine import Model, Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Pointed, Prediction
 from med2e3.evaluation.reference import finding_grid
+from med2e3.evidence.answer_words import confidence
 from med2e3.evidence.rewording import rewordings
 from med2e3.phantoms import Phantom, Wish, make_phantom
 from med2e3.phantoms.questions import ALL_TOPICS, Question, location
@@ -119,31 +119,6 @@ class Examiner:
             scores=tuple(round(s, 7) for s in reply.scores),
             held=tuple(sorted(slices)),
         )
-
-
-def confidence(
-    token_ids: Sequence[int],
-    probabilities: Sequence[float],
-    decode: Callable[[Sequence[int]], str],
-    *,
-    whole: bool,
-) -> float:
-    """How probable the model found its answer: of the `whole` text, or of its first word alone.
-
-    The first word (the letter of a choice, yes or no) is complete with the token after which
-    something else than a letter follows. 0 for an answer without any token.
-    """
-    if not token_ids:
-        return 0.0
-    last = len(token_ids)
-    if not whole:
-        done = (
-            k
-            for k in range(1, last + 1)
-            if re.match(r"\W*\w+\W", decode(token_ids[:k]) + ("." if k == last else ""))
-        )
-        last = next(done, last)
-    return float(np.prod(probabilities[:last]))
 
 
 def _to_reword(questions: Sequence[Question], seed: int) -> list[Question]:

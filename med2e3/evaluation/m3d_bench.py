@@ -15,7 +15,7 @@ import numpy as np
 from med2e3.engine import Model, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.calibration import calibration_error, reliability
-from med2e3.evaluation.examiner import Progress, confidence
+from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, estimate
 from med2e3.evaluation.m3d_files import TYPES, Item, load_image
@@ -30,6 +30,7 @@ from med2e3.evaluation.scoring import (
     text_columns,
 )
 from med2e3.evaluation.texts import TextMetrics
+from med2e3.evidence.answer_words import confidence
 from med2e3.phantoms.questions import WORDINGS
 
 #: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.

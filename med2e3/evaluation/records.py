@@ -18,9 +18,9 @@ class Prediction:
 
     `truth` is the full answer wanted, `letter` the right one of `choices` choices (both empty for
     an open question). `use` says why it was asked; a reworded one names the question that it
-    repeats in `repeats`. `confidence` is the probability of the answer's first word (see
-    `examiner.confidence`); `probabilities` those of its tokens. `scores` (S,) are the slice
-    scores, `held` the model slices that hold what is asked about.
+    repeats in `repeats`. `confidence` is the probability of the answer's first word
+    (`med2e3.evidence.answer_words.confidence`); `probabilities` those of its tokens. `scores` (S,)
+    are the slice scores, `held` the model slices that hold what is asked about.
     """
 
     topic: str

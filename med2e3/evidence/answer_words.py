@@ -79,6 +79,31 @@ def joint(probabilities: Sequence[float]) -> float:
     return float(np.prod(np.asarray(probabilities, dtype=np.float64)))
 
 
+def confidence(
+    token_ids: Sequence[int],
+    probabilities: Sequence[float],
+    decode: Decode,
+    *,
+    whole: bool,
+) -> float:
+    """How probable the model found its answer: of the `whole` text, or of its first word alone.
+
+    The first word (the letter of a choice, yes or no) is complete with the token after which
+    something else than a letter follows. 0 for an answer without any token.
+    """
+    if not token_ids:
+        return 0.0
+    last = len(token_ids)
+    if not whole:
+        done = (
+            k
+            for k in range(1, last + 1)
+            if re.match(r"\W*\w+\W", decode(token_ids[:k]) + ("." if k == last else ""))
+        )
+        last = next(done, last)
+    return float(np.prod(probabilities[:last]))
+
+
 def marked(before: str, after: str) -> tuple[Part, ...]:
     """Both answers as one text: words that stayed, words taken out, words put in, in order."""
     old, new = before.split(), after.split()

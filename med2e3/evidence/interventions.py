@@ -17,6 +17,7 @@ from torch import Tensor
 
 from med2e3.engine import Answer, Session
 from med2e3.engine.info import Progress
+from med2e3.engine.inputs import prepare_input
 from med2e3.engine.interruption import StopCheck, stop_if
 from med2e3.errors import InputError, QuestionError
 from med2e3.evidence.answer_words import marked, mirrored_words, word_spans
@@ -210,9 +211,10 @@ def _other_volume(probe: Probe, choices: Choices, cancelled: StopCheck | None) -
     session = probe.session
     if choices.other is None:  # `check_tests` has refused it before
         raise InputError("The test 'other-volume' needs the volume of another patient.")
-    other = session.model.read(
-        choices.other, plane=session.input.plane, window=session.input.window, cancelled=cancelled
-    )
+    info, given = session.model.info, session.input
+    volume, prepared = prepare_input(info, choices.other, given.plane, given.window, crop=True)
+    other = Session(session.model, volume, prepared)
+    other.computed(cancelled=cancelled)
     setting = f"of another volume ({choices.other.name})"
     return [_in_session(probe, "other-volume", setting, other)]
 

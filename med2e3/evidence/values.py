@@ -35,13 +35,13 @@ def plain(value: Any) -> Any:
 def from_json(kind: type[T], text: str) -> T:
     """The dataclass that `to_json` wrote. Raises `InputError` for other text."""
     try:
-        said = json.loads(text)
-        return _built(kind, said)
+        built: T = _built(kind, json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"This is no {kind.__name__} as this program writes it ({error}). "
             "Write it again with this version."
         ) from error
+    return built
 
 
 def _built(kind: Any, said: Any) -> Any:

@@ -87,6 +87,11 @@ class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
         end = self.context_length or len(ids)
         return ids[:end], labels[:end]
 
+    def answer_ids(self, question: str, answer: str) -> list[int]:
+        """Ids of an answer as the model learns it after the question, without its end token."""
+        labels = self.answered_ids(question, answer)[1]
+        return [i for i in labels if i != IGNORE][:-1]
+
     def __call__(
         self,
         questions: str | Sequence[str],

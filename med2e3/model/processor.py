@@ -98,6 +98,11 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
         kept = expanded[: self.context_length] if self.context_length else expanded
         return [i for i, _ in kept], [label for _, label in kept]
 
+    def answer_ids(self, question: str, answer: str) -> list[int]:
+        """Ids of an answer as the model learns it after the question, without its end token."""
+        labels = self.answered_ids([(question, answer)], image=False)[1]
+        return _without_end([i for i in labels if i != IGNORE], self.tokenizer.eos_token_id)
+
     def question_ids(self, question: str) -> list[int]:
         """Ids of the bare question, for the slice scores."""
         bare = question.replace(IMAGE_PLACEHOLDER, "").strip()
@@ -205,6 +210,10 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
 
     def _expand(self, ids: Sequence[int]) -> list[int]:
         return expand_placeholders(ids, self.num_visual_tokens, self.image_token_id)
+
+
+def _without_end(ids: list[int], end: int) -> list[int]:
+    return ids[:-1] if ids and ids[-1] == end else ids
 
 
 def _pad(rows: Sequence[Sequence[int]], filler: int, side: str) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from med2e3.evaluation.examiner import confidence
 from med2e3.evaluation.pointing import count_pointing, count_text_dependence
 from med2e3.evaluation.records import BLANK, REWORDED, Examined, Pointed, Prediction
-from med2e3.evidence.rewording import rewordings
 from med2e3.evaluation.scoring import count_closed, count_paraphrases, count_reports
 from med2e3.evaluation.texts import open_metrics
+from med2e3.evidence.answer_words import confidence
+from med2e3.evidence.rewording import rewordings
 from med2e3.phantoms import make_phantom
 from med2e3.phantoms.questions import WORDINGS
 

@@ -1,0 +1,108 @@
+"""How often a model was right when it was so sure: a file beside its weights, `reliability.json`.
+
+The evaluation on phantoms writes it (`med2e3 evaluate MODEL --reliability FILE`). It names the hash
+of the weights that were measured, so that no other model is judged by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from med2e3.engine import ModelInfo
+from med2e3.errors import DataError, InputError
+from med2e3.evidence.values import from_json, to_json
+from med2e3.files import write_whole
+
+#: The file's name in a model's folder, and the version of its fields.
+FILE, FORMAT = "reliability.json", 1
+
+
+class MeasuredBin(Protocol):
+    """What is kept of `med2e3.evaluation.calibration.Bin`."""
+
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def accuracy(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Level:
+    """Answers whose probability lies in low..high: how many, and which share was right."""
+
+    low: float
+    high: float
+    count: int
+    right: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What was measured: `forms` has the levels of closed, presence and open answers.
+
+    `what` says on what ("500 phantoms, seed 37"); `weights_sha256` which weights gave the answers.
+    """
+
+    format: int
+    weights_sha256: str
+    what: str
+    forms: dict[str, tuple[Level, ...]]
+
+    def level(self, form: str, probability: float) -> Level | None:
+        """The level of an answer of a form; None where none such was measured."""
+        return next(
+            (
+                level
+                for level in self.forms.get(form, ())
+                if level.low <= probability < level.high or probability == level.high == 1.0
+            ),
+            None,
+        )
+
+
+def write_reliability(
+    path: Path, weights_sha256: str, what: str, bins: Mapping[str, Sequence[MeasuredBin]]
+) -> None:
+    """Write what an evaluation counted. Raises `InputError` where the file cannot be written."""
+    forms = {
+        name: tuple(Level(b.low, b.high, b.count, round(b.accuracy, 6)) for b in found)
+        for name, found in bins.items()
+        if found
+    }
+    try:
+        write_whole(path, to_json(Reliability(FORMAT, weights_sha256, what, forms)) + "\n")
+    except OSError as error:
+        raise InputError(f"The reliability cannot be written to {path}: {error}.") from error
+
+
+def read_reliability(info: ModelInfo) -> Reliability | None:
+    """What was measured of a model; None where its folder has no such file.
+
+    Raises `DataError` for a damaged file, and for one that was measured of other weights.
+    """
+    path = Path(info.path) / FILE
+    if not path.is_file():
+        return None
+    try:
+        found = from_json(Reliability, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Evaluate the model again.") from error
+    if found.format != FORMAT:
+        raise DataError(
+            f"{path} has format {found.format}, and this version reads {FORMAT}. "
+            "Evaluate the model again."
+        )
+    if found.weights_sha256 != info.weights_sha256:
+        raise DataError(
+            f"{path} was measured of other weights (SHA-256 {found.weights_sha256[:12]}…, these "
+            f"are {info.weights_sha256[:12]}…), so it says nothing about this model. "
+            "Evaluate this model, or remove the file."
+        )
+    return found
