@@ -49,9 +49,9 @@ def short_line(certainty: Certainty | None) -> str:
     if len(certainty.words) > LONG:
         unsure = sum(map(doubtful, certainty.words))
         return f"{unsure} of {len(certainty.words)} words unsure"
-    line = f"sure to {percent(certainty.deciding)}"
+    line = f"probability {percent(certainty.deciding)}"
     if certainty.level is not None:
-        line += f", then right in {percent(certainty.level.right)}"
+        line += f" · right in {percent(certainty.level.right)} when so sure"
     return line
 
 
@@ -75,3 +75,12 @@ def known_line(certainty: Certainty) -> str:
 def outside_line(certainty: Certainty) -> str:
     """A word where the question is outside what the model was trained on."""
     return "" if certainty.familiarity is None else certainty.familiarity.sentence
+
+
+def outside_words(certainty: Certainty | None) -> str:
+    """The same in as few words as a card has room for; "" for a question of the training."""
+    known = None if certainty is None else certainty.familiarity
+    if known is None or not known.is_outside:
+        return ""
+    words = ", ".join(f"“{word}”" for word in known.unknown_words)
+    return f"Not trained on this question{f' ({words})' if words else ''}: a guess."

@@ -35,8 +35,8 @@ MOST_TOP = 16
 WORDING_LINES = 3
 
 EXPLANATION = (
-    "A test changes one thing and asks again. It tells what this answer depends on, and not whether "
-    "it is right."
+    "A test changes one thing and asks again. It tells what this answer depends on, and not "
+    "whether it is right."
 )
 
 
@@ -75,6 +75,7 @@ class EvidenceTab(QScrollArea):
         self.progress.setRange(0, 1000)
         self.doing = _words("dim")
         self.stop = _button("Stop", "Stop the tests; what they have found stays")
+        self.stop.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.stop.clicked.connect(evidence.stop)
         self._found = QVBoxLayout()
         self._found.setSpacing(6)

@@ -21,7 +21,7 @@ from app.imaging import numbers
 from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import Turn, TurnState
 from app.viewmodels.assistant.assistant import Assistant
-from app.viewmodels.assistant.certainty import short_line
+from app.viewmodels.assistant.certainty import outside_words, short_line
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.views.assistant.score_bars import ScoreBars
 from app.views.parts.icons import dress
@@ -51,6 +51,8 @@ class TurnCard(QFrame):
         self.question = _Text(self, turn.question)
         self.question.setProperty("heading", True)
         self.answer = _Text(self)
+        self.outside = _Text(self)
+        mark(self.outside, "warning", value=True)
         self.status = _Text(self)
         self.bars = ScoreBars(lambda cell: jump(turn, cell), compact=True)
         self.copy = _button("copy", "Copy the answer")
@@ -60,7 +62,7 @@ class TurnCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 8, 6)
         layout.setSpacing(4)
-        for widget in (self.question, self.answer, self.bars):
+        for widget in (self.question, self.answer, self.outside, self.bars):
             layout.addWidget(widget)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
@@ -73,6 +75,9 @@ class TurnCard(QFrame):
         turn = self.turn
         self.show_text()
         self.bars.show_strip(strip_of(turn) if turn.scores is not None else None)
+        outside = outside_words(turn.certainty)
+        self.outside.setText(outside)
+        self.outside.setVisible(bool(outside))
         failed = turn.state is TurnState.FAILED
         mark(self.status, "error", failed)
         mark(self.status, "dim", not failed)
