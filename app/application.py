@@ -34,6 +34,7 @@ from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
 from app.viewmodels.report.report import Report
@@ -140,6 +141,7 @@ def _workspace(
         refiner=Refiner(viewer, planes, tasks, notices, explain),
         refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
         steps=viewer.steps,
+        viewed=Viewed(viewer),
     )
 
 

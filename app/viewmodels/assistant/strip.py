@@ -12,6 +12,12 @@ from dataclasses import dataclass
 from app.imaging import numbers
 from app.viewmodels.assistant.answers import Seen, Turn
 
+#: Bands that have their rank beside them.
+RANKED = 3
+
+#: Share of all slices, as an effective number, from which on weights count as nearly equal.
+NEARLY_ALL = 0.9
+
 
 @dataclass(frozen=True)
 class BandCell:
@@ -46,6 +52,46 @@ class Strip:
     cells: tuple[BandCell, ...]
     unread: tuple[float, ...]
     slice_count: int
+
+    @property
+    def ranked(self) -> tuple[BandCell, ...]:
+        """The bands of highest weight above an equal share, the highest first."""
+        known = [cell for cell in self.cells if (cell.times_uniform or 0.0) > 1.0]
+        return tuple(sorted(known, key=lambda cell: -(cell.weight or 0.0))[:RANKED])
+
+    @property
+    def peaks(self) -> tuple[BandCell, ...]:
+        """Bands above an equal share that weigh more than their neighbours, in display order."""
+        times = [-1.0, *(cell.times_uniform or 0.0 for cell in self.cells), -1.0]
+        return tuple(
+            cell
+            for k, cell in enumerate(self.cells, start=1)
+            if times[k] > 1.0 and times[k] > times[k - 1] and times[k] >= times[k + 1]
+        )
+
+    @property
+    def flat(self) -> str:
+        """What to say where the weights are nearly equal; "" where they are not."""
+        weights = [cell.weight for cell in self.cells if cell.weight is not None]
+        if not weights:
+            return ""
+        effective = 1 / sum(weight**2 for weight in weights)
+        if effective < NEARLY_ALL * len(weights):
+            return ""
+        return f"nearly flat: {effective:.0f} of {len(weights)} slices weigh alike"
+
+    def peak_from(self, slice_index: float, step: int) -> BandCell | None:
+        """The next peak (`step` 1) or the one before (−1), seen from a slice in display order."""
+        here = self.fraction_of(slice_index)
+        middles = [(cell, (cell.top + cell.bottom) / 2) for cell in self.peaks]
+        beyond = [
+            cell
+            for cell, middle in middles
+            if (middle - here) * step > 0 and not cell.top <= here <= cell.bottom
+        ]
+        if not beyond:
+            return None
+        return beyond[0] if step > 0 else beyond[-1]
 
     def at(self, fraction: float) -> BandCell | None:
         """The band at a place of the strip; None where the model was given nothing."""

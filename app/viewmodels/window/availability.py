@@ -15,6 +15,7 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.COMPARISON: lambda workspace: "" if workspace.compare.active else "nothing is compared",
     Need.TURNED: lambda workspace: "" if workspace.viewer.is_turned else "no plane is turned",
     Need.QUESTION: lambda workspace: _no_question(workspace),
+    Need.SCORES: lambda workspace: _no_scores(workspace),
     Need.UNDO: lambda workspace: "" if workspace.steps.undo_name else "nothing to undo",
     Need.REDO: lambda workspace: "" if workspace.steps.redo_name else "nothing to redo",
     Need.SELECTION: lambda workspace: "" if workspace.annotations.selected else "none is selected",
@@ -55,3 +56,8 @@ def _no_question(workspace: Workspace) -> str:
     if assistant.running is not None:
         return "an answer is being written"
     return "" if assistant.can_ask else "this volume cannot be asked about now"
+
+
+def _no_scores(workspace: Workspace) -> str:
+    turn = workspace.assistant.shown
+    return "" if turn is not None and turn.scores is not None else "no slice scores are shown"

@@ -22,6 +22,7 @@ class Need(StrEnum):
     COMPARISON = "comparison"
     TURNED = "turned planes"
     QUESTION = "question"
+    SCORES = "scores"
     UNDO = "undo"
     REDO = "redo"
     SELECTION = "selection"
@@ -112,6 +113,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("last_slice", "Last slice", ("End",), "Slices", Need.VOLUME),
     Command("ask", "Go to the question box", ("Ctrl+L", "/"), "Assistant"),
     Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant", Need.QUESTION),
+    Command("previous_peak", "Previous peak of the slice scores", (",",), "Assistant", Need.SCORES),
+    Command("next_peak", "Next peak of the slice scores", (".",), "Assistant", Need.SCORES),
+    Command("evidence", "Test this answer", ("Ctrl+E",), "Assistant", Need.SCORES),
     Command("stop", "Stop the answer, or close this help", ("Esc",), "Assistant"),
     Command("toggle_series", "Show or hide the series list", ("Ctrl+1",), "Window"),
     Command("toggle_assistant", "Show or hide the assistant", ("Ctrl+2",), "Window"),

@@ -21,6 +21,7 @@ from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
 from app.viewmodels.study.study import Study
@@ -69,3 +70,5 @@ class Workspace:
     #: The same for the volume that is compared, `compare.other`.
     refiner_beside: Refiner
     steps: UndoStack
+    #: Which slices the reader has had on the screen.
+    viewed: Viewed

@@ -98,6 +98,12 @@ class AssistantPanel(QWidget):
         layout.addWidget(self.splitter, 1)
         self.setMinimumWidth(300)
 
+    def show_evidence(self) -> None:
+        """Bring the tests of the shown answer to the front, ready for keys."""
+        self.show()
+        self.tabs.setCurrentWidget(self.evidence)
+        self.evidence.all.setFocus()
+
     def show_report(self) -> None:
         """Bring the report to the front: a draft is being written for it."""
         self.tabs.setCurrentWidget(self.report)

@@ -26,6 +26,7 @@ from app.rendering.cached_layer import CachedLayer
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, Strip, strip_of
 from app.viewmodels.images.mouse import wheel_sign
+from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.slice_view import NOTCH
 from app.views.parts import theme
@@ -33,10 +34,12 @@ from app.views.parts.painting import painting
 from med2e3 import score_scale
 from med2e3.geometry import AXIS_LETTERS, DISPLAY_AXES, Plane
 
-WIDTH = 74
+WIDTH = 84
 TOP, BOTTOM = 20.0, 34.0
 COVER_X, COVER_W = 6.0, 4.0
-BARS_X, BARS_W = 14.0, 54.0
+VIEWED_X, VIEWED_W = 11.0, 3.0
+BARS_X, BARS_W = 17.0, 54.0
+RANK_W = 10.0
 
 #: Multiples written under the bars; all `score_scale.MARKS` have a tick.
 LABELLED = (1.0, 4.0, 32.0)
@@ -46,9 +49,15 @@ class StripView(QWidget):
     """The scores of the shown answer along the slices of one plane."""
 
     def __init__(
-        self, assistant: Assistant, viewer: Viewer, plane: Plane, parent: QWidget | None = None
+        self,
+        assistant: Assistant,
+        viewer: Viewer,
+        viewed: Viewed,
+        plane: Plane,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        self._viewed = viewed
         self._assistant = assistant
         self._viewer = viewer
         self.plane = plane
@@ -65,6 +74,7 @@ class StripView(QWidget):
         self._wheel = 0
         self._still = CachedLayer(self._paint_still)
         viewer.slices_changed.connect(self._moved)
+        viewed.changed.connect(self.update)
         self.refresh()
 
     def sizeHint(self) -> QSize:
@@ -100,8 +110,19 @@ class StripView(QWidget):
         """Bands with bars, the line of uniform, coverage, scale; and the marker over them."""
         with painting(self) as painter:
             painter.drawPixmap(0, 0, self._still.of(self, (self.strip, self.hint)))
+            self._paint_viewed(painter)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             self._paint_marker(painter)
+
+    def _paint_viewed(self, painter: QPainter) -> None:
+        """What the reader has had on the screen, beside what the model was given."""
+        state = self._viewer.planes.get(self.plane)
+        if state is None or self.strip is None:
+            return
+        colour = QColor(theme.DARK.accent)
+        for index in self._viewed.of(self.plane):
+            y0, y1 = self.y_of(index / state.count), self.y_of((index + 1) / state.count)
+            painter.fillRect(QRectF(VIEWED_X, y0, VIEWED_W, max(y1 - y0, 0.5)), colour)
 
     def _paint_still(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.DARK.window))
@@ -116,7 +137,18 @@ class StripView(QWidget):
             self._paint_cover(painter, self.strip)
             for cell in self.strip.cells:
                 self._paint_cell(painter, cell)
+            self._paint_ranks(painter, self.strip)
             self._paint_scale(painter)
+
+    def _paint_ranks(self, painter: QPainter, strip: Strip) -> None:
+        """The bands of highest weight by number, as the marks in the other planes have them."""
+        if strip.flat:
+            return
+        painter.setPen(QColor(theme.DARK.text))
+        for rank, cell in enumerate(strip.ranked, start=1):
+            middle = (self.y_of(cell.top) + self.y_of(cell.bottom)) / 2
+            room = QRectF(self.width() - RANK_W - 1, middle - 7, RANK_W, 14)
+            painter.drawText(room, int(Qt.AlignmentFlag.AlignCenter), str(rank))
 
     def _paint_ends(self, painter: QPainter) -> None:
         axis, sign = DISPLAY_AXES[self.plane][0]
@@ -250,6 +282,8 @@ class StripView(QWidget):
         """What lies at a height of the strip, in words."""
         if self.strip is None:
             return self.hint.replace("\n", " ")
+        if self.strip.flat and not 0 <= self.fraction_at(y) <= 1:
+            return f"The weights are {self.strip.flat}: they point nowhere."
         fraction = self.fraction_at(y)
         cell = self.strip.at(fraction)
         if cell is not None:

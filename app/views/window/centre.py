@@ -16,6 +16,7 @@ from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.annotation_layer import AnnotationLayer
 from app.views.assistant.model_sheet import ModelSheet
 from app.views.assistant.plane_cell import PlaneCell
+from app.views.assistant.score_levels import ScoreLevels
 from app.views.images.cine_timer import CineTimer
 from app.views.images.compare_pane import ComparePane
 from app.views.images.idle_timer import IdleTimer
@@ -29,7 +30,7 @@ from med2e3.geometry import Plane
 
 def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
     def made(workspace: Workspace) -> QWidget:
-        cell = PlaneCell(workspace.viewer, workspace.assistant, plane)
+        cell = PlaneCell(workspace.viewer, workspace.assistant, workspace.viewed, plane)
         _draw_on(cell.view, workspace)
         return cell
 
@@ -39,6 +40,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
 def _draw_on(view: SliceView, workspace: Workspace) -> None:
     """Show overlays and annotations in a view of the open volume, and let the mouse draw in it."""
     OverlayLayer(view, workspace.overlays)
+    ScoreLevels(view, workspace.assistant)
     AnnotationLayer(view, workspace.annotations, workspace.drawing)
 
 

@@ -33,7 +33,8 @@ class KeyBindings:
             signal.connect(self.enable)
         for signal in (workspace.annotations.changed, workspace.annotations.selection_changed):
             signal.connect(self.enable)
-        workspace.assistant.turns_changed.connect(self.enable)
+        for signal in (workspace.assistant.turns_changed, workspace.assistant.chosen_changed):
+            signal.connect(self.enable)
         self._before: tuple[object, ...] = ()
         turned = (workspace.viewer.turned, workspace.compare.changed)
         for signal in (workspace.steps.changed, *turned):

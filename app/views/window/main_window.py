@@ -96,6 +96,7 @@ class MainWindow(QMainWindow):
             **actions.bind(self.workspace, self),
             **self._library_commands(),
             "ask": lambda: self.assistant.ask_box.line.setFocus(),
+            "evidence": lambda: self.assistant.show_evidence(),
             "draft_report": lambda: self.assistant.ask_box.ask_report(),
             "stop": self._escape,
             "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.viewmodels.assistant.strip import strip_of
 from app.viewmodels.window.layouts import Kind
 from app.viewmodels.window.workspace import Workspace
 
@@ -23,7 +24,21 @@ def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
         "slab_thinner": lambda: compare.hand.set_slab(compare.hand.slab.thicker(-1)),
         "cine": lambda: workspace.cine.toggle(compare.plane_of_keys),
         "close_compare": workspace.compare.close,
+        "next_peak": lambda: _go_to_peak(workspace, 1),
+        "previous_peak": lambda: _go_to_peak(workspace, -1),
     }
+
+
+def _go_to_peak(workspace: Workspace, step: int) -> None:
+    """Bring the model's plane to the next peak of the shown scores, or the one before."""
+    turn, viewer = workspace.assistant.shown, workspace.viewer
+    strip = strip_of(turn)
+    if turn is None or turn.seen is None or strip is None:
+        return
+    plane = turn.seen.plane
+    cell = strip.peak_from(viewer.planes[plane].slice_index, step)
+    if cell is not None:
+        viewer.go_to_slice(plane, turn.seen.centre_slice(cell.model_slice))
 
 
 def _layout(workspace: Workspace, kind: Kind) -> Callable[[], object]:

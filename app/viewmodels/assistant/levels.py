@@ -1,0 +1,84 @@
+"""Where the bands of highest weight lie in planes other than the model's. Knows no widgets.
+
+A band is the slab of one model slice. A plane across it shows the slab between two lines, which end
+at two opposite borders of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.viewmodels.assistant.answers import Turn
+
+#: Bands that are marked: about what a reader will go and look at.
+MARKED = 3
+
+#: A plane that climbs by less than this share of a band over its whole image lies along the bands.
+ALONG = 1.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """A band above an equal share in an image: its rank from 1, its weight, and its ends at two opposite borders.
+
+    `ends` has for each border the two points (row, column) between which the band lies there.
+    `across` says that the borders are the left and the right one, else top and bottom.
+    """
+
+    rank: int
+    model_slice: int
+    times_uniform: float
+    across: bool
+    ends: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
+
+
+def levels_of(
+    turn: Turn | None,
+    mm_at: Callable[[float, float], NDArray[np.floating]],
+    shape: tuple[int, int],
+) -> tuple[Level, ...]:
+    """The levels in an image of `shape` (rows, columns) with pixels at `mm_at`; highest first.
+
+    None for an image along the bands, as one of the model's own plane is.
+    """
+    if turn is None or turn.seen is None or turn.scores is None:
+        return ()
+    inverse = np.linalg.inv(turn.seen.geometry.affine_lps)
+
+    def slice_at(row: float, column: float) -> float:
+        return float((inverse @ np.append(mm_at(row, column), 1.0))[0])
+
+    first = slice_at(0, 0)
+    down, right = slice_at(1, 0) - first, slice_at(0, 1) - first
+    rows, columns = shape
+    if max(abs(down) * rows, abs(right) * columns) < ALONG:
+        return ()
+    across = abs(down) >= abs(right)
+    borders = (-0.5, (columns if across else rows) - 0.5)
+
+    def place(level: float, border: float) -> tuple[float, float]:
+        if across:
+            return (level - first - right * border) / down, border
+        return border, (level - first - down * border) / right
+
+    return tuple(
+        Level(
+            rank,
+            scored.band.model_slice,
+            scored.times_uniform,
+            across,
+            tuple(
+                (
+                    place(scored.band.model_slice - 0.5, border),
+                    place(scored.band.model_slice + 0.5, border),
+                )
+                for border in borders
+            ),
+        )
+        for rank, scored in enumerate(turn.scores.top(MARKED), start=1)
+        if scored.times_uniform > 1.0
+    )
