@@ -23,7 +23,7 @@ ALONG = 1.0
 
 @dataclass(frozen=True)
 class Level:
-    """A band above an equal share in an image: its rank from 1, its weight, and its ends at two opposite borders.
+    """A band above an equal share in an image: rank from 1, weight, ends at two opposite borders.
 
     `ends` has for each border the two points (row, column) between which the band lies there.
     `across` says that the borders are the left and the right one, else top and bottom.
