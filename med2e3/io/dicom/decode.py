@@ -101,10 +101,9 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
             return Decoded(_numbers(dataset, number, "", _raw_bits(dataset)))
-        if not _is_known(syntax):
+        if not is_known(syntax):
             raise ImageReadError(
-                f"{name}: its pixels are stored as {syntax.name}, and no decoder for that is "
-                "installed. Export the series uncompressed, or as JPEG 2000."
+                f"{no_decoder(name, syntax)}. Export the series uncompressed, or as JPEG 2000."
             )
         if not bytes(dataset.PixelData[:4]).startswith(ITEM):
             raise ImageReadError(
@@ -211,7 +210,13 @@ def _numbers(dataset: Dataset, number: int, plugin: str, bits: int) -> NDArray[n
     return np.asarray(np.right_shift(numbers, below) if below else numbers)
 
 
-def _is_known(syntax: UID) -> bool:
+def no_decoder(name: str | Path, syntax: UID) -> str:
+    """That the pixels of the file `name` are of a kind that nothing here reads."""
+    return f"{name}: its pixels are stored as {syntax.name}, and no decoder for that is installed"
+
+
+def is_known(syntax: UID) -> bool:
+    """Whether a decoder for the transfer syntax is installed."""
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
