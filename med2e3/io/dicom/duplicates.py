@@ -19,10 +19,12 @@ from med2e3.geometry import Float
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.pixels import stored_bytes
 from med2e3.io.dicom.scans import (
+    IMAGES_OF_A_SCAN,
     MOST_SCANS,
     OF_EACH_IMAGE,
     Groups,
     in_sequence,
+    sweeps,
     told_by_details,
     told_by_moment,
 )
@@ -39,10 +41,6 @@ SCANS = tuple(
     MOMENT_NAMES.index(name)
     for name in ("acquisition", "time", "cardiac phase", "stack", "echo", "tube voltage")
 )
-
-#: Fewest images of an acquisition among several that lie end to end: fewer are the rotations of one
-#: sequential scan.
-IMAGES_OF_A_SCAN = 8
 
 #: Indices of the acquisition and the times in `Frame.moment`: the later image has larger values.
 MOMENTS = tuple(MOMENT_NAMES.index(name) for name in ("acquisition", "time", *OF_EACH_IMAGE[:2]))
@@ -126,6 +124,8 @@ def _distinct(
     groups = _scans(kept, grouping)
     if groups:
         return [Distinct(tuple(group), notes) for group in groups], copies
+    if grouping is not Grouping.JOINED and (found := sweeps(kept)):
+        return _apart(kept, found, notes), copies
     return [Distinct(tuple(kept), (*notes, *_end_to_end(kept)))], copies
 
 

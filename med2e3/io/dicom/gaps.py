@@ -144,14 +144,18 @@ def unevenness(
     the series takes them in.
     """
     steps = np.diff(positions.along)
-    wide = wide_steps(positions)
+    wide, usual = wide_steps(positions), f"{usual_step(positions):.2f} mm"
+    thicknesses = _thicknesses(frames)
+    if len(thicknesses) > 1:  # joined slices of several thicknesses: each touches its neighbours
+        wide = wide[steps[wide] > GAP_FACTOR * thicknesses[-1]]
+        usual = " or ".join(f"{value:g} mm" for value in thicknesses)
     if not len(wide):
         return _off_grid(frames, positions, label)
     if other := _other_spacing(frames, positions, wide):
         return f"{label}: {other}. Open it anyway with resampling, or re-send the series."
     gaps = (
         f"{label}: {counted(len(wide), 'gap')} between slices ({steps[wide].max():.2f} mm where "
-        f"{usual_step(positions):.2f} mm is usual), between {_between(frames, positions, wide)}; "
+        f"{usual} is usual), between {_between(frames, positions, wide)}; "
     )
     if not fitting:
         return gaps + (

@@ -143,6 +143,11 @@ class Frame:
         return f"{self.path.name} (frame {self.number + 1})" if several else self.path.name
 
     @property
+    def is_ct(self) -> bool:
+        """Whether the file says that it is CT."""
+        return as_text(self.header.get("Modality")) == "CT"
+
+    @property
     def has_position(self) -> bool:
         """Whether position, orientation and pixel spacing are all there."""
         return (len(self.position), len(self.orientation), len(self.spacing)) == (3, 6, 2)

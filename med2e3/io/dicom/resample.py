@@ -175,7 +175,7 @@ def _even_targets(positions: SlicePositions, label: str) -> Float:
     usual, smallest = usual_step(positions), float(steps.min())
     count = len(positions.along)
     length = float(positions.along[-1] - positions.along[0])
-    away = np.abs(positions.along - np.linspace(positions.along[0], positions.along[-1], count))
+    away = np.abs(positions.along - evened(positions).along)
     if away.max() > JITTER * length / (count - 1):
         step = usual if steps.max() > GAP_FACTOR * usual else smallest
         step = step if step * ODD_STEP_FACTOR > usual else usual

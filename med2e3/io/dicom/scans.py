@@ -21,6 +21,12 @@ MOST_SCANS = 4
 #: Attributes of each image: their values are as many as images, or nearly, and name no scan.
 OF_EACH_IMAGE = ("acquired at", "made at", "trigger time")
 
+#: Fewest images of an acquisition among several that lie end to end: fewer are the rotations of one
+#: sequential scan.
+IMAGES_OF_A_SCAN = 8
+
+_ACQUIRED = MOMENT_NAMES.index("acquired at")
+
 _SECONDS_A_DAY = 86_400
 
 #: Names of attributes, and their values for each frame.
@@ -138,6 +144,43 @@ def _in_order(value: str) -> tuple[float, str]:
         return float(value), ""
     except ValueError:
         return float("inf"), value
+
+
+def sweeps(frames: Sequence[Frame]) -> Groups | None:
+    """Two scans that lie between each other, by the times of their images; None for one.
+
+    `frames` are sorted along their normal. A CT scan moves in one direction: where the images in
+    the order of their times go through the same range twice, they are of two scans.
+    """
+    times = [_seconds(f"19700101{frame.moment[_ACQUIRED]}") for frame in frames]
+    values = [value for value in times if value is not None and frames[0].is_ct]
+    if len(values) < len(frames) or len(frames) < 2 * IMAGES_OF_A_SCAN:
+        return None
+    order = sorted(range(len(frames)), key=values.__getitem__)
+    turns = [k for k in range(1, len(order) - 1) if _turns(order[k - 1 : k + 2])]
+    cuts = {k + 1 for k in turns[:2]} | set(turns[:1])
+    for cut in sorted(cuts, key=lambda k: values[order[k - 1]] - values[order[k]]):  # longest pause
+        members = [sorted(order[:cut]), sorted(order[cut:])]
+        whole = all(_one_way(part) for part in (order[:cut], order[cut:]))
+        if whole and min(map(len, members)) >= IMAGES_OF_A_SCAN and _overlap(*members):
+            row = next(row for row in ORDERED if row.name == "acquired at")
+            return _in_words(row, members, values, True)
+    return None
+
+
+def _turns(three: Sequence[int]) -> bool:
+    before, here, after = three
+    return (here - before) * (after - here) < 0
+
+
+def _one_way(order: Sequence[int]) -> bool:
+    return list(order) in (sorted(order), sorted(order, reverse=True))
+
+
+def _overlap(one: Sequence[int], two: Sequence[int]) -> bool:
+    """Whether two scans share more than half of the range of the shorter one."""
+    shared = min(one[-1], two[-1]) - max(one[0], two[0])
+    return shared > 0.5 * min(one[-1] - one[0], two[-1] - two[0])
 
 
 # --- what grows from image to image ------------------------------------------------------------

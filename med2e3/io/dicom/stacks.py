@@ -7,6 +7,7 @@ Knows nothing of which stack opens.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -120,7 +121,8 @@ class _Series(NamedTuple):
 def _order(stack: Stack) -> tuple[float, str, str]:
     info = stack.summary.info
     number = float(info.series_number) if info.series_number.isdecimal() else float("inf")
-    return number, info.series_uid, stack.summary.part
+    part = re.sub(r"\d+", lambda digits: digits[0].zfill(9), stack.summary.part)
+    return number, info.series_uid, part
 
 
 def _series_key(header: Header) -> tuple[str, ...]:
