@@ -58,9 +58,7 @@ _gaps_option = click.option(
 @_grouping_option
 @_gaps_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(
-    path: str, series: str | None, grouping: str, resample_gaps: bool, as_json: bool
-) -> None:
+def info(path: str, series: str | None, grouping: str, resample_gaps: bool, as_json: bool) -> None:
     """Say what PATH holds: series, shape, spacing, plane, geometry, range of values."""
     with progress() as report:
         volume = load_volume(

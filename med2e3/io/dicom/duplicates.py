@@ -130,7 +130,7 @@ def _distinct(
 
 
 class _Seen(NamedTuple):
-    """The place of each frame, counted along the normal; which frames are kept, which are copies."""
+    """The place of each frame, counted along the normal, and which frames are kept or copies."""
 
     spots: list[int]
     kept: list[int]

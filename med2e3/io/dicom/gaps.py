@@ -5,6 +5,7 @@ Knows positions and what frames state; nothing of series or pixels.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def regions(frames: Sequence[Frame], positions: SlicePositions) -> list[Region]:
         cuts = _cuts(labels, wide, positions)
         if cuts:
             edges = [0, *cuts, len(frames)]
-            parts = [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+            parts = [range(a, b) for a, b in itertools.pairwise(edges)]
             values = [", ".join(dict.fromkeys(labels[k] for k in part)) for part in parts]
             return [
                 Region(tuple(frames[k] for k in part), (name, value))
@@ -116,9 +117,7 @@ def mixture(frames: Sequence[Frame], positions: SlicePositions) -> str:
     """What is mixed in a stack of slices of several thicknesses."""
     steps = np.diff(positions.along)
     thick = " and ".join(f"{value:g} mm" for value in _thicknesses(frames))
-    return (
-        f"the slices are {thick} thick and lie {steps.min():.2f} to {steps.max():.2f} mm apart"
-    )
+    return f"the slices are {thick} thick and lie {steps.min():.2f} to {steps.max():.2f} mm apart"
 
 
 def _thicknesses(frames: Sequence[Frame]) -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from med2e3.io.dicom.details import details
@@ -121,9 +121,7 @@ def _of_details(frames: Sequence[Frame], look: Callable[[], object]) -> Iterator
             yield (key,), [(of[key],) for of in known]
 
 
-def _are_scans(
-    groups: Sequence[Sequence[int]], spots: Sequence[int], names: Sequence[str]
-) -> bool:
+def _are_scans(groups: Sequence[Sequence[int]], spots: Sequence[int], names: Sequence[str]) -> bool:
     """Whether each group has one image at a place.
 
     A group of one image is no scan: some scanners number each image; others number each rotation of
@@ -267,7 +265,7 @@ def _clear(members: Sequence[Sequence[int]], values: Sequence[float], are_runs: 
         return False
     if are_runs:
         ends = [(min(values[k] for k in run), max(values[k] for k in run)) for run in members]
-        return all(one[1] < two[0] for one, two in zip(ends, ends[1:], strict=False))
+        return all(one[1] < two[0] for one, two in pairwise(ends))
     return all(
         len({values[k] for k in images}) == len(images) for images in zip(*members, strict=True)
     )

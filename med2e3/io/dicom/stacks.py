@@ -173,7 +173,7 @@ def _stacks_of(series: _Series, every: Sequence[_Draft]) -> list[Stack]:
 
 
 class _Named(NamedTuple):
-    """What a stack is called among those of its series, and the groupings that would change them."""
+    """The name of a stack among those of its series, and the groupings that would change them."""
 
     part: str
     split_by: str

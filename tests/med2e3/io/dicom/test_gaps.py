@@ -78,9 +78,7 @@ class TestOneSliceDiffers:
         (joined,) = list_series(folder, grouping=Grouping.JOINED)
         assert (joined.count, joined.facts.trouble) == (12, "")
 
-    def test_on_the_command_line(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_on_the_command_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         folder = str(one_odd(tmp_path, DIFFERENT["kernel"][0]))
         assert main(["info", folder]) == 1
         assert "s_005.dcm, with kernel B70f instead of none" in capsys.readouterr().err
@@ -105,7 +103,9 @@ class TestOneSliceDiffers:
             load_volume(one_odd(tmp_path, smaller), grouping="together")
 
     def test_joining_what_lies_at_the_same_places_says_why_not(self, tmp_path: Path) -> None:
-        with pytest.raises(SeriesChoiceError, match="cannot be grouped as joined: different images"):
+        with pytest.raises(
+            SeriesChoiceError, match="cannot be grouped as joined: different images"
+        ):
             load_volume(two_kernels(tmp_path / "k"), grouping="joined")
 
 
@@ -193,7 +193,9 @@ class TestRegions:
 
         add(tmp_path, "s", body(), edit)
         source = open_source(tmp_path)
-        assert [(s.count, s.is_volume, s.facts.trouble) for s in source.series] == [(6, True, "")] * 2
+        assert [(s.count, s.is_volume, s.facts.trouble) for s in source.series] == [
+            (6, True, "")
+        ] * 2
         assert all(s.part.startswith(f"{name} ") for s in source.series)
         assert all(s.split_by.startswith(f"{name}: ") for s in source.series)
         heights = [source.load(s, Watch()).geometry.centre_mm[2] for s in source.series]

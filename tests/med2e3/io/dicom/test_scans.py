@@ -50,7 +50,9 @@ def is_told_apart(source: Source, number: int = 2) -> tuple[SeriesSummary, ...]:
 
 def clock(k: int, scan: int) -> str:
     """Half a second an image, a minute a scan."""
-    return f"1015{k // 2:02d}.{k % 2 * 50:02d}" if scan == 0 else f"1016{k // 2:02d}.{k % 2 * 50:02d}"
+    return (
+        f"1015{k // 2:02d}.{k % 2 * 50:02d}" if scan == 0 else f"1016{k // 2:02d}.{k % 2 * 50:02d}"
+    )
 
 
 @pytest.mark.parametrize("row", [*MOMENT, *LATER], ids=lambda row: row.keyword)
@@ -263,9 +265,7 @@ class TestTheReaderChooses:
             for said in volume.warnings
         )
 
-    def test_on_the_command_line(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_on_the_command_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         folder = str(self.folder(tmp_path))
         assert main(["series", folder]) == 0
         listed = capsys.readouterr().out
