@@ -32,8 +32,20 @@ TOP_BANDS = 3
 #: The patient axis that a plane's slices run along, and the letters of its ends.
 STACK_AXIS = {Plane.AXIAL: "z", Plane.CORONAL: "y", Plane.SAGITTAL: "x"}
 
+#: Ways to group the images of one series (`med2e3.io.series.Grouping`), the usual one first.
+GROUPINGS = ("apart", "joined", "acquisitions")
+
 _series_option = click.option(
-    "--series", metavar="UID|NUMBER", help="Which series to open where there are several."
+    "--series",
+    metavar="UID|NUMBER|#PLACE|PART",
+    help="Which series to open, or which stack of one, as `med2e3 series` lists them.",
+)
+_grouping_option = click.option(
+    "--grouping",
+    type=click.Choice(GROUPINGS),
+    default=GROUPINGS[0],
+    help="“joined” puts images of one series together that differ in kernel, thickness or type; "
+    "“acquisitions” splits those that lie end to end.",
 )
 _gaps_option = click.option(
     "--resample-gaps", is_flag=True, help="Open a series with missing slices, interpolating them."
@@ -43,12 +55,15 @@ _gaps_option = click.option(
 @click.command()
 @click.argument("path")
 @_series_option
+@_grouping_option
 @_gaps_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(path: str, series: str | None, resample_gaps: bool, as_json: bool) -> None:
+def info(path: str, series: str | None, grouping: str, resample_gaps: bool, as_json: bool) -> None:
     """Say what PATH holds: series, shape, spacing, plane, geometry, range of values."""
     with progress() as report:
-        volume = load_volume(path, series=series, resample_gaps=resample_gaps, progress=report)
+        volume = load_volume(
+            path, series=series, grouping=grouping, resample_gaps=resample_gaps, progress=report
+        )
     facts = describe(volume)
     if as_json:
         print_json(facts)
@@ -88,10 +103,11 @@ def describe(volume: Volume) -> dict[str, Any]:
 
 @click.command()
 @click.argument("path")
+@_grouping_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, one object a series.")
-def series(path: str, as_json: bool) -> None:
+def series(path: str, grouping: str, as_json: bool) -> None:
     """List the series that PATH holds, and say which of them can be opened as a volume."""
-    found = list_series(path)
+    found = list_series(path, grouping=grouping)
     if as_json:
         print_json(
             [
@@ -100,9 +116,12 @@ def series(path: str, as_json: bool) -> None:
                     "uid": s.info.series_uid,
                     "description": s.info.series_description,
                     "modality": s.info.modality,
+                    "part": s.part,
+                    "split_by": s.split_by,
                     "instances": s.count,
                     "is_volume": s.is_volume,
                     "reason": s.reason,
+                    "trouble": s.facts.trouble,
                 }
                 for s in found
             ]
@@ -110,8 +129,9 @@ def series(path: str, as_json: bool) -> None:
         return
     for place, s in enumerate(found, start=1):
         what = s.info.series_description or s.info.modality or "series"
-        state = "" if s.is_volume else f"  — not a volume: {s.reason}"
-        click.echo(f"{place:3d}  {what}  ({s.count} images)  {s.info.series_uid}{state}")
+        part = f", {s.part}" if s.part else ""
+        state = f"  — {s.state}" if s.state else ""
+        click.echo(f"{place:3d}  {what}{part}  ({s.count} images)  {s.info.series_uid}{state}")
 
 
 @click.command()
@@ -120,6 +140,7 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--model", default="demo", show_default=True, metavar="NAME|DIR", help="The model.")
 @click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
 @_series_option
+@_grouping_option
 @_gaps_option
 @click.option(
     "--window", metavar="NAME|VALUES", help="What the model sees: lung, bone, “W400 L40”, …"
@@ -145,8 +166,9 @@ def ask(path: str, question: str, as_json: bool, figure: Path | None, **options:
     check_question(question)  # before minutes of reading and loading
     with progress() as report:
         volume = load_volume(
-            path, series=options["series"], resample_gaps=options["resample_gaps"], progress=report
-        )
+            path, series=options["series"], grouping=options["grouping"],
+            resample_gaps=options["resample_gaps"], progress=report,
+        )  # fmt: skip
         model = load(
             options["model"], device=options["device"], dtype=options["dtype"],
             quantize=options["quantize"], device_map=options["device_map"],

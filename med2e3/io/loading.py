@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from med2e3.errors import InputError, SeriesChoiceError
 from med2e3.io.finding import find, find_several
 from med2e3.io.series import (
+    Grouping,
     Groupings,
     IndexedSeries,
     ScanResult,
     SeriesSummary,
     SkippedFile,
+    also_named,
     choose,
     listing,
     skipped_sentence,
@@ -77,6 +80,27 @@ class Source:
         skipped = again.skipped if self.scan.skipped else ()
         return replace(self, scan=replace(self.scan, series=series, skipped=skipped))
 
+    def grouped(self, grouping: Grouping | str, series: SeriesSummary | None = None) -> Source:
+        """The same source with the images of one series, or of all, stacked as `grouping` says.
+
+        Raises `SeriesChoiceError` for a word that is no grouping.
+        """
+        way = _grouping(grouping)
+        if way is Grouping.APART:
+            return self
+        chosen = self.series if series is None else (series,)
+        return self.regrouped({one.key: way for one in chosen})
+
+
+def _grouping(word: Grouping | str) -> Grouping:
+    try:
+        return Grouping(word)
+    except ValueError as error:
+        words = ", ".join(Grouping)
+        raise SeriesChoiceError(
+            f"{word!r} is no way to group images. Choose one of: {words}."
+        ) from error
+
 
 def open_source(
     path: str | Path,
@@ -103,6 +127,7 @@ def load_volume(
     path: str | Path,
     *,
     series: str | SeriesSummary | None = None,
+    grouping: Grouping | str = Grouping.APART,
     resample_gaps: bool = False,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
@@ -110,29 +135,66 @@ def load_volume(
     """The volume at `path`: a DICOM folder or file, DICOMDIR, ZIP, NIfTI, NRRD, MetaImage, .npy.
 
     Of several series the largest CT volume opens and a warning names the others; `series` picks by
-    SeriesInstanceUID, series number, 1-based place in `list_series` ("#2" is always a place), or a
-    summary. `resample_gaps` opens a series with missing slices by interpolating.
+    SeriesInstanceUID, series number, what splits stacks of one series ("kernel B70f"), 1-based
+    place in `list_series` ("#2" is always a place), or a summary. `grouping` "joined" puts images
+    of the series together that differ in kernel, thickness or type; "acquisitions" splits those
+    that lie end to end. `resample_gaps` opens a series with missing slices by interpolating.
     Raises `ImageReadError`, `GeometryError`, `SeriesChoiceError`, `Cancelled`, or `ResourceError`
     where a ZIP needs more disk than is free.
     """
     watch = Watch(progress, cancelled)
     source = Source(Path(path), find(Path(path), watch.stage(0.0, SCAN_SHARE)))
-    chosen = source.choose(series)
+    source, chosen = _chosen(source, series, _grouping(grouping))
     volume = source.load(chosen, watch.stage(SCAN_SHARE, 1.0), resample_gaps=resample_gaps)
-    if series is not None or len(source.series) == 1:
+    if isinstance(series, SeriesSummary) or len(source.series) == 1:
         return volume
+    if series is not None:
+        also = also_named(source.scan.series, series, chosen)
+        if not also:
+            return volume
+        names = ", ".join(f"#{source.series.index(one) + 1} {one.label}" for one in also)
+        return volume.with_warnings(f"{chosen.label} is open. The same name have: {names}.")
     others = listing(source.series, leave_out=chosen)
     return volume.with_warnings(f"{chosen.label} is open. Also here: {others}.")
+
+
+def _chosen(
+    source: Source, wanted: str | SeriesSummary | None, way: Grouping
+) -> tuple[Source, SeriesSummary]:
+    """The series that `wanted` names, with its source, where images are grouped as `way` says.
+
+    Of a series grouped another way it is the stack with most of the files. Raises what `choose`
+    does, and `SeriesChoiceError` where the stack is no volume.
+    """
+    try:
+        chosen = source.choose(wanted)
+    except InputError:
+        if way is Grouping.APART:
+            raise
+        again = source.grouped(way)  # what is no volume may become one
+        return again, again.choose(wanted)
+    if way is Grouping.APART:
+        return source, chosen
+    again = source.grouped(way, chosen)
+    files = set(chosen.files)
+    own = [one for one in again.series if one.key == chosen.key]
+    best = max(own, key=lambda one: (len(files & set(one.files)), one.is_volume))
+    if not best.is_volume:
+        raise SeriesChoiceError(f"{best.label} cannot be grouped as {way}: {best.reason}.")
+    return again, best
 
 
 def list_series(
     path: str | Path,
     *,
+    grouping: Grouping | str = Grouping.APART,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> tuple[SeriesSummary, ...]:
     """All series at `path`, also those that are no volume, in the order that `series=` counts.
 
-    Raises what `open_source` does.
+    `grouping` is as in `load_volume`, for all series. Raises what `open_source` does, and
+    `SeriesChoiceError` for a word that is no grouping.
     """
-    return open_source(path, progress=progress, cancelled=cancelled).series
+    source = open_source(path, progress=progress, cancelled=cancelled)
+    return source.grouped(grouping).series

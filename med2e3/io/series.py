@@ -21,7 +21,7 @@ from med2e3.words import counted
 
 
 class Grouping(StrEnum):
-    """How the images of one series are put into stacks."""
+    """How the images of one series are put into stacks; a value is its name in Python and CLI."""
 
     APART = "apart"  # split by all that a radiologist would not want mixed
     JOINED = "joined"  # not split where images fit one grid
@@ -118,6 +118,13 @@ class SeriesSummary:
         return " ".join(["Series", *filter(None, words), *([f"({self.part})"] * bool(self.part))])
 
     @property
+    def state(self) -> str:
+        """Why the series does not simply open; empty where it does."""
+        if not self.is_volume:
+            return f"not a volume: {self.reason}"
+        return "slices are uneven or missing; opens with resampling" * bool(self.facts.trouble)
+
+    @property
     def voxels(self) -> int:
         """Number of voxels of the whole series."""
         return self.shape[0] * self.shape[1] * self.shape[2]
@@ -171,8 +178,8 @@ def listing(series: Sequence[SeriesSummary], leave_out: SeriesSummary | None = N
     for k, one in enumerate(series, start=1):
         if one is leave_out:
             continue
-        why = "" if one.is_volume else f"; not a volume: {one.reason}"
-        rows.append(f"#{k} {one.label} ({counted(one.count, 'image')}{why})")
+        state = f"; {one.state}" if one.state else ""
+        rows.append(f"#{k} {one.label} ({counted(one.count, 'image')}{state})")
     return "; ".join(rows)
 
 
@@ -181,8 +188,10 @@ def choose(
 ) -> IndexedSeries:
     """The series that `wanted` names, or the largest CT volume.
 
-    A name is a SeriesInstanceUID, else a series number, else a 1-based place in the list ("#2" is
-    always a place). Raises `SeriesChoiceError` or, if nothing here is a volume, `ImageReadError`.
+    A name is a SeriesInstanceUID, else a series number, else what splits a stack from others of its
+    series ("kernel B70f"), else a 1-based place in the list ("#2" is always a place). Of several
+    stacks with one name the largest is taken. Raises `SeriesChoiceError` or, if nothing here is a
+    volume, `ImageReadError`.
     """
     summaries = [one.summary for one in found]
     if wanted is None:
@@ -213,6 +222,14 @@ def choose(
     return max(volumes, key=lambda f: f.summary.voxels)
 
 
+def also_named(
+    found: Sequence[IndexedSeries], wanted: str, chosen: SeriesSummary
+) -> list[SeriesSummary]:
+    """The other volumes that `wanted` names as well: stacks of the series that was chosen."""
+    matches = [f.summary for f in _matching(found, wanted.strip())]
+    return [one for one in matches if one.is_volume and one is not chosen]
+
+
 def _largest(found: Sequence[IndexedSeries], where: str) -> IndexedSeries:
     volumes = [f for f in found if f.summary.is_volume]
     if not volumes:
@@ -226,9 +243,11 @@ def _largest(found: Sequence[IndexedSeries], where: str) -> IndexedSeries:
 def _matching(found: Sequence[IndexedSeries], name: str) -> list[IndexedSeries]:
     by_uid = [f for f in found if f.summary.info.series_uid == name]
     by_number = [f for f in found if name and f.summary.info.series_number == name]
+    plain = name.casefold()
+    by_part = [f for f in found if plain and plain == f.summary.part.casefold()]
     position = name.removeprefix("#")
-    listed = position.isdecimal() and 0 < int(position) <= len(found)
-    return by_uid or by_number or ([found[int(position) - 1]] if listed else [])
+    listed = position.isdecimal() and len(position) < 10 and 0 < int(position) <= len(found)
+    return by_uid or by_number or by_part or ([found[int(position) - 1]] if listed else [])
 
 
 def _same(one: SeriesSummary, other: SeriesSummary) -> bool:

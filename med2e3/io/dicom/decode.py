@@ -6,6 +6,7 @@ Knows transfer syntaxes and which decoder to trust with each; nothing of values 
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,8 +34,9 @@ from pydicom.uid import (
 )
 
 from med2e3.errors import ImageReadError
+from med2e3.io.dicom.gdcm_frames import decode_frame
 from med2e3.io.dicom.quick import first_transfer_syntax
-from med2e3.io.dicom.streams import Stream, check_end, check_tiles, read_stream
+from med2e3.io.dicom.streams import Stream, check_end, check_tiles, has_end, read_stream
 
 #: The decoders that notice damage, in the order in which they are tried; pydicom would choose
 #: others. On a JPEG stream that is cut short, pylibjpeg's libjpeg returns a picture without its
@@ -55,10 +57,16 @@ STRICT: dict[UID, tuple[str, ...]] = {
     HTJ2K: ("pylibjpeg",),
 }
 
-#: The decoder of JPEG samples of 12 bits, which gdcm does not decode; and of all JPEG where no
-#: process of its own can be had, because gdcm ends the process on some damaged streams. It does not
-#: notice a stream that is cut short: `check_end` does.
+#: The first decoder of JPEG samples of 12 bits, which pydicom does not hand to gdcm; and of all
+#: JPEG where no process of its own can be had, because gdcm ends the process on some damaged
+#: streams. It does not notice a stream that is cut short: `check_end` does.
 CANNOT_ABORT = "pylibjpeg"
+
+#: gdcm without pydicom, which decodes what pydicom does not hand to it.
+GDCM_ITSELF = "gdcm itself"
+
+#: The syntaxes that it is tried with, where other decoders have failed.
+BY_GDCM = frozenset((JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless))
 
 #: What pydicom warns of the header, not of the pixels: that it and the stream state other numbers
 #: of bits, say. The stream is right then.
@@ -66,6 +74,16 @@ OF_THE_HEADER = "The (0028,"
 
 #: An item of packed pixels begins so (PS3.5 A.4).
 ITEM = b"\xfe\xff\x00\xe0"
+
+#: The last item of packed pixels, which only closes them.
+ITEMS_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+#: The tags of Float Pixel Data, Double Float Pixel Data and Pixel Data.
+PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+
+
+class UndecodedError(Exception):
+    """No decoder reads a stream that is there to its end."""
 
 
 class Decoded(NamedTuple):
@@ -78,7 +96,7 @@ class Decoded(NamedTuple):
 def whole_file(path: Path, shown: str = "") -> Dataset:
     """The file with its pixels. Raises `ImageReadError`, which names the file as `shown`."""
     try:
-        dataset = pydicom.dcmread(path, force=True)
+        dataset = _read(path)
         first = first_transfer_syntax(path)
         if first:  # of two statements the first one counts
             dataset.file_meta.TransferSyntaxUID = UID(first)
@@ -88,6 +106,18 @@ def whole_file(path: Path, shown: str = "") -> Dataset:
             f"{shown or path} cannot be read to its end: {error}. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
+
+
+def _read(path: Path) -> Dataset:
+    """The file as pydicom reads it; packed pixels that lack their last delimiter likewise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the delimiter is missing
+        dataset = pydicom.dcmread(path, force=True)
+        if PIXELS.isdisjoint(dataset.keys()):
+            content = path.read_bytes()
+            there = next(k for k in range(len(ITEMS_END), -1, -1) if content.endswith(ITEMS_END[:k]))
+            dataset = pydicom.dcmread(BytesIO(content + ITEMS_END[there:]), force=True)
+    return dataset
 
 
 def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) -> Decoded:
@@ -101,10 +131,9 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
             return Decoded(_numbers(dataset, number, "", _raw_bits(dataset)))
-        if not _is_known(syntax):
+        if not is_known(syntax):
             raise ImageReadError(
-                f"{name}: its pixels are stored as {syntax.name}, and no decoder for that is "
-                "installed. Export the series uncompressed, or as JPEG 2000."
+                f"{no_decoder(name, syntax)}. Export the series uncompressed, or as JPEG 2000."
             )
         if not bytes(dataset.PixelData[:4]).startswith(ITEM):
             raise ImageReadError(
@@ -115,6 +144,12 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
     except ImageReadError:
         raise
     except Exception as error:  # decoders raise whatever they like on damaged data
+        if isinstance(error, UndecodedError):
+            raise ImageReadError(
+                f"{name}: no decoder here can read its pixels ({syntax.name}), although they are "
+                "there to their end: they are written in an unusual way, or changed inside. "
+                "Export the series uncompressed, or as JPEG 2000."
+            ) from error
         raise ImageReadError(
             f"{name}: the pixels ({syntax.name}) cannot be decoded; the file is damaged or cut "
             "short. Copy or send it again, or take it out of the folder."
@@ -158,6 +193,11 @@ def _frame(dataset: Dataset, number: int) -> bytes:
 def _check_size(dataset: Dataset, name: str, stream: Stream) -> None:
     """Raise where a stream is of another size than its header: a decoder would believe it."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if stream.precision > int(dataset.BitsAllocated):
+        raise ImageReadError(
+            f"{name}: its header says {dataset.BitsAllocated} bits a pixel, and the compressed "
+            f"image has {stream.precision}. Export the series again."
+        )
     if (stream.rows or rows, stream.columns) != (rows, columns):  # JPEG may state 0 rows at first
         raise ImageReadError(
             f"{name}: its header says {columns} × {rows} pixels, and the compressed image has "
@@ -174,20 +214,24 @@ def _first_that_decodes(
         try:
             if plugin == CANNOT_ABORT:
                 check_end(frame)
+            if plugin == GDCM_ITSELF:
+                return _shifted(decode_frame(dataset, frame), bits, int(dataset.BitsStored))
             return _numbers(dataset, number, plugin, bits)
         except Exception as error:  # decoders raise whatever they like on damaged data
             failed = failed or error
+    if has_end(frame):
+        raise UndecodedError from failed
     raise failed or NotImplementedError("no decoder")
 
 
 def _decoders(dataset: Dataset, isolated: bool) -> tuple[str, ...]:
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
-    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
-        return (CANNOT_ABORT,)
     known = STRICT.get(syntax, ("",))
-    if isolated:
-        return known
-    return tuple(name for name in known if name != "gdcm") or (CANNOT_ABORT,)
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+        known = (CANNOT_ABORT, "gdcm")
+    if not isolated:
+        return tuple(name for name in known if name != "gdcm") or (CANNOT_ABORT,)
+    return (*known, GDCM_ITSELF) if syntax in BY_GDCM else known
 
 
 def _raw_bits(dataset: Dataset) -> int:
@@ -208,10 +252,21 @@ def _numbers(dataset: Dataset, number: int, plugin: str, bits: int) -> NDArray[n
         numbers = pixel_array(dataset, index=number, raw=True, decoding_plugin=plugin)
     finally:
         dataset.BitsStored = stored
+    return _shifted(np.asarray(numbers), bits, stored)
+
+
+def _shifted(numbers: NDArray[np.integer[Any]], bits: int, stored: int) -> NDArray[np.integer[Any]]:
+    below = max(0, bits - stored)
     return np.asarray(np.right_shift(numbers, below) if below else numbers)
 
 
-def _is_known(syntax: UID) -> bool:
+def no_decoder(name: str | Path, syntax: UID) -> str:
+    """That the pixels of the file `name` are of a kind that nothing here reads."""
+    return f"{name}: its pixels are stored as {syntax.name}, and no decoder for that is installed"
+
+
+def is_known(syntax: UID) -> bool:
+    """Whether a decoder for the transfer syntax is installed."""
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:

@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.decode import Decoded, decode, whole_file
 from med2e3.io.dicom.decode_pool import ERROR, LENGTH_BYTES, READY, Answer, Request
+from med2e3.io.dicom.gdcm_frames import NOISE
 
 #: Seconds that a frame may take: the largest ones take about one.
 FRAME_S = 60
@@ -28,8 +29,8 @@ FRAME_S = 60
 #: Seconds without a request after which the process ends: it holds 70 MB.
 IDLE_S = 300
 
-#: Most letters of what a decoder printed that are handed on.
-LONGEST_REPORT = 200
+#: Most letters of a line that a decoder printed, and most lines, that are handed on.
+LONGEST_REPORT, MOST_LINES = 200, 5
 
 
 def serve(
@@ -80,7 +81,8 @@ def _answer(file: _File, request: Request, printed: Callable[[], str]) -> Answer
         words = f"{request.shown}: there is not enough memory to decode it. Close other studies."
         return Answer(ERROR, (), words.encode(), ())
     image = np.ascontiguousarray(decoded.numbers)
-    lines = [line.strip() for line in printed()[:LONGEST_REPORT].splitlines()]
+    lines = [line.strip() for line in printed().splitlines() if NOISE not in line]
+    lines = [line[:LONGEST_REPORT] for line in lines[:MOST_LINES]]
     reports = (*decoded.reports, *filter(None, dict.fromkeys(lines)))
     return Answer(image.dtype.str, image.shape, image.tobytes(), reports)
 

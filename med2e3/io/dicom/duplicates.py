@@ -10,14 +10,25 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Float
-from med2e3.io.dicom.attributes import text
-from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
+from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.pixels import stored_bytes
+from med2e3.io.dicom.scans import (
+    IMAGES_OF_A_SCAN,
+    MOST_SCANS,
+    OF_EACH_IMAGE,
+    Groups,
+    in_sequence,
+    sweeps,
+    told_by_details,
+    told_by_moment,
+)
+from med2e3.io.dicom.telling import MOMENT_NAMES
 from med2e3.io.series import Grouping
 from med2e3.words import counted, some_names
 
@@ -27,25 +38,12 @@ SAME_POSITION_MM = 0.01
 #: Attributes whose values tell scans apart that lie between each other. Times are not among them:
 #: some scanners write one for each image.
 SCANS = tuple(
-    MOMENT_NAMES.index(name) for name in ("acquisition", "time", "cardiac phase", "stack", "echo")
+    MOMENT_NAMES.index(name)
+    for name in ("acquisition", "time", "cardiac phase", "stack", "echo", "tube voltage")
 )
-
-#: Fewest images of an acquisition among several that lie end to end: fewer are the rotations of one
-#: sequential scan.
-IMAGES_OF_A_SCAN = 8
-
-#: Most acquisitions end to end: more are the steps of one scan.
-MOST_SCANS = 4
-
-
-#: Attributes of the file that tell images apart where `Frame.moment` does not: series that share
-#: their UIDs, as after a careless export, differ in these; so do the voltages of dual-energy scans.
-OTHERS = ("SeriesNumber", "SeriesDescription", "KVP", "ProtocolName")
 
 #: Indices of the acquisition and the times in `Frame.moment`: the later image has larger values.
-MOMENTS = tuple(
-    MOMENT_NAMES.index(name) for name in ("acquisition", "time", "acquired at", "made at")
-)
+MOMENTS = tuple(MOMENT_NAMES.index(name) for name in ("acquisition", "time", *OF_EACH_IMAGE[:2]))
 
 #: Reason why a single image that a later one replaces is no volume.
 REPLACED = "an image of a position that was imaged again"
@@ -62,12 +60,14 @@ _DIGESTS: WeakKeyDictionary[Frame, bytes | None] = WeakKeyDictionary()
 class Distinct:
     """Sorted frames with one image a position.
 
-    `reason` says why several images are left at some position; empty where none are.
+    `reason` says why several images are left at some position; empty where none are. `told` is what
+    tells the frames apart from others at their positions: a name and its value; empty for none.
     """
 
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
     reason: str = ""
+    told: tuple[str, str] = ("", "")
 
 
 def distinct_stacks(
@@ -99,30 +99,65 @@ def _distinct(
     is_copy: Callable[[Frame, Frame], bool],
     look: Callable[[], object],
 ) -> tuple[list[Distinct], list[Frame]]:
-    kept: list[Frame] = []
-    spots: list[int] = []
-    rivals: list[Frame] = []
-    copies: list[Frame] = []
-    spot, last = -1, -float("inf")
-    for frame, position in zip(frames, along, strict=True):
-        if position - last > SAME_POSITION_MM:
-            spot, last, rivals = spot + 1, float(position), []
-        if rivals:
-            look()
-        if any(is_copy(frame, rival) for rival in rivals):
-            copies.append(frame)
-            continue
-        rivals.append(frame)
-        kept.append(frame)
-        spots.append(spot)
-    notes = (_copies_note([frame.path.name for frame in copies]),) if copies else ()
-    if len(kept) > spot + 1:
+    seen = _seen(frames, along, is_copy, look)
+    kept = [frames[k] for k in seen.kept]
+    spots = [seen.spots[k] for k in seen.kept]
+    copies = [frames[k] for k in seen.copies]
+    notes = (_copies_note([frame.name for frame in copies]),) if copies else ()
+    if len(kept) > len(set(spots)):
         notes = (*notes, *_same_uids(kept, spots))
-        return _told_apart(kept, spots, notes, grouping), copies
+        if grouping is Grouping.JOINED:
+            stacks = _without_repeats(kept, spots, notes)
+            return stacks or [_unresolved(kept, spots, notes, grouping)], copies
+        if groups := told_by_moment(kept, spots, _allowed(spots)):
+            return _apart(kept, groups, notes), copies
+        # Images that are equal but for what was not compared are of several scans: air, mostly.
+        if copies and (groups := _by_all(frames, seen.spots, look)):
+            return _apart(frames, groups, ()), []
+        if groups := _by_all(kept, spots, look):
+            return _apart(kept, groups, notes), copies
+        if stacks := _without_repeats(kept, spots, notes):
+            return stacks, copies
+        if groups := in_sequence(kept, spots, look):
+            return _apart(kept, groups, notes), copies
+        return [_unresolved(kept, spots, notes, grouping)], copies
     groups = _scans(kept, grouping)
     if groups:
         return [Distinct(tuple(group), notes) for group in groups], copies
+    if grouping is not Grouping.JOINED and (found := sweeps(kept)):
+        return _apart(kept, found, notes), copies
     return [Distinct(tuple(kept), (*notes, *_end_to_end(kept)))], copies
+
+
+class _Seen(NamedTuple):
+    """The place of each frame, counted along the normal, and which frames are kept or copies."""
+
+    spots: list[int]
+    kept: list[int]
+    copies: list[int]
+
+
+def _seen(
+    frames: Sequence[Frame],
+    along: Float,
+    is_copy: Callable[[Frame, Frame], bool],
+    look: Callable[[], object],
+) -> _Seen:
+    seen = _Seen([], [], [])
+    rivals: list[Frame] = []
+    spot, last = -1, -float("inf")
+    for index, (frame, position) in enumerate(zip(frames, along, strict=True)):
+        if position - last > SAME_POSITION_MM:
+            spot, last, rivals = spot + 1, float(position), []
+        seen.spots.append(spot)
+        if rivals:
+            look()
+        if any(is_copy(frame, rival) for rival in rivals):
+            seen.copies.append(index)
+            continue
+        rivals.append(frame)
+        seen.kept.append(index)
+    return seen
 
 
 def _copies_note(names: Sequence[str]) -> str:
@@ -140,7 +175,7 @@ def _same_uids(frames: Sequence[Frame], spots: Sequence[int]) -> Iterable[str]:
             at[spot, frame.uid, frame.number, frame.moment].append(frame)
     groups = [group for group in at.values() if len(group) > 1]
     if groups:
-        names = [" and ".join(frame.path.name for frame in group) for group in groups]
+        names = [" and ".join(frame.name for frame in group) for group in groups]
         yield (
             f"Different images have one SOP Instance UID in {counted(len(groups), 'position')} "
             f"({some_names(names)}): they are of several series that were given the same UIDs. Ask "
@@ -187,29 +222,45 @@ def _digest(frame: Frame) -> bytes | None:
     return _DIGESTS[frame]
 
 
-def _told_apart(
+def _is_few(spots: Sequence[int]) -> bool:
+    """Whether few places were imaged again."""
+    return len(spots) - len(set(spots)) <= REPEATED * len(set(spots))
+
+
+def _allowed(spots: Sequence[int]) -> Callable[[int], bool]:
+    """Whether so many scans may be: some scanners number each rotation of one scan."""
+    few = _is_few(spots)
+    return lambda scans: not (few and scans > MOST_SCANS)
+
+
+def _by_all(
+    frames: Sequence[Frame], spots: Sequence[int], look: Callable[[], object]
+) -> Groups | None:
+    found = told_by_details(frames, spots, _allowed(spots), look)
+    if found is not None or _is_few(spots):  # the later images are taken where few come twice
+        return found
+    return in_sequence(frames, spots, look)
+
+
+def _apart(frames: Sequence[Frame], groups: Groups, notes: tuple[str, ...]) -> list[Distinct]:
+    if groups.sentence:
+        notes = (*notes, groups.sentence)
+    return [
+        Distinct(tuple(frames[k] for k in sorted(members)), notes, told=(groups.name, value))
+        for members, value in zip(groups.members, groups.values, strict=True)
+    ]
+
+
+def _unresolved(
     frames: list[Frame], spots: list[int], notes: tuple[str, ...], grouping: Grouping
-) -> list[Distinct]:
-    few = len(frames) - len(set(spots)) <= REPEATED * len(set(spots))
-    for key in () if grouping is Grouping.JOINED else _keys():
-        groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, frame in enumerate(frames):
-            groups[key(frame)].append(index)
-        # Groups of one image are no acquisitions: some scanners number each image; others number
-        # each rotation of one scan.
-        apart = all(len({spots[i] for i in g}) == len(g) > 1 for g in groups.values())
-        if apart and not (few and len(groups) > MOST_SCANS):
-            return [
-                Distinct(tuple(frames[i] for i in group), notes)
-                for _, group in sorted(groups.items())
-            ]
-    if few and (stacks := _without_repeats(frames, spots, notes)):
-        return stacks
-    doubled = [i for i, (a, b) in enumerate(pairwise(spots)) if a == b]
-    pairs = [f"{frames[i].path.name} and {frames[i + 1].path.name}" for i in doubled]
+) -> Distinct:
+    at: dict[int, list[str]] = defaultdict(list)
+    for frame, spot in zip(frames, spots, strict=True):
+        at[spot].append(frame.name)
+    doubled = [" and ".join(names) for names in at.values() if len(names) > 1]
     reason = (
         f"different images lie at the same place in {counted(len(doubled), 'position')} "
-        f"({some_names(pairs)}), and "
+        f"({some_names(doubled)}), and "
         + (
             "the series is joined"
             if grouping is Grouping.JOINED
@@ -217,16 +268,7 @@ def _told_apart(
             "series of their own, or take the surplus images out"
         )
     )
-    return [Distinct(tuple(frames), notes, reason)]
-
-
-def _keys() -> Iterable[Callable[[Frame], tuple[str, ...]]]:
-    """What may tell images at one position apart, the most telling first."""
-    names = range(len(MOMENT_NAMES))
-    for chosen in (*((k,) for k in names), *combinations(names, 2)):
-        yield lambda frame, chosen=chosen: tuple(frame.moment[k] for k in chosen)  # type: ignore[misc]
-    for word in OTHERS:
-        yield lambda frame, word=word: (text(frame.header, word),)  # type: ignore[misc]
+    return Distinct(tuple(frames), notes, reason)
 
 
 def _without_repeats(
@@ -234,8 +276,11 @@ def _without_repeats(
 ) -> list[Distinct]:
     """A stack of the latest image at each position, and a stack of the earlier ones.
 
-    Empty where neither acquisition numbers nor times say which image is later.
+    Empty where more than a few places were imaged again, or neither acquisition numbers nor times
+    say which image is later.
     """
+    if not _is_few(spots):
+        return []
     at: dict[int, list[Frame]] = defaultdict(list)
     for frame, spot in zip(frames, spots, strict=True):
         at[spot].append(frame)
@@ -246,7 +291,7 @@ def _without_repeats(
             return []
         latest.append(last)
         earlier += before
-        pairs += [f"{last.path.name} in place of {image.path.name}" for image in before]
+        pairs += [f"{last.name} in place of {image.name}" for image in before]
     note = (
         f"{counted(len(pairs), 'position')} imaged again: the later image is shown "
         f"({some_names(pairs)})."

@@ -38,6 +38,7 @@ from med2e3.io.dicom.quick import (
     tags_of,
 )
 from med2e3.io.dicom.skipped import kind_of_object
+from med2e3.io.dicom.telling import MOMENT, MOMENT_NAMES
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -54,7 +55,8 @@ KEYWORDS = (
     "NominalPercentageOfCardiacPhase TriggerTime ScanOptions EchoNumbers StudyInstanceUID "
     "SeriesInstanceUID SeriesNumber "
     "AcquisitionNumber ImagePositionPatient ImageOrientationPatient "
-    "FrameOfReferenceUID TemporalPositionIdentifier SamplesPerPixel PhotometricInterpretation "
+    "FrameOfReferenceUID TemporalPositionIdentifier StackID "
+    "SamplesPerPixel PhotometricInterpretation "
     "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
     "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
     "WindowCenter WindowWidth SliceThickness StudyTime ContentTime ContrastBolusAgent ProtocolName "
@@ -67,21 +69,6 @@ _TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
 _WANTED = tags_of(KEYWORDS)
 
 
-#: The names of the values of `Frame.moment`, in their order, as sentences use them.
-MOMENT_NAMES = (
-    "acquisition",
-    "time",
-    "cardiac phase",
-    "stack",
-    "echo",
-    "image type",
-    "kernel",
-    "slice thickness",
-    "trigger time",
-    "scan options",
-    "acquired at",
-    "made at",
-)
 IMAGE_TYPE, KERNEL, THICKNESS = (
     MOMENT_NAMES.index(name) for name in ("image type", "kernel", "slice thickness")
 )
@@ -149,6 +136,17 @@ class Frame:
     def thickness(self) -> str:
         """The declared slice thickness in mm."""
         return self.moment[THICKNESS]
+
+    @property
+    def name(self) -> str:
+        """The file in a sentence; of a file of several images also which."""
+        several = int(self.header.get("NumberOfFrames") or 1) > 1
+        return f"{self.path.name} (frame {self.number + 1})" if several else self.path.name
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether the file says that it is CT."""
+        return as_text(self.header.get("Modality")) == "CT"
 
     @property
     def has_position(self) -> bool:
@@ -392,20 +390,8 @@ def _rescale(slope: Any, intercept: Any) -> tuple[float, float] | None:
 
 def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
     """The values of `MOMENT_NAMES`, which tell two images at one position apart."""
-    content = "FrameContentSequence"
-    values = (
-        find(content, "FrameAcquisitionNumber") or dataset.get("AcquisitionNumber"),
-        find(content, "TemporalPositionIndex") or dataset.get("TemporalPositionIdentifier"),
-        find("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
-        find(content, "StackID"),
-        dataset.get("EchoNumbers"),
-        find("CTImageFrameTypeSequence", "FrameType") or dataset.get("ImageType"),
-        find("CTReconstructionSequence", "ConvolutionKernel"),
-        find("PixelMeasuresSequence", "SliceThickness"),
-        find("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime")
-        or dataset.get("TriggerTime"),
-        dataset.get("ScanOptions"),  # some scanners write the cardiac phase here alone
-        dataset.get("AcquisitionTime"),
-        dataset.get("ContentTime"),
-    )
+    values = []
+    for row in MOMENT:
+        value = find(row.group, row.frame_keyword) if row.group else None
+        values.append(value or dataset.get(row.keyword))
     return tuple(f"{v:g}" if isinstance(v, float) else as_text(v or "") for v in values)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.facts import plane_of
-from med2e3.io.dicom.headers import MOMENT_NAMES, Frame
+from med2e3.io.dicom.headers import Frame
+from med2e3.io.dicom.telling import MOMENT_NAMES
 
 #: An attribute of a frame as text.
 Aspect = Callable[[Frame], str]
@@ -16,9 +17,25 @@ def _moment(k: int) -> Aspect:
     return lambda frame: frame.moment[k].replace("\\", " ")
 
 
+def _clock(k: int) -> Aspect:
+    """A time as people write it; as it stands where it is none."""
+
+    def aspect(frame: Frame) -> str:
+        value = frame.moment[k]
+        digits = value.partition(".")[0]
+        if len(digits) != 6 or not digits.isdecimal():
+            return value.replace("\\", " ")
+        return f"{digits[:2]}:{digits[2:4]}:{value[4:]}"
+
+    return aspect
+
+
 def _thickness(frame: Frame) -> str:
     return f"{frame.thickness} mm" if frame.thickness else ""
 
+
+#: The values of `Frame.moment` that are times of the day.
+TIMES = ("acquired at", "made at")
 
 #: The attributes in which stacks may differ, the most telling first. One is named only if it tells
 #: more stacks apart than those before it.
@@ -29,19 +46,23 @@ ASPECTS: dict[str, Aspect] = {
     "kernel": lambda f: f.kernel.replace("\\", " "),
     "slice thickness": _thickness,
     **{
-        name: _moment(k)
+        name: (_clock if name in TIMES else _moment)(k)
         for k, name in enumerate(MOMENT_NAMES)
         if name not in ("kernel", "slice thickness")
     },
     "series number": lambda f: text(f.header, "SeriesNumber"),
     "description": lambda f: text(f.header, "SeriesDescription"),
-    "tube voltage": lambda f: text(f.header, "KVP"),
     "protocol": lambda f: text(f.header, "ProtocolName"),
 }
 
 
-def named(stacks: Sequence[Sequence[Frame]]) -> tuple[list[str], str]:
-    """A name for each stack of one series, and the attributes that split them; empty for one."""
+def named(
+    stacks: Sequence[Sequence[Frame]], told: Sequence[tuple[str, str]] = ()
+) -> tuple[list[str], str]:
+    """A name for each stack of one series, and the attributes that split them; empty for one.
+
+    `told` are the name and the value by which scans at one place were told apart already.
+    """
     if len(stacks) < 2:
         return [""] * len(stacks), ""
     tuples: list[tuple[str, ...]] = [()] * len(stacks)
@@ -55,7 +76,14 @@ def named(stacks: Sequence[Sequence[Frame]]) -> tuple[list[str], str]:
             reasons.append(f"{name}: {' / '.join(v or 'none' for v in in_order(values))}")
         if len(set(tuples)) == len(stacks):
             break
-    names = [", ".join(parts).removeprefix("orientation ") for parts in tuples]
+    if told and len(set(tuples)) < len(stacks):
+        finer = [(*old, " ".join(pair).strip()) for old, pair in zip(tuples, told, strict=True)]
+        if len(set(finer)) > len(set(tuples)):
+            tuples = finer
+            for name in dict.fromkeys(name for name, _ in told if name):
+                values = [value for by, value in told if by == name]
+                reasons.append(f"{name}: {' / '.join(in_order(values))}")
+    names = [", ".join(filter(None, p)).removeprefix("orientation ") for p in tuples]
     for k, name in enumerate(names):
         if names.count(name) > 1:
             names[k] = ", ".join(filter(None, (name, f"part {k + 1} of {len(stacks)}")))

@@ -18,7 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.attributes import NATIVE_SYNTAXES, transfer_syntax
-from med2e3.io.dicom.decode import ITEM, Decoded, decode, whole_file
+from med2e3.io.dicom.decode import ITEM, Decoded, decode, is_known, no_decoder, whole_file
 from med2e3.io.dicom.decode_pool import (
     FEWEST_FOR_WORKERS,
     decoded_by_one,
@@ -32,6 +32,9 @@ from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
 
 Stored = NDArray[np.integer[Any]]
+
+#: The sizes of a stored number that can be read, in bits.
+ALLOCATED = (8, 16, 32)
 
 
 def read_voxels(
@@ -110,6 +113,16 @@ def _stored(frame: Frame) -> Stored:
     return decoded.numbers
 
 
+def unreadable(frame: Frame) -> str:
+    """Why the pixels cannot be read, as far as the header tells; empty where they may be."""
+    syntax = transfer_syntax(frame.header)
+    if syntax in NATIVE_SYNTAXES:
+        return why_not_native(frame)
+    if syntax == DeflatedExplicitVRLittleEndian or is_known(syntax):
+        return ""
+    return no_decoder(frame.path, syntax)
+
+
 def is_compressed(frame: Frame) -> bool:
     """Whether a decoder must read the frame, or refuse it because its syntax is not known."""
     syntax = transfer_syntax(frame.header)
@@ -127,15 +140,13 @@ class _Native:
 
     def __call__(self, frame: Frame) -> Stored:
         pixels = frame.pixels
-        if pixels.allocated not in (8, 16, 32):
+        if reason := why_not_native(frame):
             raise ImageReadError(
-                f"{frame.path}: {pixels.allocated} bits a pixel cannot be read (8, 16 and 32 can). "
-                "Export the series as uncompressed 16-bit CT images."
+                f"{reason}. Export the series again, or take the file out of the folder."
             )
         kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
         dtype: np.dtype[Any] = np.dtype(f"{kind}{pixels.allocated // 8}")
         count, size = pixels.rows * pixels.columns, pixels.frame_bytes
-        _check_length(frame)
         if self._memory.size < size:
             self._memory = np.empty(size, dtype=np.uint8)
         read = _read(frame.path, pixels.offset + frame.number * size, self._memory[:size])
@@ -148,21 +159,27 @@ class _Native:
         return _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
 
 
-def _check_length(frame: Frame) -> None:
-    """Raise where Pixel Data is packed, or shorter than the frame would need."""
+def why_not_native(frame: Frame) -> str:
+    """Why uncompressed pixels cannot be read, as far as the header tells; empty where they can."""
     pixels = frame.pixels
+    if pixels.allocated not in ALLOCATED:
+        return (
+            f"{frame.path}: {pixels.allocated} bits a pixel cannot be read "
+            f"({', '.join(map(str, ALLOCATED))} can)"
+        )
     if pixels.length is None or (is_too_long(frame) and _begins_with_item(frame)):
-        raise ImageReadError(
+        return (
             f"{frame.path}: its pixels are packed although the file says they are not "
-            f"({transfer_syntax(frame.header).name}). Export the series again."
+            f"({transfer_syntax(frame.header).name})"
         )
     end = (frame.number + 1) * pixels.frame_bytes
     if pixels.length < end:
-        raise ImageReadError(
+        return (
             f"{frame.path}: its Pixel Data has {pixels.length} bytes, and {pixels.columns} × "
-            f"{pixels.rows} pixels of {pixels.allocated} bits need {end}. The header does not fit "
-            "the pixels; export the series again, or take the file out of the folder."
+            f"{pixels.rows} pixels of {pixels.allocated} bits need {end}; the header does not fit "
+            "the pixels"
         )
+    return ""
 
 
 def is_too_long(frame: Frame) -> bool:

@@ -7,23 +7,37 @@ thickness or "spacing between slices". Knows nothing of pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.errors import GapError, GeometryError
+from med2e3.errors import GeometryError
 from med2e3.geometry import Float, Geometry
 from med2e3.io.dicom.headers import Frame
-from med2e3.words import counted, some_names
 
-#: How far a slice may lie from where a regular grid puts it: scanners round positions to 0.1 mm,
-#: so 0.06 mm is rounding; 5 % of the spacing is too little to see.
-ROUNDING_MM = 0.06
+#: Scanners round each coordinate to 0.1 mm at the coarsest, and some add two rounded numbers: what
+#: lies this far off a line in each coordinate (0.17 mm in all three) may be rounding.
+ROUNDING_MM = 0.1
+
+#: The line that fits best drifts by this much where half of the slices are rounded to the next
+#: tenth: by 1.5 times as much as they.
+DRIFT_MM = 0.151
+
+#: Rounding once moves a coordinate by half of that, however thin the slices are.
+ROUNDED_ONCE_MM = 0.051
+
+#: Rounding twice explains no more than this share of the spacing: of thin slices less than 0.1 mm.
+ROUNDED_FRACTION = 0.2
+
+#: This share of the spacing is too little to see, whatever its cause.
 IRREGULAR_FRACTION = 0.05
 
 #: A step this many times the usual one means that at least one slice is missing.
 GAP_FACTOR = 1.5
+
+#: Steps by thirds towards the slope of a line: to a millionth of the interval in which it lies.
+SLOPE_STEPS = 35
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,44 +100,71 @@ def acquired_grid(positions: SlicePositions, shape: tuple[int, int, int]) -> Geo
     return Geometry(shape, affine)
 
 
-def tolerance_mm(positions: SlicePositions) -> float:
-    """How far in mm a slice may lie from its position on an even grid."""
-    return max(ROUNDING_MM, IRREGULAR_FRACTION * float(np.median(np.diff(positions.along))))
+def evened(positions: SlicePositions) -> SlicePositions:
+    """The positions on the line that fits them best: rounding of single ones averages out.
+
+    A line that leaves the normal by no more than rounding, over all of its length, is the normal.
+    """
+    count = len(positions.origins)
+    index = np.arange(count) - (count - 1) / 2
+    middle = positions.origins.mean(axis=0)
+    step = index @ (positions.origins - middle) / (index @ index)
+    straight = (step @ positions.normal) * positions.normal
+    if np.abs(step - straight).max() * (count - 1) <= DRIFT_MM:
+        step = straight
+    origins = middle + index[:, None] * step
+    return replace(positions, origins=origins, along=origins @ positions.normal)
 
 
-def check_even(positions: SlicePositions, label: str, names: Sequence[str] = ()) -> None:
-    """Raise `GapError` unless every position lies where an even spacing puts it.
+def usual_step(positions: SlicePositions) -> float:
+    """The step in mm along the normal that most slices have: the lower median."""
+    steps = np.sort(np.diff(positions.along))
+    return float(steps[(len(steps) - 1) // 2])
 
-    `names` are the file names in the order of the positions; the message names those beside a gap.
+
+def wide_steps(positions: SlicePositions) -> NDArray[np.intp]:
+    """The slices that lie below a step so wide that slices are missing in it."""
+    if len(positions.along) < 2:
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero(np.diff(positions.along) > GAP_FACTOR * usual_step(positions))
+
+
+def is_even(positions: SlicePositions) -> bool:
+    """Whether the positions lie on an even grid, up to what rounding explains.
+
+    A slice that is missing among thin ones may hide in rounding: positions are not even where a
+    grid with the missing slices fits them better.
     """
     steps = np.diff(positions.along)
-    usual = float(np.median(steps))
-    wide = np.flatnonzero(steps > GAP_FACTOR * usual)
-    if len(wide):
-        raise GapError(
-            f"{label}: {counted(len(wide), 'gap')} between slices ({steps[wide].max():.2f} mm "
-            f"where {usual:.2f} mm is usual){_between(wide, positions, names)}; instances are "
-            "probably missing. Open it anyway with resampling, or re-send the series."
-        )
-    count = len(positions.origins)
-    line = np.linspace(positions.origins[0], positions.origins[-1], count)
-    away = np.linalg.norm(positions.origins - line, axis=1)
-    if away.max() > tolerance_mm(positions):
-        worst = int(away.argmax())
-        where = f" at {names[worst]}" if names else ""
-        raise GapError(
-            f"{label}: the slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm; "
-            f"up to {away[worst]:.2f} mm off an even grid{where}). "
-            "Open it anyway with resampling, or export it with even spacing."
-        )
+    if len(steps) < 2:
+        return True
+    off = _half_widths(np.arange(len(steps) + 1), positions.origins)
+    spacing = float(positions.along[-1] - positions.along[0]) / len(steps)
+    rounding = max(ROUNDED_ONCE_MM, min(ROUNDING_MM, ROUNDED_FRACTION * spacing))
+    if off.max() > rounding and np.linalg.norm(off) > IRREGULAR_FRACTION * spacing:
+        return False
+    if not len(wide_steps(positions)):
+        return True
+    jumps = np.maximum(np.rint(steps / usual_step(positions)), 1)
+    gapped = _half_widths(np.concatenate([[0], np.cumsum(jumps)]), positions.origins)
+    return bool(np.linalg.norm(gapped) >= np.linalg.norm(off))
 
 
-def _between(wide: NDArray[np.intp], positions: SlicePositions, names: Sequence[str]) -> str:
-    """The files on both sides of each gap, and their positions along the normal in mm."""
-    if not names:
-        return ""
-    along = positions.along
-    spans = [
-        f"{names[k]} and {names[k + 1]} ({along[k]:.1f} to {along[k + 1]:.1f} mm)" for k in wide
-    ]
-    return f", between {some_names(spans)}"
+def _half_widths(index: Float | NDArray[np.intp], origins: Float) -> Float:
+    """For each coordinate half the width of the narrowest band around a line by `index`.
+
+    The width is convex in the slope: that is looked for between slopes that bound it.
+    """
+    fitted = np.polyfit(index, origins, 1)[0]
+    most = 2 * _width(index, origins, fitted) / index[-1]
+    low, high = fitted - most, fitted + most
+    for _ in range(SLOPE_STEPS):
+        third = (high - low) / 3
+        left, right = low + third, high - third
+        narrower = _width(index, origins, left) <= _width(index, origins, right)
+        low, high = np.where(narrower, low, left), np.where(narrower, right, high)
+    return _width(index, origins, (low + high) / 2) / 2
+
+
+def _width(index: Float | NDArray[np.intp], origins: Float, slope: Float) -> Float:
+    return np.ptp(origins - np.multiply.outer(index, slope), axis=0)

@@ -17,7 +17,7 @@ from med2e3.io.dicom.decode_pool import warm
 from med2e3.io.dicom.headers import Frame, Header, read_header
 from med2e3.io.dicom.notes import notes_of
 from med2e3.io.dicom.pixels import is_compressed, read_voxels, values_of
-from med2e3.io.dicom.positions import SlicePositions, acquired_grid, check_even, slice_positions
+from med2e3.io.dicom.positions import acquired_grid, evened, slice_positions
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
 from med2e3.io.dicom.skipped import foreign, kind_of_object, not_regular
 from med2e3.io.dicom.stacks import Stack, find_stacks
@@ -164,33 +164,27 @@ def _bytes_needed(stack: Stack) -> int:
     frames = stack.frames
     ends = (frames[0], frames[len(frames) // 2], frames[-1])
     whole = all(float(f.rescale[0]).is_integer() for f in ends if f.rescale is not None)
-    moved = bool(summary.facts.trouble) or summary.facts.is_tilted
+    moved = not stack.is_even or summary.facts.is_tilted
     return summary.voxels * (2 if whole else 6) * (2 if moved else 1)
 
 
 def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     """The volume of a stack: its slices as acquired, or resampled where they form no even grid."""
     summary = stack.summary
+    if summary.facts.trouble and not resample_gaps:
+        raise GapError(summary.facts.trouble)
     positions = slice_positions(stack.frames)
+    if not stack.is_even:
+        return _resampled(stack, plan(positions, summary, even=False), watch)
+    positions = evened(positions)
     geometry = acquired_grid(positions, summary.shape)
-    even = _is_even(positions, stack, resample_gaps)
-    if geometry.is_tilted or not even:
-        return _resampled(stack, plan(positions, summary.shape, summary.label, even), watch)
+    if geometry.is_tilted:
+        return _resampled(stack, plan(positions, summary, even=True), watch)
     look = watch.first_look
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
     buffer, seen = read_voxels(stack.frames, watch, first_look)
     volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
     return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen)
-
-
-def _is_even(positions: SlicePositions, stack: Stack, resample_gaps: bool) -> bool:
-    try:
-        check_even(positions, stack.summary.label, [f.path.name for f in stack.frames])
-    except GapError:
-        if not resample_gaps:
-            raise
-        return False
-    return True
 
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:

@@ -7,19 +7,31 @@ Knows nothing of which stack opens.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
-from med2e3.errors import GapError, GeometryError
-from med2e3.io.dicom.attributes import series_info
-from med2e3.io.dicom.duplicates import distinct_stacks, ends_to_end
+from med2e3.errors import GeometryError
+from med2e3.io.dicom.attributes import series_info, text
+from med2e3.io.dicom.duplicates import SAME_POSITION_MM, distinct_stacks, ends_to_end
 from med2e3.io.dicom.facts import facts_of
+from med2e3.io.dicom.gaps import Region, fits, is_mixed, mixture, regions, unevenness
 from med2e3.io.dicom.headers import Frame, Header
 from med2e3.io.dicom.naming import named
-from med2e3.io.dicom.positions import SlicePositions, acquired_grid, check_even, slice_positions
+from med2e3.io.dicom.pixels import unreadable
+from med2e3.io.dicom.positions import (
+    SlicePositions,
+    acquired_grid,
+    evened,
+    is_even,
+    slice_positions,
+)
+from med2e3.io.dicom.resample import check_upright
 from med2e3.io.series import Grouping, Groupings, SeriesSummary
 
 #: Direction cosines are written with about six digits; images of one stack differ by less.
@@ -37,19 +49,22 @@ class Stack:
     """Frames of one series, sorted along their normal.
 
     `notes` say what was left out or joined on the way. `copies` are the frames that repeat others.
+    `is_even` says that the slices form an even grid; others are resampled.
     """
 
     frames: tuple[Frame, ...]
     summary: SeriesSummary
     notes: tuple[str, ...] = ()
     copies: tuple[Frame, ...] = ()
+    is_even: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
     """A stack before it has a name. `reason` says why it is no volume, and is empty for one.
 
-    `along` are the positions on the normal in mm; empty for a stack that is no volume.
+    `along` are the positions on the normal in mm; empty for a stack that is no volume. `told` is
+    what tells it apart from others that were one with it at first: a name and its value.
     """
 
     frames: tuple[Frame, ...]
@@ -57,6 +72,7 @@ class _Draft:
     notes: tuple[str, ...] = ()
     copies: tuple[Frame, ...] = ()
     along: tuple[float, ...] = ()
+    told: tuple[str, str] = ("", "")
 
     @property
     def is_scout(self) -> bool:
@@ -78,18 +94,35 @@ def find_stacks(
     for header in headers:
         groups[_series_key(header)].append(header)
     found: list[Stack] = []
+    series: list[_Series] = []
     for key, members in _by_study(groups):
         grouping = (groupings or {}).get(key, Grouping.APART)
-        frames = [f for h in members for f in h.frames]
-        found.extend(_stacks_of(frames, key, grouping, look))
+        drafts = [
+            draft
+            for grid in _partition([f for h in members for f in h.frames])
+            for draft in _drafts(grid, grouping, look)
+        ]
+        series.append(_Series(key, grouping, drafts))
         found.extend(_without_image([h for h in members if not h.frames], key))
+    every = [draft for one in series for draft in one.drafts]
+    for one in series:
+        found.extend(_stacks_of(one, every))
     return sorted(found, key=_order)
+
+
+class _Series(NamedTuple):
+    """The stacks of one series before they have names."""
+
+    key: tuple[str, ...]
+    grouping: Grouping
+    drafts: list[_Draft]
 
 
 def _order(stack: Stack) -> tuple[float, str, str]:
     info = stack.summary.info
     number = float(info.series_number) if info.series_number.isdecimal() else float("inf")
-    return number, info.series_uid, stack.summary.part
+    part = re.sub(r"\d+", lambda digits: digits[0].zfill(9), stack.summary.part)
+    return number, info.series_uid, part
 
 
 def _series_key(header: Header) -> tuple[str, ...]:
@@ -125,18 +158,26 @@ def _by_study(
 # --- which frames --------------------------------------------------------------------------------
 
 
-def _stacks_of(
-    frames: Sequence[Frame], key: tuple[str, ...], grouping: Grouping, look: Callable[[], object]
-) -> list[Stack]:
-    """The stacks among the frames of one series, named by what they differ in."""
-    drafts = [d for grid in _partition(frames) for d in _drafts(grid, grouping, look)]
-    scouts = [d for d in drafts if d.is_scout]
-    others = [d for d in drafts if not d.is_scout]
-    names, split_by = named([d.frames for d in others])
-    stacks = [_stack(d, key, name, split_by) for d, name in zip(others, names, strict=True)]
-    stacks += [_stack(d, key, "scout" if others else "", "") for d in scouts]
-    ways = _ways(others, grouping)
-    return [replace(s, summary=replace(s.summary, ways=ways)) for s in stacks]
+def _stacks_of(series: _Series, every: Sequence[_Draft]) -> list[Stack]:
+    """The stacks of one series, named by what they differ in; `every` are those of all series."""
+    scouts = [d for d in series.drafts if d.is_scout]
+    others = [d for d in series.drafts if not d.is_scout]
+    names, split_by = named([d.frames for d in others], [d.told for d in others])
+    ways = _ways(others, series.grouping)
+    stacks = [
+        _stack(d, series, _Named(name, split_by, ways), every)
+        for d, name in zip(others, names, strict=True)
+    ]
+    scout = _Named("scout" if others else "", "", ways)
+    return stacks + [_stack(d, series, scout, every) for d in scouts]
+
+
+class _Named(NamedTuple):
+    """The name of a stack among those of its series, and the groupings that would change them."""
+
+    part: str
+    split_by: str
+    ways: tuple[Grouping, ...]
 
 
 def _ways(drafts: Sequence[_Draft], grouping: Grouping) -> tuple[Grouping, ...]:
@@ -144,12 +185,23 @@ def _ways(drafts: Sequence[_Draft], grouping: Grouping) -> tuple[Grouping, ...]:
     if grouping is not Grouping.APART:
         return (Grouping.APART,)
     ways = []
-    grids = {_grid_of(d.frames[0]) for d in drafts if not d.reason}
-    if len(drafts) > len(grids):
+    if any(_can_join(a, b) for a, b in combinations(drafts, 2)):
         ways.append(Grouping.JOINED)
     if any(ends_to_end(d.frames) for d in drafts):
         ways.append(Grouping.ACQUISITIONS)
     return tuple(ways)
+
+
+def _can_join(a: _Draft, b: _Draft) -> bool:
+    """Whether two stacks of a series are of one grid, and share no position."""
+    if not (a.frames[0].has_position and _share_a_grid(a.frames[0], b.frames[0])):
+        return False
+    try:
+        normal = slice_positions(a.frames).normal
+    except GeometryError:
+        return False
+    one, two = (np.array([f.position for f in d.frames]) @ normal for d in (a, b))
+    return bool(np.abs(one[:, None] - two[None]).min() > SAME_POSITION_MM)
 
 
 def _partition(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -218,11 +270,38 @@ def _stacked(
     stacks, copies = distinct_stacks(ordered, np.sort(positions.along), grouping, look)
     drafts = []
     for k, stack in enumerate(stacks):
-        reason = stack.reason or _why_no_volume(stack.frames)
-        along = () if reason else tuple(slice_positions(stack.frames).along.tolist())
-        dropped = tuple(copies) if k == 0 else ()
-        drafts.append(_Draft(stack.frames, reason, stack.notes, dropped, along))
+        parts = [Region(stack.frames, stack.told)]
+        if grouping is not Grouping.JOINED and not stack.reason:
+            parts = regions(stack.frames, slice_positions(stack.frames)) or parts
+        for part in parts:
+            draft = _Draft(
+                part.frames, stack.reason or _refusal(part.frames), stack.notes, told=part.told
+            )
+            drafts.append(draft if draft.reason else replace(draft, along=_along(draft)))
+        if k == 0:
+            drafts[0] = replace(drafts[0], copies=tuple(copies))
     return drafts
+
+
+def _along(draft: _Draft) -> tuple[float, ...]:
+    return tuple(slice_positions(draft.frames).along.tolist())
+
+
+def _refusal(frames: Sequence[Frame]) -> str:
+    """Why opening the frames would fail, as far as headers tell; empty where they are a stack."""
+    if reason := _why_no_volume(frames):
+        return reason
+    for frame in frames:
+        if reason := unreadable(frame):
+            return reason
+    positions = slice_positions(frames)
+    if is_even(positions):
+        first = frames[0].pixels
+        try:
+            check_upright(evened(positions), (len(frames), first.rows, first.columns))
+        except GeometryError as error:
+            return str(error)
+    return ""
 
 
 def _why_no_volume(frames: Sequence[Frame]) -> str:
@@ -236,7 +315,7 @@ def _why_no_volume(frames: Sequence[Frame]) -> str:
 # --- what is said of them ------------------------------------------------------------------------
 
 
-def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Stack:
+def _stack(draft: _Draft, series: _Series, name: _Named, every: Sequence[_Draft]) -> Stack:
     first = draft.frames[0]
     summary = SeriesSummary(
         info=replace(series_info(first.header), unit=_unit(draft.frames)),
@@ -245,21 +324,25 @@ def _stack(draft: _Draft, key: tuple[str, ...], part: str, split_by: str) -> Sta
         is_volume=not draft.reason,
         reason=draft.reason,
         files=tuple(dict.fromkeys(f.path for f in draft.frames)),
-        part=part,
-        split_by=split_by,
-        key=key,
+        part=name.part,
+        split_by=name.split_by,
+        key=series.key,
+        ways=name.ways,
         facts=facts_of(draft.frames, draft.along),
         is_scout=draft.is_scout,
     )
-    if summary.is_volume:
-        positions = slice_positions(draft.frames)
-        facts = replace(
-            summary.facts,
-            trouble=_trouble(draft, positions, summary.label),
-            is_tilted=acquired_grid(positions, summary.shape).is_tilted,
-        )
-        summary = replace(summary, facts=facts)
-    return Stack(draft.frames, summary, draft.notes, draft.copies)
+    if not summary.is_volume:
+        return Stack(draft.frames, summary, draft.notes, draft.copies)
+    positions, notes = slice_positions(draft.frames), draft.notes
+    even, trouble = is_even(positions), ""
+    if not even and is_mixed(draft.frames, positions):
+        what = mixture(draft.frames, positions)
+        notes = (*notes, f"{summary.label} is joined of different slices: {what}.")
+    elif not even:
+        trouble = _trouble(draft, positions, summary.label, series, every)
+    grid = acquired_grid(evened(positions), summary.shape)
+    facts = replace(summary.facts, trouble=trouble, is_tilted=grid.is_tilted)
+    return Stack(draft.frames, replace(summary, facts=facts), notes, draft.copies, even)
 
 
 def _unit(frames: Sequence[Frame]) -> str:
@@ -268,12 +351,27 @@ def _unit(frames: Sequence[Frame]) -> str:
     return MIXED_UNITS if len(units) > 1 else "".join(units)
 
 
-def _trouble(draft: _Draft, positions: SlicePositions, label: str) -> str:
-    try:
-        check_even(positions, label, [f.path.name for f in draft.frames])
-    except GapError as error:
-        return str(error)
-    return ""
+def _trouble(
+    draft: _Draft,
+    positions: SlicePositions,
+    label: str,
+    series: _Series,
+    every: Sequence[_Draft],
+) -> str:
+    """What is uneven about a stack, and which images of others lie in its gaps."""
+    study = text(draft.frames[0].header, "StudyInstanceUID")
+    near = [
+        other
+        for other in every
+        if other is not draft
+        and not other.is_scout
+        and text(other.frames[0].header, "StudyInstanceUID") == study
+        and all(fits(frame, draft.frames, positions) for frame in other.frames)
+    ]
+    own = [other for other in near if any(other is one for one in series.drafts)]
+    fitting = [frame for other in own or near for frame in other.frames]
+    can_join = bool(own) and all(_can_join(draft, other) for other in own)
+    return unevenness(draft.frames, positions, label, fitting, can_join)
 
 
 def _without_image(headers: Sequence[Header], key: tuple[str, ...]) -> list[Stack]:

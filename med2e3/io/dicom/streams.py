@@ -79,8 +79,18 @@ def read_stream(frame: bytes) -> Stream | None:
 
 def check_end(frame: bytes) -> None:
     """Raise `ValueError` where a JPEG stream has no end."""
-    if frame.startswith(JPEG_START) and not frame.rstrip(b"\0").endswith(JPEG_END):
+    if frame.startswith(JPEG_START) and not has_end(frame):
         raise ValueError("The JPEG stream has no end.")
+
+
+def has_end(frame: bytes) -> bool:
+    """Whether a JPEG or JPEG-LS stream ends as one does.
+
+    Behind its end lie zeros, or one byte of any kind that makes the length even.
+    """
+    return frame.startswith(JPEG_START) and (
+        frame.rstrip(b"\0").endswith(JPEG_END) or frame[:-1].endswith(JPEG_END)
+    )
 
 
 def check_tiles(frame: bytes) -> None:

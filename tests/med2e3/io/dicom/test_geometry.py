@@ -231,8 +231,10 @@ class TestMissingSlices:
         def wander(dataset: pydicom.Dataset, k: int) -> None:
             dataset.ImagePositionPatient = [10 * k, 0, 2 * k]
 
-        with pytest.raises(GeometryError, match=r"up to 50 mm beside each other.*no stack"):
-            load_volume(series(wander))
+        folder = series(wander)
+        assert not list_series(folder)[0].is_volume
+        with pytest.raises(ImageReadError, match=r"up to 50 mm beside each other.*no stack"):
+            load_volume(folder)
 
 
 class TestTilt:
