@@ -1,0 +1,122 @@
+"""Med3DInsight: a 3D encoder, what it shows on one slice, and the volume drawn again from it.
+
+Sources: arXiv 2403.05141 and 2509.09064, and what of the code is public. The embedding of a slice
+is to meet frozen embeddings of the slice's image and of a text about it; the losses are in
+`med2e3.training.insight`. Knows nothing of files, windows or texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from med2e3.model.encoder3d import Encoded
+from med2e3.model.encoders3d import make_encoder
+from med2e3.model.insight_config import InsightConfig
+from med2e3.model.psat import PlaneSliceTransformer
+
+
+@dataclass
+class InsightOutput(ModelOutput):  # type: ignore[misc]
+    """`embeds` (P, E), one a slice, not normalised; `volumes` (B, 1, S, H, W), drawn again."""
+
+    embeds: Tensor | None = None
+    volumes: Tensor | None = None
+
+
+class InsightModel(PreTrainedModel):  # type: ignore[misc]
+    """Volumes (B, 1, S, H, W) in 0..1, and slices of them → embeddings and the volumes again."""
+
+    config: InsightConfig
+    config_class = InsightConfig
+    base_model_prefix = "model"
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: InsightConfig) -> None:
+        super().__init__(config)
+        self.encoder: Any = make_encoder(config)
+        self.psat = PlaneSliceTransformer(config, self.encoder.width)
+        stride = self.encoder.stride
+        self.reconstruction = nn.ConvTranspose3d(self.encoder.decoded_width, 1, stride, stride)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Nothing: every part keeps the initialisation of its own class."""
+
+    def encode(self, volumes: Tensor) -> Encoded:
+        """Volumes → features of the encoder."""
+        return self.encoder.encode(volumes)  # type: ignore[no-any-return]
+
+    def embed(
+        self, encoded: Encoded, volume: Tensor, plane: Tensor, index: Tensor, count: Tensor
+    ) -> Tensor:
+        """Embeddings (P, E) of P slices; all arguments but the features are (P,).
+
+        `volume` says which volume a slice is of, `plane` 0 axial, 1 coronal, 2 sagittal, `index`
+        which of the plane's `count` slices.
+        """
+        column = self.psat.column(index, count)
+        return self.psat(encoded.tokens[volume], plane, column)  # type: ignore[no-any-return]
+
+    def reconstruct(self, encoded: Encoded) -> Tensor:
+        """Features → volumes (B, 1, S, H, W)."""
+        return self.reconstruction(self.encoder.decode(encoded))  # type: ignore[no-any-return]
+
+    def forward(
+        self, pixel_values: Tensor, volume: Tensor, plane: Tensor, index: Tensor, count: Tensor
+    ) -> InsightOutput:
+        """Both at once; see `embed` and `reconstruct`."""
+        encoded = self.encode(pixel_values)
+        return InsightOutput(
+            self.embed(encoded, volume, plane, index, count), self.reconstruct(encoded)
+        )
+
+
+class SegmentationModel(nn.Module):
+    """An encoder with a segmentation head: a transposed convolution of the decoder's map."""
+
+    def __init__(self, encoder: Any, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.ConvTranspose3d(
+            encoder.decoded_width, classes, encoder.stride, encoder.stride
+        )
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Volumes (B, 1, S, H, W) → logits (B, classes, S, H, W)."""
+        return self.head(self.encoder.decode(self.encoder.encode(volumes)))  # type: ignore[no-any-return]
+
+
+class ClassificationModel(nn.Module):
+    """An encoder with a linear head on mean and maximum of its features.
+
+    The mean alone drowns what is small: a nodule fills one cell of hundreds.
+    """
+
+    def __init__(self, encoder: Any, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.norm = nn.LayerNorm(2 * encoder.width, elementwise_affine=False)
+        self.head = nn.Linear(2 * encoder.width, classes)
+
+    def features(self, volumes: Tensor) -> Tensor:
+        """Volumes → (B, 2 C)."""
+        grid = self.encoder.encode(volumes).grid.flatten(2)
+        return self.norm(torch.cat([grid.mean(-1), grid.amax(-1)], dim=1))  # type: ignore[no-any-return]
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Volumes → logits (B, classes)."""
+        return self.head(self.features(volumes))  # type: ignore[no-any-return]
+
+
+#: Downstream models by task.
+TRANSFER_MODELS: dict[str, Callable[[Any, int], nn.Module]] = {
+    "segmentation": SegmentationModel,
+    "classification": ClassificationModel,
+}
