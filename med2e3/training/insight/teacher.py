@@ -129,7 +129,7 @@ class OpenClipTeacher:
 
 
 def open_teacher(folder: Path) -> Teacher:
-    """The model in a folder; raises `CheckpointError` or `ResourceError` where it cannot be used."""
+    """The model in a folder; raises `CheckpointError`, or `ResourceError` for a missing package."""
     if not folder.is_dir():
         raise CheckpointError(
             f"{folder} is not a folder. Give the folder of the model of images and texts."
@@ -229,7 +229,7 @@ def new_teacher(recipe: TeacherRecipe, words: int) -> Any:
     config = CLIPConfig(
         text_config=text, vision_config=vision, projection_dim=recipe.embedding_size
     )
-    return CLIPModel._from_config(config, attn_implementation="sdpa")
+    return CLIPModel._from_config(config, attn_implementation="eager")
 
 
 class TeacherStage:
