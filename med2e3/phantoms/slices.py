@@ -45,7 +45,8 @@ KIND_NAMES = tuple(KINDS)
 class SlicedPhantom:
     """A phantom on an axial grid, in 8 bits.
 
-    `grid` (S, H, W) grey values, `classes` of the same shape holds indices into `CLASSES`. `organs`
+    `grid` (S, H, W) grey values, `classes` of the same shape holds indices into `CLASSES`;
+    `spacing_mm` is the size of a voxel along slices, rows and columns. `organs`
     and `findings` say for each plane which are seen on which slice: (slices, names) bool.
     """
 
@@ -53,6 +54,7 @@ class SlicedPhantom:
     facts: Facts
     grid: NDArray[np.uint8]
     classes: NDArray[np.uint8]
+    spacing_mm: tuple[float, float, float]
     organs: dict[Plane, NDArray[np.bool_]]
     findings: dict[Plane, NDArray[np.bool_]]
 
@@ -75,7 +77,8 @@ class SlicedPhantom:
 def caption(facts: Facts, plane: Plane, organs: Sequence[str], findings: Sequence[str]) -> str:
     """Two sentences: what the slice shows, and what is wrong on it."""
     shown = f", showing {_listed(organs)}" if organs else ""
-    scan = f"{plane.value.capitalize()} CT slice of the {facts.region.value}, {facts.phase.value} phase"
+    region, phase = facts.region.value, facts.phase.value
+    scan = f"{plane.value.capitalize()} CT slice of the {region}, {phase} phase"
     said = []
     for name in findings:
         fact = facts.named(name)
@@ -86,7 +89,7 @@ def caption(facts: Facts, plane: Plane, organs: Sequence[str], findings: Sequenc
 
 
 def _listed(words: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """One word, two with "and", more with commas before."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
 
 
@@ -108,6 +111,7 @@ def draw_sliced(seed: int, shape: tuple[int, int, int], window: Window) -> Slice
         phantom.facts,
         np.rint(grey * 255).astype(np.uint8),
         voxel_classes(phantom),
+        phantom.volume.geometry.spacing_mm,
         {plane: _seen(organs, plane, SEEN_SHARE) for plane in PLANE_AXES},
         {plane: _seen(found, plane, 0.0) for plane in PLANE_AXES},
     )

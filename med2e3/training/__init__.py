@@ -40,9 +40,9 @@ def train(
     unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
     from med2e3.training.distributed import is_launched, is_rank_zero
+    from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
-    from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.recipe import Recipe
     from med2e3.training.recipe_record import keep_to, keep_to_recipe
 

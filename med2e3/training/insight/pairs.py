@@ -164,8 +164,8 @@ def _read_volume(
     place = path.parent / name
     if not place.exists():
         raise DataError(
-            f"{path} names the volume {name}, which is not in {path.parent}. Put it back, or delete "
-            "its lines."
+            f"{path} names the volume {name}, which is not in {path.parent}. Put it back, or "
+            "delete its lines."
         )
     read = prepare(load_volume(place), shape, plane=Plane.AXIAL, window=window, crop=False)
     return np.asarray((read.grid[0] * 255).round().numpy(), np.uint8)

@@ -57,6 +57,7 @@ def _save(path: Path, phantoms: Sequence[SlicedPhantom]) -> None:
             stream,
             grids=np.stack([p.grid for p in phantoms]),
             classes=np.stack([p.classes for p in phantoms]),
+            spacing_mm=np.array([p.spacing_mm for p in phantoms]),
             facts=np.array(words),
             **tables,
         )
@@ -75,6 +76,7 @@ def _read(path: Path) -> Iterator[SlicedPhantom]:
             {plane: held[f"{name}_{plane.value}"][k] for plane in PLANE_AXES}
             for name in ("organs", "findings")
         ]
+        a, b, c = (float(n) for n in held["spacing_mm"][k])
         yield SlicedPhantom(
-            said["seed"], facts, held["grids"][k], held["classes"][k], tables[0], tables[1]
+            said["seed"], facts, held["grids"][k], held["classes"][k], (a, b, c), *tables
         )

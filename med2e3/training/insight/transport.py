@@ -37,7 +37,9 @@ class Solving:
 def log_plan(
     cost: Tensor, epsilon: float, mass: float = 1.0, solving: Solving | None = None
 ) -> Tensor:
-    """The logarithm of the plan π (n, n) of a cost (n, n), with uniform marginals 1 / n, differentiable in it.
+    """The plan's logarithm log π (n, n) for a cost (n, n), with uniform marginals 1 / n.
+
+    It is differentiable in the cost.
 
     `mass` m is 0 < m ≤ 1; with 1 all of both sides is transported, which is Sinkhorn's problem.
     Computed in float64, returned in the cost's type. Raises ValueError for other masses, an ε that
