@@ -2,22 +2,26 @@
 
 Sources: arXiv 2403.05141 and 2509.09064, and what of the code is public. The embedding of a slice
 is to meet frozen embeddings of the slice's image and of a text about it; the losses are in
-`med2e3.training.insight`. Knows nothing of files, windows or texts.
+`med2e3.training.insight`. Knows nothing of windows or texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from med2e3.errors import CheckpointError
 from med2e3.model.encoder3d import Encoded
 from med2e3.model.encoders3d import make_encoder
+from med2e3.model.inert import CONFIG_FILE, cause_of, check_opened_by_library
 from med2e3.model.insight_config import InsightConfig
 from med2e3.model.psat import PlaneSliceTransformer
 
@@ -84,13 +88,16 @@ class SegmentationModel(nn.Module):
     def __init__(self, encoder: Any, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.ConvTranspose3d(
-            encoder.decoded_width, classes, encoder.stride, encoder.stride
-        )
+        stride = encoder.stride
+        self.head = nn.ConvTranspose3d(encoder.decoded_width, classes, stride, stride)
+
+    def features(self, volumes: Tensor) -> Tensor:
+        """Volumes (B, 1, S, H, W) → the decoder's map."""
+        return self.encoder.decode(self.encoder.encode(volumes))  # type: ignore[no-any-return]
 
     def forward(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, S, H, W) → logits (B, classes, S, H, W)."""
-        return self.head(self.encoder.decode(self.encoder.encode(volumes)))  # type: ignore[no-any-return]
+        """Volumes → logits (B, classes, S, H, W)."""
+        return self.head(self.features(volumes))  # type: ignore[no-any-return]
 
 
 class ClassificationModel(nn.Module):
@@ -106,7 +113,7 @@ class ClassificationModel(nn.Module):
         self.head = nn.Linear(2 * encoder.width, classes)
 
     def features(self, volumes: Tensor) -> Tensor:
-        """Volumes → (B, 2 C)."""
+        """Volumes (B, 1, S, H, W) → (B, 2 C)."""
         grid = self.encoder.encode(volumes).grid.flatten(2)
         return self.norm(torch.cat([grid.mean(-1), grid.amax(-1)], dim=1))  # type: ignore[no-any-return]
 
@@ -115,8 +122,33 @@ class ClassificationModel(nn.Module):
         return self.head(self.features(volumes))  # type: ignore[no-any-return]
 
 
-#: Downstream models by task.
-TRANSFER_MODELS: dict[str, Callable[[Any, int], nn.Module]] = {
-    "segmentation": SegmentationModel,
-    "classification": ClassificationModel,
-}
+def open_insight(folder: Path) -> InsightModel:
+    """A pretrained model of this folder, in float32; raises `CheckpointError` where it is none."""
+    check_opened_by_library(folder)
+    path = folder / CONFIG_FILE
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} has no {CONFIG_FILE}. Give the folder of a model that med2e3 train insight "
+            "made."
+        ) from error
+    if said.get("model_type") != InsightConfig.model_type:
+        raise CheckpointError(
+            f"{folder} holds a model of kind “{said.get('model_type', 'unknown')}”, not a "
+            "pretrained 3D encoder. Give the folder of a model that med2e3 train insight made."
+        )
+    try:
+        model, found = InsightModel.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The pretrained encoder in {folder} cannot be read: {cause_of(error)}. Copy its files "
+            "again."
+        ) from error
+    if found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"]:
+        raise CheckpointError(
+            f"The weights in {folder} are not those of its {CONFIG_FILE}. Copy both again."
+        )
+    return model  # type: ignore[no-any-return]
