@@ -6,6 +6,7 @@ Knows nothing of 3D encoders.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,8 +107,9 @@ class OpenClipTeacher:
             ) from error
         place = f"local-dir:{folder}"
         try:
-            self.model, self.preprocess = open_clip.create_model_from_pretrained(place)
-            self.tokenizer = open_clip.get_tokenizer(place)
+            with _offline():
+                self.model, self.preprocess = open_clip.create_model_from_pretrained(place)
+                self.tokenizer = open_clip.get_tokenizer(place)
         except Exception as error:  # open_clip raises bare exceptions, too
             raise CheckpointError(
                 f"The open_clip model in {folder} cannot be read: {cause_of(error)}."
@@ -126,6 +128,18 @@ class OpenClipTeacher:
     def texts(self, texts: Sequence[str]) -> Tensor:
         """As `Teacher.texts`."""
         return torch.as_tensor(self.model.encode_text(self.tokenizer(list(texts))))
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keeps huggingface_hub to what is on this computer: open_clip's configs name models there."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def open_teacher(folder: Path) -> Teacher:
