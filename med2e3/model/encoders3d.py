@@ -7,6 +7,7 @@ is trained.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -64,11 +65,12 @@ class SwinUnetrEncoder(nn.Module):
     def __init__(self, sizes: dict[str, Any]) -> None:
         super().__init__()
         try:
+            import einops  # noqa: F401 - MONAI's transformer cannot compute without it
             from monai.networks.nets import SwinUNETR
         except ImportError as error:
             raise ResourceError(
-                "The encoder “swin_unetr” needs MONAI, which is not installed. Install it (pip "
-                "install 'med2e3[insight]'), or choose the encoder “vit3d” or “windowed”."
+                "The encoder “swin_unetr” needs MONAI and einops, which are not installed. Install "
+                "them (pip install 'med2e3[insight]'), or choose “vit3d” or “windowed”."
             ) from error
         self.net = SwinUNETR(in_channels=1, out_channels=1, **sizes)
         self.net.out = nn.Identity()
@@ -100,6 +102,8 @@ def _vit3d(config: InsightConfig) -> nn.Module:
     sizes = dict(config.encoder_config or {})
     width = int(sizes.pop("decoded_width", 96))
     a, b, c = sizes.pop("decoded_stride", (4, 4, 4))
+    if unknown := sorted(set(sizes) - {f.name for f in fields(Vision3DConfig)}):
+        raise ValueError(f"encoder_config of “vit3d” has no {', '.join(unknown)}")
     vision = Vision3DConfig(**{"image_size": list(config.image_size), **sizes})
     if tuple(vision.image_size) != tuple(config.image_size):
         raise ValueError(

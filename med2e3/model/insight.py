@@ -20,10 +20,11 @@ from transformers.utils import ModelOutput
 
 from med2e3.errors import CheckpointError
 from med2e3.model.encoder3d import Encoded
-from med2e3.model.encoders3d import make_encoder
+from med2e3.model.encoders3d import ViT3DEncoder, make_encoder
 from med2e3.model.inert import CONFIG_FILE, cause_of, check_opened_by_library
 from med2e3.model.insight_config import InsightConfig
 from med2e3.model.psat import PlaneSliceTransformer
+from med2e3.model.vision3d import Vision3DModel
 
 
 @dataclass
@@ -152,3 +153,38 @@ def open_insight(folder: Path) -> InsightModel:
             f"The weights in {folder} are not those of its {CONFIG_FILE}. Copy both again."
         )
     return model  # type: ignore[no-any-return]
+
+
+def pretrained_vision3d(folder: Path) -> Vision3DModel:
+    """The 3D ViT of a pretrained model; raises `CheckpointError` where its encoder is another."""
+    model = open_insight(folder)
+    if not isinstance(model.encoder, ViT3DEncoder):
+        raise CheckpointError(
+            f"The encoder in {folder} is of kind “{model.config.encoder}”; Med-2E3 takes “vit3d”. "
+            "Pretrain one of that kind."
+        )
+    return model.encoder.vision3d
+
+
+def put_vision3d(vision: Vision3DModel, model: Any) -> None:
+    """Gives a Med-2E3 the weights of a 3D ViT; its own final norm stays out where it has none.
+
+    Raises `CheckpointError` where its 3D encoder has other sizes, or there is none.
+    """
+    own = getattr(model, "vision3d", None)
+    if own is None:
+        raise CheckpointError(
+            "The model has no 3D encoder to put a pretrained one into. Name encoders with “3d”."
+        )
+    wanted = {name: tuple(value.shape) for name, value in own.state_dict().items()}
+    state = {
+        n: v for n, v in vision.state_dict().items() if n in wanted or not n.startswith("norm.")
+    }
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    if differs := sorted(n for n in {*wanted, *given} if wanted.get(n) != given.get(n)):
+        name = differs[0]
+        raise CheckpointError(
+            f"The pretrained 3D encoder does not fit: {name} is {given.get(name, 'absent')} there "
+            f"and {wanted.get(name, 'absent')} in the model. Give it the same sizes."
+        )
+    own.load_state_dict(state)

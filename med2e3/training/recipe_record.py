@@ -26,6 +26,8 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as `RECIPE_FILE` keeps it: a stage's own keys are its `options`."""
     said: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     said["tokenizer"] = said["tokenizer"] or {}
+    if not said["encoder3d"]:  # as runs of before it was a key
+        del said["encoder3d"]
     for name, stage in said["stages"].items():
         shared = {key: stage.pop(key) for key in SHARED_KEYS}
         said["stages"][name] = {**shared, "options": stage}

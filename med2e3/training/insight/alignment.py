@@ -17,10 +17,13 @@ from torch import Tensor, nn
 
 from med2e3.errors import InputError, RecipeError
 from med2e3.training.fields import Between, CountOrNone, OneOf, Positive
-from med2e3.training.insight.transport import log_plan
+from med2e3.training.insight.transport import Solving, log_plan
 
 #: CLIP's first temperature, as a factor in the logarithm, and the largest factor that it allows.
 FIRST_SCALE, LARGEST_SCALE = math.log(1 / 0.07), math.log(100.0)
+
+#: How far a step's plan is computed: the embeddings move further than that from step to step.
+SOLVING = Solving(tolerance=1e-5, rounds=200)
 
 #: Added under the square root of a cost, whose slope at 0 is infinite.
 TINY = 1e-12
@@ -120,10 +123,11 @@ def transported(alignment: Alignment, own: Tensor, target: Tensor, counted: int)
     assert metric is not None
     cost = metric(own, target)
     largest = cost.amax()
+    apart = float(largest.detach()) > 2 * TINY**0.5
     # Equal embeddings all lie at the same distance: any plan is as good, and none is preferred.
-    cost = cost / largest if float(largest) > 2 * TINY**0.5 else cost * 0
+    cost = cost / largest if apart else cost * 0
     mass = recipe.mass if recipe.kind == "partial_ot" else 1.0
-    log = log_plan(cost, recipe.epsilon, mass).diagonal()[:counted]
+    log = log_plan(cost, recipe.epsilon, mass, SOLVING).diagonal()[:counted]
     return -(log + math.log(len(own))).mean()
 
 

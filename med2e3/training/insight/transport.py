@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 #: Rounds end when no potential moves by more than this, or after `ROUNDS`.
-TOLERANCE, ROUNDS = 1e-9, 1000
+TOLERANCE, ROUNDS = 1e-12, 1000
 
 #: Added to the diagonal of the gradient's system, relative to its mean: rows and columns together
 #: hold one direction in which the plan does not change.
