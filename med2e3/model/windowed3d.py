@@ -59,24 +59,24 @@ class WindowedEncoder(nn.Module):
         kinds = list(zip(widths, sizes.depths, sizes.heads, sizes.windows, strict=True))
         self.down = nn.ModuleList(_Stage(*kind, sizes.mlp_ratio) for kind in kinds)
         self.up = nn.ModuleList(_Stage(*kind, sizes.mlp_ratio) for kind in kinds[:-1])
-        self.halve = nn.ModuleList(nn.Conv3d(w, 2 * w, 3, 2, padding=1) for w in widths[:-1])
-        self.double = nn.ModuleList(nn.ConvTranspose3d(2 * w, w, 2, 2) for w in widths[:-1])
+        self.coarser = nn.ModuleList(nn.Conv3d(w, 2 * w, 3, 2, padding=1) for w in widths[:-1])
+        self.finer = nn.ModuleList(nn.ConvTranspose3d(2 * w, w, 2, 2) for w in widths[:-1])
 
     def encode(self, volumes: Tensor) -> Encoded:
         """As `Encoder3D.encode`."""
         x, skips = self.embed(volumes), list[Tensor]()
         for k, stage in enumerate(self.down):
             x = stage(x)
-            if k < len(self.halve):
+            if k < len(self.coarser):
                 skips.append(x)
-                x = self.halve[k](x)
+                x = self.coarser[k](x)
         return Encoded(x, tuple(skips))
 
     def decode(self, encoded: Encoded) -> Tensor:
         """As `Encoder3D.decode`."""
         x: Tensor = encoded.grid
         for k in reversed(range(len(self.up))):
-            x = self.up[k](self.double[k](x) + encoded.skips[k])
+            x = self.up[k](self.finer[k](x) + encoded.skips[k])
         return x
 
 

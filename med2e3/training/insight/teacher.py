@@ -33,6 +33,7 @@ OPEN_CLIP_FILE = "open_clip_config.json"
 CAPTION_LENGTH = 64
 
 PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unknown>"
+SPECIAL_WORDS = 4
 
 
 class Teacher(Protocol):
