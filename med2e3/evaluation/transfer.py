@@ -154,7 +154,9 @@ def macro_auc(tables: Sequence[Any], weights: NDArray[np.float64]) -> NDArray[np
         for yes, no, outranks in tables:
             a, b = weights[:, yes], weights[:, no]
             each.append(((a @ outranks) * b).sum(1) / (a.sum(1) * b.sum(1)))
-    return np.asarray(np.nanmean(np.array(each), axis=0))
+        found = np.array(each)
+        held = np.isfinite(found)
+        return np.asarray(np.where(held, found, 0).sum(0) / held.sum(0))
 
 
 def auc_estimates(

@@ -46,7 +46,7 @@ from med2e3.volume import Window
 LABELLED_SEED, TEST_SEED = 31_000_000, 32_000_000
 
 #: How the encoder is used, and the learning rate of each: frozen under a linear head, or tuned.
-MODES: dict[str, float] = {"linear probe": 1e-2, "fine-tuning": 1e-3}
+MODES: dict[str, float] = {"linear probe": 1e-2, "fine-tuning": 2e-3}
 
 #: The way that leaves the encoder as it is.
 PROBE = "linear probe"

@@ -208,7 +208,7 @@ def test_captions_are_what_a_recipe_reads(volume: Path, tmp_path: Path) -> None:
         ({"text": None}, "“text”"),
         ({"text": "  "}, "empty caption"),
         ({"slice": "3"}, "slice = '3'"),
-        ({"slice": 99}, "slice 99 of 8"),
+        ({"slice": 99}, "slice 99 of 32"),
         ({"plane": "oblique"}, "oblique"),
         ({"png": "images/gone.png"}, "gone.png"),
         ({"volume": "gone.nii"}, "gone.nii"),
@@ -252,7 +252,8 @@ def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
         PreTrainedTokenizerFast,
     )
 
-    words = ["<pad>", "<s>", "</s>", "<unk>", "<image>", *["Describe", "the", "organs", "and", "any", "abnormality", "in", "this", "slice", "two", "sentences", "liver", "lung"]]  # fmt: skip
+    said = "Describe the organs and any abnormality in this slice two sentences liver lung"
+    words = ["<pad>", "<s>", "</s>", "<unk>", "<image>", *said.split()]
     raw = Tokenizer(models.WordLevel({w: k for k, w in enumerate(words)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
@@ -265,7 +266,10 @@ def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**sizes, image_size=16, patch_size=8, projection_dim=16),
-        text_config=LlamaConfig(**sizes, vocab_size=len(words), num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2),
+        text_config=LlamaConfig(
+            **sizes, vocab_size=len(words), num_key_value_heads=2, pad_token_id=0, bos_token_id=1,
+            eos_token_id=2,
+        ),
         image_token_index=4, vision_feature_layer=-1,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("llava")

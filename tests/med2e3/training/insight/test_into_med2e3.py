@@ -51,7 +51,7 @@ def run_folder(folder: Path, encoder3d: Path) -> RunFolder:
     vision2d = {
         **recipe.model["vision2d_config"],
         "image_size": 32,
-        "patch_size": 16,
+        "patch_size": 8,
         "hidden_size": 16,
         "intermediate_size": 32,
         "num_hidden_layers": 1,
