@@ -26,6 +26,9 @@ OUTPUT = click.Path(dir_okay=False, path_type=Path)
 #: Phantoms where none are named: a minute or two of work, intervals of about ±0.08.
 PHANTOMS = 100
 
+#: Steps and seeds of each ablation where none are named.
+ABLATION_STEPS, ABLATION_SEEDS = 300, 2
+
 
 @click.command()
 @click.argument("model", default="demo")
@@ -36,8 +39,21 @@ PHANTOMS = 100
 @click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
 @click.option("--recount", type=FILE, help="Predictions about phantoms, saved earlier.")
 @click.option("--ablation", type=click.Path(path_type=Path), help="Folder of a run of tables 3-5.")
-@click.option("--steps", type=click.IntRange(1), default=300, help="Of each ablation.  [300]")
-@click.option("--seeds", type=click.IntRange(1), default=2, help="Of each ablation.  [2]")
+@click.option(
+    "--transfer",
+    type=click.Choice(["all", "segmentation", "classification"]),
+    help="MODEL is an encoder of train insight: fine-tune it and one from scratch.",
+)
+@click.option(
+    "--wrong-captions",
+    type=FOLDER,
+    help="Folder of a run of train insight: every loss, at 0, 25 and 50 % wrong captions.",
+)
+@click.option("--labelled", type=click.IntRange(1), help="Labelled phantoms of --transfer.  [100]")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Of each ablation [300], fine-tuning [100] or loss."
+)
+@click.option("--seeds", type=click.IntRange(1), help="Of each ablation [2] or fine-tuning [1].")
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
 @click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
@@ -66,13 +82,16 @@ def evaluate(
 ) -> None:
     """Measure MODEL: on phantoms that it never saw, or on files of M3D-Bench.
 
+    With --transfer: a pretrained 3D encoder beside the same one with random weights, frozen and
+    tuned, with 1, 10 and 100 % of the labels; what --predictions holds is not done again.
+
     With --ablation: tables 3, 4 and 5 of the paper, each variant of the demo model trained from the
     same start for the same --steps; a run that was stopped goes on where it was.
 
     Figures come with their 95 % intervals, and with what chance gives where that can be said.
     """
     given = [name for name in TASKS if options[name] is not None]
-    if "ablation" in given and "phantoms" in given:
+    if "phantoms" in given and {"ablation", "transfer", "wrong_captions"} & set(given):
         given.remove("phantoms")  # there it says how many are held out
     if len(given) > 1:
         named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -151,9 +170,31 @@ def _ablation(model: str, options: dict[str, Any], report: Report) -> Tables:
     if model != "demo":
         raise click.UsageError("Ablations start from the demo model: its phantoms have the truth.")
     budget = Budget(
-        steps=options["steps"], seeds=options["seeds"], phantoms=options["phantoms"] or PHANTOMS
+        steps=options["steps"] or ABLATION_STEPS,
+        seeds=options["seeds"] or ABLATION_SEEDS,
+        phantoms=options["phantoms"] or PHANTOMS,
     )
     return Tables(run_ablation(options["ablation"], budget, options["workers"]))
+
+
+def _transfer(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.training.insight.transfer import TASKS as TRANSFER_TASKS
+    from med2e3.training.insight.transfer import TransferPlan, run_transfer
+
+    chosen = options["transfer"]
+    tasks = tuple(TRANSFER_TASKS) if chosen == "all" else (chosen,)
+    named = {"labelled": "labelled", "test": "phantoms", "steps": "steps", "seeds": "seeds"}
+    sizes = {name: options[option] for name, option in named.items() if options[option]}
+    plan = TransferPlan(tasks=tasks, seed=options["seed"], **sizes)
+    return run_transfer(Path(model), plan, options["predictions"], report)
+
+
+def _wrong_captions(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.training.insight.caption_study import CaptionStudy, run_study
+
+    named = {"test": "phantoms", "labelled": "labelled", "steps": "steps"}
+    sizes = {name: options[option] for name, option in named.items() if options[option]}
+    return run_study(options["wrong_captions"], CaptionStudy(**sizes), report)
 
 
 def _m3d_vqa(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -243,6 +284,8 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "retrieval": _retrieval,
     "recount": _recount,
     "ablation": _ablation,
+    "transfer": _transfer,
+    "wrong_captions": _wrong_captions,
 }
 
 #: What loads a model, and what asks it about the images of a file.
@@ -258,6 +301,8 @@ READ: dict[str, frozenset[str]] = {
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
     "recount": frozenset({"bertscore", "figure"}),
     "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
+    "transfer": frozenset({"phantoms", "labelled", "steps", "seeds", "seed", "predictions"}),
+    "wrong_captions": frozenset({"phantoms", "labelled", "steps"}),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,9 +20,24 @@ from med2e3.cli.console import device_map_option, print_json, progress, quantize
 @device_map_option
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
+@click.option(
+    "--insight",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a run of train insight: its steps, transport and captions, in place of MODEL.",
+)
+@click.option(
+    "--captioner",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --insight: folder of a model of data caption.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def benchmark(repeats: int, as_json: bool, **subject: Any) -> None:
+def benchmark(
+    repeats: int, as_json: bool, insight: Path | None, captioner: Path | None, **subject: Any
+) -> None:
     """Time reading a volume and asking twice, cached against recomputed, as ratios in one run."""
+    if insight is not None:
+        _insight(insight, captioner, as_json)
+        return
     from med2e3.benchmark import SHAPES, measure, random_model
     from med2e3.engine import load
 
@@ -39,6 +55,18 @@ def benchmark(repeats: int, as_json: bool, **subject: Any) -> None:
         print_json(result.as_dict())
     else:
         click.echo(result.table())
+
+
+def _insight(folder: Path, captioner: Path | None, as_json: bool) -> None:
+    from med2e3.training.insight.timing import time_insight
+
+    with progress() as report:
+        report(0.0, "Measuring")
+        times = time_insight(folder, captioner)
+    if as_json:
+        print_json(times.as_dict())
+    else:
+        click.echo(times.table())
 
 
 COMMANDS = (benchmark,)

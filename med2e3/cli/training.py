@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from med2e3.cli.captioning import caption
 from med2e3.cli.console import progress
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def train(  # noqa: PLR0913 - one argument an option
     workers: int,
     skip_damaged: bool,
 ) -> None:
-    """Train RECIPE ("demo", "pretrain", "finetune", or a recipe file).
+    """Train RECIPE ("demo", "pretrain", "finetune", "insight", or a recipe file).
 
     Checkpoints, a CSV log and the model go to --out. For several GPUs or machines, FSDP or
     DeepSpeed, start it with accelerate: accelerate launch -m med2e3.cli train RECIPE … (on CPUs
@@ -139,5 +140,7 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
     click.echo(f"{made} series prepared, {kept} were there, {failed} failed", err=True)
     click.echo(str(target / LIST_FILE))
 
+
+data.add_command(caption)
 
 COMMANDS = (train, data)

@@ -41,11 +41,18 @@ FLASH, FLASH_PACKAGE = "flash_attention_2", "flash_attn"
 QUANTIZATIONS = ("bitsandbytes",)
 
 #: Tokenizers of the language models and text encoders that are read here: Llama's and Phi-3's,
-#: BERT's, RoBERTa's (BERTScore), and those that are described by `tokenizer.json` alone.
+#: BERT's, RoBERTa's (BERTScore), those of CLIP, SigLIP and the common models of images and texts,
+#: and those that are described by `tokenizer.json` alone.
 TOKENIZERS = (
     "LlamaTokenizer",
     "BertTokenizer",
     "RobertaTokenizer",
+    "CLIPTokenizer",
+    "SiglipTokenizer",
+    "GPT2Tokenizer",
+    "GemmaTokenizer",
+    "Qwen2Tokenizer",
+    "T5Tokenizer",
     "PreTrainedTokenizer",
     "TokenizersBackend",
 )

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from med2e3.training.options import Options
 
 if TYPE_CHECKING:
+    from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.published_recipe import PublishedRecipe
     from med2e3.training.recipe import Recipe
+    from med2e3.training.recipe_file import RecipeFile
     from med2e3.training.trainer import Report
 
 __all__ = ["Options", "train"]
@@ -38,10 +40,11 @@ def train(
     unknown recipe, a folder in use or begun by another recipe, or options that do not fit.
     """
     from med2e3.training.distributed import is_launched, is_rank_zero
+    from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
     from med2e3.training.recipe import Recipe
-    from med2e3.training.recipe_record import keep_to_recipe
+    from med2e3.training.recipe_record import keep_to, keep_to_recipe
 
     given, folder = options or Options(), Path(out)
     chosen = open_recipe(recipe, given, smoke=smoke)
@@ -51,6 +54,8 @@ def train(
         _make_folder(folder, resume)
         if isinstance(chosen, Recipe):
             keep_to_recipe(chosen, folder)
+        if isinstance(chosen, InsightRecipe):
+            keep_to(chosen.as_json(), folder)
     if processes > 1 and not is_launched():
         in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, given))
         return folder / "model"
@@ -59,23 +64,26 @@ def train(
 
 def open_recipe(
     recipe: str | Path, options: Options, *, smoke: bool = False
-) -> Recipe | PublishedRecipe:
+) -> Recipe | PublishedRecipe | InsightRecipe:
     """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
     import dataclasses
 
     from med2e3.errors import InputError, RecipeError
+    from med2e3.training.insight.recipe import KIND as INSIGHT
     from med2e3.training.published_recipe import KIND, parse_published
     from med2e3.training.recipe import parse_recipe
     from med2e3.training.recipe_file import read_recipe
 
     file = read_recipe(recipe)
-    if (kind := file.values.get("kind", "")) not in ("", KIND):
+    if (kind := file.values.get("kind", "")) not in ("", KIND, INSIGHT):
         with file.naming_lines():
             raise RecipeError(
-                f"kind = “{kind}” is not “{KIND}”. Leave it out of a recipe that trains on "
-                "phantoms.",
+                f"kind = “{kind}” is not “{KIND}” or “{INSIGHT}”. Leave it out of a recipe that "
+                "trains Med-2E3 on phantoms.",
                 ("kind",),
             )
+    if kind == INSIGHT:
+        return _open_insight(file, options, smoke=smoke)
     if not kind:
         if unread := options.unread_of_phantoms():
             raise InputError(
@@ -89,6 +97,23 @@ def open_recipe(
     if options.start:
         whole = dataclasses.replace(whole, start={"model": options.start})
     return whole.smoke() if smoke else whole
+
+
+def _open_insight(file: RecipeFile, options: Options, *, smoke: bool) -> InsightRecipe:
+    """A recipe of Med3DInsight; refuses options that it would not read."""
+    from med2e3.errors import InputError
+    from med2e3.training.insight.recipe import parse_insight
+
+    recipe = parse_insight(file)
+    read = ("data",) if recipe.data.captions else ()
+    unread = [name for name in options.unread_of_phantoms().split(", ") if name not in ("", *read)]
+    if unread:
+        raise InputError(
+            f"The recipe {recipe.name} trains Med3DInsight and would not read "
+            f"{', '.join(unread)}. Leave it out, or change the recipe's file."
+        )
+    recipe = recipe.with_data_in(options.data)
+    return recipe.smoke() if smoke else recipe
 
 
 def _make_folder(folder: Path, resume: bool) -> None:
@@ -112,6 +137,8 @@ def _train_here(
 ) -> Path:
     """The run, or this process's part of it."""
     from med2e3.training.distributed import Compute, has_cuda
+    from med2e3.training.insight.pipeline import train_insight
+    from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.pipeline import Conditions, run_all
     from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
@@ -124,5 +151,7 @@ def _train_here(
         conditions = Conditions(compute, options.tensorboard)
         run_folder = RunFolder(chosen, folder)
         return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
+    if isinstance(chosen, InsightRecipe):
+        return train_insight(chosen, folder, options, report)
     with stage_reports(report) as report_of:
         return train_published(chosen, folder, options, report_of(chosen.name), resume=resume)

@@ -18,7 +18,10 @@ from transformers import BertConfig
 from med2e3.checkpoints import Hub
 from med2e3.errors import CheckpointError, DataError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
+from med2e3.model.insight import InsightModel
 from med2e3.training.data.formats import open_samples
+from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe
+from med2e3.training.insight.teacher import SPECIAL_WORDS, new_teacher, words_of_captions
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
 from med2e3.training.recipe import Recipe
 from med2e3.training.run_folder import RunFolder
@@ -108,11 +111,13 @@ class StagePlan:
 
 
 def plan_recipe(
-    recipe: Recipe | PublishedRecipe, hub: Hub, precision: str | None
+    recipe: Recipe | PublishedRecipe | InsightRecipe, hub: Hub, precision: str | None
 ) -> list[StagePlan]:
     """The stages of a recipe; sizes as published where what it starts from cannot be read here."""
     if isinstance(recipe, Recipe):
         return _plan_demo(recipe, precision or "no")
+    if isinstance(recipe, InsightRecipe):
+        return _plan_insight(recipe, precision or "no")
     return [_plan_published(recipe, hub, precision or recipe.mixed_precision)]
 
 
@@ -136,6 +141,30 @@ def _plan_demo(recipe: Recipe, precision: str) -> list[StagePlan]:
             StagePlan(
                 name,
                 _parts(model, [*trained, *frozen], trained),
+                f"{stage.steps}",
+                stage.batch(),
+                precision,
+                stage.learning_rate,
+                stage.parts,
+            )
+        )
+    return plans
+
+
+def _plan_insight(recipe: InsightRecipe, precision: str) -> list[StagePlan]:
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # initialising nothing is a no-op
+        models: dict[str, nn.Module] = {INSIGHT: InsightModel(recipe.config())}
+        if TEACHER in recipe.stages:
+            words = len(words_of_captions()) + SPECIAL_WORDS
+            models[TEACHER] = new_teacher(recipe.teacher, words)
+    plans = []
+    for name, stage in recipe.stages.items():
+        parts = [part for part, _ in models[name].named_children()]
+        plans.append(
+            StagePlan(
+                name,
+                _parts(models[name], parts, parts),
                 f"{stage.steps}",
                 stage.batch(),
                 precision,

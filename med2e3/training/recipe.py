@@ -40,8 +40,10 @@ class Recipe:
     """A training run. Seeds are (first, end); nothing is ever trained outside `train_seeds`.
 
     `start` is the model to go on from ("demo", or a folder), or empty for random weights; then
-    `tokenizer` and `model` are the recipe's own. Tuning sees the first `tuning_phantoms` phantoms
-    (0: all), for it is their features that take time and disk, and each is asked many questions.
+    `tokenizer` and `model` are the recipe's own. `encoder3d` is a folder of a pretrained 3D encoder
+    (of `med2e3 train insight`) whose weights take the place of the model's, or empty. Tuning sees
+    the first `tuning_phantoms` phantoms (0: all), for it is their features that take time and disk,
+    and each is asked many questions.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Recipe:
     stages: dict[str, StageRecipe]
     start: str = ""
     tuning_phantoms: int = 0
+    encoder3d: str = ""
 
     def config(self, vocabulary: int) -> Med2E3Config:
         """The model's config with a vocabulary of this size."""
@@ -95,6 +98,7 @@ class _Trained:
     stages: dict[str, Any]
     tokenizer: TokenizerRecipe | None = None
     model: dict[str, Any] | None = None
+    encoder3d: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class _New:
     stages: dict[str, Any]
     tokenizer: TokenizerRecipe
     model: dict[str, Any]
+    encoder3d: str = ""
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -154,6 +159,7 @@ def _parse(said: dict[str, Any]) -> Recipe:
         stages=stages,
         start="" if isinstance(read, _New) else read.start,
         tuning_phantoms=read.data.tuning_phantoms,
+        encoder3d=read.encoder3d,
     )
     if isinstance(read, _New):
         _check_model(recipe)

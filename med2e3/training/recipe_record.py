@@ -26,6 +26,8 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as `RECIPE_FILE` keeps it: a stage's own keys are its `options`."""
     said: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     said["tokenizer"] = said["tokenizer"] or {}
+    if not said["encoder3d"]:  # as runs of before it was a key
+        del said["encoder3d"]
     for name, stage in said["stages"].items():
         shared = {key: stage.pop(key) for key in SHARED_KEYS}
         said["stages"][name] = {**shared, "options": stage}
@@ -33,13 +35,18 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
 
 
 def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
+    """As `keep_to`, for a recipe that trains Med-2E3 on phantoms."""
+    keep_to(as_json(recipe), folder)
+
+
+def keep_to(said: dict[str, Any], folder: Path) -> None:
     """Writes into a run's folder what it is made by, or compares with what was written.
 
     Raises `InputError` where the folder was begun by another recipe: its phantoms and checkpoints
     would be taken for this one's.
     """
     path = folder / RECIPE_FILE
-    own = as_json(recipe)
+    own = json.loads(json.dumps(said))
     if not path.is_file():
         write_whole(path, json.dumps(own, indent=1))
         return

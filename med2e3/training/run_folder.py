@@ -12,6 +12,7 @@ import torch
 
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.inert import check_opened_by_library
+from med2e3.model.insight import pretrained_vision3d, put_vision3d
 from med2e3.resources import resource_path
 from med2e3.training.data.pool import shard_starts
 from med2e3.training.data.tokens import train_tokenizer
@@ -100,7 +101,7 @@ class RunFolder:
 
     def model(self, *stages: str) -> Med2E3ForConditionalGeneration:
         """The model as these stages left it; the rest as the recipe's seed drew it, or as the model
-        that the recipe starts from has it.
+        that the recipe starts from has it, with the 3D encoder that it names.
         """
         torch.manual_seed(self.recipe.seed)
         # Eager attention beats the fused kernel at these lengths in bfloat16 on CPUs.
@@ -111,6 +112,8 @@ class RunFolder:
                 self.start, attn_implementation="eager", dtype=torch.float32
             )
         )
+        if self.recipe.encoder3d:
+            put_vision3d(pretrained_vision3d(Path(self.recipe.encoder3d)), model)
         for stage in stages:
             self._load_stage(model, stage)
         return model
