@@ -100,9 +100,7 @@ def test_a_report_is_told_by_sentence(seen: med2e3.Session) -> None:
     found = how_sure(seen, answered(seen, "Write a report of this scan."))
     said = sentences_of(found)
     assert " ".join(sentence.text for sentence in said) == found.answer
-    assert np.prod([sentence.probability for sentence in said]) == pytest.approx(
-        found.probability
-    )
+    assert np.prod([sentence.probability for sentence in said]) == pytest.approx(found.probability)
     assert len(said) > 3
     assert "not of reports" in found.note
 
