@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from med2e3.cli.answer_tests import (
+    check_test_names,
+    outcome_object,
+    print_outcomes,
+    print_sure,
+    run_named,
+    sure_object,
+    test_option,
+)
 from med2e3.cli.console import (
     device_map_option,
     figure_option,
@@ -132,13 +141,25 @@ def series(path: str, as_json: bool) -> None:
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of the answer's length.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, help="0 is greedy.")
 @click.option("--seed", type=int, help="Seed of sampling; recorded with the answer.")
+@test_option
 @figure_option("the slice scores")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-def ask(path: str, question: str, as_json: bool, figure: Path | None, **options: Any) -> None:
-    """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most."""
+def ask(
+    path: str,
+    question: str,
+    as_json: bool,
+    figure: Path | None,
+    tests: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most.
+
+    With --test the answer is asked again under other conditions: `med2e3 evidence` has more of it.
+    """
     from med2e3.engine import check_question, load
 
     check_question(question)  # before minutes of reading and loading
+    check_test_names(tests)
     with progress() as report:
         volume = load_volume(
             path, series=options["series"], resample_gaps=options["resample_gaps"], progress=report
@@ -160,13 +181,19 @@ def ask(path: str, question: str, as_json: bool, figure: Path | None, **options:
         click.echo(f"note: {model.info.notice}", err=True)
     if as_json:
         answer.complete()
-        print_json(answer_object(answer, model.info.name))
+        found = answer_object(answer, model.info.name) | sure_object(session, answer)
+        if tests:
+            found["tests"] = [outcome_object(o) for o in run_named(session, answer, tests)]
+        print_json(found)
     else:
         for piece in answer:
             click.echo(piece, nl=False)
         click.echo()
         print_places(answer)
+        print_sure(session, answer)
         print_top_bands(answer, session.input.plane)
+        if tests:
+            print_outcomes(run_named(session, answer, tests))
     if figure is not None:
         draw_scores(question, answer, session.input.plane, figure)
 

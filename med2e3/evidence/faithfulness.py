@@ -113,6 +113,23 @@ class Faithfulness:
             f"on an empty volume it is {self.blank:.3f} in place of {self.probability:.3f}."
         )
 
+    def as_rows(self) -> list[tuple[str, float]]:
+        """Each measure with its name, for a table; NaN where it cannot be told."""
+        return [
+            ("AOPC of deletion", self.deletion_aopc.value),
+            ("AOPC of deletion, random orders (mean)", self.deletion_aopc.mean),
+            ("area of insertion", self.insertion_area.value),
+            ("area of insertion, random orders (mean)", self.insertion_area.mean),
+            ("faithfulness correlation", self.faithfulness_correlation),
+            *((f"sensitivity-{size}", value) for size, value in self.sensitivity_n.items()),
+            *((f"ρ without {part}", value) for part, value in self.randomised.items()),
+            ("ρ with other questions", self.contrast),
+            *((f"scores moved, {name}", one.moved) for name, one in self.stability.items()),
+            ("probability, blank volume", self.blank),
+            ("probability, shuffled slices", self.shuffled),
+            *self.localisation.items(),
+        ]
+
     def to_json(self) -> str:
         """As one JSON object."""
         return to_json(self)
