@@ -44,6 +44,9 @@ class Band:
     `from_mm` < `to_mm` run along the patient axis of the plane (x sagittal, y coronal, z axial;
     LPS), at the middle of the grid. `source_slices` are the first and last slice (0-based) along
     the volume's own array axis, `view_slices` the same in the display order of the plane.
+    `read_slices` are those that the model slice was interpolated from, one or two along the
+    volume's own axis; where the volume has fewer slices than the model, or only a little more, one
+    may lie in a neighbour's band.
     """
 
     model_slice: int
@@ -51,6 +54,7 @@ class Band:
     to_mm: float
     source_slices: tuple[int, int]
     view_slices: tuple[int, int]
+    read_slices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,6 +318,7 @@ def _bands(
     axis = DISPLAY_AXES[plane][0][0]
     _, rows, columns = grid.shape
     start, count = crop
+    positions = _positions(count, grid.shape[0])
     step = count / grid.shape[0]
     bands = []
     for k in range(grid.shape[0]):
@@ -324,7 +329,9 @@ def _bands(
             first = last = min(count - 1, math.floor((k + 0.5) * step))
         view = (start + first, start + last)
         source = view
+        read = sorted(start + n for n in _read(positions[k : k + 1], count))
         if flipped_count is not None:
             source = (flipped_count - 1 - view[1], flipped_count - 1 - view[0])
-        bands.append(Band(k, mm[0], mm[1], source, view))
+            read = sorted(flipped_count - 1 - n for n in read)
+        bands.append(Band(k, mm[0], mm[1], source, view, tuple(read)))
     return tuple(bands)

@@ -18,6 +18,7 @@ import click  # noqa: E402
 from med2e3.cli import (  # noqa: E402
     asking,
     evaluating,
+    evidence,
     measuring,
     retrieving,
     training,
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for group in (asking, retrieving, weights, training, evaluating, measuring):
+for group in (asking, evidence, retrieving, weights, training, evaluating, measuring):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from med2e3.cli.answer_tests import (
+    check_test_names,
+    outcome_object,
+    print_outcomes,
+    print_sure,
+    run_named,
+    sure_object,
+    test_option,
+)
 from med2e3.cli.console import (
     device_map_option,
     figure_option,
@@ -156,14 +165,26 @@ def series(path: str, grouping: str, as_json: bool) -> None:
 @click.option(
     "--keep", is_flag=True, help="Keep what the model reads in your cache: the next time is sooner."
 )
+@test_option
 @figure_option("the slice scores")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-def ask(path: str, question: str, as_json: bool, figure: Path | None, **options: Any) -> None:
-    """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most."""
+def ask(
+    path: str,
+    question: str,
+    as_json: bool,
+    figure: Path | None,
+    tests: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Answer QUESTION about the CT in PATH, streaming, and list the slices weighted most.
+
+    With --test the answer is asked again under other conditions: `med2e3 evidence` has more of it.
+    """
     from med2e3.engine import check_question, load
     from med2e3.engine.kept import KeptVolumes, default_folder
 
     check_question(question)  # before minutes of reading and loading
+    check_test_names(tests)
     with progress() as report:
         volume = load_volume(
             path, series=options["series"], grouping=options["grouping"],
@@ -188,13 +209,19 @@ def ask(path: str, question: str, as_json: bool, figure: Path | None, **options:
         click.echo(f"note: {model.info.notice}", err=True)
     if as_json:
         answer.complete()
-        print_json(answer_object(answer, model.info.name))
+        found = answer_object(answer, model.info.name) | sure_object(session, answer)
+        if tests:
+            found["tests"] = [outcome_object(o) for o in run_named(session, answer, tests)]
+        print_json(found)
     else:
         for piece in answer:
             click.echo(piece, nl=False)
         click.echo()
         print_places(answer)
+        print_sure(session, answer)
         print_top_bands(answer, session.input.plane)
+        if tests:
+            print_outcomes(run_named(session, answer, tests))
     if figure is not None:
         draw_scores(question, answer, session.input.plane, figure)
     if model.kept is not None:

@@ -54,6 +54,12 @@ ABLATION_STEPS, ABLATION_SEEDS = 300, 2
     "--steps", type=click.IntRange(1), help="Of each ablation [300], fine-tuning [100] or loss."
 )
 @click.option("--seeds", type=click.IntRange(1), help="Of each ablation [2] or fine-tuning [1].")
+@click.option(
+    "--faithfulness",
+    is_flag=True,
+    default=None,
+    help="Do the slice scores say what answers depend on?  [20 phantoms]",
+)
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
 @click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
@@ -70,6 +76,7 @@ ABLATION_STEPS, ABLATION_SEEDS = 300, 2
 )
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
+@click.option("--reliability", type=OUTPUT, help="Write how right it was when how sure (JSON).")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
 @figure_option("the calibration")
 @click.option("--bertscore", type=FOLDER, help="Folder of roberta-large, for BERTScore.")
@@ -78,7 +85,12 @@ ABLATION_STEPS, ABLATION_SEEDS = 300, 2
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
-    model: str, as_json: bool, card: Path | None, figure: Path | None, **options: Any
+    model: str,
+    as_json: bool,
+    card: Path | None,
+    figure: Path | None,
+    reliability: Path | None,
+    **options: Any,
 ) -> None:
     """Measure MODEL: on phantoms that it never saw, or on files of M3D-Bench.
 
@@ -88,11 +100,15 @@ def evaluate(
     With --ablation: tables 3, 4 and 5 of the paper, each variant of the demo model trained from the
     same start for the same --steps; a run that was stopped goes on where it was.
 
+    With --reliability FILE: how often answers of each probability are right. In the model's folder
+    as reliability.json, it is told with every answer.
+
     Figures come with their 95 % intervals, and with what chance gives where that can be said.
     """
     given = [name for name in TASKS if options[name] is not None]
-    if "phantoms" in given and {"ablation", "transfer", "wrong_captions"} & set(given):
-        given.remove("phantoms")  # there it says how many are held out
+    others = {"ablation", "faithfulness", "transfer", "wrong_captions"}
+    if "phantoms" in given and others & set(given):
+        given.remove("phantoms")  # there it says how many are used
     if len(given) > 1:
         named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{named} are different evaluations; give one of them.")
@@ -106,6 +122,12 @@ def evaluate(
         print_json(results.as_dict())
     else:
         click.echo(results.table())
+    if reliability is not None and not isinstance(results, Tables):
+        from med2e3.evidence.reliability import write_reliability
+
+        write_reliability(
+            reliability, results.settings["weights_sha256"], _measured_on(results), results.bins
+        )
     if figure is not None and not isinstance(results, Tables):
         save_figure(reliability_figure(results.bins, results.what), figure)
 
@@ -125,6 +147,19 @@ def _refuse_unread(task: str) -> None:
         raise click.UsageError(
             f"{', '.join(unread)} would change nothing with {what}; leave it out."
         )
+
+
+def _measured_on(results: Results) -> str:
+    """What the reliability rests on, in words."""
+    return f"{results.settings['phantoms']} phantoms, seed {results.settings['seed']}"
+
+
+def _faithfulness(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.engine import load
+    from med2e3.evaluation.faithfulness_benchmark import PHANTOMS, run
+
+    loaded = load(model, **_loading(options))
+    return run(loaded, options["phantoms"] or PHANTOMS, options["seed"], report)
 
 
 def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -286,6 +321,7 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "ablation": _ablation,
     "transfer": _transfer,
     "wrong_captions": _wrong_captions,
+    "faithfulness": _faithfulness,
 }
 
 #: What loads a model, and what asks it about the images of a file.
@@ -294,12 +330,13 @@ ASKING = LOADING | {"images", "limit", "seed", "max_new_tokens", "predictions", 
 
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
-    "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure"},
+    "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure", "reliability"},
     "m3d_vqa": ASKING | {"omit_missing", "figure"},
     "m3d_cap": ASKING | {"split", "prompt"},
     "conversations": ASKING | {"answers"},
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
-    "recount": frozenset({"bertscore", "figure"}),
+    "recount": frozenset({"bertscore", "figure", "reliability"}),
+    "faithfulness": LOADING | {"phantoms", "seed"},
     "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
     "transfer": frozenset({"phantoms", "labelled", "steps", "seeds", "seed", "predictions"}),
     "wrong_captions": frozenset({"phantoms", "labelled", "steps"}),

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from med2e3.engine.backends.backend import NO_SCORES
+from med2e3.engine.forcing import forward_of
 from med2e3.engine.info import Progress
 from med2e3.engine.inputs import prepare_input
 from med2e3.engine.interruption import StopCheck, stop_if
 from med2e3.engine.runtime import Runtime
+from med2e3.engine.scores import Scores
 from med2e3.engine.session import Session
+from med2e3.errors import QuestionError
 from med2e3.geometry import Plane
 from med2e3.volume import Volume, Window
 
@@ -41,3 +49,26 @@ class Model(Runtime):
         session = Session(self, given, prepared)
         session.computed(progress, cancelled)
         return session
+
+    def explain(
+        self, volume: Volume | NDArray[np.generic], question: str, **reading: Any
+    ) -> tuple[Scores, Callable[[Tensor], Tensor]]:
+        """The slice scores of a question, and its answer as a function of slice weights.
+
+        The function takes weights (B, S) or (B, 1, S) and gives the log-probability (B, 1) of the
+        answer that the model gives as it is asked; gradients reach the weights, so that libraries
+        of attribution such as captum and Quantus can be used. `reading` are options of `read`.
+        Raises `QuestionError` for a model without slice scores, or an answer without a word.
+        """
+        session = self.read(volume, **reading)
+        answer = session.ask(question)
+        answer.complete()
+        if answer.scores is None:
+            raise QuestionError(NO_SCORES)
+        if not answer.token_ids:
+            raise QuestionError(
+                f"The answer to “{question}” has no word, so there is nothing to explain. "
+                "Ask another question."
+            )
+        forward = forward_of(self, session.computed(), answer.prompt, answer.token_ids)
+        return answer.scores, forward

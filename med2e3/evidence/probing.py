@@ -30,11 +30,13 @@ class Repeated:
     """The first answer's tokens under a condition, and what a greedy answer would be.
 
     `probabilities` (T,) are those of the first answer's tokens. `same` says whether the likeliest
-    token is the first answer's own at every place, its end included.
+    token is the first answer's own at every place, its end included. `scores` (S,) are the slice
+    scores where the condition has scored the slices anew.
     """
 
     probabilities: Float
     same: bool
+    scores: Float | None = None
 
     @property
     def probability(self) -> float:
@@ -126,7 +128,8 @@ class Probe:
             keep = keep_mask(session, self.left_out) if self.left_out else None
             suffix = model.backend.suffix(cache.features, asked, keep, seed)
             forced = force_tokens(model, cache, suffix.rows, self.targets)
-        return self._repeated(forced)[0]
+        scores = None if suffix.scores is None else suffix.scores.astype(np.float64)
+        return replace(self._repeated(forced)[0], scores=scores)
 
     def ask_again(
         self,

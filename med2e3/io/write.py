@@ -31,12 +31,19 @@ def write_nifti(volume: Volume, path: str | Path) -> Path:
     """Write `volume` to a .nii or .nii.gz file, voxel for voxel, and return the path."""
     import nibabel  # here: reading a DICOM study does without it
 
+    nibabel.save(nifti_image(volume), path)
+    return Path(path)
+
+
+def nifti_image(volume: Volume) -> Any:
+    """`volume` as an image of nibabel: (i, j, k) in RAS."""
+    import nibabel
+
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.geometry.affine_lps
     # (slice, row, column) become (k, j, i).
     image = nibabel.Nifti1Image(volume.voxels.T, affine[:, [2, 1, 0, 3]])
     image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
-    return Path(path)
+    return image
 
 
 def write_dicom_series(
@@ -70,6 +77,23 @@ def write_dicom_series(
         image.save_as(path, enforce_file_format=True)
         paths.append(path)
     return tuple(paths)
+
+
+def slice_headers(volume: Volume) -> tuple[Dataset, ...]:
+    """A header for each slice, without pixels: for objects that refer to the volume's images.
+
+    Series and instances have the volume's own UIDs; where it has none they are new.
+    """
+    series = _series(volume, False, _Uids(None))
+    series.SeriesInstanceUID = volume.info.series_uid or series.SeriesInstanceUID
+    headers = []
+    for k in range(volume.shape[0]):
+        place = volume.geometry.to_patient_mm((float(k), 0, 0))
+        header = _image(series, place, k, _Uids(None))
+        if volume.slice_uids:
+            header.SOPInstanceUID = volume.slice_uids[k]
+        headers.append(header)
+    return tuple(headers)
 
 
 class _Uids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,3 +67,16 @@ def block() -> Volume:
 def tiny_session(tiny: med2e3.Model, block: Volume) -> med2e3.Session:
     """The block, read by the tiny model."""
     return tiny.read(block)
+
+
+@pytest.fixture(scope="session")
+def released(golden_folder: Path) -> med2e3.Model:
+    """The published layout at tiny sizes, with its trained text projection."""
+    return med2e3.load(golden_folder / "checkpoint", hub=golden_folder / "hub", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def golden_volumes(golden_folder: Path) -> Any:
+    """The recorded inputs by name, 0..1 float32 (1, S, H, W)."""
+    arrays = np.load(golden_folder / "inputs" / "volumes_u8.npz")
+    return {name: arrays[name].astype(np.float32) / 255 for name in arrays.files}
