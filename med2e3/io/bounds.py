@@ -33,6 +33,9 @@ MOST_A_BYTE = {Packing.RAW: 1, Packing.DEFLATE: 1032, Packing.RLE: 64}
 #: A bzip2 block holds at most 900,000 bytes, each run of 255 equal ones as five, and takes 32 bytes.
 BZIP2_BLOCK, BZIP2_LEAST = 900_000 * 255 // 5, 32
 
+#: Fewer bytes than this are told by their number.
+EXACT = 10_000
+
 #: Bytes of a file that may stand before the first block of what is packed.
 PACKED_SLACK = 64
 
@@ -60,10 +63,13 @@ def check_claim(claim: Claim) -> None:
     `ImageReadError` in the first case, `ResourceError` in the second.
     """
     if claim.there is not None and claim.stored > most_bytes(claim.there, claim.packing):
+        need, there = fine_size_text(claim.stored), fine_size_text(claim.there)
+        if need == there or claim.there < EXACT:
+            need, there = f"{claim.stored} bytes", f"{claim.there} bytes"
         raise ImageReadError(
             f"{claim.name}: the voxels end early or are damaged: its header says {claim.holds}, "
-            f"which are {fine_size_text(claim.stored)}, and {fine_size_text(claim.there)} of file "
-            "cannot hold them. Copy, download or export the file again."
+            f"which are {need}, and {there} of file cannot hold them. Copy, download or export the "
+            "file again."
         )
     if claim.memory and (free := free_bytes()) < claim.memory:
         raise too_large(f"{claim.name} ({claim.holds})", claim.memory, free)

@@ -14,7 +14,7 @@ from med2e3.io import archive
 from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import find_dicom
 from med2e3.io.dicom.skipped import not_regular
-from med2e3.io.formats.table import format_of
+from med2e3.io.formats.table import format_of, header_beside
 from med2e3.io.references import referenced
 from med2e3.io.series import (
     Defect,
@@ -113,6 +113,8 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         if header is not None and header.is_directory:
             return _find_on_medium(path, watch)
         return _find_series_of(path, watch)
+    if (voxels_of := header_beside(path)) is not None and (known := format_of(voxels_of)):
+        return known.scan(voxels_of)
     raise ImageReadError(
         f"{path} is not a DICOM file, and its name does not end as those of other volumes do "
         f"({', '.join(volume_suffixes())}). "
@@ -149,7 +151,9 @@ def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
         return replace(scan, notes=(*scan.notes, note), skipped=(*scan.skipped, *volume_files))
     if volumes:
         found = _find_volumes(volumes)
-        return replace(found, skipped=(*found.skipped, *scan.skipped))
+        read = {file for one in found.series for file in one.summary.files}
+        rest = [one for one in scan.skipped if one.path not in read]
+        return replace(found, skipped=(*found.skipped, *rest))
     raise ImageReadError(
         f"There is no image in {folder}. {' '.join(scan.notes)} "
         "Open a folder with the DICOM files of a study."

@@ -218,8 +218,9 @@ OTHER_NUMBERS = {
 def real_numbers(path: Path, dtype: np.dtype[Any]) -> None:
     """Raise `ImageReadError` for colours, complex numbers and all that is no real number."""
     if dtype.kind not in "biuf":
+        kind = ", ".join(dtype.names) if dtype.names else str(dtype)
         raise ImageReadError(
-            f"{path} holds {OTHER_NUMBERS.get(dtype.kind, 'values')} ({dtype}), which are not "
+            f"{path} holds {OTHER_NUMBERS.get(dtype.kind, 'values')} ({kind}), which are not "
             "single real numbers. Export it as a grey-value volume."
         )
 

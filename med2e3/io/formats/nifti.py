@@ -45,6 +45,9 @@ PAIR_HEADERS, PAIR_VOXELS = (".hdr", ".hdr.gz"), (".img", ".img.gz")
 #: Intents of statistics (nifti1.h, 2 to 24), which no image of a patient has.
 STATISTICS = range(2, 25)
 
+#: The fields that say whether an affine is valid, and of which kind.
+CODES = ("qform_code", "sform_code")
+
 #: What nibabel repairs in a header is said here, not on the terminal.
 _QUIET = logging.getLogger("med2e3.nifti")
 _QUIET.addHandler(logging.NullHandler())
@@ -144,12 +147,8 @@ def _header(path: Path) -> _Header:
     """The header of a file, checked. Raises `HeaderError`, `UnsupportedError`, `ImageReadError`."""
     fields = _fields(path, beginning(path, LONGEST_HEADER))
     _known_type(fields)
-    spacing = tuple(float(d) for d in fields["pixdim"][1:4])
-    _checked(fields)
-    warnings = _spacing_warning(spacing, fields)
+    warnings = _repaired(fields)
     start = int(fields.get_data_offset())
-    if start < 0:
-        raise HeaderError(f"its voxels would begin at byte {start} (vox_offset)")
     voxels = path
     if getattr(fields, "is_single", False):
         start = _start(fields, start, warnings)
@@ -166,30 +165,65 @@ def _header(path: Path) -> _Header:
     return _Header(fields, voxels, start, slope, intercept, tuple(warnings))
 
 
+#: Types of numbers that the format has and this reader has not, by their codes (nifti1.h).
+NOT_READ = {
+    0: "a type that its header does not name", 1: "single bits", 1536: "real numbers of 128 bits",
+    2048: "complex numbers of 256 bits",
+}  # fmt: skip
+
+
 def _known_type(fields: Any) -> None:
     """Raise where the numbers are of a kind that is not read, by its name."""
     from nibabel.spatialimages import HeaderDataError
 
     code = int(fields["datatype"])
-    if code in (0, 1):
-        kind = "bits (data type 1)" if code else "a type that its header does not name (0)"
-        raise UnsupportedError(f"stores its voxels as {kind}, which is not read. Export it again.")
     try:
-        fields.get_data_dtype()
-    except (HeaderDataError, KeyError) as error:
-        raise HeaderError(f"its header names a type of numbers that does not exist ({code})") from (
-            error
-        )
+        is_read = fields.get_data_dtype().itemsize > 0
+    except (HeaderDataError, KeyError):
+        is_read = False
+    if is_read:
+        return
+    if code not in NOT_READ:
+        raise HeaderError(f"its header names a type of numbers that does not exist ({code})")
+    raise UnsupportedError(
+        f"stores its voxels as {NOT_READ[code]} (data type {code}), which is not read. Export it "
+        "again as 16-bit or floating-point numbers."
+    )
 
 
-def _checked(fields: Any) -> None:
-    """Let nibabel repair what it can. Raises `HeaderError` for what it cannot."""
+def _repaired(fields: Any) -> list[str]:
+    """Warnings about what is wrong with a header and can be repaired, which it then is.
+
+    Raises `HeaderError` for the rest.
+    """
     from nibabel.spatialimages import HeaderDataError
 
+    _check_offset(fields)
+    spacing = tuple(float(d) for d in fields["pixdim"][1:4])
+    fields["pixdim"][1:4] = np.where(np.isfinite(fields["pixdim"][1:4]), fields["pixdim"][1:4], 1)
+    names = [name for name in CODES if name in (fields.template_dtype.names or ())]
+    before = {name: int(fields[name]) for name in names}
     try:
         fields.check_fix(logger=_QUIET, error_level=ERROR_LEVEL)
     except HeaderDataError as error:
-        raise HeaderError(str(error).removesuffix(".")) from error
+        raise HeaderError("its header does not follow the format") from error
+    odd = [f"{name} {code}" for name, code in before.items() if int(fields[name]) != code]
+    warnings = _spacing_warning(spacing, fields)
+    if odd:
+        warnings.append(
+            f"The file states a kind of orientation that does not exist ({', '.join(odd)}): that "
+            "orientation was not used. Sides and lengths may be wrong."
+        )
+    return warnings
+
+
+def _check_offset(fields: Any) -> None:
+    """Raise where voxels would begin within the header; 0 stands for "not stated"."""
+    stated = float(fields["vox_offset"])
+    least = float(getattr(fields, "single_vox_offset", 0))
+    if not np.isfinite(stated) or stated < 0 or 0 < stated < least:
+        raise HeaderError(f"vox offset {stated:g} too low or no number: voxels begin behind byte "
+                          f"{least:g}")  # fmt: skip
 
 
 def _start(fields: Any, stated: int, warnings: list[str]) -> int:
@@ -321,7 +355,7 @@ def _orientation_warning(fields: Any) -> list[str]:
             "Analyze files say nothing about orientation: left and right may be swapped, and "
             "the patient's directions are those that SPM assumes."
         ]
-    codes = [int(fields[name]) for name in ("qform_code", "sform_code")]
+    codes = [int(fields[name]) for name in CODES]
     if not any(codes):
         return [
             "The file says nothing about orientation (qform and sform codes are 0); left and right "

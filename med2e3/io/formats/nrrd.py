@@ -39,6 +39,9 @@ SPACES = {
     "las": (1.0, -1.0, 1.0),
 }
 
+#: Ends the name of a space whose fourth axis is time.
+TIME = ("-time", "t")
+
 #: Units of length, in mm.
 UNITS_MM = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0,
@@ -49,6 +52,12 @@ UNITS_MM = {
 #: Kinds of axes along which the volume is sampled, and what stands for a kind that is not stated;
 #: along any other lie the values of a voxel (NRRD format definition, "kinds").
 DOMAINS = frozenset(("domain", "space", "time", "none", "???"))
+
+#: Fields with one entry an axis.
+PER_AXIS = (
+    "sizes", "space directions", "spacings", "units", "centers", "centerings",
+    "axis mins", "axismins", "axis maxs", "axismaxs",
+)  # fmt: skip
 
 #: Types of numbers by all their names (format definition, "type").
 TYPES = {
@@ -79,7 +88,7 @@ LONGEST_HEADER = 4 * 1024**2
 _LIST = re.compile(rb"^data ?file:\s*LIST\b", re.IGNORECASE)
 
 #: A format of names and the numbers that go into it: "slice%03d.raw 1 120 1", and the axes a file.
-_PATTERN = re.compile(r"^(.*%.*) (-?\d+) (-?\d+) (-?\d+)( \d+)?$")
+_PATTERN = re.compile(r"^(.*?%.*?) (-?\d+) (-?\d+) (-?\d+)( \d+)?$")
 
 #: The one thing that may be counted in a name.
 _PLACE = re.compile(r"%0?\d*d")
@@ -279,7 +288,7 @@ def _without_values_axes(path: Path, header: Mapping[str, Any]) -> dict[str, Any
                 "single real numbers. Export it as a grey-value volume."
             )
     kept = [k for k, kind in enumerate(kinds) if kind in DOMAINS]
-    for field in ("sizes", "space directions", "spacings", "units"):
+    for field in PER_AXIS:
         if (stated := header.get(field)) is not None and len(stated) == len(sizes):
             shown[field] = [stated[k] for k in kept]
     return shown
@@ -294,8 +303,7 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
 
     The axes of the file are (column, row, slice).
     """
-    signs = SPACES.get(str(header.get("space", "")).lower())
-    affine = np.eye(4)
+    signs = _signs(str(header.get("space", "")).lower())
     warnings: tuple[str, ...] = ()
     if signs is None or "space directions" not in header:
         unknown = (
@@ -304,19 +312,57 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
         )
         warnings = (unknown,)
     if "space directions" not in header:
-        scale, odd = _units_mm(header.get("units"))
-        spacing = np.asarray(header.get("spacings", (np.nan,) * 3), dtype=float)[:3] * scale
-        if not np.isfinite(spacing).all():
-            warnings = (*warnings, "The file states no spacing of voxels: 1 mm is assumed.")
-        affine[:3, :3] = np.diag(np.where(np.isfinite(spacing), spacing, 1.0))[:, ::-1]
-        return affine, (*warnings, *odd)
+        affine, more = _plain_affine(header)
+        return affine, (*warnings, *more)
     signs = (1.0, 1.0, 1.0) if signs is None else signs  # as if it were LPS
     scale, odd = _units_mm(header.get("space units"))
-    directions = np.asarray(header["space directions"], dtype=float)[:3]
+    affine = np.eye(4)
+    directions = np.asarray(header["space directions"], dtype=float)[:3, :3]
     affine[:3, :3] = (directions * signs * scale).T[:, ::-1]
-    origin = np.asarray(header.get("space origin", (0, 0, 0)), dtype=float)
-    affine[:3, 3] = origin * signs * scale
+    origin = np.asarray(header.get("space origin", (0, 0, 0)), dtype=float)[:3]
+    affine[:3, 3] = np.where(np.isfinite(origin), origin, 0.0) * signs * scale
     return affine, (*warnings, *odd)
+
+
+def _signs(space: str) -> tuple[float, float, float] | None:
+    """The signs of a space by its name, with or without time; None for one that is not known."""
+    names = [space, *(space.removesuffix(end) for end in TIME)]
+    return next((SPACES[name] for name in names if name in SPACES), None)
+
+
+def _plain_affine(header: Any) -> tuple[Any, tuple[str, ...]]:
+    """The affine of a file without directions: axes along x, y and z; and warnings.
+
+    Spacing is stated, or follows from where the axes begin and end. They do so at the outer faces
+    of cells, or at nodes, which are the centres of voxels ("axis mins", "centers").
+    """
+    scale, odd = _units_mm(header.get("units"))
+    counts = np.asarray(header["sizes"], dtype=float)[:3]
+    begin, end = (_three(header, name) for name in ("mins", "maxs"))
+    centers = header.get("centers", header.get("centerings", ()))
+    centers = centers.split() if isinstance(centers, str) else centers
+    nodes = [str(one).lower() == "node" for one in centers][:3]
+    is_node = np.array([*nodes, False, False, False][:3])
+    spacing = _three(header, "spacings")
+    spans = np.abs(end - begin) / np.where(is_node, counts - 1, counts)
+    spans[spans == 0] = np.nan
+    spacing = np.where(np.isfinite(spacing), spacing, spans) * scale
+    warnings: tuple[str, ...] = ()
+    if not np.isfinite(spacing).all():
+        warnings = ("The file states no spacing of voxels: 1 mm is assumed.",)
+    spacing = np.where(np.isfinite(spacing), spacing, 1.0)
+    first = begin * scale + np.where(is_node, 0.0, spacing / 2)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag(spacing)[:, ::-1]
+    affine[:3, 3] = np.where(np.isfinite(first), first, 0.0)
+    return affine, (*warnings, *odd)
+
+
+def _three(header: Any, name: str) -> Any:
+    """Three numbers of a field, by its names in all versions of the format; NaN where none are."""
+    fields = (name, f"axis {name}", f"axis{name}")
+    stated = next((header[field] for field in fields if field in header), ())
+    return np.array([*(float(n) for n in stated), np.nan, np.nan, np.nan][:3])
 
 
 def _units_mm(stated: Any) -> tuple[Any, tuple[str, ...]]:
