@@ -128,6 +128,33 @@ def first_transfer_syntax(path: Path) -> str:
         return ""
 
 
+def list_is_whole(path: Path, tag: int) -> bool:
+    """Whether the sequence `tag` of a little-endian file with a preamble ends within the file.
+
+    So it does where the file has none, or is of another kind.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _ends_within(_Bytes(file), tag)
+    except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
+        return False
+
+
+def _ends_within(source: _Bytes, wanted: int) -> bool:
+    position, meta = _meta(source)
+    implicit = meta.get("TransferSyntaxUID") == ImplicitVRLittleEndian
+    while not source.ends_at(position):
+        tag, _, length, position = _element(source, position, implicit)
+        if length == UNDEFINED:
+            position = _behind_sequence(source, position, implicit)
+        elif tag == wanted:
+            source.ends_at(position + length)  # raises where the file ends before
+            position += length
+        else:
+            position += length
+    return True
+
+
 def tags_of(keywords: str) -> dict[int, tuple[str, str]]:
     """Keyword and value representation of each of the attributes named in `keywords`, by tag."""
     tags = [int(tag_for_keyword(word) or 0) for word in keywords.split()]

@@ -22,6 +22,7 @@ from med2e3.io.bounds import Claim, check_claim, out_of_memory_said
 from med2e3.io.formats.stored import Numbers, Slices
 from med2e3.io.plausible import doubts
 from med2e3.io.series import IndexedSeries, ScanResult, SeriesFacts, SeriesSummary, SliceSource
+from med2e3.io.references import not_opened
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
 from med2e3.volume import SeriesInfo, Volume
@@ -149,16 +150,19 @@ def voxels_read(path: Path) -> Iterator[None]:
             f"{path}: the voxels end early or are damaged: there is no file {name}, which holds "
             "them. Put it beside the header, or copy the whole folder again."
         ) from error
-    except PermissionError as error:
-        raise ImageReadError(
-            f"{path}: the voxels cannot be read, for there is no right to open "
-            f"{Path(str(error.filename or path)).name}. Change its rights, or copy it."
-        ) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise not_opened(path, error) from error
+        raise _cut(path) from error
     except DAMAGE as error:
-        raise ImageReadError(
-            f"{path}: the voxels end early or are damaged. Copy or download the file again, or "
-            "export it once more."
-        ) from error
+        raise _cut(path) from error
+
+
+def _cut(path: Path) -> ImageReadError:
+    return ImageReadError(
+        f"{path}: the voxels end early or are damaged. Copy or download the file again, or export "
+        "it once more."
+    )
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def header_read(path: Path, kind: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # of a packed stream
             raise unreadable(path, kind, "what is packed in it is damaged") from error
-        raise
+        raise not_opened(path, error) from error
     except (*DAMAGE, MemoryError) as error:
         raise unreadable(path, kind, "its header does not follow the format") from error
 
