@@ -136,7 +136,11 @@ class Unpacked:
             warnings = tuple(self.named(said) for said in volume.warnings)
             return volume.described(volume.source, warnings)
 
-        return replace(one, load=load)
+        def check() -> None:
+            with self.in_words():
+                one.check()
+
+        return replace(one, load=load, check=check)
 
 
 def _unpack(path: Path, folder: Path, watch: Watch) -> Iterator[SkippedFile]:

@@ -19,7 +19,6 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -32,7 +31,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from med2e3.errors import ImageReadError
+from med2e3.errors import ImageReadError, ResourceError
+from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.dicom.quick import first_transfer_syntax
 from med2e3.io.dicom.streams import Stream, check_end, check_tiles, read_stream
 
@@ -63,6 +63,13 @@ CANNOT_ABORT = "pylibjpeg"
 #: What pydicom warns of the header, not of the pixels: that it and the stream state other numbers
 #: of bits, say. The stream is right then.
 OF_THE_HEADER = "The (0028,"
+
+#: How many times the numbers of a frame are held while it is decoded: by the decoder (4 bytes a
+#: pixel), as its result, and on its way to another process.
+DECODING = 4
+
+#: Bytes of a frame from which on the free memory is asked for.
+LARGE = 64 * 1024**2
 
 #: An item of packed pixels begins so (PS3.5 A.4).
 ITEM = b"\xfe\xff\x00\xe0"
@@ -99,8 +106,6 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
     """
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     try:
-        if syntax == DeflatedExplicitVRLittleEndian:
-            return Decoded(_numbers(dataset, number, "", _raw_bits(dataset)))
         if not _is_known(syntax):
             raise ImageReadError(
                 f"{name}: its pixels are stored as {syntax.name}, and no decoder for that is "
@@ -112,7 +117,7 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
                 f"({syntax.name}). Export the series again."
             )
         return _decode(dataset, name, number, isolated)
-    except ImageReadError:
+    except (ImageReadError, ResourceError):
         raise
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise ImageReadError(
@@ -128,6 +133,7 @@ def _decode(dataset: Dataset, name: str, number: int, isolated: bool) -> Decoded
         warnings.simplefilter("always")
         frame = _frame(dataset, number)
         stream = read_stream(frame)
+        _check_claim(dataset, name, len(frame), is_rle=stream is None)
         if stream is not None:
             _check_size(dataset, name, stream)
             if stated not in stream.syntaxes:
@@ -165,6 +171,15 @@ def _check_size(dataset: Dataset, name: str, stream: Stream) -> None:
         )
 
 
+def _check_claim(dataset: Dataset, name: str, packed: int, *, is_rle: bool) -> None:
+    """Raise where a packed frame or the free memory cannot hold what the header says."""
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    need = rows * columns * int(dataset.BitsAllocated) // 8
+    packing = Packing.RLE if is_rle else Packing.IMAGE
+    memory = DECODING * need if need > LARGE else 0
+    check_claim(Claim(name, f"an image of {columns} × {rows}", need, packed, packing, memory))
+
+
 def _first_that_decodes(
     dataset: Dataset, number: int, frame: bytes, bits: int, isolated: bool
 ) -> NDArray[np.integer[Any]]:
@@ -191,7 +206,7 @@ def _decoders(dataset: Dataset, isolated: bool) -> tuple[str, ...]:
 
 
 def _raw_bits(dataset: Dataset) -> int:
-    """Bits up to the High Bit: a cell of that many is what RLE and deflate have packed."""
+    """Bits up to the High Bit: a cell of that many is what RLE has packed."""
     high_bit = dataset.get("HighBit")
     return int(dataset.BitsStored if high_bit is None else high_bit + 1)
 

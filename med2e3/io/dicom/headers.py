@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.attributes import (
@@ -30,6 +30,7 @@ from med2e3.io.dicom.attributes import (
     sop_class,
     transfer_syntax,
 )
+from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.quick import (
     GE_SWAPPED_PIXELS,
     UNDEFINED,
@@ -38,6 +39,7 @@ from med2e3.io.dicom.quick import (
     tags_of,
 )
 from med2e3.io.dicom.skipped import kind_of_object
+from med2e3.io.references import not_opened
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -91,7 +93,7 @@ IMAGE_TYPE, KERNEL, THICKNESS = (
 class Pixels:
     """How the pixels of a file are stored.
 
-    Uncompressed ones begin at byte `offset`; 0 where only a full read can tell. `padding` is the
+    Uncompressed ones begin at byte `offset`, of what the file inflates to if it is deflated. `padding` is the
     lowest and the highest stored number that stands for no data. `length` is the length of Pixel
     Data in bytes; None where it is undefined, as for pixels packed in items, or not known.
     """
@@ -211,6 +213,8 @@ def read_header(path: Path) -> Header | None:
         if quick is None:
             _convert(dataset)
         return Header(path, dataset, *_frames(path, dataset, offset, length))
+    except OSError as error:
+        raise not_opened(path, error) from error
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
         raise ImageReadError(
             f"{path}: the DICOM header cannot be read: {error}. "
@@ -220,7 +224,7 @@ def read_header(path: Path) -> Header | None:
 
 def _whole_header(path: Path) -> tuple[Dataset, int | None, int | None]:
     """The attributes as pydicom reads them, and where the pixels begin and how long they are."""
-    with path.open("rb") as file:
+    with dicom_file(path) as file:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
         keep_first_syntax(dataset, path)
         return dataset, *_pixel_place(file, dataset)
@@ -246,11 +250,9 @@ def keep_first_syntax(dataset: Dataset, path: Path) -> None:
 def _pixel_place(file: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
     """The byte at which the pixels begin, and their length.
 
-    The byte is 0 if only a full read can tell, None without pixels. The length is None where it is
-    undefined or not known.
+    The byte is None without pixels; in a deflated file it is that of what the file inflates to. The
+    length is None where it is undefined or not known.
     """
-    if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
-        return (0 if "Rows" in dataset else None), None
     start = file.tell()
     head = file.read(12)
     if len(head) < 8:

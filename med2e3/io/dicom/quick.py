@@ -128,6 +128,16 @@ def first_transfer_syntax(path: Path) -> str:
         return ""
 
 
+def data_set_begin(path: Path, syntax: str) -> int:
+    """The byte at which the data set begins in a file of a transfer syntax; 0 for any other."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            position, meta = _meta(_Bytes(file))
+            return position if meta.get("TransferSyntaxUID") == syntax else 0
+    except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
+        return 0
+
+
 def list_is_whole(path: Path, tag: int) -> bool:
     """Whether the sequence `tag` of a little-endian file with a preamble ends within the file.
 
