@@ -262,9 +262,7 @@ def _parts(name: str, number: int) -> list[str]:
     return parts or [f"entry {number + 1} without a name"]
 
 
-def _extract(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: _Place, watch: Watch
-) -> str:
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: _Place, watch: Watch) -> str:
     """Write one file of the archive; why it cannot be, or nothing."""
     target: Path | None = None
     try:

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.headers import is_dicom, keep_first_syntax
+from med2e3.io.dicom.quick import quiet
 from med2e3.io.formats.table import format_of
 from med2e3.words import counted
 
@@ -53,7 +54,8 @@ def read_tags(path: Path) -> tuple[Tag, ...]:
             fields = known.read_header(path)
             return tuple(Tag("", field.type, field.name, _value(field.value)) for field in fields)
         if is_dicom(path):
-            return tuple(_dicom(path))
+            with quiet():
+                return tuple(_dicom(path))
     except OSError as error:
         if error.errno is None:
             raise _unreadable(path) from error

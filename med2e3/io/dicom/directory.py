@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pydicom
 from pydicom.tag import Tag
 
-from med2e3.io.dicom.quick import list_is_whole
+from med2e3.io.dicom.quick import list_is_whole, quiet
 
 #: The records of a table of contents, one of each patient, study, series and image.
 RECORDS = 0x00041220
@@ -33,8 +33,9 @@ def read_contents(directory: Path) -> Contents:
     with directory.open("rb"):
         pass
     try:
-        records = pydicom.dcmread(directory).get("DirectoryRecordSequence") or []
-        names = [_name(record.get("ReferencedFileID")) for record in records]
+        with quiet():
+            records = pydicom.dcmread(directory).get("DirectoryRecordSequence") or []
+            names = [_name(record.get("ReferencedFileID")) for record in records]
     except Exception:  # a damaged list can fail in any of pydicom's converters
         return Contents((), "is damaged")
     listed = tuple(name for name in names if name)

@@ -36,6 +36,7 @@ from med2e3.io.dicom.quick import (
     UNDEFINED,
     first_transfer_syntax,
     quick_header,
+    quiet,
     tags_of,
 )
 from med2e3.io.dicom.skipped import kind_of_object
@@ -205,21 +206,40 @@ def read_header(path: Path) -> Header | None:
     """
     try:
         quick = quick_header(path, _WANTED)
-        if quick is None and not is_dicom(path):
+        if quick is not None:
+            return _header(path, *quick, quick[0].pixel_length)
+        if not is_dicom(path):
             return None
-        dataset, offset, length = (*quick, quick[0].pixel_length) if quick else _whole_header(path)
-        if not sop_class(dataset) and "Modality" not in dataset:
-            return None  # it only looked like DICOM
-        if quick is None:
-            _convert(dataset)
-        return Header(path, dataset, *_frames(path, dataset, offset, length))
+        with quiet():
+            return _header(path, *_whole_header(path), convert=True)
     except OSError as error:
         raise not_opened(path, error) from error
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
+        why = str(error) if isinstance(error, HeaderError) else "one of its elements is damaged"
         raise ImageReadError(
-            f"{path}: the DICOM header cannot be read: {error}. "
+            f"{path}: the DICOM header cannot be read: {why}. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
+
+
+class HeaderError(ValueError):
+    """What is wrong with a header, as a clause of ours."""
+
+
+def _header(
+    path: Path,
+    dataset: Attributes,
+    offset: int | None,
+    length: int | None,
+    *,
+    convert: bool = False,
+) -> Header | None:
+    """The header from its attributes; None for a file that only looked like DICOM."""
+    if not sop_class(dataset) and "Modality" not in dataset:
+        return None
+    if convert:
+        _convert(dataset)
+    return Header(path, dataset, *_frames(path, dataset, offset, length))
 
 
 def _whole_header(path: Path) -> tuple[Dataset, int | None, int | None]:
@@ -273,7 +293,7 @@ def _frames(
     if offset is None:
         kind = sop_class(dataset).name
         if kind.endswith("Image Storage"):
-            raise ValueError("it is of an image, and ends before the pixels")
+            raise HeaderError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
     special = kind_of_object(dataset)
     if special is not None and special.is_derived:
@@ -300,7 +320,7 @@ def _pixels(dataset: Attributes, offset: int, length: int | None) -> Pixels:
     stated = dataset.get("HighBit")
     high_bit = stored - 1 if stated is None else int(stated)
     if not 0 < stored <= high_bit + 1 <= allocated:
-        raise ValueError(
+        raise HeaderError(
             f"bits {high_bit} and below cannot hold {stored} stored bits of {allocated} allocated"
         )
     return Pixels(
@@ -324,7 +344,9 @@ def _is_little(dataset: Attributes) -> bool:
 def _needed(dataset: Attributes, keyword: str) -> int:
     value = dataset.get(keyword)
     if value is None:
-        raise ValueError(f"{keyword} is missing")
+        raise HeaderError(f"{keyword} is missing")
+    if int(value) < 1:
+        raise HeaderError(f"{keyword} is {int(value)}")
     return int(value)
 
 

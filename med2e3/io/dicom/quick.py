@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -400,5 +402,15 @@ def _decoded(vr: str, raw: bytes, charset: str) -> str:
         return raw.decode("ascii")
     if vr not in LOCAL:
         return raw.decode("latin-1")
-    encodings = convert_encodings(charset.split("\\") if charset else None)
-    return str(decode_bytes(raw, encodings, {"\\", "^", "="} if vr == "PN" else {"\\", "\n", "\r"}))
+    with quiet():
+        encodings = convert_encodings(charset.split("\\") if charset else None)
+        ends = {"\\", "^", "="} if vr == "PN" else {"\\", "\n", "\r"}
+        return str(decode_bytes(raw, encodings, ends))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what pydicom warns of off the terminal: what is odd is judged where it matters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -264,9 +264,7 @@ def _assumed(path: Path, header: Header) -> tuple[str, ...]:
         )
     unit = header.get("DistanceUnits", "")
     if unit.lower() not in UNITS_MM:
-        warnings.append(
-            f"{path.name} counts lengths in “{unit}”, which is unknown: mm is assumed."
-        )
+        warnings.append(f"{path.name} counts lengths in “{unit}”, which is unknown: mm is assumed.")
     scaling = [f"{key} = {header[key]}" for key in SCALING if key in header]
     if scaling and [header.get(SCALING[0], "1"), header.get(SCALING[1], "0")] != ["1", "0"]:
         warnings.append(

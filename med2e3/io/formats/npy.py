@@ -44,9 +44,7 @@ def scan_npy(path: Path) -> ScanResult:
         _check_size(path, numbers)
     geometry = Geometry.from_spacing(shape, (1.0, 1.0, 1.0))
     if not is_fortran:
-        return ArrayFile(
-            path, geometry, warnings=(NO_GEOMETRY,), numbers=numbers, dtype=kind
-        ).scan
+        return ArrayFile(path, geometry, warnings=(NO_GEOMETRY,), numbers=numbers, dtype=kind).scan
 
     def read(watch: Watch) -> NDArray[Any]:
         slices = numbers.read(watch, [])
@@ -56,9 +54,7 @@ def scan_npy(path: Path) -> ScanResult:
             values[k] = slices[k]
         return values.T
 
-    return ArrayFile(
-        path, geometry, read, warnings=(NO_GEOMETRY,), stored_bytes=kind.itemsize
-    ).scan
+    return ArrayFile(path, geometry, read, warnings=(NO_GEOMETRY,), stored_bytes=kind.itemsize).scan
 
 
 def read_header(path: Path) -> Iterator[HeaderField]:

@@ -6,6 +6,7 @@ The voxels lie behind the header, in another file, or in several that the header
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,14 @@ def scan_nrrd(path: Path) -> ScanResult:
         dtype, packing = _type(header), _encoding(header)
         geometric = _without_values_axes(path, header)
         sizes = three_sizes(path, tuple(int(n) for n in geometric["sizes"]))
-        affine, warnings = _affine(geometric)
+        affine, said = _affine(geometric)
         geometry = grid_of(path, (sizes[2], sizes[1], sizes[0]), affine)
         files = _files(path, header, names)
         skips = _skips(header, packing)
     with voxels_read(path):
         numbers = _numbers(files or [path], start, skips, (geometry.shape, dtype, packing, header))
     return ArrayFile(
-        path, geometry, warnings=warnings, numbers=numbers, dtype=dtype, files=tuple(files)
+        path, geometry, warnings=said, numbers=numbers, dtype=dtype, files=tuple(files)
     ).scan
 
 
@@ -140,7 +141,9 @@ def _header(path: Path) -> tuple[dict[str, Any], int, list[str]]:
         is_list = _LIST.match(line) is not None
     names = text[start:].decode("utf-8", "replace").split("\n") if is_list else []
     try:
-        fields = dict(nrrd.read_header(lines))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # of numbers beyond any type: they are judged below
+            fields = dict(nrrd.read_header(lines))
     except Exception as error:  # a damaged field can fail in any of its converters
         raise HeaderError(f"a line of its header does not follow the format{_which(error)}") from (
             error
@@ -304,16 +307,16 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
     The axes of the file are (column, row, slice).
     """
     signs = _signs(str(header.get("space", "")).lower())
-    warnings: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     if signs is None or "space directions" not in header:
         unknown = (
             f"The file names no patient space (space: {header.get('space', 'none')}); axes along "
             "the patient are assumed. Left and right may be swapped."
         )
-        warnings = (unknown,)
+        said = (unknown,)
     if "space directions" not in header:
         affine, more = _plain_affine(header)
-        return affine, (*warnings, *more)
+        return affine, (*said, *more)
     signs = (1.0, 1.0, 1.0) if signs is None else signs  # as if it were LPS
     scale, odd = _units_mm(header.get("space units"))
     affine = np.eye(4)
@@ -321,7 +324,7 @@ def _affine(header: Any) -> tuple[Any, tuple[str, ...]]:
     affine[:3, :3] = (directions * signs * scale).T[:, ::-1]
     origin = np.asarray(header.get("space origin", (0, 0, 0)), dtype=float)[:3]
     affine[:3, 3] = np.where(np.isfinite(origin), origin, 0.0) * signs * scale
-    return affine, (*warnings, *odd)
+    return affine, (*said, *odd)
 
 
 def _signs(space: str) -> tuple[float, float, float] | None:
@@ -347,15 +350,15 @@ def _plain_affine(header: Any) -> tuple[Any, tuple[str, ...]]:
     spans = np.abs(end - begin) / np.where(is_node, counts - 1, counts)
     spans[spans == 0] = np.nan
     spacing = np.where(np.isfinite(spacing), spacing, spans) * scale
-    warnings: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     if not np.isfinite(spacing).all():
-        warnings = ("The file states no spacing of voxels: 1 mm is assumed.",)
+        said = ("The file states no spacing of voxels: 1 mm is assumed.",)
     spacing = np.where(np.isfinite(spacing), spacing, 1.0)
     first = begin * scale + np.where(is_node, 0.0, spacing / 2)
     affine = np.eye(4)
     affine[:3, :3] = np.diag(spacing)[:, ::-1]
     affine[:3, 3] = np.where(np.isfinite(first), first, 0.0)
-    return affine, (*warnings, *odd)
+    return affine, (*said, *odd)
 
 
 def _three(header: Any, name: str) -> Any:

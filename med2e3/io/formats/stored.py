@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.watch import Watch
-from med2e3.words import counted, fine_size_text
+from med2e3.words import counted
 
 #: Bytes of a file that are read at once, and of unpacked ones that are held beside the volume.
 PIECE = 1 << 20
@@ -153,8 +153,8 @@ class StoredNumbers:
         """The slices; what follows them in the file is put into `said` in words."""
         if self.packing is Packing.RAW:
             beyond = self.path.stat().st_size - self.start - self.bytes
-            if beyond >= self.slice_bytes:
-                said.append(self._longer(fine_size_text(beyond)))
+            if beyond > 0:
+                said.append(self._longer(beyond))
             return _FileSlices(self)
         content = np.empty(self.bytes, dtype=np.uint8)
         with self.path.open("rb") as file:
@@ -170,14 +170,16 @@ class StoredNumbers:
                 content[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
                 done += len(piece)
                 watch.step(min(1.0, file.tell() / size), "Unpacking voxels")
-            if _holds_more(stream, self.slice_bytes):
-                said.append(self._longer("more than a slice"))
+            if beyond := _more(stream, self.slice_bytes):
+                said.append(self._longer(beyond))
         return content.view(self.dtype).reshape(self.shape)
 
-    def _longer(self, what: str) -> str:
+    def _longer(self, beyond: int) -> str:
+        least = "at least " if self.packing is not Packing.RAW else ""
         return (
-            f"{self.path.name} holds {what} behind the {counted(self.shape[0], 'slice')} that its "
-            "header describes: the header may be of another file, and the rest was not read."
+            f"{self.path.name} holds {least}{counted(beyond, 'byte')} behind the "
+            f"{counted(self.shape[0], 'slice')} that its header describes, and they were not read: "
+            "the header is of another file, or bytes came in on the way and displaced the voxels."
         )
 
 
@@ -251,11 +253,12 @@ def _skip(stream: Unpacker, count: int, watch: Watch) -> None:
         watch.check("Unpacking voxels")
 
 
-def _holds_more(stream: Unpacker, enough: int) -> bool:
-    """Whether a stream goes on for `enough` bytes; one that does not is read to its checksum."""
-    while enough > 0:
-        piece = stream.read(min(PIECE, enough))
+def _more(stream: Unpacker, enough: int) -> int:
+    """Bytes that a stream goes on for, up to `enough`; a shorter rest is read to its checksum."""
+    found = 0
+    while found < enough:
+        piece = stream.read(min(PIECE, enough - found))
         if not piece:
-            return False
-        enough -= len(piece)
-    return True
+            return found
+        found += len(piece)
+    return found

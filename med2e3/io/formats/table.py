@@ -35,7 +35,10 @@ class Format:
 #: Asked in this order; the first one whose suffix fits reads the file.
 FORMATS: tuple[Format, ...] = (
     Format(
-        "NIfTI", (".nii", ".nii.gz", *nifti.PAIR_HEADERS), nifti.scan_nifti, nifti.read_header,
+        "NIfTI",
+        (".nii", ".nii.gz", *nifti.PAIR_HEADERS),
+        nifti.scan_nifti,
+        nifti.read_header,
         nifti.header_of_pair,
     ),
     Format("NRRD", (".nrrd", ".nhdr"), nrrd.scan_nrrd, nrrd.read_header),
