@@ -30,7 +30,8 @@ class Packing(Enum):
 #: RLE: 128 from two bytes (PS3.5 G.3.1).
 MOST_A_BYTE = {Packing.RAW: 1, Packing.DEFLATE: 1032, Packing.RLE: 64}
 
-#: A bzip2 block holds at most 900,000 bytes, each run of 255 equal ones as five, and takes 32 bytes.
+#: A block of bzip2 holds at most 900,000 bytes, a run of 255 equal ones as five of them, and takes
+#: 32 bytes.
 BZIP2_BLOCK, BZIP2_LEAST = 900_000 * 255 // 5, 32
 
 #: Fewer bytes than this are told by their number.

@@ -23,8 +23,8 @@ def doubts(value_range: tuple[float, float]) -> Iterator[str]:
     lowest, highest = value_range
     if lowest < DARKEST_PLAUSIBLE_HU:
         yield (
-            f"The lowest value is {lowest:g}. In Hounsfield units that is below air: it is padding, "
-            "or the values are of another unit. It is kept."
+            f"The lowest value is {lowest:g}. In Hounsfield units that is below air: it is "
+            "padding, or the values are of another unit. It is kept."
         )
     if highest > BRIGHTEST_PLAUSIBLE_HU:
         yield (
@@ -34,8 +34,8 @@ def doubts(value_range: tuple[float, float]) -> Iterator[str]:
     elif lowest >= 0 and highest > SOFT_TISSUE_WITHOUT_INTERCEPT:
         yield (
             f"The values go from {lowest:g} to {highest:g}, and none is below 0 as fat and air are "
-            "in Hounsfield units: the file is no CT, or lost its rescale intercept. CT windows will "
-            "not fit."
+            "in Hounsfield units: the file is no CT, or lost its rescale intercept. CT windows "
+            "will not fit."
         )
     elif not (float(lowest).is_integer() and float(highest).is_integer()) and _is_small(
         lowest, highest
@@ -47,4 +47,4 @@ def doubts(value_range: tuple[float, float]) -> Iterator[str]:
 
 
 def _is_small(lowest: float, highest: float) -> bool:
-    return -1 <= lowest and highest <= 1
+    return lowest >= -1 and highest <= 1

@@ -94,9 +94,10 @@ IMAGE_TYPE, KERNEL, THICKNESS = (
 class Pixels:
     """How the pixels of a file are stored.
 
-    Uncompressed ones begin at byte `offset`, of what the file inflates to if it is deflated. `padding` is the
-    lowest and the highest stored number that stands for no data. `length` is the length of Pixel
-    Data in bytes; None where it is undefined, as for pixels packed in items, or not known.
+    Uncompressed ones begin at byte `offset`, of what the file inflates to if it is deflated.
+    `padding` is the lowest and the highest stored number that stands for no data. `length` is the
+    length of Pixel Data in bytes; None where it is undefined, as for pixels packed in items, or not
+    known.
     """
 
     rows: int

@@ -21,8 +21,8 @@ from med2e3.geometry import Float, Geometry
 from med2e3.io.bounds import Claim, check_claim, out_of_memory_said
 from med2e3.io.formats.stored import Numbers, Slices
 from med2e3.io.plausible import doubts
-from med2e3.io.series import IndexedSeries, ScanResult, SeriesFacts, SeriesSummary, SliceSource
 from med2e3.io.references import not_opened
+from med2e3.io.series import IndexedSeries, ScanResult, SeriesFacts, SeriesSummary, SliceSource
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
 from med2e3.volume import SeriesInfo, Volume

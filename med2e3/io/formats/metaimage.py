@@ -71,8 +71,8 @@ def scan_metaimage(path: Path) -> ScanResult:
         dtype = _type(header)
         if header.get("BinaryData", "True").lower() == "false":
             raise UnsupportedError(
-                "is a MetaImage whose voxels are written as text (BinaryData = False), which is not "
-                "read. Save it again in binary form."
+                "is a MetaImage whose voxels are written as text (BinaryData = False), which is "
+                "not read. Save it again in binary form."
             )
         shape = (sizes[2], sizes[1], sizes[0])
         geometry = grid_of(path, shape, _affine(header, axes))
@@ -268,8 +268,8 @@ def _assumed(path: Path, header: Header) -> tuple[str, ...]:
     scaling = [f"{key} = {header[key]}" for key in SCALING if key in header]
     if scaling and [header.get(SCALING[0], "1"), header.get(SCALING[1], "0")] != ["1", "0"]:
         warnings.append(
-            f"{path.name} states a scaling ({', '.join(scaling)}), which is not applied: the stored "
-            "numbers were taken as values."
+            f"{path.name} states a scaling ({', '.join(scaling)}), which is not applied: the "
+            "stored numbers were taken as values."
         )
     modality = header.get("Modality", "").removeprefix("MET_MOD_")
     if modality not in ("", "CT", "OTHER", "UNKNOWN"):

@@ -79,9 +79,8 @@ def scan_nifti(path: Path) -> ScanResult:
         real_numbers(path, header.fields.get_data_dtype())
         unit, unit_warning = _unit(header.fields)
         dtype = header.fields.get_data_dtype()
-        warnings += [
-            *unit_warning, *_orientation_warning(header.fields), *header.warnings, *_meaning(header.fields),
-        ]  # fmt: skip
+        warnings += unit_warning + _orientation_warning(header.fields)
+        warnings += [*header.warnings, *_meaning(header.fields)]
         geometry = _geometry(path, _affine(header.fields), shape, unit)
     # i runs fastest in the file, so its natural order is (k, j, i): no voxel is moved.
     packing = _packing(path, header)
@@ -329,8 +328,8 @@ def _spacing_warning(stated: tuple[float, ...], fields: Any) -> list[str]:
     numbers = ", ".join(f"{d:g}" for d in stated)
     taken = ", ".join(f"{float(d):g}" for d in fields["pixdim"][1:4])
     return [
-        f"The file states a spacing of {numbers}, which is none: {taken} is assumed. Lengths, areas "
-        "and volumes may be wrong."
+        f"The file states a spacing of {numbers}, which is none: {taken} is assumed. Lengths, "
+        "areas and volumes may be wrong."
     ]
 
 
