@@ -1,5 +1,7 @@
 """How much main memory a program can still take: the computer's, within its container's limit.
 
+A limit of the process itself (`ulimit -v`, as clusters set it) counts too.
+
 Page cache counts as free, for the system gives it up when a program asks for memory: after a large
 folder was read it fills whatever is left of a container. Knows nothing of GPUs, whose memory torch
 alone can ask for.
@@ -7,6 +9,7 @@ alone can ask for.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -41,11 +44,23 @@ _V2 = _Files("memory.max", "memory.current", ("active_file", "inactive_file", "s
 def free_bytes(cgroups: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) -> int:
     """Bytes of main memory that this process can take now, without swapping.
 
-    Each group around the process may have a limit; the narrowest counts.
+    Each group around the process may have a limit, and so may the process; the narrowest counts.
     """
     free = int(psutil.virtual_memory().available)
-    rooms = (_room(folder, files) for folder, files in _groups(cgroups, own_cgroups))
-    return min([free, *(room for room in rooms if room is not None)])
+    rooms = [_room(folder, files) for folder, files in _groups(cgroups, own_cgroups)]
+    return min([free, *(room for room in (*rooms, _own_room()) if room is not None)])
+
+
+def _own_room() -> int | None:
+    """Bytes of address space that the process's own limit leaves; None where it has none."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return max(0, limit - int(psutil.Process().memory_info().vms))
 
 
 def _groups(cgroups: Path, own_cgroups: Path) -> Iterator[tuple[Path, _Files]]:

@@ -6,6 +6,7 @@ Knows nothing of volumes or models.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,10 +73,29 @@ def warn(sentences: tuple[str, ...]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on stdout; NaN and infinity are errors, not invalid JSON."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    """One JSON object on stdout, whole or not at all.
+
+    JSON has no NaN and no infinity: null stands in their place. A letter that the terminal cannot
+    show, or half of one from a file's name, is escaped.
+    """
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(_finite(value), indent=2, allow_nan=False)
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for every number in it that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 class _LateBar:

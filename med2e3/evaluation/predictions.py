@@ -27,7 +27,8 @@ class PredictionWriter:
 
     def write(self, line: dict[str, Any]) -> None:
         """One prediction."""
-        json.dump({**line, **self._about}, self._file, ensure_ascii=False, allow_nan=False)
+        text = json.dumps({**line, **self._about}, ensure_ascii=False, allow_nan=False)
+        self._file.write(text)  # whole or not at all
         self._file.write("\n")
         self._file.flush()
 

@@ -5,11 +5,11 @@ Knows nothing of models or windows.
 
 from __future__ import annotations
 
-from med2e3.errors import ResourceError
+from med2e3.io.bounds import too_large
 from med2e3.io.loading import Source
 from med2e3.io.series import SeriesSummary
 from med2e3.memory import free_bytes
-from med2e3.words import counted, size_text
+from med2e3.words import counted
 
 #: Left to the system and to what the window itself needs while it shows a volume.
 RESERVE_BYTES = 300 * 1024**2
@@ -19,11 +19,15 @@ BYTES_A_VOXEL = 2
 
 
 def check_room(source: Source, series: SeriesSummary) -> None:
-    """Raise `ResourceError`, with the numbers and the ways out, if `series` does not fit."""
+    """Raise `ResourceError`, with the numbers and the ways out, if `series` does not fit.
+
+    Raises `ImageReadError` where no file of its size can hold what the headers say.
+    """
     need = bytes_needed(source, series)
     free = free_bytes()
     if need + RESERVE_BYTES <= free:
         return
+    source.indexed(series).check()  # a claim that no file of its size can hold is no need
     slices, rows, columns = series.shape
     smaller = [
         s.label
@@ -31,11 +35,11 @@ def check_room(source: Source, series: SeriesSummary) -> None:
         if s.is_volume and s is not series and bytes_needed(source, s) + RESERVE_BYTES <= free
     ]
     other = f", or open {smaller[0]}, which fits" if smaller else ""
-    raise ResourceError(
-        f"{series.label} ({counted(slices, 'slice')} of {columns} × {rows}) needs "
-        f"{size_text(need)} of memory, and {size_text(max(0, free - RESERVE_BYTES))} are free "
-        f"beside what the system needs. Close other programs{other}, or export it with "
-        "thicker slices."
+    raise too_large(
+        f"{series.label} ({counted(slices, 'slice')} of {columns} × {rows})",
+        need,
+        free - RESERVE_BYTES,
+        f"Close other programs{other}, or export it with thicker slices.",
     )
 
 

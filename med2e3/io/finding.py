@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pydicom
-
 from med2e3.errors import ImageReadError, InputError
 from med2e3.io import archive
+from med2e3.io.dicom.directory import Contents, read_contents
 from med2e3.io.dicom.headers import is_dicom, read_header
 from med2e3.io.dicom.reader import find_dicom
-from med2e3.io.dicom.skipped import not_regular
-from med2e3.io.formats.table import format_of
-from med2e3.io.references import referenced
+from med2e3.io.dicom.skipped import foreign, not_regular
+from med2e3.io.formats.table import format_of, header_beside
+from med2e3.io.references import not_opened, referenced
 from med2e3.io.series import (
     Defect,
     Groupings,
@@ -39,9 +38,7 @@ def find(path: Path, watch: Watch) -> ScanResult:
     try:
         return _find(path, watch)
     except OSError as error:
-        raise ImageReadError(
-            f"{path} cannot be opened: {error.strerror or error}. Check the path and the rights."
-        ) from error
+        raise not_opened(path, error) from error
 
 
 def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
@@ -104,7 +101,7 @@ def _find(path: Path, watch: Watch) -> ScanResult:
             f"{path} is a pipe or a device, not a file. Copy what it gives into a file."
         )
     name = path.name.lower()
-    if name.endswith(archive.SUFFIXES):
+    if name.endswith((*archive.SUFFIXES, *archive.OTHER_SUFFIXES)):
         return _find_in_archive(path, watch)
     if (known := format_of(path)) is not None:
         return known.scan(path)
@@ -113,6 +110,8 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         if header is not None and header.is_directory:
             return _find_on_medium(path, watch)
         return _find_series_of(path, watch)
+    if (voxels_of := header_beside(path)) is not None and (known := format_of(voxels_of)):
+        return known.scan(voxels_of)
     raise ImageReadError(
         f"{path} is not a DICOM file, and its name does not end as those of other volumes do "
         f"({', '.join(volume_suffixes())}). "
@@ -120,21 +119,36 @@ def _find(path: Path, watch: Watch) -> ScanResult:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below `folder`; folders without the right to read are passed over."""
-    for where, folders, names in os.walk(folder):
+def _files(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
+    """All files below `folder`; and the folders that were not looked through."""
+    files: list[Path] = []
+    closed: list[SkippedFile] = []
+
+    def refused(error: OSError) -> None:
+        where = Path(str(error.filename))
+        closed.append(SkippedFile(where, "closed folder", "there is no right to look into it"))
+
+    for where, folders, names in os.walk(folder, onerror=refused):
         folders.sort()
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower() not in LITTER:
-                yield Path(where, name)
+        links = [Path(where, name) for name in folders if Path(where, name).is_symlink()]
+        closed += [SkippedFile(one, "link to a folder", "links are not followed") for one in links]
+        files += [
+            Path(where, name)
+            for name in sorted(names)
+            if not name.startswith(".") and name.lower() not in LITTER
+        ]
+    return files, closed
 
 
 def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
-    everything = list(_files(folder))
+    everything, closed = _files(folder)
     files = [f for f in everything if f.is_file()]
-    others = tuple(not_regular(f) for f in everything if not f.is_file())
+    others = (*(not_regular(f) for f in everything if not f.is_file()), *closed)
     if not files:
-        raise ImageReadError(f"There are no files in {folder}. Open a folder that holds a study.")
+        why = "".join(f" {one.path.name} is a {one.kind}: {one.reason}." for one in closed[:1])
+        raise ImageReadError(
+            f"There are no files in {folder}.{why} Open a folder that holds a study."
+        )
     volumes = [f for f in files if format_of(f) is not None]
     scan = find_dicom([f for f in files if format_of(f) is None], watch)
     scan = replace(scan, skipped=(*scan.skipped, *others))
@@ -149,7 +163,9 @@ def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:
         return replace(scan, notes=(*scan.notes, note), skipped=(*scan.skipped, *volume_files))
     if volumes:
         found = _find_volumes(volumes)
-        return replace(found, skipped=(*found.skipped, *scan.skipped))
+        read = {file for one in found.series for file in one.summary.files}
+        rest = [one for one in scan.skipped if one.path not in read]
+        return replace(found, skipped=(*found.skipped, *rest))
     raise ImageReadError(
         f"There is no image in {folder}. {' '.join(scan.notes)} "
         "Open a folder with the DICOM files of a study."
@@ -208,40 +224,88 @@ def _only(path: Path, series_uid: str, scan: ScanResult) -> ScanResult:
 
 
 def _find_on_medium(directory: Path, watch: Watch) -> ScanResult:
-    """The series of the files that a DICOMDIR lists.
+    """The series of a medium: of the files that its DICOMDIR lists, and of all others beside it.
 
-    A DICOMDIR of another medium lists no file that exists: then its folder is scanned.
+    A list may be cut short, or of another medium: no image that is there is passed over.
     """
-    listed = []
-    for parts in _listed_names(directory):
-        listed.append(referenced(directory, "ReferencedFileID", parts))
-    there = [path for path in listed if path.is_file()]
-    if not there:
-        return _find_in_folder(directory.parent, watch)
-    scan = find_dicom(there, watch)
-    missing = [path.name for path in listed if not path.exists()]
-    if not missing:
-        return scan
-    note = f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
-    return replace(scan, notes=(*scan.notes, note))
+    folder = directory.parent
+    contents = read_contents(directory)
+    listed = [referenced(directory, "ReferencedFileID", parts) for parts in contents.names]
+    found, closed = _files(folder)
+    files = [f for f in found if f != directory]
+    images = [f for f in files if format_of(f) is None and _may_be_dicom(f)]
+    scan = find_dicom(images, watch)
+    notes = _about_contents(directory, contents, (listed, found), scan)
+    if not scan.series:
+        if not contents.doubt:
+            return _find_in_folder(folder, watch)
+        raise ImageReadError(f"There is no image on the medium. {' '.join(notes)}")
+    others = [_beside_images(f) for f in files if f not in set(images)]
+    return replace(scan, notes=(*notes, *scan.notes), skipped=(*scan.skipped, *others, *closed))
 
 
-def _listed_names(directory: Path) -> list[list[str]]:
-    """The names of the files that a DICOMDIR lists, each as its folders and its own name."""
+def _about_contents(
+    directory: Path,
+    contents: Contents,
+    listed_and_found: tuple[Sequence[Path], Sequence[Path]],
+    scan: ScanResult,
+) -> list[str]:
+    """Notes on how the table of contents and the files of a medium fit together."""
+    listed, found = listed_and_found
+    notes = []
+    if contents.doubt:
+        notes.append(
+            f"The table of contents {directory.name} {contents.doubt}: its whole folder was looked "
+            "through, and what else the medium held is not known. Copy the medium again."
+        )
+    every = {_as_on_medium(path, directory) for path in found}
+    missing = [path.name for path in listed if _as_on_medium(path, directory) not in every]
+    if len(missing) == len(listed):
+        return notes  # it is of another medium
+    if missing:
+        notes.append(
+            f"{counted(len(missing), 'file')} listed in DICOMDIR missing: {some_names(missing)}."
+        )
+    known = {_as_on_medium(path, directory) for path in listed}
+    shown = [path for series in scan.series for path in series.summary.files]
+    more = [path.name for path in shown if _as_on_medium(path, directory) not in known]
+    if more and not contents.doubt:
+        notes.append(
+            f"{counted(len(more), 'image file')} opened too that DICOMDIR does not list: "
+            f"{some_names(more)}."
+        )
+    return notes
+
+
+def _may_be_dicom(path: Path) -> bool:
     try:
-        records = pydicom.dcmread(directory).get("DirectoryRecordSequence") or []
-        names = [record.get("ReferencedFileID") or [] for record in records]
-        return [[name] if isinstance(name, str) else [str(n) for n in name] for name in names]
-    except Exception as error:  # a damaged list can fail in any of pydicom's converters
-        raise ImageReadError(
-            f"{directory} is a damaged table of contents: {error}. Open the folder that it lies "
-            "in: its files are looked through then."
-        ) from error
+        return not path.is_file() or is_dicom(path)
+    except OSError:
+        return True  # it will be named when it is read
+
+
+def _beside_images(path: Path) -> SkippedFile:
+    """What a medium holds besides images: programs, texts, and volumes of other formats."""
+    if format_of(path) is not None:
+        return SkippedFile(path, "volume file", "beside DICOM files; open it by itself")
+    return foreign(path)
+
+
+def _as_on_medium(path: Path, directory: Path) -> tuple[str, ...]:
+    """The folders and the name of a file as a medium knows them: in capitals, without a version.
+
+    Systems show the names of a CD in small letters, or with ";1" (ISO 9660).
+    """
+    parts = path.relative_to(directory.parent).parts
+    return tuple(part.upper().split(";")[0].rstrip(".") for part in parts)
 
 
 def _find_in_archive(path: Path, watch: Watch) -> ScanResult:
     unpacked = archive.Unpacked(path, watch.stage(0.0, UNPACKING_SHARE))
     # The files live as long as the scan result; their paths mean nothing to anybody else.
-    return replace(
-        _find_in_folder(unpacked.folder, watch.stage(UNPACKING_SHARE, 1.0)), holds=unpacked
-    )
+    tell = watch.so_far
+    stage = watch.stage(UNPACKING_SHARE, 1.0)
+    if tell is not None:
+        stage = replace(stage, so_far=lambda scan: tell(unpacked.described(scan)))
+    with unpacked.in_words():
+        return unpacked.described(_find_in_folder(unpacked.folder, stage))

@@ -1,6 +1,7 @@
-"""Files that other files name: followed within the folder of the one that names them, no further.
+"""Files that other files name, and files that cannot be opened.
 
-A header from somebody else must not choose which file of this computer is read. Knows no formats.
+A file that another one names is followed within the folder of that one, no further: a header from
+somebody else must not choose which file of this computer is read. Knows no formats.
 """
 
 from __future__ import annotations
@@ -32,3 +33,17 @@ def referenced(header: Path, field: str, parts: Sequence[str]) -> Path:
             "file. Put the file in its place."
         )
     return named
+
+
+def not_opened(path: Path, error: OSError) -> ImageReadError:
+    """The error for a file that the system does not open, or that is gone since it was found."""
+    named = Path(str(error.filename or path))
+    if isinstance(error, FileNotFoundError):
+        return ImageReadError(
+            f"{named} is not there any more: it was moved or removed since its folder was looked "
+            "through. Open the folder again."
+        )
+    return ImageReadError(
+        f"{named} cannot be opened: {error.strerror or 'the system refuses it'}. Check the path "
+        "and the rights."
+    )

@@ -137,7 +137,7 @@ class IndexedSeries:
     `load` takes a watch and whether to resample over gaps. `slices` are the origins of the slices
     in their order. `middle` reads the values (row, column) of an image in the middle; None where
     that would read more than one image. `bytes_needed` is the memory at the height of loading; 0
-    where it is not known.
+    where it is not known. `check` raises `ImageReadError` where the files cannot hold the series.
     """
 
     summary: SeriesSummary
@@ -145,6 +145,7 @@ class IndexedSeries:
     slices: tuple[SliceSource, ...] = ()
     middle: Callable[[], NDArray[np.generic]] | None = None
     bytes_needed: int = 0
+    check: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from med2e3.errors import ImageReadError
-from med2e3.io.dicom.headers import is_dicom
+from med2e3.io.dicom.deflated import dicom_file
+from med2e3.io.dicom.headers import is_dicom, keep_first_syntax
+from med2e3.io.dicom.quick import quiet
 from med2e3.io.formats.table import format_of
 from med2e3.words import counted
 
@@ -52,13 +54,25 @@ def read_tags(path: Path) -> tuple[Tag, ...]:
             fields = known.read_header(path)
             return tuple(Tag("", field.type, field.name, _value(field.value)) for field in fields)
         if is_dicom(path):
-            return tuple(_dicom(path))
-    except Exception as error:  # a damaged header can fail in any reader's converters
+            with quiet():
+                return tuple(_dicom(path))
+    except OSError as error:
+        if error.errno is None:
+            raise _unreadable(path) from error
+        why = "it is not there any more" if not path.exists() else "the system does not open it"
         raise ImageReadError(
-            f"{path}: the header cannot be read: {error}. The file was changed or damaged since "
-            "it was opened; open it again."
+            f"{path}: the header cannot be read, for {why}. Open its folder again."
         ) from error
+    except Exception as error:  # a damaged header can fail in any reader's converters
+        raise _unreadable(path) from error
     raise ImageReadError(f"{path} has no header that can be shown.")
+
+
+def _unreadable(path: Path) -> ImageReadError:
+    return ImageReadError(
+        f"{path}: the header cannot be read. The file was changed or damaged since it was opened; "
+        "open it again."
+    )
 
 
 def matching(tags: Iterable[Tag], words: str) -> tuple[Tag, ...]:
@@ -79,7 +93,9 @@ def matching(tags: Iterable[Tag], words: str) -> tuple[Tag, ...]:
 
 
 def _dicom(path: Path) -> Iterator[Tag]:
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    with dicom_file(path) as file:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        keep_first_syntax(dataset, path)
     yield from _elements(dataset.file_meta)
     yield from _elements(dataset)
 

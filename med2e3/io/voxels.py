@@ -5,10 +5,13 @@ Knows stored numbers, slopes and intercepts; nothing of files or geometry.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.volume import AIR_HU
+from med2e3.words import counted
 
 Voxels = NDArray[np.int16] | NDArray[np.float32]
 
@@ -38,8 +41,9 @@ class VoxelBuffer:
         """Set slice `k` to slope · stored + intercept; `stored` is (row, column)."""
         if self._put_whole(k, stored, slope, intercept):
             return
-        values = np.asarray(stored, dtype=np.float64) * slope + intercept
-        bad = ~(np.abs(values) <= _LARGEST)
+        with np.errstate(all="ignore"):  # what becomes of it is counted below
+            values = np.asarray(stored, dtype=np.float64) * slope + intercept
+            bad = ~(np.abs(values) <= _LARGEST)
         if bad.any():
             self.replaced += int(np.count_nonzero(bad))
             values[bad] = AIR_HU
@@ -82,6 +86,15 @@ class VoxelBuffer:
         """The smallest and largest value put in, as the array holds them, without another pass."""
         kind = self._values.dtype.type
         return float(kind(self._low)), float(kind(self._high))
+
+
+def replaced_sentence(count: int) -> Iterator[str]:
+    """A sentence about voxels that became air because they were not finite; none for none."""
+    if count:
+        yield (
+            f"{counted(count, 'voxel')} were not finite numbers (NaN, infinity or a number above "
+            f"{_LARGEST:.1g}) and became {AIR_HU}, which is air in Hounsfield units."
+        )
 
 
 def middle_out(count: int) -> list[int]:

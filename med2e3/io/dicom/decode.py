@@ -20,7 +20,6 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -33,7 +32,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from med2e3.errors import ImageReadError
+from med2e3.errors import ImageReadError, ResourceError
+from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.dicom.gdcm_frames import decode_frame
 from med2e3.io.dicom.quick import first_transfer_syntax
 from med2e3.io.dicom.streams import Stream, check_end, check_tiles, has_end, read_stream
@@ -71,6 +71,13 @@ BY_GDCM = frozenset((JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless))
 #: What pydicom warns of the header, not of the pixels: that it and the stream state other numbers
 #: of bits, say. The stream is right then.
 OF_THE_HEADER = "The (0028,"
+
+#: How many times the numbers of a frame are held while it is decoded: by the decoder (4 bytes a
+#: pixel), as its result, and on its way to another process.
+DECODING = 4
+
+#: Bytes of a frame from which on the free memory is asked for.
+LARGE = 64 * 1024**2
 
 #: An item of packed pixels begins so (PS3.5 A.4).
 ITEM = b"\xfe\xff\x00\xe0"
@@ -115,7 +122,9 @@ def _read(path: Path) -> Dataset:
         dataset = pydicom.dcmread(path, force=True)
         if PIXELS.isdisjoint(dataset.keys()):
             content = path.read_bytes()
-            there = next(k for k in range(len(ITEMS_END), -1, -1) if content.endswith(ITEMS_END[:k]))
+            there = next(
+                k for k in range(len(ITEMS_END), -1, -1) if content.endswith(ITEMS_END[:k])
+            )
             dataset = pydicom.dcmread(BytesIO(content + ITEMS_END[there:]), force=True)
     return dataset
 
@@ -129,8 +138,6 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
     """
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     try:
-        if syntax == DeflatedExplicitVRLittleEndian:
-            return Decoded(_numbers(dataset, number, "", _raw_bits(dataset)))
         if not is_known(syntax):
             raise ImageReadError(
                 f"{no_decoder(name, syntax)}. Export the series uncompressed, or as JPEG 2000."
@@ -141,7 +148,7 @@ def decode(dataset: Dataset, name: str, number: int, *, isolated: bool = False) 
                 f"({syntax.name}). Export the series again."
             )
         return _decode(dataset, name, number, isolated)
-    except ImageReadError:
+    except (ImageReadError, ResourceError):
         raise
     except Exception as error:  # decoders raise whatever they like on damaged data
         if isinstance(error, UndecodedError):
@@ -163,6 +170,7 @@ def _decode(dataset: Dataset, name: str, number: int, isolated: bool) -> Decoded
         warnings.simplefilter("always")
         frame = _frame(dataset, number)
         stream = read_stream(frame)
+        _check_claim(dataset, name, len(frame), is_rle=stream is None)
         if stream is not None:
             _check_size(dataset, name, stream)
             if stated not in stream.syntaxes:
@@ -205,6 +213,15 @@ def _check_size(dataset: Dataset, name: str, stream: Stream) -> None:
         )
 
 
+def _check_claim(dataset: Dataset, name: str, packed: int, *, is_rle: bool) -> None:
+    """Raise where a packed frame or the free memory cannot hold what the header says."""
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    need = rows * columns * int(dataset.BitsAllocated) // 8
+    packing = Packing.RLE if is_rle else Packing.IMAGE
+    memory = DECODING * need if need > LARGE else 0
+    check_claim(Claim(name, f"an image of {columns} × {rows}", need, packed, packing, memory))
+
+
 def _first_that_decodes(
     dataset: Dataset, number: int, frame: bytes, bits: int, isolated: bool
 ) -> NDArray[np.integer[Any]]:
@@ -235,7 +252,7 @@ def _decoders(dataset: Dataset, isolated: bool) -> tuple[str, ...]:
 
 
 def _raw_bits(dataset: Dataset) -> int:
-    """Bits up to the High Bit: a cell of that many is what RLE and deflate have packed."""
+    """Bits up to the High Bit: a cell of that many is what RLE has packed."""
     high_bit = dataset.get("HighBit")
     return int(dataset.BitsStored if high_bit is None else high_bit + 1)
 

@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 from pydicom.dataset import Dataset
 
-from med2e3.errors import ImageReadError
+from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.dicom.decode import Decoded, decode, whole_file
 from med2e3.io.dicom.decode_pool import ERROR, LENGTH_BYTES, READY, Answer, Request
 from med2e3.io.dicom.gdcm_frames import NOISE
@@ -75,7 +75,7 @@ def _answer(file: _File, request: Request, printed: Callable[[], str]) -> Answer
     printed()
     try:
         decoded = file.decoded(request)
-    except ImageReadError as error:
+    except (ImageReadError, ResourceError) as error:
         return Answer(ERROR, (), str(error).encode(), ())
     except MemoryError:
         words = f"{request.shown}: there is not enough memory to decode it. Close other studies."

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.attributes import (
@@ -30,15 +30,18 @@ from med2e3.io.dicom.attributes import (
     sop_class,
     transfer_syntax,
 )
+from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.quick import (
     GE_SWAPPED_PIXELS,
     UNDEFINED,
     first_transfer_syntax,
     quick_header,
+    quiet,
     tags_of,
 )
 from med2e3.io.dicom.skipped import kind_of_object
 from med2e3.io.dicom.telling import MOMENT, MOMENT_NAMES
+from med2e3.io.references import not_opened
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
@@ -78,9 +81,10 @@ IMAGE_TYPE, KERNEL, THICKNESS = (
 class Pixels:
     """How the pixels of a file are stored.
 
-    Uncompressed ones begin at byte `offset`; 0 where only a full read can tell. `padding` is the
-    lowest and the highest stored number that stands for no data. `length` is the length of Pixel
-    Data in bytes; None where it is undefined, as for pixels packed in items, or not known.
+    Uncompressed ones begin at byte `offset`, of what the file inflates to if it is deflated.
+    `padding` is the lowest and the highest stored number that stands for no data. `length` is the
+    length of Pixel Data in bytes; None where it is undefined, as for pixels packed in items, or not
+    known.
     """
 
     rows: int
@@ -201,24 +205,45 @@ def read_header(path: Path) -> Header | None:
     """
     try:
         quick = quick_header(path, _WANTED)
-        if quick is None and not is_dicom(path):
+        if quick is not None:
+            return _header(path, *quick, quick[0].pixel_length)
+        if not is_dicom(path):
             return None
-        dataset, offset, length = (*quick, quick[0].pixel_length) if quick else _whole_header(path)
-        if not sop_class(dataset) and "Modality" not in dataset:
-            return None  # it only looked like DICOM
-        if quick is None:
-            _convert(dataset)
-        return Header(path, dataset, *_frames(path, dataset, offset, length))
+        with quiet():
+            return _header(path, *_whole_header(path), convert=True)
+    except OSError as error:
+        raise not_opened(path, error) from error
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
+        why = str(error) if isinstance(error, HeaderError) else "one of its elements is damaged"
         raise ImageReadError(
-            f"{path}: the DICOM header cannot be read: {error}. "
+            f"{path}: the DICOM header cannot be read: {why}. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
 
 
+class HeaderError(ValueError):
+    """What is wrong with a header, as a clause of ours."""
+
+
+def _header(
+    path: Path,
+    dataset: Attributes,
+    offset: int | None,
+    length: int | None,
+    *,
+    convert: bool = False,
+) -> Header | None:
+    """The header from its attributes; None for a file that only looked like DICOM."""
+    if not sop_class(dataset) and "Modality" not in dataset:
+        return None
+    if convert:
+        _convert(dataset)
+    return Header(path, dataset, *_frames(path, dataset, offset, length))
+
+
 def _whole_header(path: Path) -> tuple[Dataset, int | None, int | None]:
     """The attributes as pydicom reads them, and where the pixels begin and how long they are."""
-    with path.open("rb") as file:
+    with dicom_file(path) as file:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
         keep_first_syntax(dataset, path)
         return dataset, *_pixel_place(file, dataset)
@@ -244,11 +269,9 @@ def keep_first_syntax(dataset: Dataset, path: Path) -> None:
 def _pixel_place(file: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
     """The byte at which the pixels begin, and their length.
 
-    The byte is 0 if only a full read can tell, None without pixels. The length is None where it is
-    undefined or not known.
+    The byte is None without pixels; in a deflated file it is that of what the file inflates to. The
+    length is None where it is undefined or not known.
     """
-    if transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
-        return (0 if "Rows" in dataset else None), None
     start = file.tell()
     head = file.read(12)
     if len(head) < 8:
@@ -269,7 +292,7 @@ def _frames(
     if offset is None:
         kind = sop_class(dataset).name
         if kind.endswith("Image Storage"):
-            raise ValueError("it is of an image, and ends before the pixels")
+            raise HeaderError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
     special = kind_of_object(dataset)
     if special is not None and special.is_derived:
@@ -296,7 +319,7 @@ def _pixels(dataset: Attributes, offset: int, length: int | None) -> Pixels:
     stated = dataset.get("HighBit")
     high_bit = stored - 1 if stated is None else int(stated)
     if not 0 < stored <= high_bit + 1 <= allocated:
-        raise ValueError(
+        raise HeaderError(
             f"bits {high_bit} and below cannot hold {stored} stored bits of {allocated} allocated"
         )
     return Pixels(
@@ -320,7 +343,9 @@ def _is_little(dataset: Attributes) -> bool:
 def _needed(dataset: Attributes, keyword: str) -> int:
     value = dataset.get(keyword)
     if value is None:
-        raise ValueError(f"{keyword} is missing")
+        raise HeaderError(f"{keyword} is missing")
+    if int(value) < 1:
+        raise HeaderError(f"{keyword} is {int(value)}")
     return int(value)
 
 

@@ -11,20 +11,15 @@ from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.pixels import is_too_long
 from med2e3.io.dicom.stacks import Stack
+from med2e3.io.plausible import (
+    BRIGHTEST_PLAUSIBLE_HU,
+    DARKEST_PLAUSIBLE_HU,
+    SOFT_TISSUE_WITHOUT_INTERCEPT,
+)
 from med2e3.words import counted, some_names
 
 #: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
 UNITS_OF_CT = {"HU", "US", ""}
-
-#: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
-DARKEST_PLAUSIBLE_HU = -1500
-
-#: The extended scale of CT, which holds metal, ends at 30,710 HU.
-BRIGHTEST_PLAUSIBLE_HU = 30_710
-
-#: A body that holds values above this without one below 0 (fat is at -100, air at -1000) is not
-#: in HU: soft tissue without its intercept of -1024 lies here.
-SOFT_TISSUE_WITHOUT_INTERCEPT = 1000
 
 #: Steps between slices up to this many thicknesses are meant to touch: both are rounded.
 TOUCHING = 1.25

@@ -6,6 +6,7 @@ processes. Knows nothing of geometry.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,17 +18,27 @@ from numpy.typing import NDArray
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from med2e3.errors import ImageReadError
+from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.dicom.attributes import NATIVE_SYNTAXES, transfer_syntax
-from med2e3.io.dicom.decode import ITEM, Decoded, decode, is_known, no_decoder, whole_file
+from med2e3.io.dicom.decode import (
+    DECODING,
+    ITEM,
+    Decoded,
+    decode,
+    is_known,
+    no_decoder,
+    whole_file,
+)
 from med2e3.io.dicom.decode_pool import (
     FEWEST_FOR_WORKERS,
     decoded_by_one,
     decoded_by_workers,
     request,
 )
+from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.observed import Observed
-from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
+from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
 
@@ -59,21 +70,21 @@ def read_voxels(
             if done == 0 and first_look is not None:
                 first_look(buffer.values)
     watch.step(1.0, "Reading slices")
-    return buffer, observed.warnings()
+    return buffer, (*observed.warnings(), *replaced_sentence(buffer.replaced))
 
 
 def stored_numbers(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
     """(row, column) stored numbers of each frame in order; each is valid until the next is read."""
     compressed = [frame for frame in frames if is_compressed(frame)]
     with closing(_decoded(compressed)) as decoded:
-        native, deflated = _Native(), _Decoder()
+        native, deflated = _Native(), _Deflated()
         for frame in frames:
             if is_compressed(frame):
                 yield next(decoded)
             elif transfer_syntax(frame.header) in NATIVE_SYNTAXES:
                 yield Decoded(native(frame))
             else:
-                yield deflated(frame)
+                yield Decoded(deflated(frame))
 
 
 def _decoded(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
@@ -140,23 +151,102 @@ class _Native:
 
     def __call__(self, frame: Frame) -> Stored:
         pixels = frame.pixels
-        if reason := why_not_native(frame):
-            raise ImageReadError(
-                f"{reason}. Export the series again, or take the file out of the folder."
-            )
-        kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
-        dtype: np.dtype[Any] = np.dtype(f"{kind}{pixels.allocated // 8}")
+        dtype = _dtype(frame)
         count, size = pixels.rows * pixels.columns, pixels.frame_bytes
+        _check_file(frame)
         if self._memory.size < size:
             self._memory = np.empty(size, dtype=np.uint8)
         read = _read(frame.path, pixels.offset + frame.number * size, self._memory[:size])
-        if read < size:
-            raise ImageReadError(
-                f"{frame.path}: the file ends after {read // dtype.itemsize} of {count} pixels; it "
-                "is truncated. Copy or send the file again, or take it out of the folder."
-            )
+        if read < size:  # it was cut just now
+            raise _cut(frame, f"the file ends after {read // dtype.itemsize} of {count} pixels")
         stored: Stored = self._memory[:size].view(dtype)
         return _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
+
+
+class _Deflated:
+    """Inflates the pixels of a file, as many as its frames need; those of many frames once."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._content = b""
+
+    def __call__(self, frame: Frame) -> Stored:
+        pixels = frame.pixels
+        dtype = _dtype(frame)
+        if frame.path != self._path:
+            self._path, self._content = None, b""
+            self._content = _inflated(frame)
+            self._path = frame.path
+        size = pixels.frame_bytes
+        stored: Stored = np.frombuffer(
+            self._content, dtype, pixels.rows * pixels.columns, frame.number * size
+        )
+        return _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
+
+
+def _inflated(frame: Frame) -> bytes:
+    """The pixels of all frames of a deflated file."""
+    pixels = frame.pixels
+    need = _frame_count(frame) * pixels.frame_bytes
+    there = frame.path.stat().st_size
+    holds = f"{_frame_count(frame)} images of {pixels.columns} × {pixels.rows}"
+    check_claim(Claim(frame.path, holds, need, there, Packing.DEFLATE, 2 * need))
+    try:
+        with dicom_file(frame.path, pixels.offset + need) as file:
+            file.seek(pixels.offset)
+            content = file.read(need)
+    except (EOFError, zlib.error, ValueError) as error:
+        raise _cut(frame, "its deflated pixels end early or are damaged") from error
+    if len(content) < need:
+        raise _cut(frame, f"{len(content)} of {need} bytes of its pixels are there")
+    return content
+
+
+def _cut(frame: Frame, why: str) -> ImageReadError:
+    return ImageReadError(
+        f"{frame.path}: {why}; it is truncated. Copy or send the file again, or take it out of the "
+        "folder."
+    )
+
+
+def _dtype(frame: Frame) -> np.dtype[Any]:
+    """The stored numbers' type. Raises `ImageReadError` where the header forbids reading them."""
+    if reason := why_not_native(frame):
+        raise ImageReadError(
+            f"{reason}. Export the series again, or take the file out of the folder."
+        )
+    pixels = frame.pixels
+    kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
+    return np.dtype(f"{kind}{pixels.allocated // 8}")
+
+
+def _frame_count(frame: Frame) -> int:
+    return max(1, int(frame.header.get("NumberOfFrames") or 1))
+
+
+def check_claims(frames: Sequence[Frame]) -> None:
+    """Raise where a file cannot hold its images, before memory for all of them is taken."""
+    for frame in frames:
+        pixels = frame.pixels
+        if not is_compressed(frame):
+            _dtype(frame)
+            if transfer_syntax(frame.header) in NATIVE_SYNTAXES:
+                _check_file(frame)
+    largest = max(frames, key=lambda f: f.pixels.frame_bytes)
+    if is_compressed(largest):
+        pixels = largest.pixels
+        holds = f"an image of {pixels.columns} × {pixels.rows}"
+        check_claim(Claim(largest.path, holds, 0, memory=DECODING * pixels.frame_bytes))
+
+
+def _check_file(frame: Frame) -> None:
+    """Raise where the file ends before the frame does."""
+    pixels = frame.pixels
+    there = frame.path.stat().st_size - pixels.offset - frame.number * pixels.frame_bytes
+    if there < pixels.frame_bytes:
+        cell = pixels.allocated // 8
+        count = pixels.rows * pixels.columns
+        raise _cut(frame, f"the file ends after {max(0, there) // cell} of {count} pixels")
 
 
 def why_not_native(frame: Frame) -> str:
@@ -189,8 +279,7 @@ def is_too_long(frame: Frame) -> bool:
     """
     if frame.pixels.length is None:
         return False
-    frames = int(frame.header.get("NumberOfFrames") or 1)
-    return frame.pixels.length > frames * frame.pixels.frame_bytes + 1
+    return frame.pixels.length > _frame_count(frame) * frame.pixels.frame_bytes + 1
 
 
 def _begins_with_item(frame: Frame) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -126,6 +128,43 @@ def first_transfer_syntax(path: Path) -> str:
             return str(_meta(_Bytes(file))[1].get("TransferSyntaxUID") or "")
     except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
         return ""
+
+
+def data_set_begin(path: Path, syntax: str) -> int:
+    """The byte at which the data set begins in a file of a transfer syntax; 0 for any other."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            position, meta = _meta(_Bytes(file))
+            return position if meta.get("TransferSyntaxUID") == syntax else 0
+    except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
+        return 0
+
+
+def list_is_whole(path: Path, tag: int) -> bool:
+    """Whether the sequence `tag` of a little-endian file with a preamble ends within the file.
+
+    So it does where the file has none, or is of another kind.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _ends_within(_Bytes(file), tag)
+    except (_NotQuickError, struct.error, ValueError, LookupError, OverflowError):
+        return False
+
+
+def _ends_within(source: _Bytes, wanted: int) -> bool:
+    position, meta = _meta(source)
+    implicit = meta.get("TransferSyntaxUID") == ImplicitVRLittleEndian
+    while not source.ends_at(position):
+        tag, _, length, position = _element(source, position, implicit)
+        if length == UNDEFINED:
+            position = _behind_sequence(source, position, implicit)
+        elif tag == wanted:
+            source.ends_at(position + length)  # raises where the file ends before
+            position += length
+        else:
+            position += length
+    return True
 
 
 def tags_of(keywords: str) -> dict[int, tuple[str, str]]:
@@ -363,5 +402,15 @@ def _decoded(vr: str, raw: bytes, charset: str) -> str:
         return raw.decode("ascii")
     if vr not in LOCAL:
         return raw.decode("latin-1")
-    encodings = convert_encodings(charset.split("\\") if charset else None)
-    return str(decode_bytes(raw, encodings, {"\\", "^", "="} if vr == "PN" else {"\\", "\n", "\r"}))
+    with quiet():
+        encodings = convert_encodings(charset.split("\\") if charset else None)
+        ends = {"\\", "^", "="} if vr == "PN" else {"\\", "\n", "\r"}
+        return str(decode_bytes(raw, encodings, ends))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what pydicom warns of off the terminal: what is odd is judged where it matters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

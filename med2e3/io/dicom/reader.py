@@ -13,14 +13,16 @@ from pathlib import Path
 
 from med2e3.errors import GapError, GeometryError, ImageReadError
 from med2e3.geometry import Geometry
+from med2e3.io.bounds import Claim, check_claim, out_of_memory_said
 from med2e3.io.dicom.decode_pool import warm
 from med2e3.io.dicom.headers import Frame, Header, read_header
 from med2e3.io.dicom.notes import notes_of
-from med2e3.io.dicom.pixels import is_compressed, read_voxels, values_of
+from med2e3.io.dicom.pixels import check_claims, is_compressed, read_voxels, values_of
 from med2e3.io.dicom.positions import acquired_grid, evened, slice_positions
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
 from med2e3.io.dicom.skipped import foreign, kind_of_object, not_regular
 from med2e3.io.dicom.stacks import Stack, find_stacks
+from med2e3.io.references import not_opened
 from med2e3.io.series import (
     Defect,
     Groupings,
@@ -137,8 +139,12 @@ def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[Skipped
 
 def _indexed(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
     def load(watch: Watch, resample_gaps: bool) -> Volume:
+        what, need = _described(stack), _bytes_needed(stack)
         try:
-            return _load(stack, watch, resample_gaps)
+            with out_of_memory_said(what, need):
+                return _load(stack, watch, resample_gaps)
+        except OSError as error:
+            raise not_opened(stack.summary.files[0], error) from error
         except GeometryError as error:
             if not damaged:
                 raise
@@ -149,7 +155,18 @@ def _indexed(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
     frames = stack.frames
     slices = tuple(SliceSource(f.path, f.number, f.uid, f.position) for f in frames)
     middle = partial(values_of, frames[len(frames) // 2]) if frames else None
-    return IndexedSeries(stack.summary, load, slices, middle, _bytes_needed(stack))
+    return IndexedSeries(
+        stack.summary, load, slices, middle, _bytes_needed(stack), partial(check_claims, frames)
+    )
+
+
+def _described(stack: Stack) -> str:
+    return f"{stack.summary.label} ({_holds(stack)})"
+
+
+def _holds(stack: Stack) -> str:
+    slices, rows, columns = stack.summary.shape
+    return f"{counted(slices, 'slice')} of {columns} × {rows}"
 
 
 def _bytes_needed(stack: Stack) -> int:
@@ -173,6 +190,8 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     summary = stack.summary
     if summary.facts.trouble and not resample_gaps:
         raise GapError(summary.facts.trouble)
+    check_claims(stack.frames)
+    check_claim(Claim(summary.label, _holds(stack), 0, memory=_bytes_needed(stack)))
     positions = slice_positions(stack.frames)
     if not stack.is_even:
         return _resampled(stack, plan(positions, summary, even=False), watch)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from med2e3.io.dicom.attributes import Attributes, sop_class, text
+from med2e3.io.references import not_opened
 from med2e3.io.series import Defect, SkippedFile
 
 
@@ -71,8 +72,11 @@ def foreign(path: Path) -> SkippedFile:
     """A file that is no DICOM, its kind told by its suffix or its first bytes."""
     if (kind := SUFFIXES.get(path.suffix.lower())) is not None:
         return SkippedFile(path, kind, "not DICOM")
-    with path.open("rb") as file:
-        start = file.read(LOOK)
+    try:
+        with path.open("rb") as file:
+            start = file.read(LOOK)
+    except OSError as error:
+        return SkippedFile(path, "closed file", str(not_opened(path, error)))
     if not start:
         return SkippedFile(path, "empty file", "not DICOM", Defect.EMPTY)
     return SkippedFile(path, _by_content(start), "not DICOM")

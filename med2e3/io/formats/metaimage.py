@@ -5,25 +5,28 @@ A file has a text header of `Key = value` lines, then the voxels, raw or compres
 
 from __future__ import annotations
 
-import zlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from med2e3.errors import ImageReadError
+from med2e3.io.bounds import Packing
 from med2e3.io.formats.array_file import (
-    DAMAGE,
     ArrayFile,
+    HeaderError,
     HeaderField,
+    UnsupportedError,
     grid_of,
+    header_read,
     three_sizes,
-    unreadable,
+    voxels_read,
 )
+from med2e3.io.formats.stored import JoinedNumbers, Numbers, StoredNumbers
 from med2e3.io.references import referenced
 from med2e3.io.series import ScanResult
-from med2e3.io.watch import Watch
 
 TYPES = {
     "MET_CHAR": "i1",
@@ -40,6 +43,9 @@ TYPES = {
     "MET_DOUBLE": "f8",
 }
 
+#: Units of length that a header may state, in mm.
+UNITS_MM = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "um": 0.001}
+
 #: Most bytes of a header, which is some twenty short lines: a file whose last key lies behind them
 #: is of another format.
 LONGEST_HEADER = 64 * 1024
@@ -47,31 +53,37 @@ LONGEST_HEADER = 64 * 1024
 #: Most bytes of a header that are shown.
 LONGEST_SHOWN_HEADER = 16 * 1024
 
+#: Most bytes of the names of files that follow a header.
+LONGEST_LIST = 1024**2
+
 Header = dict[str, str]
 
 
 def scan_metaimage(path: Path) -> ScanResult:
     """The one volume of a MetaImage file, from its header."""
-    try:
+    with header_read(path, "MetaImage"):
         header, start = _header(path)
-        sizes = three_sizes(path, tuple(int(n) for n in header["DimSize"].split()))
-        if int(header.get("ElementNumberOfChannels", "1")) != 1:
-            raise ValueError("it holds several numbers a voxel")
+        stated = _whole_numbers(header, "DimSize")
+        axes = _whole_numbers(header, "NDims")[0] if "NDims" in header else len(stated)
+        if axes != len(stated):
+            raise HeaderError(f"it states {axes} axes (NDims) and {len(stated)} sizes (DimSize)")
+        sizes = three_sizes(path, stated)
+        dtype = _type(header)
         if header.get("BinaryData", "True").lower() == "false":
-            raise ValueError("its voxels are written as text, which is not supported")
-        source = _voxel_file(path, header)
-        dtype = np.dtype(("<>"[_is_true(header, *MSB)]) + TYPES[header["ElementType"]])
+            raise UnsupportedError(
+                "is a MetaImage whose voxels are written as text (BinaryData = False), which is "
+                "not read. Save it again in binary form."
+            )
         shape = (sizes[2], sizes[1], sizes[0])
-        geometry = grid_of(path, shape, _affine(header))
-    except DAMAGE as error:
-        raise unreadable(path, "MetaImage", error) from error
-
-    def read(_watch: Watch) -> NDArray[Any]:
-        count = _count(shape)
-        content = _voxel_bytes(source, header, start, count * dtype.itemsize)
-        return np.frombuffer(content, dtype=dtype, count=count)
-
-    return ArrayFile(path, geometry, read, warnings=_assumed(path, header)).scan
+        geometry = grid_of(path, shape, _affine(header, axes))
+        files = _voxel_files(path, header, start)
+        start = _start(path, header, start)
+        warnings = _assumed(path, header)
+    with voxels_read(path):
+        numbers = _numbers(files, shape, dtype, (start, _is_true(header, "CompressedData")))
+    return ArrayFile(
+        path, geometry, warnings=warnings, numbers=numbers, dtype=dtype, files=tuple(files)
+    ).scan
 
 
 def read_header(path: Path) -> Iterator[HeaderField]:
@@ -90,9 +102,18 @@ def read_header(path: Path) -> Iterator[HeaderField]:
 #: The keys of voxel spacing and of directions in all versions of the format, the newest first.
 SPACING = ("ElementSpacing", "ElementSize")
 DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
+ORIGIN = ("Offset", "Origin", "Position")
 
 #: Both keys of "most significant byte first" are in use.
 MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+
+#: Keys of a scaling of the values, which ITK does not apply either.
+SCALING = ("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset")
+
+#: What ElementDataFile says of several files: a list of names, or a format and what it counts.
+_LIST = re.compile(r"^LIST\b")
+_PATTERN = re.compile(r"^(.*%.*) (-?\d+) (-?\d+) (-?\d+)$")
+_PLACE = re.compile(r"%0?\d?d")
 
 
 def _header(path: Path) -> tuple[Header, int]:
@@ -104,55 +125,132 @@ def _header(path: Path) -> tuple[Header, int]:
     while "ElementDataFile" not in header:
         end = text.find(b"\n", start)
         if end < 0:
-            raise ValueError("it has no ElementDataFile line")
+            raise HeaderError("it has no line ElementDataFile")
         key, _, value = text[start:end].decode("latin-1").partition("=")
         header[key.strip()] = value.strip()
         start = end + 1
+    for key in ("DimSize", "ElementType"):
+        if key not in header:
+            raise HeaderError(f"it has no line {key}")
     return header, start
 
 
 def _is_true(header: Header, *keys: str) -> bool:
-    return any(header.get(key, "").lower() == "true" for key in keys)
+    return any(header.get(key, "").lower().startswith(("t", "1")) for key in keys)
 
 
-def _count(shape: tuple[int, int, int]) -> int:
-    return shape[0] * shape[1] * shape[2]
+def _whole_numbers(header: Header, key: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in header[key].split())
+    except ValueError as error:
+        raise HeaderError(f"{key} is “{header[key][:40]}”, and whole numbers stand there") from (
+            error
+        )
 
 
-def _voxel_file(path: Path, header: Header) -> Path:
-    """The file that holds the voxels: `path` itself, or another in or below its folder."""
+def _numbers_of(header: Header, keys: tuple[str, ...], default: list[float]) -> list[float]:
+    key = next((key for key in keys if key in header), None)
+    if key is None:
+        return default
+    try:
+        numbers = [float(word) for word in header[key].split()]
+    except ValueError as error:
+        raise HeaderError(f"{key} is “{header[key][:40]}”, and numbers stand there") from error
+    if len(numbers) < len(default):
+        raise HeaderError(f"{key} has {len(numbers)} numbers, and {len(default)} are needed")
+    return numbers[: len(default)]
+
+
+def _type(header: Header) -> np.dtype[np.generic]:
+    name = header["ElementType"].removesuffix("_ARRAY")
+    channels = header.get("ElementNumberOfChannels", "1")
+    if channels != "1" or header["ElementType"].endswith("_ARRAY"):
+        raise UnsupportedError(
+            f"holds {channels} values a voxel ({header['ElementType']}), which are not single real "
+            "numbers. Export it as a grey-value volume."
+        )
+    if name not in TYPES:
+        raise HeaderError(f"its type of numbers “{name[:40]}” does not exist (ElementType)")
+    return np.dtype("<>"[_is_true(header, *MSB)] + TYPES[name])
+
+
+def _voxel_files(path: Path, header: Header, start: int) -> list[Path]:
+    """The files that hold the voxels: `path` itself, or others in or below its folder."""
     name = header["ElementDataFile"]
-    if name == "LOCAL":
-        return path
-    if "%" in name or name.upper().startswith("LIST"):
-        raise ValueError("its voxels are spread over several files, which is not supported")
-    return referenced(path, "ElementDataFile", [name])
+    if name.upper() == "LOCAL":
+        return [path]
+    names = [name]
+    if _LIST.match(name):
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read(LONGEST_LIST).decode("utf-8", "replace").split("\n")
+        names = [line.strip() for line in lines if line.strip()]
+    elif (match := _PATTERN.match(name)) is not None:
+        names = _counted(match)
+    elif not name:
+        raise HeaderError("it names no file that holds its voxels (ElementDataFile)")
+    files = [referenced(path, "ElementDataFile", [one]) for one in names]
+    if len(files) > 1 or names != [name]:
+        missing = [file.name for file in files if not file.is_file()]
+        if missing or not files:
+            raise ImageReadError(
+                f"{path} has its voxels spread over several files, and "
+                f"{missing[0] if missing else 'their list'} is missing. Put all of them beside the "
+                "header."
+            )
+    return files
 
 
-def _voxel_bytes(path: Path, header: Header, start: int, wanted: int) -> bytes:
-    """The bytes of all voxels in the file `path`, `wanted` in number or more.
+def _counted(match: re.Match[str]) -> list[str]:
+    form, first, last, step = match[1], int(match[2]), int(match[3]), int(match[4])
+    if step == 0 or form.count("%") != 1 or len(_PLACE.findall(form)) != 1:
+        raise HeaderError(f"its files “{match[0][:60]}” cannot be counted (ElementDataFile)")
+    numbers = range(first, last + (1 if step > 0 else -1), step)
+    if not 0 < len(numbers) <= 100_000:
+        raise HeaderError(f"its files “{match[0][:60]}” are {len(numbers)} in number")
+    return [form % number for number in numbers]
 
-    They begin at `start` where the header is in the same file, else where `HeaderSize` says.
+
+def _start(path: Path, header: Header, behind: int) -> int:
+    """The byte at which voxels begin: behind the header in one file, else where it says; −1 is any.
+
+    With −1 they are the last bytes of the file.
     """
-    if header["ElementDataFile"] != "LOCAL":
-        start = int(header.get("HeaderSize", "0"))
+    if header["ElementDataFile"].upper() == "LOCAL":
+        return behind
+    (start,) = _whole_numbers(header, "HeaderSize") if "HeaderSize" in header else (0,)
+    if start < 0 and _is_true(header, "CompressedData"):
+        raise HeaderError("its compressed voxels begin nowhere in particular (HeaderSize −1)")
+    return start
+
+
+def _numbers(
+    files: list[Path],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[np.generic],
+    placed: tuple[int, bool],
+) -> Numbers:
+    """Where the voxels lie: slices in equal numbers in each of `files`, in their order."""
+    start, is_compressed = placed
+    if shape[0] % len(files):
+        raise ImageReadError(
+            f"{files[0]} and {len(files) - 1} more files hold {shape[0]} slices, and each should "
+            "hold as many as any other. Correct the list of files in the header."
+        )
+    packing = Packing.DEFLATE if is_compressed else Packing.RAW
+    own = (shape[0] // len(files), *shape[1:])
+    parts = []
+    for file in files:
+        numbers = StoredNumbers(file, own, dtype, max(0, start), packing)
         if start < 0:  # whatever stands before the voxels: they are the last bytes
-            if _is_true(header, "CompressedData"):
-                raise ValueError(
-                    "its compressed voxels begin nowhere in particular (HeaderSize -1)"
-                )
-            start = max(0, path.stat().st_size - wanted)
-    content = path.read_bytes()[start:]
-    return zlib.decompress(content) if _is_true(header, "CompressedData") else content
-
-
-def _numbers(header: Header, *keys: str, default: str) -> list[float]:
-    text = next((header[key] for key in keys if key in header), default)
-    return [float(x) for x in text.split()[:9]]
+            last = max(0, file.stat().st_size - numbers.bytes)
+            numbers = StoredNumbers(file, own, dtype, last, packing)
+        parts.append(numbers)
+    return parts[0] if len(parts) == 1 else JoinedNumbers(tuple(parts))
 
 
 def _assumed(path: Path, header: Header) -> tuple[str, ...]:
-    """Warnings about what the header does not state and the reader assumes."""
+    """Warnings about what the header does not state and the reader assumes, or does not apply."""
     warnings = []
     if not any(key in header for key in SPACING):
         warnings.append(
@@ -164,17 +262,35 @@ def _assumed(path: Path, header: Header) -> tuple[str, ...]:
             f"{path.name} says nothing about orientation (no {' or '.join(DIRECTIONS)}): axes "
             "along the patient are assumed. Left and right may be swapped."
         )
+    unit = header.get("DistanceUnits", "")
+    if unit.lower() not in UNITS_MM:
+        warnings.append(f"{path.name} counts lengths in “{unit}”, which is unknown: mm is assumed.")
+    scaling = [f"{key} = {header[key]}" for key in SCALING if key in header]
+    if scaling and [header.get(SCALING[0], "1"), header.get(SCALING[1], "0")] != ["1", "0"]:
+        warnings.append(
+            f"{path.name} states a scaling ({', '.join(scaling)}), which is not applied: the "
+            "stored numbers were taken as values."
+        )
+    modality = header.get("Modality", "").removeprefix("MET_MOD_")
+    if modality not in ("", "CT", "OTHER", "UNKNOWN"):
+        warnings.append(
+            f"{path.name} says that its modality is {modality}, not CT: values are not Hounsfield "
+            "units, and CT windows will not fit."
+        )
     return tuple(warnings)
 
 
-def _affine(header: Header) -> NDArray[np.float64]:
+def _affine(header: Header, axes: int) -> NDArray[np.float64]:
     """The affine from (slice, row, column) to LPS mm.
 
-    The header lists one direction after the other, that of the columns first.
+    The header lists one direction after the other, that of the columns first, of as many numbers as
+    there are axes.
     """
-    matrix = _numbers(header, *DIRECTIONS, default="1 0 0 0 1 0 0 0 1")
-    spacing = _numbers(header, *SPACING, default="1 1 1")
+    scale = UNITS_MM.get(header.get("DistanceUnits", "").lower(), 1.0)
+    matrix = _numbers_of(header, DIRECTIONS, np.eye(axes).ravel().tolist())
+    spacing = _numbers_of(header, SPACING, [1.0] * axes)
+    directions = np.reshape(matrix, (axes, axes))[:3, :3]
     affine = np.eye(4)
-    affine[:3, :3] = (np.reshape(matrix, (3, 3)) * np.reshape(spacing, (3, 1))).T[:, ::-1]
-    affine[:3, 3] = _numbers(header, "Offset", "Origin", "Position", default="0 0 0")
+    affine[:3, :3] = (directions * np.reshape(spacing[:3], (3, 1))).T[:, ::-1] * scale
+    affine[:3, 3] = np.array(_numbers_of(header, ORIGIN, [0.0] * axes)[:3]) * scale
     return affine

@@ -21,18 +21,26 @@ class Format:
 
     `scan` finds the volume of a file from its header, and raises `ImageReadError`. `read_header`
     gives the fields of the header in their order in the file, and may raise anything on a damaged
-    one.
+    one. `header_of` finds the header beside a file that may hold the voxels of one: None for no
+    such file.
     """
 
     name: str
     suffixes: tuple[str, ...]
     scan: Callable[[Path], ScanResult]
     read_header: Callable[[Path], Iterator[HeaderField]]
+    header_of: Callable[[Path], Path | None] = lambda _: None
 
 
 #: Asked in this order; the first one whose suffix fits reads the file.
 FORMATS: tuple[Format, ...] = (
-    Format("NIfTI", (".nii", ".nii.gz"), nifti.scan_nifti, nifti.read_header),
+    Format(
+        "NIfTI",
+        (".nii", ".nii.gz", *nifti.PAIR_HEADERS),
+        nifti.scan_nifti,
+        nifti.read_header,
+        nifti.header_of_pair,
+    ),
     Format("NRRD", (".nrrd", ".nhdr"), nrrd.scan_nrrd, nrrd.read_header),
     Format("MetaImage", (".mha", ".mhd"), metaimage.scan_metaimage, metaimage.read_header),
     Format("NumPy", (".npy",), npy.scan_npy, npy.read_header),
@@ -43,3 +51,8 @@ def format_of(path: Path) -> Format | None:
     """The format that the file's name stands for; None for DICOM files and all others."""
     name = path.name.lower()
     return next((one for one in FORMATS if name.endswith(one.suffixes)), None)
+
+
+def header_beside(path: Path) -> Path | None:
+    """The header beside a file whose name says that it holds voxels alone; None for none."""
+    return next((found for one in FORMATS if (found := one.header_of(path)) is not None), None)

@@ -191,10 +191,11 @@ def _sparse_mask(path: Path, where: str) -> NDArray[Any]:
 def _nifti(path: Path, where: str) -> NDArray[Any]:
     """The stored array, (X, Y, Z), with its scaling."""
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
 
     try:
         return np.asarray(nibabel.load(path).dataobj)
     except FileNotFoundError as error:
         raise DataError(f"{where}: {path} is not there.") from error
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, ValueError, EOFError, ImageFileError) as error:
         raise DataError(f"{where}: {path} is truncated, or no NIfTI file ({error}).") from error

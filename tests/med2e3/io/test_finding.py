@@ -295,16 +295,42 @@ class TestArchives:
                 archive.write(file, twin if k == 5 else f"IM{k}")
         np.testing.assert_array_equal(load_volume(path).voxels, volume.voxels)
 
-    def test_an_archive_that_is_damaged_within_a_file_is_named(
+    def damaged_within(self, path: Path, which: int) -> str:
+        """Overwrite packed bytes of an entry; its name."""
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.infolist()[which]
+        content = bytearray(path.read_bytes())
+        begin = entry.header_offset + 30 + len(entry.filename) + 20
+        content[begin : begin + 60] = bytes(range(160, 220))
+        path.write_bytes(bytes(content))
+        return entry.filename
+
+    def test_an_entry_that_is_damaged_is_named_and_the_rest_opens(
+        self, series: Write, tmp_path: Path, temporary: Path
+    ) -> None:
+        path = self.zipped(series(), tmp_path / "study.zip")
+        name = self.damaged_within(path, 0)
+        source = open_source(path)
+        (lost,) = source.skipped
+        assert (lost.path, lost.kind) == (path / name, "damaged file")
+        loaded = load_volume(path)
+        assert loaded.shape[0] == 5
+        assert f"1 entry of study.zip not unpacked: {name}." in loaded.warnings
+        assert str(temporary) not in " ".join(loaded.warnings)
+
+    def test_a_gap_that_a_damaged_entry_leaves_names_it(
         self, series: Write, tmp_path: Path
     ) -> None:
         path = self.zipped(series(), tmp_path / "study.zip")
-        with zipfile.ZipFile(path) as archive:
-            first = archive.infolist()[0]
-        content = bytearray(path.read_bytes())
-        begin = first.header_offset + 30 + len(first.filename) + 20
-        content[begin : begin + 60] = bytes(range(160, 220))
-        path.write_bytes(bytes(content))
+        name = self.damaged_within(path, 2)
+        with pytest.raises(GapError, match=rf"1 gap .* could not be unpacked: {name}"):
+            load_volume(path)
+
+    def test_an_archive_without_a_whole_entry_is_refused(
+        self, series: Write, tmp_path: Path
+    ) -> None:
+        path = self.zipped(series(lambda _dataset, k: k == 0), tmp_path / "study.zip")
+        self.damaged_within(path, 0)
         with pytest.raises(ImageReadError, match="Copy or download the archive again"):
             load_volume(path)
 
