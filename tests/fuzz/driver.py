@@ -97,7 +97,7 @@ class Fuzz:
         work = self.keep or Path(tempfile.mkdtemp(prefix="fuzz-"))
         child = self._start(first, last - first, work)
         try:
-            yield from self._followed(child, first, last)
+            yield from self._followed(child, first, last, work / "tmp" / "stderr")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
@@ -113,21 +113,21 @@ class Fuzz:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.child", *options, "--only", self.only,
              "--work", str(work)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=(own / "stderr").open("ab"), cwd=ROOT, start_new_session=True,
             env={**os.environ, "TMPDIR": str(own), "XDG_CACHE_HOME": str(own / "cache"),
                  "QT_QPA_PLATFORM": "offscreen", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
                  "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
         )  # fmt: skip
 
     def _followed(
-        self, child: subprocess.Popen[bytes], first: int, last: int
+        self, child: subprocess.Popen[bytes], first: int, last: int, said: Path
     ) -> Iterator[dict[str, Any]]:
         running, patience = first, float(START_SECONDS)
         lines = _Lines(child)
         while running < last:
             line = lines.next(patience)
             if line is None:
-                yield self._ended(child, running, lines.held_up)
+                yield self._ended(child, running, lines.held_up, said)
                 return
             # The first file of a kind waits for its undamaged one, which may load torch.
             patience = START_SECONDS if "begin" in line else self.most_seconds
@@ -139,14 +139,15 @@ class Fuzz:
                 running = outcome["number"] + 1
 
     def _ended(
-        self, child: subprocess.Popen[bytes], number: int, held_up: bool
+        self, child: subprocess.Popen[bytes], number: int, held_up: bool, said: Path
     ) -> dict[str, Any]:
         from tests.fuzz.cases import choices, subject_of
 
         subject = subject_of(choices(self.seed, number), self.only).name
         kind, detail = "hang", f"no answer within {self.most_seconds:g} s"
         if not held_up:
-            kind, detail = "crash", f"the process ended with {child.wait()}"
+            last = said.read_text("utf-8", "replace").strip().splitlines()[-1:]
+            kind, detail = "crash", f"the process ended with {child.wait()}: {''.join(last)}"
         return {"number": number, "subject": subject, "doing": "?", "kind": kind, "detail": detail}
 
 
