@@ -110,14 +110,26 @@ class Fuzz:
         options = [word for name, n in numbers.items() for word in (f"--{name}", str(n))]
         own = work / "tmp"
         own.mkdir(parents=True, exist_ok=True)
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.child", *options, "--only", self.only,
-             "--work", str(work)],
-            stdout=subprocess.PIPE, stderr=(own / "stderr").open("ab"), cwd=ROOT, start_new_session=True,
-            env={**os.environ, "TMPDIR": str(own), "XDG_CACHE_HOME": str(own / "cache"),
-                 "QT_QPA_PLATFORM": "offscreen", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
-                 "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
-        )  # fmt: skip
+        paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+        environment = {
+            **os.environ,
+            "TMPDIR": str(own),
+            "XDG_CACHE_HOME": str(own / "cache"),
+            "QT_QPA_PLATFORM": "offscreen",
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
+        command = [sys.executable, "-m", "tests.fuzz.child", *options]
+        with (own / "stderr").open("ab") as said:
+            return subprocess.Popen(
+                [*command, "--only", self.only, "--work", str(work)],
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=ROOT,
+                env=environment,
+                start_new_session=True,
+            )
 
     def _followed(
         self, child: subprocess.Popen[bytes], first: int, last: int, said: Path

@@ -120,7 +120,18 @@ def scribble(raw: bytes, choose: random.Random) -> Damage:
     return Damage(content, f"{len(new)} bytes written over at {at}", False, at)
 
 
-ANYWHERE: tuple[Maker, ...] = (cut, behead, lose, lose, insert, insert, double, flip, flip, scribble)
+ANYWHERE: tuple[Maker, ...] = (
+    cut,
+    behead,
+    lose,
+    lose,
+    insert,
+    insert,
+    double,
+    flip,
+    flip,
+    scribble,
+)
 
 
 # --- in DICOM elements ---------------------------------------------------------------------------
@@ -232,9 +243,7 @@ def other_value(raw: bytes, of: Element, choose: random.Random) -> Damage:
     else:
         value = choose.choice(TEXTS)
     width = of.value_at - of.length_at
-    content = (
-        raw[: of.length_at] + len(value).to_bytes(width, "little") + value + raw[of.end :]
-    )
+    content = raw[: of.length_at] + len(value).to_bytes(width, "little") + value + raw[of.end :]
     return Damage(content, f"{of.name} = {value[:30]!r}", False, of.at)
 
 
@@ -251,6 +260,4 @@ def damage(raw: bytes, choose: random.Random, *, in_elements: bool) -> Damage:
         return first
     second = choose.choice(makers)(first.content, choose)
     both = first.knowable and second.knowable
-    return Damage(
-        second.content, f"{first.doing}, {second.doing}", both, min(first.at, second.at)
-    )
+    return Damage(second.content, f"{first.doing}, {second.doing}", both, min(first.at, second.at))

@@ -25,7 +25,9 @@ _QT: list[Any] = []
 def paint(document: Document, volume: Volume) -> None:
     """Measure all annotations, paint them on the middle slice, and make every key image."""
     if not _QT:
-        _QT.append(QGuiApplication.instance() or QGuiApplication(["fuzz", "-platform", "offscreen"]))
+        _QT.append(
+            QGuiApplication.instance() or QGuiApplication(["fuzz", "-platform", "offscreen"])
+        )
     readings = {a.uid: values.read(a, volume, "HU") for a in document.annotations}
     slices, rows, columns = volume.shape
     spacing = tuple(float(x) for x in volume.geometry.spacing_mm[1:])
