@@ -120,7 +120,8 @@ def test_a_painter_that_fails_in_any_widget_is_drawn_and_told_once(
             wrong = [picture(open_gui, widget) for _ in range(3)]
         open_gui.until(lambda: told)
         open_gui.do(lambda: None)
-        assert [type(error) for error in told] == [OverflowError], kind
+        assert len(told) == 1, kind
+        assert isinstance(told[0], OverflowError | TypeError)  # or Qt was handed the painter
         assert right not in wrong, kind
         assert picture(open_gui, widget) not in wrong, kind
 
