@@ -97,6 +97,7 @@ def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
         own = [w for w in widgets if type(w) is kind and w.width() > 0 and w.height() > 0]
         assert own, f"there is no {kind.__name__} in the window"
         found[kind] = own[0]
+    found[Histogram] = histogram  # the list has an empty one
     return found
 
 
