@@ -39,6 +39,7 @@ from app.viewmodels.report.report import Report
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
 from app.viewmodels.window import rules
+from app.viewmodels.window.closing import Closing
 from app.viewmodels.window.hanging_protocols import HangingProtocols
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.shortcuts import Shortcuts
@@ -69,14 +70,8 @@ class Application:
         self.jobs = Jobs(loop)
         self.garbage = Garbage(loop)
         host, drawn = ModelHost(self.jobs, load_model), AnnotationStore(self.jobs, annotations_at)
-        self.workspace = workspace = _workspace(self.jobs, settings, host, drawn)
-        self.autosave = ReportAutosave(
-            workspace.report,
-            ReportStore(self.jobs, reports_at),
-            workspace.tasks,
-            workspace.notices,
-            explain,
-        )
+        written = ReportStore(self.jobs, reports_at)
+        self.workspace = workspace = _workspace(self.jobs, settings, host, drawn, written)
         self.hanging_protocols = HangingProtocols(workspace.viewer, workspace.layouts)
         rules.connect_all(workspace, self.garbage)
         self.window = MainWindow(workspace)
@@ -86,7 +81,7 @@ class Application:
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
         await self.workspace.annotations.saved()
-        await self.autosave.saved()
+        await self.workspace.autosave.saved()
         await self.workspace.tasks.close()
         self.window.close()
         self.window.deleteLater()
@@ -96,7 +91,11 @@ class Application:
 
 
 def _workspace(
-    jobs: Jobs, settings: Settings, host: ModelHost, drawn: AnnotationStore
+    jobs: Jobs,
+    settings: Settings,
+    host: ModelHost,
+    drawn: AnnotationStore,
+    written: ReportStore,
 ) -> Workspace:
     notices = Notices()
     tasks = Tasks(lambda error: notices.show(explain(error)))
@@ -112,13 +111,16 @@ def _workspace(
         explain=explain,
     )
     annotations = Annotations(viewer, drawn, tasks, notices, explain)
+    report = Report()
+    autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
     return Workspace(
         viewer=viewer,
         assistant=assistant,
         study=study,
-        report=Report(),
+        report=report,
+        autosave=autosave,
         notices=notices,
         settings=settings,
         tasks=tasks,
@@ -136,6 +138,7 @@ def _workspace(
         refiner=Refiner(viewer, planes, tasks, notices, explain),
         refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
         steps=viewer.steps,
+        closing=Closing(annotations, autosave, settings),
     )
 
 

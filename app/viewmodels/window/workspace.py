@@ -21,9 +21,11 @@ from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.report.autosave import ReportAutosave
 from app.viewmodels.report.report import Report
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
+from app.viewmodels.window.closing import Closing
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.shortcuts import Shortcuts
 
@@ -48,6 +50,7 @@ class Workspace:
     assistant: Assistant
     study: Study
     report: Report
+    autosave: ReportAutosave
     notices: Notices
     settings: Settings
     tasks: Tasks
@@ -67,3 +70,4 @@ class Workspace:
     #: The same for the volume that is compared, `compare.other`.
     refiner_beside: Refiner
     steps: UndoStack
+    closing: Closing
