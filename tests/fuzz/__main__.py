@@ -6,7 +6,9 @@ import argparse
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.driver import FAULTS, RIGHT, Fuzz, Tally
 
@@ -41,7 +43,13 @@ def main() -> int:
     print(f"seed {options.seed}, {count} files")
     began = time.monotonic()
     fuzz = Fuzz(options.seed, count, first, options.only, keep=options.keep)
-    tally = fuzz.run(lambda line: print(f"  {line}", file=sys.stderr, flush=True))
+    with options.log.open("a", encoding="utf-8") if options.log else nullcontext() as log:
+
+        def hear(outcome: dict[str, Any]) -> None:
+            if log is not None and (outcome["kind"] in FAULTS or outcome.get("python_warnings")):
+                print(json.dumps(outcome), file=log, flush=True)
+
+        tally = fuzz.run(lambda line: print(f"  {line}", file=sys.stderr, flush=True), hear)
     print(table(tally))
     only = f" --only '{options.only}'" if options.only else ""
     for group in tally.groups()[:SHOWN]:
@@ -51,9 +59,6 @@ def main() -> int:
     warned = {w for outcome in tally.warned for w in outcome["python_warnings"]}
     print(f"\n{len(tally.warned)} files made Python warn, in {len(warned)} ways")
     print(f"{time.monotonic() - began:.0f} s")
-    if options.log is not None:
-        lines = [json.dumps(one) for one in (*tally.faults, *tally.warned)]
-        options.log.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return int(bool(tally.faults))
 
 
