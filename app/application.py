@@ -41,6 +41,7 @@ from app.viewmodels.report.report import Report
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
 from app.viewmodels.window import rules
+from app.viewmodels.window.closing import Closing
 from app.viewmodels.window.hanging_protocols import HangingProtocols
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.shortcuts import Shortcuts
@@ -73,14 +74,8 @@ class Application:
         self.garbage = Garbage(loop)
         host = ModelHost(self.jobs, load_model, kept_at, lambda: settings.values.keep_volumes)
         drawn = AnnotationStore(self.jobs, annotations_at)
-        self.workspace = workspace = _workspace(self.jobs, settings, host, drawn)
-        self.autosave = ReportAutosave(
-            workspace.report,
-            ReportStore(self.jobs, reports_at),
-            workspace.tasks,
-            workspace.notices,
-            explain,
-        )
+        written = ReportStore(self.jobs, reports_at)
+        self.workspace = workspace = _workspace(self.jobs, settings, host, drawn, written)
         self.hanging_protocols = HangingProtocols(workspace.viewer, workspace.layouts)
         rules.connect_all(workspace, self.garbage)
         self.window = MainWindow(workspace)
@@ -90,7 +85,7 @@ class Application:
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
         await self.workspace.annotations.saved()
-        await self.autosave.saved()
+        await self.workspace.autosave.saved()
         await self.workspace.tasks.close()
         self.window.close()
         self.window.deleteLater()
@@ -100,7 +95,11 @@ class Application:
 
 
 def _workspace(
-    jobs: Jobs, settings: Settings, host: ModelHost, drawn: AnnotationStore
+    jobs: Jobs,
+    settings: Settings,
+    host: ModelHost,
+    drawn: AnnotationStore,
+    written: ReportStore,
 ) -> Workspace:
     notices = Notices()
     tasks = Tasks(lambda error: notices.show(explain(error)))
@@ -116,6 +115,8 @@ def _workspace(
         explain=explain,
     )
     annotations = Annotations(viewer, drawn, tasks, notices, explain)
+    report = Report()
+    autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
     return Workspace(
@@ -123,7 +124,8 @@ def _workspace(
         assistant=assistant,
         evidence=Evidence(assistant, host, tasks, explain, lambda: compare.other.volume),
         study=study,
-        report=Report(),
+        report=report,
+        autosave=autosave,
         notices=notices,
         settings=settings,
         tasks=tasks,
@@ -142,6 +144,7 @@ def _workspace(
         refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
         steps=viewer.steps,
         viewed=Viewed(viewer),
+        closing=Closing(annotations, autosave, settings),
     )
 
 

@@ -57,12 +57,11 @@ def stamp(
 
     def drawn() -> QImage:
         picture = _empty(size, ratio)
-        inner = QPainter(picture)
-        inner.setFont(painter.font())
-        inner.setRenderHint(QPainter.RenderHint.Antialiasing)
-        inner.translate(-place.topLeft())
-        draw(inner)
-        inner.end()
+        with QPainter(picture) as inner:  # ended before its picture goes, also by an exception
+            inner.setFont(painter.font())
+            inner.setRenderHint(QPainter.RenderHint.Antialiasing)
+            inner.translate(-place.topLeft())
+            draw(inner)
         return picture
 
     picture = _kept_picture((*key, size.width(), size.height(), ratio), drawn)

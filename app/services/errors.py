@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 
 from app.viewmodels.core.work import Message
 from med2e3.errors import Med2E3Error
+
+#: What the system says where there is no room: full, over the user's share, a file grown too large.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def explain(error: BaseException) -> Message:
@@ -17,10 +21,22 @@ def explain(error: BaseException) -> Message:
             "There is not enough memory for this. Close other programs, or open a smaller series.",
             _trace(error),
         )
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        where = f" for “{error.filename}”" if error.filename else ""
+        return Message(
+            f"There is no room left on the disk{where}. Free some space, then try again.",
+            _trace(error),
+        )
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return Message(
+            f"“{error.filename}” cannot be written: the disk is for reading only. "
+            "Choose a place on another one.",
+            _trace(error),
+        )
     if isinstance(error, PermissionError):
         return Message(
-            f"“{error.filename}” may not be read: the system refused access. "
-            "Check the permissions, or copy it to a folder of your own.",
+            f"“{error.filename}” may not be opened: the system refused access. "
+            "Check the permissions, or use a folder of your own.",
             _trace(error),
         )
     if isinstance(error, OSError) and error.filename is not None:

@@ -8,6 +8,7 @@ its saved document was read: it could not be told what to keep.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,15 @@ class _Sheet:
 
 
 @dataclass(frozen=True)
+class Unkept:
+    """What was drawn on a series and could not be saved, and why."""
+
+    volume: Volume
+    document: Document
+    cause: str
+
+
+@dataclass(frozen=True)
 class _Previous:
     """The series that was open before, and what was drawn on it."""
 
@@ -103,9 +113,9 @@ class Annotations:
         self._sheet: _Sheet | None = None
         self._volume: Volume | None = None
         self._previous = _Previous()
-        self._unsaved: list[Job[Path]] = []
+        self._saving: set[asyncio.Task[object]] = set()
         self._readings: OrderedDict[tuple[Annotation, bool], Reading] = OrderedDict()
-        self._failed: dict[str, tuple[Volume, Document]] = {}
+        self._failed: dict[str, Unkept] = {}
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
@@ -284,16 +294,20 @@ class Annotations:
     # --- keeping ---------------------------------------------------------------------------
 
     async def saved(self) -> None:
-        """Wait until every change is saved or its failure is reported."""
-        for job in tuple(self._unsaved):
-            await job
-        for key, (volume, document) in tuple(self._failed.items()):  # there may be room again
-            await self._start_saving(volume, key, document)
+        """Wait until every change is saved or its failure is reported; try again what failed."""
+        await asyncio.gather(*self._saving)
+        for key, unkept in tuple(self._failed.items()):  # there may be room again
+            await self._start_saving(unkept.volume, key, unkept.document)
 
     @property
-    def unkept(self) -> bool:
-        """Whether something drawn could not be saved when that was tried last."""
-        return bool(self._failed)
+    def saving(self) -> bool:
+        """Whether something drawn is not on the disk yet."""
+        return bool(self._saving or self._failed)
+
+    @property
+    def unkept(self) -> tuple[Unkept, ...]:
+        """What could not be saved when that was tried last, a series each."""
+        return tuple(self._failed.values())
 
     def _commit(self, name: str, document: Document) -> None:
         if self._sheet is None:
@@ -319,22 +333,22 @@ class Annotations:
         assert self._volume is not None
         self._start_saving(self._volume, self._sheet.key, self.document)
 
-    def _start_saving(self, volume: Volume, key: str, document: Document) -> Job[Path]:
+    def _start_saving(self, volume: Volume, key: str, document: Document) -> asyncio.Task[object]:
         job = self._store.save(volume, key, document)
-        self._unsaved.append(job)
-        self._tasks.start(self._watch(job, volume, key, document))
-        return job
+        task = self._tasks.start(self._watch(job, volume, key, document))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+        return task
 
     def _exists(self, uid: str) -> bool:
         return bool(self.document.annotation(uid) or self.document.key_image(uid))
 
     async def _watch(self, job: Job[Path], volume: Volume, key: str, document: Document) -> None:
         outcome = await job
-        self._unsaved.remove(job)
         self._failed.pop(key, None)
         if isinstance(outcome, Failed):
-            self._failed[key] = volume, document
             cause = self._explain(outcome.error)
+            self._failed[key] = Unkept(volume, document, cause.sentence)
             self._notices.show(
                 Message(
                     "The measurements of this series could not be saved; they are kept while the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ class Settings:
         """`file` None: nothing is read or written (tests, screenshots, benchmarks)."""
         self._file = file
         self._said: list[str] = []
+        self._failed = ""
         self._hear: Callable[[str], object] = self._said.append
         self.values = stored.Preferences()
         #: Tells the name of each preference that has another value now.
@@ -60,13 +60,30 @@ class Settings:
             self.changed.emit(name)
 
     def save(self) -> None:
-        """Write what changed here since the last time; a read-only disk loses preferences only."""
+        """Write what changed here since the last time that it could be written.
+
+        A failure is said once; the next save tries again.
+        """
         if self._file is None:
             return
-        with contextlib.suppress(OSError):
+        try:
             said = stored.save(self._file, self._before, self.values)
+        except OSError as error:
+            before, self._failed = self._failed, f"{error.strerror or error}"
+            if self._failed != before:
+                self._tell(
+                    f"The preferences could not be saved in {self._file} ({self._failed}); they "
+                    "are kept while the program runs, and each further change tries it again."
+                )
+        else:
+            self._failed = ""
             self._before = copy.deepcopy(self.values)
             self._tell(said)
+
+    @property
+    def unkept(self) -> str:
+        """Why the preferences could not be saved when that was tried last; empty: they were."""
+        return self._failed
 
     # --- what is remembered ------------------------------------------------------------------
 

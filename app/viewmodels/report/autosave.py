@@ -71,10 +71,11 @@ class ReportAutosave:
         self._explain = explain
         self._about: dict[str, dict[str, str]] = {}
         self._kept: dict[str, Draft | None] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}
         self._told: set[str] = set()
         self._reading: set[asyncio.Task[object]] = set()
-        self._unsaved: list[Job[Path]] = []
+        self._being_read: set[str] = set()
+        self._saving: set[asyncio.Task[object]] = set()
         self._waiting = False
         report.changed.connect(self._follow)
 
@@ -82,8 +83,29 @@ class ReportAutosave:
         """Wait until everything that was typed is in its file, or was reported."""
         await asyncio.gather(*self._reading, return_exceptions=True)
         self._write()
-        for job in tuple(self._unsaved):
-            await job
+        await asyncio.gather(*self._saving)
+
+    @property
+    def saving(self) -> bool:
+        """Whether something that was typed is not in its file yet."""
+        return bool(self._reading or self._waiting or self._saving or self._failed) or bool(
+            self._never_read()
+        )
+
+    @property
+    def unkept(self) -> Mapping[str, str]:
+        """What could not be saved when that was tried last: series by name, each with the cause."""
+        failed = {self._name(key): cause for key, cause in self._failed.items()}
+        cause = "the report that was saved before could not be read and is not replaced"
+        return failed | {self._name(key): cause for key in self._never_read()}
+
+    def _never_read(self) -> list[str]:
+        """Series whose file could not be read: what is written on them has no place."""
+        read = {*self._kept, *self._being_read}
+        return [key for key in self._about if key not in read and self._worth(key) is not None]
+
+    def _name(self, key: str) -> str:
+        return self._about[key]["description"]
 
     def _follow(self) -> None:
         volume, key = self._report.volume, self._report.key
@@ -96,6 +118,7 @@ class ReportAutosave:
                 "study_uid": info.study_uid,
                 "description": volume.name,
             }
+            self._being_read.add(key)
             task = self._tasks.start(self._read(key))
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
@@ -112,6 +135,7 @@ class ReportAutosave:
 
     async def _read(self, key: str) -> None:
         outcome = await self._store.load(key)
+        self._being_read.discard(key)
         if isinstance(outcome, Failed):
             cause = self._explain(outcome.error)
             self._notices.show(
@@ -164,13 +188,13 @@ class ReportAutosave:
             if self._differs(key):
                 draft = self._kept[key] = self._worth(key)
                 job = self._store.save(key, self._about[key], draft)
-                self._unsaved.append(job)
-                self._tasks.start(self._watch(key, job))
+                task = self._tasks.start(self._watch(key, job))
+                self._saving.add(task)
+                task.add_done_callback(self._saving.discard)
 
     async def _watch(self, key: str, job: Job[Path]) -> None:
         outcome = await job
-        self._unsaved.remove(job)
-        self._failed.discard(key)
+        self._failed.pop(key, None)
         if isinstance(outcome, Done) and BESIDE in outcome.value.name and key not in self._told:
             self._told.add(key)
             self._notices.show(
@@ -182,8 +206,8 @@ class ReportAutosave:
                 )
             )
         elif isinstance(outcome, Failed):
-            self._failed.add(key)
             cause = self._explain(outcome.error)
+            self._failed[key] = cause.sentence
             self._notices.show(
                 Message(
                     "The report of this series could not be saved; it is kept while the program "

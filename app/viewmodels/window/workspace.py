@@ -23,9 +23,11 @@ from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.report.autosave import ReportAutosave
 from app.viewmodels.report.report import Report
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
+from app.viewmodels.window.closing import Closing
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.shortcuts import Shortcuts
 
@@ -51,6 +53,7 @@ class Workspace:
     evidence: Evidence
     study: Study
     report: Report
+    autosave: ReportAutosave
     notices: Notices
     settings: Settings
     tasks: Tasks
@@ -72,3 +75,4 @@ class Workspace:
     steps: UndoStack
     #: Which slices the reader has had on the screen.
     viewed: Viewed
+    closing: Closing

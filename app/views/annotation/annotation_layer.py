@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Qt
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPaintEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.rendering import annotations as forms
@@ -21,7 +21,7 @@ from app.viewmodels.annotation.drawing import Cursor, Drawing
 from app.viewmodels.annotation.model import Annotation
 from app.viewmodels.annotation.view_frame import HIDDEN, ViewFrame
 from app.views.images.slice_view import SliceView
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 
 #: Said over a marked slice.
 MARKED = "★ key image"
@@ -67,7 +67,8 @@ class AnnotationLayer(QWidget):
             found.append(Item(annotation, lines, strength, chosen, under))
         return found
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Draw the forms and values of the slice, and the mark of a key image."""
         annotations = self._annotations
         if annotations.volume is None:
@@ -75,16 +76,15 @@ class AnnotationLayer(QWidget):
         frame = self.frame()
         if frame is None or not (annotations.shown or annotations.document.key_images):
             return
-        with painting(self) as painter:
-            size = QRectF(self.rect())
-            if annotations.key_image_at(frame.plane) is not None:
-                state = self._view.state
-                assert state is not None  # there is a frame
-                below = self._view.below_corner(state, markings.TOP_RIGHT)
-                markings.draw_corners(
-                    painter, size.adjusted(0, below, 0, 0), {markings.TOP_RIGHT: MARKED}
-                )
-            forms.draw(painter, size, frame, self.items(frame))
+        size = QRectF(self.rect())
+        if annotations.key_image_at(frame.plane) is not None:
+            state = self._view.state
+            assert state is not None  # there is a frame
+            below = self._view.below_corner(state, markings.TOP_RIGHT)
+            markings.draw_corners(
+                painter, size.adjusted(0, below, 0, 0), {markings.TOP_RIGHT: MARKED}
+            )
+        forms.draw(painter, size, frame, self.items(frame))
 
     def _lines(self, annotation: Annotation) -> tuple[str, ...]:
         reading = self._annotations.reading(annotation)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.imaging import numbers, windows
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 from med2e3.geometry import Float
 from med2e3.regions import histogram
 
@@ -41,25 +41,25 @@ class Histogram(QWidget):
             self.setToolTip(f"{values.size} pixels; the highest bar has {most}")
             self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Draw the bars, the mean as a line, and the range in numbers."""
         if not self.counts.size:
             return
-        with painting(self) as painter:
-            colours = theme.current()
-            width = self.width() / len(self.counts)
-            tall = BARS / float(self.counts.max())
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(colours.dim))
-            for k, count in enumerate(self.counts):
-                height = float(count) * tall
-                painter.drawRect(QRectF(k * width, BARS - height, max(width - 0.5, 0.5), height))
-            low, high = float(self.edges[0]), float(self.edges[-1])
-            x = (self._mean - low) / max(high - low, 1e-9) * self.width()
-            painter.setPen(QPen(QColor(colours.accent), 1.5))
-            painter.drawLine(QPointF(x, 0), QPointF(x, BARS))
-            painter.setPen(QColor(colours.dim))
-            line = QRectF(0, BARS + 2, self.width(), NUMBERS - 2)
-            painter.drawText(line, Qt.AlignmentFlag.AlignLeft, numbers.value(self._ends[0]))
-            highest = windows.with_unit(numbers.value(self._ends[1]), self._unit)
-            painter.drawText(line, Qt.AlignmentFlag.AlignRight, highest)
+        colours = theme.current()
+        width = self.width() / len(self.counts)
+        tall = BARS / float(self.counts.max())
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colours.dim))
+        for k, count in enumerate(self.counts):
+            height = float(count) * tall
+            painter.drawRect(QRectF(k * width, BARS - height, max(width - 0.5, 0.5), height))
+        low, high = float(self.edges[0]), float(self.edges[-1])
+        x = (self._mean - low) / max(high - low, 1e-9) * self.width()
+        painter.setPen(QPen(QColor(colours.accent), 1.5))
+        painter.drawLine(QPointF(x, 0), QPointF(x, BARS))
+        painter.setPen(QColor(colours.dim))
+        line = QRectF(0, BARS + 2, self.width(), NUMBERS - 2)
+        painter.drawText(line, Qt.AlignmentFlag.AlignLeft, numbers.value(self._ends[0]))
+        highest = windows.with_unit(numbers.value(self._ends[1]), self._unit)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, highest)

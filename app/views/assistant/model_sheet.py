@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 from PySide6.QtCore import QEvent, QRectF, Qt
-from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from app.imaging import numbers
@@ -21,6 +21,7 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import Strip, strip_of
 from app.viewmodels.images.viewer import Viewer
 from app.views.parts import theme
+from app.views.parts.painting import painted
 
 #: Space around each slice, which holds its frame, in logical pixels.
 FRAME = 3.0
@@ -126,16 +127,15 @@ class Tiles(QWidget):
         by_height = (self.height() / down - 2 * FRAME) * shape + 2 * FRAME
         return min(self.width() / across, by_height)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Slices in their frames, and a rim around the one that the view shows."""
-        painter = QPainter(self)
         painter.drawPixmap(0, 0, self._still.of(self, (self._seen, self._strip)))
         self._here = self._band_here()
         if self._here is not None:
             painter.setPen(QPen(QColor(theme.DARK.accent), 1))
             rect = self.tile_rects()[self._here]
             painter.drawRect(rect.adjusted(FRAME, FRAME, -FRAME, -FRAME))
-        painter.end()
 
     def _paint_still(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.DARK.window))

@@ -6,12 +6,12 @@ import html
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLineF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from app.viewmodels.assistant.evidence import TESTS
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 from app.views.parts.theme import mark
 
 if TYPE_CHECKING:
@@ -65,12 +65,9 @@ class ProbabilityBars(QWidget):
         """As high as two bars."""
         return QSize(120, BARS_HEIGHT)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Two bars on one scale of 0 to 1."""
-        with painting(self) as painter:
-            self._paint(painter)
-
-    def _paint(self, painter: QPainter) -> None:
         colours, found = theme.current(), self._outcome
         half = self.height() / 2
         rows = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QLineF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.rendering import colours
 from app.viewmodels.assistant.strip import BandCell, Strip
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 from med2e3 import score_scale
 
 #: Heights of the form in the chat and of the one in the tab; the latter has room for the scale.
@@ -56,20 +56,20 @@ class ScoreBars(QWidget):
             for k in range(len(self._strip.cells))
         ]
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Bars, the line of uniform, and the scale where there is room."""
         if self._strip is None:
             return
-        with painting(self) as painter:
-            colour = theme.current()
-            for cell, column in zip(self._strip.cells, self.bar_rects(), strict=True):
-                times = cell.times_uniform or 0.0
-                gap = 1.0 if column.width() > 4 else 0.0
-                bar = column.adjusted(0, 0, -gap, 0)
-                painter.fillRect(bar, QColor(colour.field))
-                bar.setTop(bar.bottom() - max(score_scale.position(times) * bar.height(), 1.0))
-                painter.fillRect(bar, colours.score_colour(times))
-            self._paint_scale(painter)
+        colour = theme.current()
+        for cell, column in zip(self._strip.cells, self.bar_rects(), strict=True):
+            times = cell.times_uniform or 0.0
+            gap = 1.0 if column.width() > 4 else 0.0
+            bar = column.adjusted(0, 0, -gap, 0)
+            painter.fillRect(bar, QColor(colour.field))
+            bar.setTop(bar.bottom() - max(score_scale.position(times) * bar.height(), 1.0))
+            painter.fillRect(bar, colours.score_colour(times))
+        self._paint_scale(painter)
 
     def _paint_scale(self, painter: QPainter) -> None:
         colour = theme.current()

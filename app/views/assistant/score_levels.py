@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPolygonF
+from PySide6.QtGui import QColor, QPainter, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from app.imaging.viewport import Viewport
@@ -12,7 +12,7 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.levels import Level, levels_of
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 
 #: Length of a mark into the image, and its least height, in logical pixels.
 LENGTH, LEAST = 9.0, 2.0
@@ -56,19 +56,19 @@ class ScoreLevels(QWidget):
             return ()
         return levels_of(self._assistant.shown, state.mm_at, viewport.shape)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """A mark with its rank at both borders of the image, as far as they are in the view."""
         viewport = self._view.viewport()
         levels = self.levels()
         if viewport is None or not levels:
             return
-        with painting(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            small = painter.font()
-            small.setPointSizeF(max(small.pointSizeF() - 2, 6.5))
-            painter.setFont(small)
-            for level in reversed(levels):  # the highest on top
-                self._paint(painter, level, viewport)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        small = painter.font()
+        small.setPointSizeF(max(small.pointSizeF() - 2, 6.5))
+        painter.setFont(small)
+        for level in reversed(levels):  # the highest on top
+            self._paint(painter, level, viewport)
 
     def _paint(self, painter: QPainter, level: Level, viewport: Viewport) -> None:
         for number, (one, other) in enumerate(level.ends):

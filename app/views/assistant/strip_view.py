@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QHelpEvent,
     QMouseEvent,
     QPainter,
-    QPaintEvent,
     QPen,
     QPolygonF,
     QWheelEvent,
@@ -30,7 +29,7 @@ from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.slice_view import NOTCH
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 from med2e3 import score_scale
 from med2e3.geometry import AXIS_LETTERS, DISPLAY_AXES, Plane
 
@@ -106,13 +105,13 @@ class StripView(QWidget):
 
     # --- painting --------------------------------------------------------------------------
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Bands with bars, the line of uniform, coverage, scale; and the marker over them."""
-        with painting(self) as painter:
-            painter.drawPixmap(0, 0, self._still.of(self, (self.strip, self.hint)))
-            self._paint_viewed(painter)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint_marker(painter)
+        painter.drawPixmap(0, 0, self._still.of(self, (self.strip, self.hint)))
+        self._paint_viewed(painter)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_marker(painter)
 
     def _paint_viewed(self, painter: QPainter) -> None:
         """What the reader has had on the screen, beside what the model was given."""

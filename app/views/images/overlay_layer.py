@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from app.imaging.viewport import Viewport
@@ -18,7 +18,7 @@ from app.rendering import overlay_pixels as pixels
 from app.rendering.overlay_pixels import PixelPlane
 from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
 from app.views.images.slice_view import SliceView
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 
 #: Width of outlines and boxes, and of the dark rim of a box, in logical pixels.
 LINE, RIM = 1.3, 3.2
@@ -69,22 +69,22 @@ class OverlayLayer(QWidget):
         down, across = state.mm_at(1, 0) - origin, state.mm_at(0, 1) - origin
         return PixelPlane(origin, down, across, viewport.shape)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Layers from the first to the latest, boxes on top."""
         plane, viewport = self.plane(), self._view.viewport()
         if plane is None or viewport is None or not self._overlays.belongs:
             return
         self._keep_for(plane)
-        with painting(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            for layer in self._overlays.layers:
-                if layer.visible and layer.labels:
-                    self._paint_labels(painter, layer, plane, viewport)
-                elif layer.visible:
-                    self._paint_values(painter, layer, plane, viewport)
-            for box in self._overlays.boxes:
-                if box.visible:
-                    _paint_box(painter, box, plane, viewport)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for layer in self._overlays.layers:
+            if layer.visible and layer.labels:
+                self._paint_labels(painter, layer, plane, viewport)
+            elif layer.visible:
+                self._paint_values(painter, layer, plane, viewport)
+        for box in self._overlays.boxes:
+            if box.visible:
+                _paint_box(painter, box, plane, viewport)
 
     def _keep_for(self, plane: PixelPlane) -> None:
         """What was resampled is kept as long as the slice is the same."""

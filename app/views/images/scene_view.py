@@ -15,7 +15,6 @@ from PySide6.QtGui import (
     QImage,
     QMouseEvent,
     QPainter,
-    QPaintEvent,
     QResizeEvent,
     QShowEvent,
     QWheelEvent,
@@ -31,7 +30,7 @@ from app.viewmodels.images.scene import RenderedFrame, Scene
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.slice_view import DRAG_ZOOM, NOTCH, NOTCH_ZOOM
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 from med2e3.geometry import direction_letters
 
 #: Half the side of the orientation cube, and the distance of its middle from the corner.
@@ -77,19 +76,19 @@ class SceneView(QWidget):
         """Black as around every image: on white, letters and the gaps in thin bone are lost."""
         return theme.IMAGE_BACKGROUND
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """The frame, stretched while it is coarse, and what is written over it."""
-        with painting(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.fillRect(self.rect(), self.background())
-            scene, frame = self.scene, self.scene.frame
-            if scene.message is not None:
-                self._say(painter, scene.message.sentence)
-            elif frame is None:
-                self._say(painter, scene.doing or (PREPARING if scene.extent else ""))
-            else:
-                painter.drawImage(QRectF(self.rect()), self._picture(frame))
-                self._annotate(painter, frame)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.fillRect(self.rect(), self.background())
+        scene, frame = self.scene, self.scene.frame
+        if scene.message is not None:
+            self._say(painter, scene.message.sentence)
+        elif frame is None:
+            self._say(painter, scene.doing or (PREPARING if scene.extent else ""))
+        else:
+            painter.drawImage(QRectF(self.rect()), self._picture(frame))
+            self._annotate(painter, frame)
 
     def _picture(self, frame: RenderedFrame) -> QImage:
         if self._image is None or self._image[0] is not frame:

@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QEnterEvent,
     QMouseEvent,
     QPainter,
-    QPaintEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -29,7 +28,7 @@ from app.viewmodels.images.tools import Tool
 from app.viewmodels.images.viewer import Viewer
 from app.views.images.axis_handles import AxisHandles
 from app.views.parts import theme
-from app.views.parts.painting import painting
+from app.views.parts.painting import painted
 from med2e3.geometry import Plane
 
 #: One notch of a mouse wheel, in Qt's eighths of a degree.
@@ -149,19 +148,19 @@ class SliceView(QWidget):
 
     # --- painting --------------------------------------------------------------------------
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """The slice with its letters, corner texts over it, and the crosshair over these."""
-        with painting(self) as painter:
-            if self.state is None:
-                painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
-            else:
-                self._still.draw(painter, self, self._key())
-                self._write(painter)
-                at = self._crosshair_at()
-                if at is not None and not self.viewer.is_turned:
-                    colour = QColor(theme.DARK.accent)
-                    markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
-                self.axes.paint(painter)
+        if self.state is None:
+            painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
+        else:
+            self._still.draw(painter, self, self._key())
+            self._write(painter)
+            at = self._crosshair_at()
+            if at is not None and not self.viewer.is_turned:
+                colour = QColor(theme.DARK.accent)
+                markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
+            self.axes.paint(painter)
 
     def _key(self) -> tuple[object, ...]:
         """Everything that the picture below the corner texts depends on."""

@@ -6,16 +6,17 @@ Qt's own label asks for the width of all its words, and its box of choices cuts 
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent
+from PySide6.QtGui import QPainter, QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QLabel,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
-    QStylePainter,
     QWidget,
 )
+
+from app.views.parts.painting import painted
 
 #: Letters that a line of words has room for at least.
 FEWEST_LETTERS = 4
@@ -50,13 +51,12 @@ class ElidedLabel(QLabel):
         super().resizeEvent(event)
         self._tell()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Paint the text, cut, in the theme's colour of labels."""
-        painter = QPainter(self)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         painter.drawText(self.contentsRect(), flags, self.shown)
-        painter.end()
 
     def _tell(self) -> None:
         self.setToolTip(self.text() if self.shown != self.text() else "")
@@ -70,12 +70,12 @@ class ChoiceBox(QComboBox):
         """What is written in the closed box: the choice, or its beginning and dots."""
         return self._option().currentText
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Paint the box as Qt does, but with the choice cut by dots."""
-        option, painter = self._option(), QStylePainter(self)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-        painter.end()
+        option, style = self._option(), self.style()
+        style.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option, painter, self)
+        style.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option, painter, self)
 
     def _option(self) -> QStyleOptionComboBox:
         option = QStyleOptionComboBox()

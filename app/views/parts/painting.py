@@ -5,13 +5,17 @@ An exception that leaves a `paintEvent` with its painter open would end the proc
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
+
+Painted = TypeVar("Painted", bound=QWidget)
 
 #: Drawn in the place of what could not be painted, on the images' dark background.
 SENTENCE = "This cannot be drawn."
@@ -21,8 +25,19 @@ INK, BACKDROP = QColor(255, 120, 110), QColor(0, 0, 0, 175)
 TOLD = "painting_failed"
 
 
+def painted(paint: Callable[[Painted, QPainter], None]) -> Callable[[Painted, QPaintEvent], None]:
+    """Make a `paintEvent` of a method that takes a painter. Every `paintEvent` is one of these."""
+
+    @functools.wraps(paint)
+    def paint_event(self: Painted, event: QPaintEvent) -> None:
+        with _painting(self) as painter:
+            paint(self, painter)
+
+    return paint_event
+
+
 @contextmanager
-def painting(widget: QWidget) -> Iterator[QPainter]:
+def _painting(widget: QWidget) -> Iterator[QPainter]:
     """A painter on `widget`, closed at the end whatever happens."""
     painter = QPainter(widget)
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.views.parts import theme
+from app.views.parts.painting import painted
 
 #: Radius of the two knobs, in logical pixels.
 KNOB = 6.0
@@ -39,11 +40,11 @@ class RangeSlider(QWidget):
         """The horizontal place in pixels of a value 0..1."""
         return KNOB + value * max(self.width() - 2 * KNOB, 1.0)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Paint the line, the part between the ends, and the knobs."""
         colours, y = theme.current(), self.height() / 2
         low, high = (self.place(value) for value in self.values)
-        painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for left, right, ink in (
             (self.place(0), self.place(1), colours.line),
@@ -55,7 +56,6 @@ class RangeSlider(QWidget):
         painter.setBrush(QColor(colours.text))
         for x in (low, high):
             painter.drawEllipse(QRectF(x - KNOB + 1, y - KNOB + 1, 2 * KNOB - 2, 2 * KNOB - 2))
-        painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Take the nearer knob; of two at one place, the one that can move that way."""

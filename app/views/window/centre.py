@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
 from app.viewmodels.window.layouts import GridSpan
@@ -24,6 +24,7 @@ from app.views.images.overlay_layer import OverlayLayer
 from app.views.images.scene_cell import SceneCell
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
+from app.views.parts.painting import painted
 from app.views.study.empty_state import EmptyState
 from med2e3.geometry import Plane
 
@@ -59,11 +60,10 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
 class Ground(QWidget):
     """The gaps between the cells: dark in both themes, for no bright line is beside an image."""
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Fill the gaps with one colour."""
-        painter = QPainter(self)
-        painter.fillRect(event.rect(), QColor(theme.DARK.window))
-        painter.end()
+        painter.fillRect(self.rect(), QColor(theme.DARK.window))
 
 
 class Centre(QWidget):

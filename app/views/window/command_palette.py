@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -22,6 +22,7 @@ from shiboken6 import isValid
 from app.viewmodels.window.palette import Entry, Palette
 from app.views.parts import theme
 from app.views.parts.keys import ROWS, native_keys
+from app.views.parts.painting import painted
 
 #: Width of the list at the usual size of text, the most it takes of the window's height, and rows
 #: in the lowest window.
@@ -149,11 +150,10 @@ class CommandPalette(QWidget):
         """Close at a click beside the list."""
         self.close_palette()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Dim the window behind."""
-        painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(0, 0, 0, 110))
-        painter.end()
 
 
 def _list() -> QTreeWidget:

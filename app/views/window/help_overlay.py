@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QMouseEvent, QPainter
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 from app.viewmodels.window.commands import COMMANDS, MOUSE
 from app.viewmodels.window.shortcuts import Shortcuts
 from app.views.parts.keys import native_keys
+from app.views.parts.painting import painted
 
 #: Rows of a column; with more of them a window of 800 pixels' height has to scroll.
 ROWS = 36
@@ -90,11 +91,10 @@ class HelpOverlay(QWidget):
             # Not now: Qt goes through all widgets, and must find none of them gone.
             QTimer.singleShot(0, self, self.cover)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    @painted
+    def paintEvent(self, painter: QPainter) -> None:
         """Dim the window behind."""
-        painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(0, 0, 0, 160))
-        painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Close at a click anywhere."""

@@ -34,6 +34,7 @@ from app.views.study.tag_browser import TagBrowser
 from app.views.window import actions, window_memory
 from app.views.window.bars import ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
+from app.views.window.close_question import CloseQuestion
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
 from app.views.window.key_bindings import KeyBindings
@@ -82,6 +83,7 @@ class MainWindow(QMainWindow):
         self.setStatusBar(StatusLine(workspace.viewer))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
+        self.question = CloseQuestion(self, workspace.closing, workspace.tasks)
         self.key_bindings = KeyBindings(workspace, self, self.actions_by_name)
         self.key_bindings.refresh()
         workspace.viewer.volume_changed.connect(self._title)
@@ -242,7 +244,13 @@ class MainWindow(QMainWindow):
             self.workspace.study.start(Target(first, others=tuple(others)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Save the places of the windows, and tell with `closed` that the program may end."""
+        """Save the places of the windows, and tell with `closed` that the program may end.
+
+        What cannot be saved is asked about before.
+        """
+        if not self.question.allows():
+            event.ignore()
+            return
         self.second.end()
         settings = self.workspace.settings
         window_memory.remember(self, self.splitter, self.panels, settings)

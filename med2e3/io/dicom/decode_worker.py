@@ -57,18 +57,31 @@ def serve(
 
 
 class _File:
-    """The file that was read last: the frames of an enhanced one are asked for one by one."""
+    """The file that was read last: the frames of an enhanced one are asked for one by one.
+
+    One that was written again since is read again.
+    """
 
     def __init__(self) -> None:
-        self.path = ""
+        self.state: tuple[object, ...] = ()
         self.dataset = Dataset()
 
     def decoded(self, request: Request) -> Decoded:
-        if request.path != self.path:
-            self.path = ""
+        state = _state(request.path)
+        if not state or state != self.state:
+            self.state = ()
             self.dataset = whole_file(Path(request.path), request.shown)
-            self.path = request.path
+            self.state = state
         return decode(self.dataset, request.shown, request.number, isolated=True)
+
+
+def _state(path: str) -> tuple[object, ...]:
+    """The path with what differs when its file was written again; empty where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - thousands of them
+    except OSError:
+        return ()
+    return path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _answer(file: _File, request: Request, printed: Callable[[], str]) -> Answer:

@@ -259,7 +259,7 @@ def test_versions_and_the_mark_of_a_part_are_kept_from_run_to_run(
     begin(gui, "An ", "effusion.")
     gui.do(gui.assistant.stop)
     press(gui, tab(gui).offer, "Replace mine")
-    gui.run(gui.application.autosave.saved())
+    gui.run(gui.workspace.autosave.saved())
     (path,) = folder.iterdir()
     content = json.loads(path.read_text("utf-8"))
     assert content["partial"]
@@ -285,7 +285,7 @@ def test_a_file_with_damaged_versions_is_told_and_kept(
     gui = start()
     assert gui.open(dicom)
     type_in(gui, "Mine.")
-    gui.run(gui.application.autosave.saved())
+    gui.run(gui.workspace.autosave.saved())
     (path,) = folder.iterdir()
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **damage}), "utf-8")
     gui = start()

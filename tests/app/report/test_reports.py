@@ -56,7 +56,7 @@ def test_what_was_typed_is_there_again_in_the_next_run_though_the_window_closed_
     gui.until(lambda: not path.exists())
     gui = start()
     assert gui.open(dicom)
-    gui.run(gui.application.autosave.saved())
+    gui.run(gui.workspace.autosave.saved())
     assert shown(gui) == ""
     assert not list(folder.iterdir())
 
@@ -83,7 +83,7 @@ def test_it_is_in_its_file_soon_after_it_was_typed_and_only_what_the_reader_wrot
     gui.load_model()
     gui.do(gui.window.assistant.ask_box.ask_report)
     gui.until(lambda: gui.assistant.running is None)
-    gui.run(gui.application.autosave.saved())
+    gui.run(gui.workspace.autosave.saved())
     assert not folder.exists()
     write(gui, "Corrected: ")
     gui.until(lambda: folder.exists() and [p.suffix for p in folder.iterdir()] == [".json"])

@@ -223,3 +223,15 @@ class TestOneWorkerForAll:
         monkeypatch.setattr(decode_pool, "frozen_arguments", arguments)
         np.testing.assert_array_equal(load_volume(folder).voxels, voxels)
         assert len(started) == 2
+
+    def test_a_file_that_was_written_again_is_read_again(
+        self, compressed: tuple[Path, np.ndarray]
+    ) -> None:
+        folder, voxels = compressed
+        first, second = sorted(folder.iterdir())[:2]
+        for path in (first, second):  # the second one's pixels come to stand in the first one's
+            first.write_bytes(path.read_bytes())
+            lent = decode_pool.decoded_by_one([decode_pool.request(first, 0)])
+            assert lent is not None
+            (decoded,) = lent
+        np.testing.assert_array_equal(decoded.numbers, voxels[1])
