@@ -20,6 +20,7 @@ from med2e3.cli import (  # noqa: E402
     evaluating,
     measuring,
     retrieving,
+    studying,
     training,
     weights,
 )
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for group in (asking, retrieving, weights, training, evaluating, measuring):
+for group in (asking, retrieving, weights, training, evaluating, measuring, studying):
     for command in group.COMMANDS:
         cli.add_command(command)
 
