@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _told(report: Report) -> Report:
 
     def tell(fraction: float, what: str) -> None:
         report(fraction, what)
-        if int(fraction * 10) > tenths[0] and not click.get_text_stream("stderr").isatty():
+        if int(fraction * 10) > tenths[0] and not sys.stderr.isatty():
             tenths[0] = int(fraction * 10)
             click.echo(what, err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,7 +123,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
         raise ResourceError(
-            f"{path} cannot be written: {error.strerror or error}. What was finished is kept: make "
+            f"{path} cannot be written: {why}. What was finished is kept: make "
             "room, or the folder writable, and run the same command again."
         ) from error

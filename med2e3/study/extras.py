@@ -18,7 +18,7 @@ PACKAGES = {
 
 
 def optional(module: str) -> Any:
-    """A module of `PACKAGES`. Raises `ResourceError`, which names its extra, where it is not there."""
+    """A module of `PACKAGES`. Raises `ResourceError`, which names the extra that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -38,8 +38,10 @@ def unit_name(model: int, volume: int) -> str:
 class StudyFolder:
     """A folder, and the plan whose study it holds."""
 
-    def __init__(self, path: Path, plan: Plan, identities: dict[str, dict[str, str]]) -> None:
-        self.path, self.plan, self.identities = path, plan, identities
+    def __init__(self, path: Path, plan: Plan, record: dict[str, Any]) -> None:
+        self.path, self.plan = path, plan
+        self.identities: dict[str, dict[str, str]] = record["models"]
+        self.versions: dict[str, str] = record["versions"]
         self.parts, self.units = path / "parts", path / "units"
         self.table, self.report = path / "table.parquet", path / "report.html"
 
@@ -50,15 +52,17 @@ class StudyFolder:
         Raises `InputError` where the folder holds something else or was begun by another plan,
         with other models or versions, and `CheckpointError` for a model that is not there.
         """
-        identities = {model.name: model_identity(model) for model in plan.models}
         own = {
-            "form": FORM, "plan": plan.as_json(), "models": identities, "versions": versions(),
-        }  # fmt: skip
+            "form": FORM,
+            "plan": plan.as_json(),
+            "models": {model.name: model_identity(model) for model in plan.models},
+            "versions": versions(),
+        }
         with writing(path):
             if not path.exists():
                 private_folder(path)
             _keep_to(path, json.loads(json.dumps(own)))
-            folder = cls(path, plan, identities)
+            folder = cls(path, plan, own)
             for inner in (folder.parts, folder.units):
                 inner.mkdir(exist_ok=True)
         return folder
@@ -67,7 +71,7 @@ class StudyFolder:
     def open(cls, path: Path) -> StudyFolder:
         """The study that was begun in a folder."""
         said = _read(path / RECORD)
-        return cls(path, Plan.from_json(said["plan"]), said["models"])
+        return cls(path, Plan.from_json(said["plan"]), said)
 
     def all_units(self) -> Iterator[tuple[str, PlannedModel, PlannedVolume]]:
         """Every unit with its model and volume, model by model, so that each is loaded once."""

@@ -153,11 +153,10 @@ class Leases:
             changed = self._path(unit).stat().st_mtime_ns
         except FileNotFoundError:
             return True
-        before, since = self._seen.get(unit, (0, 0.0))
-        if before != changed:
-            self._seen[unit] = (changed, time.monotonic())
-            return self.seconds <= 0
-        return time.monotonic() - since >= self.seconds
+        seen = self._seen.get(unit)
+        if seen is None or seen[0] != changed:
+            seen = self._seen[unit] = (changed, time.monotonic())
+        return time.monotonic() - seen[1] >= self.seconds
 
     def _take(self, unit: str) -> bool:
         """Lease the unit, unless somebody else has done so since it was looked at."""

@@ -87,19 +87,20 @@ def _figures(prefix: str, plan: Plan, rows: Sequence[Row]) -> Iterable[str]:
         yield "<p>There is no answer to draw.</p>"
         return
     names = [question.name for question in plan.questions][:MOST_QUESTIONS]
-    by_name = {name: [row for row in rows if row["question_name"] == name] for name in names}
+    held = {name: [row for row in rows if row["question_name"] == name] for name in names}
+    by_name = {name: of_name for name, of_name in held.items() if of_name}
     if len(plan.questions) > MOST_QUESTIONS:
         more = len(plan.questions) - MOST_QUESTIONS
         yield f'<p class="dim">The first {MOST_QUESTIONS} questions are drawn, {more} are not.</p>'
     yield "<h2>How sure the model was</h2>"
-    sure = {name: [row["probability"] for row in held] for name, held in by_name.items()}
+    sure = {name: [row["probability"] for row in of] for name, of in by_name.items()}
     yield inline_svg(certainty_figure(sure), f"{prefix}-sure", "Probabilities of the answers")
     yield from _score_maps(prefix, by_name)
     yield "<h2>Answers</h2>"
-    for k, (name, held) in enumerate(by_name.items()):
+    for k, (name, of) in enumerate(by_name.items()):
         yield f"<h3>{escape(name)}</h3>"
-        given = Counter(row["answer"] or "(no words)" for row in held)
-        yield inline_svg(answer_figure(given, len(held)), f"{prefix}-a{k}", "Answers by number")
+        given = Counter(row["answer"] or "(no words)" for row in of)
+        yield inline_svg(answer_figure(given, len(of)), f"{prefix}-a{k}", "Answers by number")
     yield "<h2>Time</h2>"
     yield inline_svg(time_figure(_times(rows)), f"{prefix}-time", "Seconds of each part")
 
