@@ -61,7 +61,8 @@ def study(
         return
     if options["address"] and options["engine"] != "ray":
         raise click.UsageError("--address is of a Ray cluster; give it with --engine ray.")
-    from med2e3.study.running import Options, run
+    from med2e3.study.options import Options
+    from med2e3.study.running import run
 
     with progress() as report:
         outcome = run(read, folder, Options(**options), _told(report))

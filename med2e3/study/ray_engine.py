@@ -38,6 +38,9 @@ ENVIRONMENT = {
 
 LOOPBACK = "127.0.0.1"
 
+#: Cores for reading rows and writing which are done; without one the workers wait for ever.
+SPARE_CPUS = 1
+
 
 def run_on_ray(folder: StudyFolder, leases: Leases, options: Options, report: Report) -> None:
     """Answer every open unit by actors of Ray, `options.processes` of them.
@@ -62,7 +65,7 @@ def _cluster(ray: Any, options: Options) -> Iterator[None]:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if options.address is None:
         quiet |= {
-            "include_dashboard": False, "num_cpus": options.processes,
+            "include_dashboard": False, "num_cpus": options.processes + SPARE_CPUS,
             "_node_ip_address": LOOPBACK,
         }  # fmt: skip
     try:
