@@ -26,19 +26,24 @@ from med2e3.study.worker import Worker
 #: Where a study's folder keeps what Ray has done: rows, and a checkpoint of those that are done.
 FOLDER, DONE, CHECKPOINT = "ray", "done", "checkpoint"
 
-#: Set before Ray is imported or started: it counts nothing and tells nobody, listens on this
-#: machine alone where it starts its own cluster, and says only what went wrong.
+#: Set before Ray is imported or started: it counts nothing and tells nobody.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_LOGGING_CONFIG_ENCODING": "TEXT",
+    "RAY_worker_niceness": "0",  # as the workers of a study without Ray
 }
 
-LOOPBACK = "127.0.0.1"
+#: Where Ray starts a cluster of this machine alone: without it, its servers would listen on every
+#: network that the machine is in.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
-#: Cores for reading rows and writing which are done; without one the workers wait for ever.
+#: Cores for reading rows and for writing which are done. They are a few bytes each, and where all
+#: cores are the workers' they would wait for ever.
+NOTHING = 0
+
+#: Cores beside the workers', for what Ray does by itself.
 SPARE_CPUS = 1
 
 
@@ -48,7 +53,7 @@ def run_on_ray(folder: StudyFolder, leases: Leases, options: Options, report: Re
     Raises `ResourceError` where Ray cannot be had, started or reached, and the error of an actor
     that failed.
     """
-    for name, value in ENVIRONMENT.items():
+    for name, value in (ENVIRONMENT | ({} if options.address else ALONE)).items():
         os.environ.setdefault(name, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray about its own settings
@@ -64,10 +69,7 @@ def _cluster(ray: Any, options: Options) -> Iterator[None]:
     """A cluster that runs, or one of this machine alone, which ends with the body."""
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if options.address is None:
-        quiet |= {
-            "include_dashboard": False, "num_cpus": options.processes + SPARE_CPUS,
-            "_node_ip_address": LOOPBACK,
-        }  # fmt: skip
+        quiet |= {"include_dashboard": False, "num_cpus": options.processes + SPARE_CPUS}
     try:
         ray.init(address=options.address or "local", **quiet)
     except Exception as error:  # Ray has no tree of errors for what can go wrong at its start
@@ -84,12 +86,13 @@ def _cluster(ray: Any, options: Options) -> Iterator[None]:
 def _answer(ray: Any, data: Any, folder: StudyFolder, leases: Leases, options: Options) -> None:
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
+    logging.getLogger("ray").setLevel(logging.ERROR)
     place = (folder.path / FOLDER).absolute()
     context.checkpoint_config = data.checkpoint.CheckpointConfig(
         id_column="unit", checkpoint_path=str(place / CHECKPOINT)
     )
     rows = data.read_parquet(
-        _write_rows(folder, leases, place), override_num_blocks=len(leases.open)
+        _write_rows(folder, leases, place), num_cpus=NOTHING, override_num_blocks=len(leases.open)
     )
     answered = rows.map_batches(
         Actor,
@@ -100,7 +103,7 @@ def _answer(ray: Any, data: Any, folder: StudyFolder, leases: Leases, options: O
         num_gpus=_gpus(ray, options),
     )
     try:
-        answered.write_parquet(str(place / DONE))
+        answered.write_parquet(str(place / DONE), ray_remote_args={"num_cpus": NOTHING})
     except Exception as error:
         raise _cause(error) from error
     finally:
