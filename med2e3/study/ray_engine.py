@@ -53,8 +53,7 @@ def run_on_ray(folder: StudyFolder, leases: Leases, options: Options, report: Re
     Raises `ResourceError` where Ray cannot be had, started or reached, and the error of an actor
     that failed.
     """
-    for name, value in (ENVIRONMENT | ({} if options.address else ALONE)).items():
-        os.environ.setdefault(name, value)
+    prepare(alone=options.address is None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray about its own settings
         ray = optional("ray")
@@ -62,6 +61,12 @@ def run_on_ray(folder: StudyFolder, leases: Leases, options: Options, report: Re
         with _cluster(ray, options):
             report(0.0, "Ray has started")
             _answer(ray, data, folder, leases, options)
+
+
+def prepare(*, alone: bool) -> None:
+    """Set what Ray reads when it is imported; `alone` for a cluster of this machine."""
+    for name, value in (ENVIRONMENT | (ALONE if alone else {})).items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager

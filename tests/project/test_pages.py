@@ -135,7 +135,7 @@ def test_the_python_for_a_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None
     (block,) = blocks("med2e3/README.md", "python")
     *lines, last = block.strip().splitlines()
     assert "show3d" in last
-    names: dict[str, object] = {"med2e3": med2e3}
+    names: dict[str, object] = {}
     exec("\n".join(lines), names)
     assert names["answer"].text  # type: ignore[attr-defined]
 
