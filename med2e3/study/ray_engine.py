@@ -91,6 +91,7 @@ def _cluster(ray: Any, options: Options) -> Iterator[None]:
 def _answer(ray: Any, data: Any, folder: StudyFolder, leases: Leases, options: Options) -> None:
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.use_datasource_v2 = False  # the newer reader makes one block of all rows: one worker
     logging.getLogger("ray").setLevel(logging.ERROR)
     place = (folder.path / FOLDER).absolute()
     context.checkpoint_config = data.checkpoint.CheckpointConfig(

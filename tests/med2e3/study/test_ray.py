@@ -63,6 +63,7 @@ def test_ray_on_one_machine_gives_the_table_of_processes_and_listens_to_no_netwo
     said = json.loads(ran.stdout)
     assert (said["answers"], said["errors"]) == (6, 2)
     assert compared(Path(said["table"])) == wanted
+    assert len(list((tmp_path / "ray/ray/done").glob("*.parquet"))) == 4, "a block for each volume"
     again = python("-m", "med2e3", "study", path, "--out", tmp_path / "ray", "--json")
     assert again.returncode == 0, again.stderr
     assert compared(Path(json.loads(again.stdout)["table"])) == wanted
