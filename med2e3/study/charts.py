@@ -82,7 +82,7 @@ def score_map(means: Mapping[str, NDArray[np.float64]]) -> Figure:
     figure, axes = _sheet(0.62 + ROW * len(means))
     mesh = axes.pcolormesh(
         np.arange(times.shape[1] + 1) + 0.5, np.arange(len(times) + 1) - 0.5, places,
-        cmap=ListedColormap(colours), vmin=0, vmax=1,
+        cmap=ListedColormap(colours), vmin=0, vmax=1, edgecolor="face", linewidth=0.3,
     )  # fmt: skip
     _rows(axes, list(means), grid=False)
     axes.set_xlabel("model slice, in display order", fontsize=USUAL, color=INK)

@@ -3,6 +3,7 @@
     study.json      the plan, and the models and versions that began it
     units/          a file a unit: its lease, then its result
     parts/          the rows of each unit, named by the hash of everything that changes them
+    ray/            rows that Ray has done, where it was used
     table.parquet   all rows, in the plan's order
     report.html     figures and answers
 
@@ -12,6 +13,7 @@ Knows nothing of how rows are computed.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ class StudyFolder:
         self.identities: dict[str, dict[str, str]] = record["models"]
         self.versions: dict[str, str] = record["versions"]
         self.parts, self.units = path / "parts", path / "units"
+        self.ray = path / "ray"
         self.table, self.report = path / "table.parquet", path / "report.html"
 
     @classmethod
@@ -108,6 +111,7 @@ class StudyFolder:
                 leases.open.remove(unit)
                 continue
             leases.reopen(unit)
+            shutil.rmtree(self.ray, ignore_errors=True)  # it holds the unit for done
             if failed and result.failed:
                 self.part(result.part).unlink(missing_ok=True)
 

@@ -23,8 +23,8 @@ from med2e3.study.leases import Leases
 from med2e3.study.options import Options, Report
 from med2e3.study.worker import Worker
 
-#: Where a study's folder keeps what Ray has done: rows, and a checkpoint of those that are done.
-FOLDER, DONE, CHECKPOINT = "ray", "done", "checkpoint"
+#: Rows that were written and the checkpoint of those that are done, in the study's folder.
+DONE, CHECKPOINT = "done", "checkpoint"
 
 #: Set before Ray is imported or started: it counts nothing and tells nobody.
 ENVIRONMENT = {
@@ -93,7 +93,7 @@ def _answer(ray: Any, data: Any, folder: StudyFolder, leases: Leases, options: O
     context.enable_progress_bars = False
     context.use_datasource_v2 = False  # the newer reader makes one block of all rows: one worker
     logging.getLogger("ray").setLevel(logging.ERROR)
-    place = (folder.path / FOLDER).absolute()
+    place = folder.ray.absolute()
     context.checkpoint_config = data.checkpoint.CheckpointConfig(
         id_column="unit", checkpoint_path=str(place / CHECKPOINT)
     )
@@ -117,10 +117,7 @@ def _answer(ray: Any, data: Any, folder: StudyFolder, leases: Leases, options: O
 
 
 def _write_rows(folder: StudyFolder, leases: Leases, place: Path) -> str:
-    """Write a row for each open unit, and return where.
-
-    A row's id holds what is there to be read, so that a changed volume is another row.
-    """
+    """Write a row for each open unit, and return where."""
     pyarrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
     place.mkdir(exist_ok=True)
     path = place / "units.parquet"
@@ -164,7 +161,8 @@ class Actor:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Answer the units of a batch (B,); the batch itself, so that its ids are kept."""
-        for unit in batch["unit"].tolist():
+        open_units = [unit for unit in batch["unit"].tolist() if self.leases.result(unit) is None]
+        for unit in open_units:
             result = self.worker.answer(*self.units[unit], lambda: None)
             self.leases.finish(unit, result)
         return batch
