@@ -88,8 +88,9 @@ def score_map(means: Mapping[str, NDArray[np.float64]]) -> Figure:
     axes.set_xlabel("model slice, in display order", fontsize=USUAL, color=INK)
     bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=12)
     bar.outline.set_visible(False)
-    bar.solids.set_rasterized(False)  # the page lets no image in, not even one that it holds
-    bar.solids.set_edgecolor("face")
+    if bar.solids is not None:  # the page lets no image in, not even one that it holds
+        bar.solids.set_rasterized(False)
+        bar.solids.set_edgecolor("face")
     marks = (0.0, *score_scale.MARKS)
     bar.set_ticks([score_scale.position(m) for m in marks], labels=[f"×{m:.0f}" for m in marks])
     bar.ax.tick_params(labelsize=SMALL, labelcolor=INK, color=DIM)

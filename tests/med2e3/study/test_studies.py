@@ -102,6 +102,7 @@ def test_what_is_mended_is_read_again_and_nothing_else(
     (tmp_path / "scans/ct1.nii.gz").write_bytes(b"no gzip")
     here(plan, tmp_path / "out")
     (tmp_path / "scans/ct1.nii.gz").write_bytes(good)
+    (tmp_path / "out/ray/checkpoint").mkdir(parents=True)
     read: list[str] = []
     real = Worker.answer
     monkeypatch.setattr(
@@ -109,6 +110,7 @@ def test_what_is_mended_is_read_again_and_nothing_else(
     )
     table = here(plan, tmp_path / "out")
     assert read == ["scans/ct1.nii.gz"]
+    assert not (tmp_path / "out/ray").exists(), "Ray would take the unit for done"
     assert len(rows_of(table)) == 6
     assert not failed(table)
 
