@@ -35,7 +35,8 @@ def text_of(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.S | re.M)
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text_of(page), re.S | re.M)
+    return [body for fence, body in found if fence == language]
 
 
 def commands() -> list[str]:
