@@ -60,7 +60,7 @@ class DataError(InputError):
 
 
 class RecipeError(InputError):
-    """A key of a training recipe is unknown, missing, of the wrong type or out of range.
+    """A key of a recipe or a study's plan is unknown, missing, of the wrong type or out of range.
 
     `key` is the path to it: ("stages", "tune", "steps"), with a number for an entry of a list;
     empty where the sentence says already in which line of which file it stands.

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.errors import GeometryError, ImageReadError
+from med2e3.errors import GeometryError, ImageReadError, InputError
 from med2e3.geometry import Geometry, Plane
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: HU outside the body that a CT reconstructs as air; what resampling puts where there is no data.
 AIR_HU = -1024
@@ -166,6 +169,65 @@ class Volume:
         other = replace(self)
         other.__dict__["value_range"] = (low, high)
         return other
+
+    def plot(
+        self, *, window: Window | str | None = None, at: tuple[int, int, int] | None = None
+    ) -> Figure:
+        """The slices of the three planes through a voxel, as a matplotlib figure in mm.
+
+        `at` is an index (slice, row, column), by default the middle. `window` is one of `WINDOWS`
+        by name or a `Window`; by default CT is shown in soft tissue, other volumes from their
+        smallest to their largest value. Raises `InputError` for another window or voxel.
+        """
+        from med2e3.display import planes_figure
+
+        index = tuple(n // 2 for n in self.shape) if at is None else at
+        if len(index) != 3 or any(not 0 <= k < n for k, n in zip(index, self.shape, strict=True)):
+            raise InputError(
+                f"There is no voxel {tuple(index)}: the volume has {self.shape} slices, rows and "
+                "columns, counted from 0."
+            )
+        slices = {}
+        for plane in Plane:
+            turned, turn = self.in_plane(plane), self.geometry.orientation(plane)
+            k = index[turn.axes[0]]
+            slices[plane] = (turned, turned.shape[0] - 1 - k if turn.flips[0] else k)
+        shown = self._shown_window(window)
+        return planes_figure(slices, (shown.low, shown.high))
+
+    def _shown_window(self, window: Window | str | None) -> Window:
+        if isinstance(window, str):
+            if window not in WINDOWS:
+                raise InputError(
+                    f"There is no window “{window}”. Use one of: {', '.join(WINDOWS)}."
+                )
+            return WINDOWS[window]
+        if window is not None:
+            return window
+        low, high = self.value_range
+        if self.info.is_ct or (self.info.may_be_ct and low <= AIR_HU + 200 and high > 0):
+            return WINDOWS["soft tissue"]
+        return Window((low + high) / 2, max(high - low, 1e-6))
+
+    def _repr_png_(self) -> bytes:
+        from med2e3.display import png_of
+
+        return png_of(self.plot())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it is, its three planes, and its warnings; no name of a patient."""
+        from med2e3.display import html_of
+
+        slices, rows, columns = self.shape
+        ds, dr, dc = self.geometry.spacing_mm
+        low, high = self.value_range
+        unit = self.info.unit or ("HU" if self.info.is_ct else "")
+        lines = (
+            f"{self.info.modality or 'modality not given'}, {self.geometry.plane}, "
+            f"{slices} slices of {rows} × {columns}, {ds:.3g} × {dr:.3g} × {dc:.3g} mm",
+            f"values {low:g} to {high:g} {unit}".rstrip(),
+        )
+        return html_of(self.name, lines, self.plot(), notes=self.warnings)
 
 
 def compact(values: NDArray[Any]) -> NDArray[np.int16] | NDArray[np.float32]:

@@ -21,6 +21,7 @@ from med2e3.cli import (  # noqa: E402
     evidence,
     measuring,
     retrieving,
+    studying,
     training,
     weights,
 )
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for group in (asking, evidence, retrieving, weights, training, evaluating, measuring):
+for group in (asking, evidence, retrieving, weights, training, evaluating, measuring, studying):
     for command in group.COMMANDS:
         cli.add_command(command)
 

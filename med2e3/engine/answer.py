@@ -5,6 +5,7 @@ Boxes and masks that the text names in the image are known once the iteration ha
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from med2e3.display import html_of
 from med2e3.engine.backends.backend import Prompt, advance, language_blocks
 from med2e3.engine.decoding import SamplingParams, TextStream, TokenSampler, probability
 from med2e3.engine.finite import check_finite
@@ -97,6 +99,16 @@ class Answer:
     def record(self) -> dict[str, Any]:
         """Plain values to repeat and check the answer by, for JSON; complete once it has ended."""
         return self._describe(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: question, text so far, how probable the model finds it, slice scores."""
+        lines = [self.text or "Not computed yet: iterate over the answer, or call complete()."]
+        if self.token_ids:
+            sure = math.prod(self.token_probabilities)
+            lines.append(f"probability of these words {sure:.3f}, {self.finish_reason or 'so far'}")
+        lines += [f"mask of {mask.millilitres:.1f} ml" for mask in self.masks]
+        figure = None if self.scores is None or self.scores.plane is None else self.scores.plot()
+        return html_of(self.prompt.question, lines, figure, notes=[self._model.info.notice])
 
     def cancel(self) -> None:
         """Stop the answer, from any thread; the text so far stays."""

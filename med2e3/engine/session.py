@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -18,12 +18,13 @@ from med2e3.engine.info import Progress
 from med2e3.engine.interruption import StopCheck, interruptible
 from med2e3.engine.record import make_record
 from med2e3.engine.runtime import Runtime
-from med2e3.engine.scores import scores_of
+from med2e3.engine.scores import ScoredBand, scores_of
 from med2e3.engine.volume_cache import VolumeCache
+from med2e3.engine.without import Without, model_slice
 from med2e3.errors import QuestionError
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
-from med2e3.preprocessing import ModelInput
+from med2e3.preprocessing import Band, ModelInput
 from med2e3.volume import Volume
 
 #: No language model in use reads this many letters at once; longer text is refused unread.
@@ -96,7 +97,10 @@ class Session:
             suffix = self.model.backend.suffix(cache.features, prompt, keep, sampling.seed or 0)
         scores = None
         if suffix.scores is not None:
-            scores = scores_of(suffix.scores, self.input.bands, suffix.logits)
+            plane = self.input.plane
+            scores = scores_of(
+                suffix.scores, self.input.bands, suffix.logits, plane, prompt.question
+            )
         left_out = sorted({int(k) for k in leave_out})
         decoder_input = self._decoder_input(cache, prompt, suffix.rows, max_new_tokens)
 
@@ -112,6 +116,17 @@ class Session:
             describe=describe,
             ground=self._ground,
         )
+
+    def without(self, bands: Iterable[int | Band | ScoredBand]) -> Without:
+        """The same session, whose questions give no weight to the 2D features of these bands.
+
+        A band is a number of a model slice, or what an answer's scores name. Nothing is computed
+        again; the 3D features still hold the bands. Raises `QuestionError` for a band that the
+        model has not, for all of them, and for a model without slice scores.
+        """
+        left_out = frozenset(map(model_slice, bands))
+        self._keep(sorted(left_out))
+        return Without(self, left_out)
 
     def ask_many(
         self,

@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from med2e3.errors import RecipeError
-from med2e3.model.prompts import TEMPLATES
-from med2e3.training.data.augment import Augmentation
-from med2e3.training.data.formats import SampleFile
-from med2e3.training.distributed import PRECISIONS
-from med2e3.training.fields import (
+from med2e3.fields import (
     Count,
     CountOrNone,
     NotNegative,
@@ -26,6 +22,10 @@ from med2e3.training.fields import (
     build,
     check_fields,
 )
+from med2e3.model.prompts import TEMPLATES
+from med2e3.training.data.augment import Augmentation
+from med2e3.training.data.formats import SampleFile
+from med2e3.training.distributed import PRECISIONS
 from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import FOLDER, RecipeFile
 from med2e3.training.stage_recipe import StageRecipe

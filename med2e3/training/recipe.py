@@ -14,9 +14,9 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import SiglipVisionConfig
 
 from med2e3.errors import RecipeError
+from med2e3.fields import Count, CountOrNone, Key, build, unknown_key
 from med2e3.model import Med2E3Config
 from med2e3.model.config import TEXT_CONFIGS, Vision3DConfig
-from med2e3.training.fields import Count, CountOrNone, Key, build, unknown_key
 from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import FOLDER, RecipeFile, read_recipe
 from med2e3.training.stage_recipe import StageRecipe

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from med2e3.errors import InputError, RecipeError
-from med2e3.training.fields import Key
+from med2e3.fields import Key
 
 #: Where the recipes that ship lie.
 FOLDER = Path(__file__).parent / "recipes"

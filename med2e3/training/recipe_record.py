@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from med2e3.errors import InputError
+from med2e3.fields import difference
 from med2e3.files import write_whole
 from med2e3.training.recipe import Recipe
 from med2e3.training.stage_recipe import StageRecipe
@@ -54,7 +55,7 @@ def keep_to(said: dict[str, Any], folder: Path) -> None:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged ({error}). Name another folder.") from error
-    if found := _difference(_without_unread(kept, own), own):
+    if found := difference(_without_unread(kept, own), own):
         where, before, now = found
         raise InputError(
             f"{folder} was begun by another recipe: {where} was {before}, and is {now} now. "
@@ -75,15 +76,3 @@ def _without_unread(kept: Any, own: dict[str, Any]) -> Any:
             read = {k: v for k, v in there["options"].items() if k in stage["options"]}
             stages[name] = {**there, "options": read}
     return {**kept, "stages": stages}
-
-
-def _difference(kept: Any, own: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """Where two recipes differ first, and what each of them says there."""
-    if isinstance(kept, dict) and isinstance(own, dict):
-        names = [*kept, *(name for name in own if name not in kept)]
-        steps = (
-            _difference(kept.get(n, "not stated"), own.get(n, "not stated"), f"{where}.{n}")
-            for n in names
-        )
-        return next((step for step in steps if step), None)
-    return None if kept == own else (where.lstrip("."), kept, own)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Self
 
 from med2e3.errors import RecipeError
+from med2e3.fields import Between, Count, NotNegative, OneOf, check_fields
 from med2e3.phantoms.questions import ALL_TOPICS
-from med2e3.training.fields import Between, Count, NotNegative, OneOf, check_fields
 from med2e3.training.optimizers import OPTIMIZERS, Schedule
 
 #: How often each topic is asked, in proportion.

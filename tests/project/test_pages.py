@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 #: Pages that people read; their links and commands must work.
 PAGES = (
     "README.md", "CONTRIBUTING.md", "app/README.md", "med2e3/README.md",
-    "resources/benchmarks/README.md", "resources/demo-model/README.md",
+    "med2e3/study/README.md", "resources/benchmarks/README.md", "resources/demo-model/README.md",
 )  # fmt: skip
 
 #: A newcomer reads this many lines.
@@ -35,7 +35,8 @@ def text_of(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.S | re.M)
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text_of(page), re.S | re.M)
+    return [body for fence, body in found if fence == language]
 
 
 def commands() -> list[str]:
@@ -127,6 +128,28 @@ def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         exec(block, names)
     assert names["answer"].text  # type: ignore[attr-defined]
     assert said.getvalue().endswith(names["answer"].text)  # type: ignore[attr-defined]
+
+
+def test_the_python_for_a_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its last line, which opens a window where there is no notebook."""
+    monkeypatch.chdir(ROOT)
+    (block,) = blocks("med2e3/README.md", "python")
+    *lines, last = block.strip().splitlines()
+    assert "show3d" in last
+    names: dict[str, object] = {}
+    exec("\n".join(lines), names)
+    assert names["answer"].text  # type: ignore[attr-defined]
+
+
+def test_the_plan_of_a_study_is_read(tmp_path: Path) -> None:
+    from med2e3.study import read_plan
+
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/a.nii.gz").write_bytes(b"")
+    (tmp_path / "plan.yaml").write_text(blocks("med2e3/study/README.md", "yaml")[0])
+    plan = read_plan(tmp_path / "plan.yaml")
+    assert [volume.name for volume in plan.volumes] == ["scans/a.nii.gz", "ct-17"]
+    assert [model.name for model in plan.models] == ["demo", "released"]
 
 
 def test_the_makefile_has_what_the_pages_call() -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from med2e3.errors import InputError
+from med2e3.fields import Count
 from med2e3.geometry import Plane
 from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.model.connector import pool_tokens
@@ -24,7 +25,6 @@ from med2e3.model.placing import device_of
 from med2e3.phantoms import KINDS, PHASES, Region
 from med2e3.phantoms.facts import Facts
 from med2e3.training.data.pool import KIND_NAMES, Example
-from med2e3.training.fields import Count
 from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import StageRecipe
 from med2e3.training.stages.base import PhantomStage, Reads, StageData

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from med2e3.fields import Count
 from med2e3.files import write_whole
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import IGNORE
 from med2e3.phantoms.facts import draw_facts, report
 from med2e3.phantoms.questions import LETTERS, TOPICS, Question, draw_question
-from med2e3.training.fields import Count
 from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
 from med2e3.training.stages.answers import AnswerCollator, answer_loss, first_of

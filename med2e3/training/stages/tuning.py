@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from med2e3.fields import Count, NotNegative, Share
 from med2e3.model import ImageFeatures, Med2E3ForConditionalGeneration
 from med2e3.model.placing import device_of
 from med2e3.phantoms.questions import Question, draw_question
 from med2e3.training.data.features import Features
 from med2e3.training.data.pool import KIND_NAMES, Example
-from med2e3.training.fields import Count, NotNegative, Share
 from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
 from med2e3.training.stages.answers import AnswerCollator, Opening, answer_loss

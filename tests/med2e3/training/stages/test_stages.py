@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from med2e3.checkpoints import Hub
 from med2e3.errors import RecipeError
+from med2e3.fields import Share
 from med2e3.training.dry_run import plan_recipe
-from med2e3.training.fields import Share
 from med2e3.training.pipeline import run_all
 from med2e3.training.recipe import Recipe, load_recipe
 from med2e3.training.recipe_file import FOLDER

@@ -1,4 +1,4 @@
-"""Typed fields of a recipe: which values a frozen dataclass takes, and which it refuses.
+"""Typed fields of a recipe or plan: which values a frozen dataclass takes, and which it refuses.
 
 The annotations of the fields decide: their types, and rules beside them (`Between`, `OneOf`). Every
 refusal is a `RecipeError` that carries the path of the key. Knows nothing of files or training.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +22,31 @@ T = TypeVar("T")
 
 #: The path of a key: names of tables, numbers in lists.
 Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How sentences name a file as a whole, a table of it by its key, and an entry of a list."""
+
+    whole: str
+    table: str
+    entry: str
+
+
+#: As TOML heads its tables.
+TOML = Wording("the recipe", "[{key}]", "[[{key}]], entry {number}")
+
+_wording: ContextVar[Wording] = ContextVar("wording", default=TOML)
+
+
+@contextmanager
+def worded(wording: Wording) -> Iterator[None]:
+    """Sentences of the body name a file and its tables so."""
+    token = _wording.set(wording)
+    try:
+        yield
+    finally:
+        _wording.reset(token)
 
 
 @dataclass(frozen=True)
@@ -101,11 +128,11 @@ def unknown_key(name: str, known: Collection[str], key: Key) -> RecipeError:
 
 
 def table_name(key: Key) -> str:
-    """A table as TOML heads it: "[stages.tune]", and an entry of a list "[[data]], entry 1"."""
-    name = ".".join(part for part in key if isinstance(part, str))
+    """A table as the file writes it: "[stages.tune]", an entry of a list "[[data]], entry 1"."""
+    name, wording = ".".join(part for part in key if isinstance(part, str)), _wording.get()
     if key and isinstance(key[-1], int):
-        return f"[[{name}]], entry {key[-1] + 1}"
-    return f"[{name}]" if key else "the recipe"
+        return wording.entry.format(key=name, number=key[-1] + 1)
+    return wording.table.format(key=name) if key else wording.whole
 
 
 def conform(value: Any, hint: Any, key: Key) -> Any:
@@ -129,6 +156,29 @@ def conform(value: Any, hint: Any, key: Key) -> Any:
     if is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else build(hint, value, key)
     return _plain(value, hint, key)
+
+
+def difference(kept: Any, own: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """Where two nested tables differ first, and what each of them says there.
+
+    Lists of tables are compared entry by entry, counted from 1, other lists as a whole.
+    """
+    kept, own = _numbered(kept), _numbered(own)
+    if isinstance(kept, dict) and isinstance(own, dict):
+        names = [*kept, *(name for name in own if name not in kept)]
+        steps = (
+            difference(kept.get(n, "not stated"), own.get(n, "not stated"), f"{where}.{n}")
+            for n in names
+        )
+        return next((step for step in steps if step), None)
+    return None if kept == own else (where.lstrip("."), kept, own)
+
+
+def _numbered(value: Any) -> Any:
+    """A list that holds a table as a table of its entries by number."""
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        return {k + 1: entry for k, entry in enumerate(value)}
+    return value
 
 
 def _mapping(value: Any, inner: tuple[Any, ...], key: Key) -> dict[str, Any]:
@@ -175,7 +225,7 @@ def _written(key: Key) -> str:
     names = [part for part in key if isinstance(part, str)]
     if key and isinstance(key[-1], int):
         return f"{names[-1]}, entry {key[-1] + 1}" if names else f"entry {key[-1] + 1}"
-    return names[-1] if names else "the recipe"
+    return names[-1] if names else _wording.get().whole
 
 
 def _shown(value: Any) -> str:
