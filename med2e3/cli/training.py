@@ -34,6 +34,7 @@ _folder = click.Path(path_type=Path)
 @click.option("--hub", type=_folder, help="Folder of models, as OWNER/NAME.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read ahead.")
 @click.option("--skip-damaged", is_flag=True, help="List what cannot be read, and go on.")
+@click.option("--prompts", type=_folder, help="File of requests for reports, one a line.")
 def train(  # noqa: PLR0913 - one argument an option
     recipe: str,
     out: Path | None,
@@ -49,6 +50,7 @@ def train(  # noqa: PLR0913 - one argument an option
     hub: Path | None,
     workers: int,
     skip_damaged: bool,
+    prompts: Path | None,
 ) -> None:
     """Train RECIPE ("demo", "pretrain", "finetune", or a recipe file).
 
@@ -61,7 +63,7 @@ def train(  # noqa: PLR0913 - one argument an option
 
     folder = out or Path("runs") / Path(recipe).stem
     options = Options(
-        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged
+        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts
     )  # fmt: skip
     if dry_run:
         click.echo(_plan(recipe, folder, options, smoke, processes))

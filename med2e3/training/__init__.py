@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,17 +41,16 @@ def train(
     from med2e3.training.distributed import is_launched, is_rank_zero
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
-    from med2e3.training.recipe import Recipe
     from med2e3.training.recipe_record import keep_to_recipe
 
     given, folder = options or Options(), Path(out)
-    chosen = open_recipe(recipe, given, smoke=smoke)
+    open_recipe(recipe, given, smoke=smoke)
     if given.tensorboard:
         check_tensorboard()
     if is_rank_zero():
         _make_folder(folder, resume)
-        if isinstance(chosen, Recipe):
-            keep_to_recipe(chosen, folder)
+        # A data folder may be moved between stop and resume; its lists may not be others.
+        keep_to_recipe(open_recipe(recipe, replace(given, data=Path()), smoke=smoke), folder)
     if processes > 1 and not is_launched():
         in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, given))
         return folder / "model"
@@ -61,8 +61,6 @@ def open_recipe(
     recipe: str | Path, options: Options, *, smoke: bool = False
 ) -> Recipe | PublishedRecipe:
     """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
-    import dataclasses
-
     from med2e3.errors import InputError, RecipeError
     from med2e3.training.published_recipe import KIND, parse_published
     from med2e3.training.recipe import parse_recipe
@@ -87,7 +85,10 @@ def open_recipe(
         return made.smoke() if smoke else made
     whole = parse_published(file, options.data)
     if options.start:
-        whole = dataclasses.replace(whole, start={"model": options.start})
+        whole = replace(whole, start={"model": options.start})
+    if options.prompts:
+        data = tuple(replace(source, prompts=options.prompts) for source in whole.data)
+        whole = replace(whole, data=data)
     return whole.smoke() if smoke else whole
 
 

@@ -133,7 +133,12 @@ def parse_published(file: RecipeFile, folder: Path) -> PublishedRecipe:
                 f"{FOLDER / 'pretrain.toml'}."
             ) from error
     data = tuple(
-        dataclasses.replace(source, file=folder / source.file, images=folder / source.images)
+        dataclasses.replace(
+            source,
+            file=folder / source.file,
+            images=folder / source.images,
+            prompts=None if source.prompts is None else folder / source.prompts,
+        )
         for source in recipe.data
     )
     return dataclasses.replace(recipe, data=data)

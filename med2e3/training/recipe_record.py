@@ -12,6 +12,7 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.files import write_whole
+from med2e3.training.published_recipe import KIND, PublishedRecipe
 from med2e3.training.recipe import Recipe
 from med2e3.training.stage_recipe import StageRecipe
 
@@ -22,9 +23,18 @@ RECIPE_FILE = "recipe.json"
 SHARED_KEYS = tuple(f.name for f in fields(StageRecipe))
 
 
-def as_json(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as `RECIPE_FILE` keeps it: a stage's own keys are its `options`."""
-    said: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+#: Keys of a published recipe that change nothing of what is learned.
+UNLEARNED_KEYS = ("checkpoint_minutes",)
+
+
+def as_json(recipe: Recipe | PublishedRecipe) -> dict[str, Any]:
+    """A recipe as `RECIPE_FILE` keeps it: of one on phantoms a stage's own keys are its `options`.
+
+    Paths are as the recipe states them.
+    """
+    said: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
+    if isinstance(recipe, PublishedRecipe):
+        return {"kind": KIND, **{k: v for k, v in said.items() if k not in UNLEARNED_KEYS}}
     said["tokenizer"] = said["tokenizer"] or {}
     for name, stage in said["stages"].items():
         shared = {key: stage.pop(key) for key in SHARED_KEYS}
@@ -32,7 +42,7 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     return said
 
 
-def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
+def keep_to_recipe(recipe: Recipe | PublishedRecipe, folder: Path) -> None:
     """Writes into a run's folder what it is made by, or compares with what was written.
 
     Raises `InputError` where the folder was begun by another recipe: its phantoms and checkpoints
@@ -60,7 +70,7 @@ def _without_unread(kept: Any, own: dict[str, Any]) -> Any:
 
     Runs of `--smoke` once gave every stage the options of all.
     """
-    if not isinstance(kept, dict) or not isinstance(kept.get("stages"), dict):
+    if not isinstance(kept, dict) or not isinstance(kept.get("stages"), dict) or "kind" in own:
         return kept
     stages = dict(kept["stages"])
     for name, stage in own["stages"].items():
@@ -79,4 +89,8 @@ def _difference(kept: Any, own: Any, where: str = "") -> tuple[str, Any, Any] | 
             for n in names
         )
         return next((step for step in steps if step), None)
+    if isinstance(kept, list) and isinstance(own, list) and len(kept) == len(own):
+        pairs = enumerate(zip(kept, own, strict=True))
+        entries = (_difference(was, now, f"{where}.{k}") for k, (was, now) in pairs)
+        return next((entry for entry in entries if entry), None)
     return None if kept == own else (where.lstrip("."), kept, own)

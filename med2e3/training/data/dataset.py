@@ -129,12 +129,12 @@ class SampleDataset(Dataset[Item | DataError]):
         )
 
     def sample(self, position: int) -> Sample:
-        """The sample at a position of the run, before its volume is read."""
+        """The sample at a position of the run, as its epoch asks it, before its volume is read."""
         epoch, place = divmod(position, len(self))
         number = int(self.order(epoch)[place])
         source = int(np.searchsorted(self.ends, number, side="right"))
         before = int(self.ends[source - 1]) if source else 0
-        return self.sources[source].sample(number - before)
+        return self.sources[source].sample(number - before, epoch)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.reader.seed, _ORDER, epoch]).permutation(len(self))

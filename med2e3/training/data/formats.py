@@ -12,18 +12,9 @@ from typing import Any
 
 from med2e3.errors import DataError, RecipeError
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
+from med2e3.model.requests import Requests, read_requests
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
 from med2e3.training.data.samples import Sample
-
-#: How a report is asked for where the list has no question; which one, follows from the row.
-REPORT_REQUESTS = (
-    "Please write a report of this CT scan.",
-    "Describe the findings of this scan.",
-    "What does this volume show?",
-    "Summarise the radiological findings of this CT.",
-    "Which findings do you see in this scan?",
-    "Give the findings section of the report for this volume.",
-)
 
 #: How a choice that the list leaves out ("NA") is written into the prompt. The published code reads
 #: the list with pandas, which takes it for a missing number, so published models saw "nan".
@@ -39,7 +30,8 @@ VQA_COLUMNS = (
 class SampleFile:
     """One list of a recipe. Paths inside the list start from `images`.
 
-    `split` names the list in a JSON file that holds several.
+    `split` names the list in a JSON file that holds several. `prompts` is a file of requests for
+    reports in place of our own (`med2e3.model.requests`).
     """
 
     format: str
@@ -47,6 +39,7 @@ class SampleFile:
     images: Path = Path()
     split: str = ""
     missing_choice: str = "nan"
+    prompts: Path | None = None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -64,32 +57,36 @@ class SampleFile:
 
 @dataclass(frozen=True, eq=False)
 class OpenSource:
-    """A list whose rows have been found."""
+    """A list whose rows have been found; `seed` draws how reports are asked for."""
 
     source: SampleFile
     records: Records
+    requests: Requests = Requests()
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def sample(self, index: int) -> Sample:
-        """Row `index`; raises `DataError` naming it when it cannot be used."""
-        row, where = self.records[index], self.records.where(index)
-        return FORMATS[self.source.format].read(_Row(row, where, index), self.source)
+    def sample(self, index: int, epoch: int = 0) -> Sample:
+        """Row `index` as an epoch sees it; raises `DataError` naming it when it cannot be used."""
+        fields, where = self.records[index], self.records.where(index)
+        row = _Row(fields, where, self.requests.draw(self.seed, index, epoch))
+        return FORMATS[self.source.format].read(row, self.source)
 
 
-def open_samples(source: SampleFile) -> OpenSource:
+def open_samples(source: SampleFile, seed: int = 0) -> OpenSource:
     """Finds the rows of a list; raises `DataError` when it is missing or of another format."""
-    return OpenSource(source, FORMATS[source.format].open(source))
+    requests = read_requests(source.prompts)
+    return OpenSource(source, FORMATS[source.format].open(source), requests, seed)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row with its place, for messages."""
+    """A row with its place, for messages, and the request for a report that was drawn for it."""
 
     fields: dict[str, Any]
     where: str
-    index: int
+    request: str
 
     def text(self, name: str) -> str:
         """A field that must hold text."""
@@ -100,7 +97,11 @@ class _Row:
 
 
 def _conversation(row: _Row, source: SampleFile) -> Sample:
-    """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores."""
+    """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores.
+
+    Where the list states no question for the scores, it is the last human turn, without its
+    placeholder: as in an evaluation.
+    """
     said = row.fields.get("conversations")
     if not isinstance(said, list) or not said or len(said) % 2:
         raise DataError(
@@ -126,7 +127,16 @@ def _conversation(row: _Row, source: SampleFile) -> Sample:
             "leads the first one)."
         )
     turns = tuple(zip(texts[::2], texts[1::2], strict=True))
-    return Sample(source.images / volumes[0], turns, row.text("question"), row.where)
+    guide = row.fields.get("question") or ""
+    if not isinstance(guide, str):
+        raise DataError(f"{row.where}: “question” is {guide!r}, which is no text.")
+    question = guide.strip() or turns[-1][0].replace(IMAGE_PLACEHOLDER, " ").strip()
+    if not question:
+        raise DataError(
+            f"{row.where}: neither “question” nor the last human turn says anything to score the "
+            "slices by."
+        )
+    return Sample(source.images / volumes[0], turns, question, row.where)
 
 
 def _caption(row: _Row, source: SampleFile) -> Sample:
@@ -138,31 +148,38 @@ def _caption(row: _Row, source: SampleFile) -> Sample:
         raise DataError(f"{row.where}: the text {path} cannot be read ({error}).") from error
     if not report:
         raise DataError(f"{row.where}: the text {path} is empty.")
-    request = REPORT_REQUESTS[row.index % len(REPORT_REQUESTS)]
-    return Sample(source.images / row.text("image"), ((request, report),), request, row.where)
+    turns = ((row.request, report),)
+    return Sample(source.images / row.text("image"), turns, row.request, row.where)
 
 
 def _closed(row: _Row, source: SampleFile) -> Sample:
-    """M3D-VQA with its choices."""
-    listed = []
+    """M3D-VQA with its choices; the right one must be among them."""
+    listed, there = [], []
     for letter in "ABCD":
         said = row.fields[f"Choice {letter}"].strip()
-        choice = said if said not in ("NA", "") else MISSING_CHOICES[source.missing_choice]
+        if said not in ("NA", ""):
+            there.append(letter)
+        choice = said if letter in there else MISSING_CHOICES[source.missing_choice]
         if choice is not None:
             listed.append(f"{letter}. {choice}")
+    right = row.text("Answer Choice").strip()
+    if right not in there:
+        raise DataError(
+            f"{row.where}: the answer choice is {right!r}, which is no choice of this row "
+            f"({', '.join(there) or 'none is there'}). Correct the row, or leave out such rows "
+            "(--skip-damaged)."
+        )
     question = f"{row.text('Question')} Choices: {' '.join(listed)}"
-    answer = f"{row.text('Answer Choice')}. {row.text('Answer')}"
-    return Sample(
-        source.images / row.text("Image Path"), ((question, answer),), question, row.where
-    )
+    answer = f"{right}. {row.text('Answer')}"
+    image = source.images / row.text("Image Path")
+    return Sample(image, ((question, answer),), question, row.where, spaced=True)
 
 
 def _open(row: _Row, source: SampleFile) -> Sample:
     """M3D-VQA without its choices; also the yes/no list, which has the same columns."""
     question, answer = row.text("Question"), row.text("Answer")
-    return Sample(
-        source.images / row.text("Image Path"), ((question, answer),), question, row.where
-    )
+    image = source.images / row.text("Image Path")
+    return Sample(image, ((question, answer),), question, row.where, spaced=True)
 
 
 def _json(source: SampleFile) -> Records:

@@ -21,13 +21,15 @@ from med2e3.preprocessing import published
 class Sample:
     """A volume and a conversation about it; every question has its answer.
 
-    `question` is what the slice scores are asked with. `where` names file and row.
+    `question` is what the slice scores are asked with. `where` names file and row. `spaced` says
+    that it is of M3D-VQA, which M3D-LaMed learns after a space.
     """
 
     image: Path
     turns: tuple[tuple[str, str], ...]
     question: str
     where: str
+    spaced: bool = False
 
 
 def read_array(path: Path, where: str) -> NDArray[np.generic]:

@@ -108,7 +108,7 @@ def open_data(
     recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, *, skip_damaged: bool
 ) -> SampleDataset:
     """The recipe's lists; raises `DataError` when one is missing or of another format."""
-    sources = [open_samples(source) for source in recipe.data]
+    sources = [open_samples(source, recipe.seed) for source in recipe.data]
     reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed)
     return SampleDataset(sources, reader, skip_damaged=skip_damaged)
 

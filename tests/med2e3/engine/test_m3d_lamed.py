@@ -326,6 +326,23 @@ def test_questions_of_m3d_vqa_follow_a_space_and_others_none(
     assert heard == [tuple(i) for i in (spaced, plain, closed_ids, plain, plain)]
 
 
+def test_training_writes_the_space_that_asking_writes(model: Model) -> None:
+    processor = model.backend.processor
+    question, answer = "Which organ is enlarged?", "The liver."
+    for spaced in (False, True):
+        asked = processor.prompt(question, spaced=spaced)
+        wanted = [*processor.tokenizer(f"{asked} {answer}")["input_ids"], 420]
+        ids, labels = processor.answered_ids(question, answer, spaced=spaced)
+        assert ids == wanted, "the question as it is asked, the answer, the end token"
+        first = len(processor.prompt_ids(question, spaced=spaced))
+        assert labels == [*[-100] * first, *wanted[first:]]
+        batch = processor([question], answers=[answer], spaced=spaced)
+        assert batch["input_ids"][0].tolist() == wanted
+    assert processor.answered_ids(question, answer) != processor.answered_ids(
+        question, answer, spaced=True
+    )
+
+
 def test_open_questions_of_an_m3d_vqa_file_are_asked_after_a_space(
     model: Model, golden: Any, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,30 @@ def test_a_checkpoint_of_another_recipe_is_refused(
     shutil.copy(pretrained / "pretrain.pt", tmp_path / "finetune.pt")
     with pytest.raises(CheckpointError, match="another recipe"):
         run_stage(stage, recipe.stage(len(stage.dataset)), Run(tmp_path, 7))
+
+
+def test_a_run_is_not_gone_on_with_by_another_recipe(
+    options: Options, write_recipe: Any, pretrain_text: str, tmp_path: Path
+) -> None:
+    """Batch, rate, seed, lists and what it starts from decide what a checkpoint is worth."""
+    run = tmp_path / "run"
+    train(write_recipe(pretrain_text, max_steps=1), run, options=options)
+    for changes, said in (
+        ({"batch": 2}, "batch was 4, and is 2 now"),
+        ({"learning_rate": 1e-3}, r"learning_rate was 0\.02, and is 0\.001 now"),
+        ({"seed": 43}, "seed was 42, and is 43 now"),
+        ({"file": "other.json"}, r"data\.0\.file was m3d_pretrain\.json, and is other\.json now"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train(write_recipe(pretrain_text, max_steps=1, **changes), run, resume=True,
+                  options=options)  # fmt: skip
+    with pytest.raises(InputError, match=r"start\.language_model was microsoft/.*not stated now"):
+        elsewhere = replace(options, start=str(run / "model"))
+        train(write_recipe(pretrain_text, max_steps=1), run, resume=True, options=elsewhere)
+    moved = tmp_path / "moved"
+    shutil.copytree(options.data, moved)
+    same = write_recipe(pretrain_text, max_steps=1, checkpoint_minutes=7.0)
+    train(same, run, resume=True, options=replace(options, data=moved))
 
 
 def test_the_text_encoders_dropout_is_a_named_choice(make_stage: Any) -> None:
