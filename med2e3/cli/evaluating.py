@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from med2e3.files import write_whole
 
 if TYPE_CHECKING:
     from med2e3.evaluation.figures import Results
+    from med2e3.evaluation.file_asking import FileTask
     from med2e3.evaluation.m3d_files import Item
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -26,6 +27,14 @@ OUTPUT = click.Path(dir_okay=False, path_type=Path)
 #: Phantoms where none are named: a minute or two of work, intervals of about ±0.08.
 PHANTOMS = 100
 
+#: How reports were asked for: out of a file, or (True) in our own words.
+PROMPT_NOTES = {
+    True: "Reports were asked for in wordings of our own, drawn by the seed, which training draws "
+    "from too: figures may differ from those of the published prompts, which are not part of this "
+    "package. --prompts takes a file of them, --prompt a single one.",
+    False: "Reports were asked for in the wordings of {}, drawn by the seed.",
+}
+
 
 @click.command()
 @click.argument("model", default="demo")
@@ -34,7 +43,7 @@ PHANTOMS = 100
 @click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
 @click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
-@click.option("--recount", type=FILE, help="Predictions about phantoms, saved earlier.")
+@click.option("--recount", type=FILE, help="Predictions that were saved earlier.")
 @click.option("--ablation", type=click.Path(path_type=Path), help="Folder of a run of tables 3-5.")
 @click.option("--steps", type=click.IntRange(1), default=300, help="Of each ablation.  [300]")
 @click.option("--seeds", type=click.IntRange(1), default=2, help="Of each ablation.  [2]")
@@ -42,6 +51,7 @@ PHANTOMS = 100
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
 @click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
 @click.option("--prompt", help="How reports are asked for.  [default: our wordings, by the seed]")
+@click.option("--prompts", type=FILE, help="Wordings for that, one a line, in place of ours.")
 @click.option("--omit-missing", is_flag=True, help="Leave out missing choices, published as “nan”.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many questions, by the seed.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of answers about files.")
@@ -52,7 +62,8 @@ PHANTOMS = 100
     show_default=True,
     help="Seed of all that is drawn.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes that share the work.")
+@click.option("--resume", is_flag=True, help="Go on with what --predictions holds (files).")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
 @figure_option("the calibration")
@@ -120,9 +131,18 @@ def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
 
 
 def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.phantom_benchmark import recount
+    from med2e3.evaluation import m3d_bench, phantom_benchmark
+    from med2e3.evaluation.m3d_retrieval import recount_retrieval
+    from med2e3.evaluation.predictions import kind_of_lines
+    from med2e3.evaluation.texts import open_metrics
 
-    return recount(options["recount"], options["bertscore"])
+    file = options["recount"]
+    kind = kind_of_lines(file)
+    if kind == "file":
+        return m3d_bench.recount(file, open_metrics(options["bertscore"]))
+    if kind == "retrieval":
+        return recount_retrieval(file)
+    return phantom_benchmark.recount(file, options["bertscore"])
 
 
 @dataclass(frozen=True)
@@ -160,19 +180,17 @@ def _m3d_vqa(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.evaluation.m3d_files import read_vqa
 
     file = options["m3d_vqa"]
-    items = read_vqa(file, _images(file, options), keep_missing=not options["omit_missing"])
-    return _ask(model, options, report, f"M3D-VQA, {file.name}", items)
+    listed = read_vqa(file, _images(file, options), keep_missing=not options["omit_missing"])
+    task = _task(options, f"M3D-VQA, {file.name}", listed.items)
+    return _ask(model, options, report, replace(task, skipped=listed.skipped))
 
 
 def _m3d_cap(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.m3d_bench import PROMPT_NOTE, with_prompts
     from med2e3.evaluation.m3d_files import read_captions
 
-    file, prompt = options["m3d_cap"], options["prompt"]
+    file = options["m3d_cap"]
     items = read_captions(file, _images(file, options), options["split"])
-    notes = () if prompt else (PROMPT_NOTE,)
-    asked = with_prompts(items, options["seed"], prompt)
-    return _ask(model, options, report, f"M3D-Cap, {file.name}", asked, notes)
+    return _ask(model, options, report, _report_task(options, f"M3D-Cap, {file.name}", items))
 
 
 def _conversations(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -180,32 +198,48 @@ def _conversations(model: str, options: dict[str, Any], report: Report) -> Resul
 
     file = options["conversations"]
     items = read_conversations(file, _images(file, options), options["answers"])
-    return _ask(model, options, report, f"Conversations, {file.name}", items)
+    return _ask(model, options, report, _task(options, f"Conversations, {file.name}", items))
 
 
-def _ask(
-    model: str,
-    options: dict[str, Any],
-    report: Report,
-    what: str,
-    items: Sequence[Item],
-    notes: tuple[str, ...] = (),
-) -> Results:
-    """Items of a file, which was read before the model: its errors come at once."""
-    from med2e3.engine import load
-    from med2e3.evaluation.m3d_bench import FileTask, run
+def _task(options: dict[str, Any], what: str, items: Sequence[Item]) -> FileTask:
+    """What to ask, as the options say."""
+    from med2e3.evaluation.file_asking import FileTask
+
+    if options["resume"] and options["predictions"] is None:
+        raise click.UsageError("--resume goes on with a file of answers; name it: --predictions.")
+    return FileTask(
+        what, items, options["seed"], options["limit"], options["predictions"],
+        options["max_new_tokens"], workers=options["workers"], resume=options["resume"],
+    )  # fmt: skip
+
+
+def _report_task(options: dict[str, Any], what: str, items: Sequence[Item]) -> FileTask:
+    """Reports, asked for as the options say; the choice is told with the results."""
+    from med2e3.evaluation.file_asking import with_prompts
+    from med2e3.model.requests import Requests, read_requests
+
+    prompt, file = options["prompt"], options["prompts"]
+    if prompt and file:
+        raise click.UsageError("--prompt and --prompts are two ways of asking; give one of them.")
+    requests = Requests((prompt,), "--prompt") if prompt else read_requests(file)
+    asked = with_prompts(items, options["seed"], prompt, requests)
+    note = "" if prompt else PROMPT_NOTES[file is None].format(requests.source)
+    task = _task(options, what, asked)
+    return replace(task, notes=(note,) if note else (), settings={"prompts": requests.about()})
+
+
+def _ask(model: str, options: dict[str, Any], report: Report, task: FileTask) -> Results:
+    """A task whose file was read before the model: its errors come at once."""
+    from med2e3.evaluation.m3d_bench import run
+    from med2e3.evaluation.parallel import ModelChoice
     from med2e3.evaluation.texts import open_metrics
 
-    task = FileTask(
-        what, items, options["seed"], options["limit"], options["predictions"],
-        options["max_new_tokens"], notes,
-    )  # fmt: skip
     metrics = open_metrics(options["bertscore"])
-    return run(load(model, **_loading(options)), task, metrics, report)
+    return run(ModelChoice(model, _loading(options)), task, metrics, report)
 
 
 def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.m3d_bench import FileTask
+    from med2e3.evaluation.file_asking import FileTask
     from med2e3.evaluation.m3d_files import read_captions
     from med2e3.evaluation.m3d_retrieval import run
     from med2e3.retrieval.finder import load_retriever
@@ -247,13 +281,15 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
 
 #: What loads a model, and what asks it about the images of a file.
 LOADING = frozenset({"hub", "device", "dtype"})
-ASKING = LOADING | {"images", "limit", "seed", "max_new_tokens", "predictions", "bertscore"}
+ASKING = LOADING | {
+    "images", "limit", "seed", "max_new_tokens", "predictions", "bertscore", "workers", "resume",
+}  # fmt: skip
 
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
     "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure"},
     "m3d_vqa": ASKING | {"omit_missing", "figure"},
-    "m3d_cap": ASKING | {"split", "prompt"},
+    "m3d_cap": ASKING | {"split", "prompt", "prompts"},
     "conversations": ASKING | {"answers"},
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
     "recount": frozenset({"bertscore", "figure"}),

@@ -1,26 +1,24 @@
-"""M3D-Bench on files: reports and questions about volumes on disk, judged as published.
+"""M3D-Bench on files: figures of answers about volumes on disk, judged as published.
 
-Every volume is read once and asked all its questions. Knows nothing of file layouts.
+Knows nothing of file layouts, nor of how a model is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from med2e3.engine import Model, Session
+from med2e3.engine import Model
 from med2e3.errors import InputError
 from med2e3.evaluation.calibration import calibration_error, reliability
-from med2e3.evaluation.examiner import Progress, confidence
+from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
+from med2e3.evaluation.file_asking import FileTask, Line, ask_all
 from med2e3.evaluation.intervals import Estimate, estimate
-from med2e3.evaluation.m3d_files import TYPES, Item, load_image
-from med2e3.evaluation.metrics import closed_right_strict
-from med2e3.evaluation.predictions import writing
+from med2e3.evaluation.m3d_files import TYPES
+from med2e3.evaluation.parallel import ModelChoice
+from med2e3.evaluation.predictions import verdict, whole_lines
 from med2e3.evaluation.records import Prediction
 from med2e3.evaluation.scoring import (
     CALIBRATION_COLUMNS,
@@ -30,10 +28,6 @@ from med2e3.evaluation.scoring import (
     text_columns,
 )
 from med2e3.evaluation.texts import TextMetrics
-from med2e3.phantoms.questions import WORDINGS
-
-#: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
-MAX_NEW_TOKENS = 256
 
 ROWS = (*TYPES.values(), "all", "report", "macro", "micro")
 
@@ -42,160 +36,101 @@ NOTE = (
     "Intervals: 95 %, bootstrap over cases (2,000 resamplings). The series of a case have one text "
     "and are drawn together; a volume whose case is not known counts as one."
 )
-PROMPT_NOTE = (
-    "Reports were asked for in wordings of our own, drawn by the seed: figures may differ from "
-    "those of the published prompts, which are not part of this package. --prompt sets one."
-)
 
-
-@dataclass(frozen=True)
-class FileTask:
-    """What to ask: `items` of `what`; no more than `limit` of them, drawn by `seed`."""
-
-    what: str
-    items: Sequence[Item]
-    seed: int = 0
-    limit: int | None = None
-    predictions: Path | None = None
-    max_new_tokens: int | None = None
-    notes: tuple[str, ...] = ()
-
-    def chosen(self) -> list[Item]:
-        """The items to ask, in the order of the file."""
-        if self.limit is None or self.limit >= len(self.items):
-            return list(self.items)
-        rng = np.random.default_rng(self.seed)
-        drawn = rng.choice(len(self.items), self.limit, replace=False)
-        return [self.items[int(k)] for k in sorted(drawn)]
-
-
-def with_prompts(items: Sequence[Item], seed: int, prompt: str | None) -> list[Item]:
-    """Items with a request for a report: `prompt`, or a wording of our own drawn by the seed."""
-    rng = np.random.default_rng(seed)
-    words = WORDINGS["report"]
-    drawn = [words[int(k)] for k in rng.integers(len(words), size=len(items))]
-    return [replace(i, prompt=prompt or w) for i, w in zip(items, drawn, strict=True)]
+#: Skipped rows that the notes name; all of them stand in the JSON.
+NAMED_ROWS = 5
 
 
 def run(
-    model: Model, task: FileTask, metrics: TextMetrics, progress: Progress | None = None
+    model: Model | ModelChoice,
+    task: FileTask,
+    metrics: TextMetrics,
+    progress: Progress | None = None,
 ) -> Results:
-    """Asks and counts. Raises `InputError` naming the row whose volume cannot be read."""
-    chosen = task.chosen()
-    groups: dict[Path, list[Item]] = {}
-    for item in chosen:
-        groups.setdefault(item.image, []).append(item)
-    cases: dict[str, list[Prediction]] = {}
-    done = 0
-    with writing(task.predictions, model.info, task.seed) as writer:
-        for image, items in groups.items():
-            rows = list(_ask(model, image, items, task))
-            for item, (a, line) in zip(items, rows, strict=True):
-                cases.setdefault(item.cluster, []).append(a)
-                if writer:
-                    line = {"record": "file", "image": str(image), **line, "correct": _strict(a)}
-                    writer.write(line)
-            done += len(items)
-            if progress:
-                progress(done / len(chosen), f"{image.name}: {done} of {len(chosen)} questions")
-    return count(model, task, list(cases.values()), len(groups), metrics)
-
-
-def _ask(
-    model: Model, image: Path, items: Sequence[Item], task: FileTask
-) -> Iterator[tuple[Prediction, dict[str, Any]]]:
-    """All questions about one volume, and what else a prediction's line says."""
-    try:
-        session = model.read(load_image(image))
-    except InputError as error:
-        raise InputError(f"Row {items[0].row}, {image}: {error}") from error
-    tokens = task.max_new_tokens or MAX_NEW_TOKENS
-    plain = [i for i in items if not i.history]
-    replies = session.ask_many(
-        [i.prompt for i in plain],
-        max_new_tokens=tokens,
-        scored_by=[i.scored_by for i in plain],
-        spaced=[i.spaced for i in plain],
-    )
-    found = {id(i): r for i, r in zip(plain, replies, strict=True)}
-    for item in items:
-        if item.history:
-            yield _asked_after(session, item, tokens)
-            continue
-        reply = found[id(item)]
-        sure = confidence(
-            reply.token_ids, reply.token_probabilities,
-            model.backend.processor.decode, whole=not item.letter,
-        )  # fmt: skip
-        yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
-
-
-def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Prediction, dict[str, Any]]:
-    """One question after earlier turns: those with their right answers, as published."""
-    answer = session.ask(
-        item.prompt, history=item.history, max_new_tokens=tokens, scored_by=item.scored_by
-    )
-    text = answer.complete()
-    decode: Callable[[Sequence[int]], str] = session.model.backend.processor.decode
-    sure = confidence(answer.token_ids, answer.token_probabilities, decode, whole=not item.letter)
-    scores = () if answer.scores is None else tuple(float(s) for s in answer.scores.values)
-    return _record(item, text, sure, answer.token_probabilities, scores)
-
-
-def _record(
-    item: Item, text: str, sure: float, shares: Sequence[float], scores: Sequence[float]
-) -> tuple[Prediction, dict[str, Any]]:
-    asked = Prediction(
-        item.topic, item.prompt, item.truth, item.letter, text, choices=item.choices,
-        confidence=sure, probabilities=tuple(round(p, 6) for p in shares),
-        scores=tuple(round(s, 7) for s in scores),
-    )  # fmt: skip
-    line = {
-        "row": item.row, "id": item.id, "case": item.case,
-        "history": [list(turn) for turn in item.history],
-        "topic": asked.topic, "prompt": asked.prompt, "scored_by": item.scored_by,
-        "truth": asked.truth,
-        "letter": asked.letter, "answer": asked.answer, "confidence": asked.confidence,
-        "probabilities": list(asked.probabilities), "scores": list(asked.scores),
+    """Asks and counts; raises as `ask_all`."""
+    info, lines = ask_all(model, task, progress)
+    settings = {
+        "seed": task.seed, "weights_sha256": info.weights_sha256, "dtype": info.dtype,
+        "device": info.device, "skipped": list(task.skipped), **task.settings,
     }  # fmt: skip
-    return asked, line
+    notes = (*task.notes, *skipped_note(task.skipped))
+    return count(info.name, lines, settings, metrics, notes)
 
 
-def _strict(a: Prediction) -> bool | None:
-    return closed_right_strict(a.answer, a.letter, a.truth) if a.letter else None
+def recount(predictions: Path, metrics: TextMetrics) -> Results:
+    """Figures of answers about files that were saved. Raises `InputError`."""
+    lines = whole_lines(predictions)
+    if not lines:
+        raise InputError(f"{predictions} holds no predictions.")
+    of = {key: lines[0].get(key) for key in ("model", "seed", "weights_sha256", "task")}
+    for number, line in enumerate(lines, start=1):
+        found = {key: line.get(key) for key in of}
+        if line.get("record") != "file" or found != of:
+            raise InputError(
+                f"{predictions}, line {number}, is of {found}, the lines before of {of}."
+            )
+    ordered = sorted(lines, key=lambda line: int(line["number"]))
+    settings = {"seed": of["seed"], "weights_sha256": of["weights_sha256"]}
+    return count(str(of["model"]), ordered, settings, metrics)
+
+
+def skipped_note(skipped: Sequence[str]) -> tuple[str, ...]:
+    """One sentence about rows that were skipped; none where none was."""
+    if not skipped:
+        return ()
+    rest = len(skipped) - NAMED_ROWS
+    more = f" And {rest} more." if rest > 0 else ""
+    said = " ".join(skipped[:NAMED_ROWS])
+    rows = "1 row was" if len(skipped) == 1 else f"{len(skipped)} rows were"
+    return (f"{rows} skipped: {said}{more}",)
+
+
+def prediction_of(line: Line) -> Prediction:
+    """The answer in a line. Raises `InputError` for a line that is none of ours."""
+    try:
+        rest = {"use": "answer", "repeats": "", "held": []}
+        return Prediction.from_dict({**rest, **line})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"A line of the predictions is none about a file: {error!r}.") from error
+
+
+def by_case(lines: Sequence[Line]) -> list[list[Prediction]]:
+    """The answers of every case; a volume whose case is not known is one."""
+    cases: dict[str, list[Prediction]] = {}
+    for line in lines:
+        cases.setdefault(line["case"] or line["image"], []).append(prediction_of(line))
+    return list(cases.values())
 
 
 def count(
-    model: Model,
-    task: FileTask,
-    asked: Sequence[Sequence[Prediction]],
-    volumes: int,
+    model: str,
+    lines: Sequence[Line],
+    settings: dict[str, Any],
     metrics: TextMetrics,
+    notes: tuple[str, ...] = (),
 ) -> Results:
-    """Every figure that these answers allow; one inner sequence a case."""
+    """Every figure that these answers allow."""
+    asked = by_case(lines)
     found: dict[str, Estimate | None] = {
         **estimate_closed(_by_topic(asked, True)),
         **estimate_texts(_by_topic(asked, False), metrics),
     }
-    said = [[(a.confidence, bool(_strict(a))) for a in g if a.is_closed] for g in asked]
+    said = [[(a.confidence, bool(verdict(a))) for a in g if a.is_closed] for g in asked]
     found["calibration error, closed"] = calibration_error(said)
     found["mean probability, closed"] = estimate([[p for p, _ in g] for g in said])
-    info = model.info
-    total = sum(len(g) for g in asked)
-    about = f"{volumes} volumes of {len(asked)} cases"
+    volumes = len({line["image"] for line in lines})
+    what = lines[0]["task"]
+    about = f"{len(lines)} questions about {volumes} volumes of {len(asked)} cases"
     return Results(
-        info.name,
-        f"{task.what}: {total} questions about {about}, model {info.name}",
-        {
-            "questions": total, "volumes": volumes, "cases": len(asked), "seed": task.seed,
-            "weights_sha256": info.weights_sha256, "dtype": info.dtype, "device": info.device,
-        },
+        model,
+        f"{what}: {about}, model {model}",
+        {"questions": len(lines), "volumes": volumes, "cases": len(asked), **settings},
         {name: figure for name, figure in found.items() if figure is not None},
         _sections(),
         metrics.missing,
-        (NOTE, *task.notes),
+        (NOTE, *notes),
         {"closed": reliability(said)} if any(said) else {},
-    )  # fmt: skip
+    )
 
 
 def _sections() -> tuple[Section, ...]:

@@ -109,8 +109,7 @@ class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
             rows = [self.prompt_ids(question, spaced=spaced) for question in asked]
         else:
             pairs = [
-                self.answered_ids(q, a, spaced=spaced)
-                for q, a in zip(asked, answers, strict=True)
+                self.answered_ids(q, a, spaced=spaced) for q, a in zip(asked, answers, strict=True)
             ]
             rows = [ids for ids, _ in pairs]
             batch["labels"] = _padded([labels for _, labels in pairs], IGNORE, right=True)

@@ -79,7 +79,9 @@ def read_requests(path: Path | None) -> Requests:
     except (OSError, ValueError) as error:
         raise InputError(f"The prompts in {path} cannot be read: {error}.") from error
     if not isinstance(said, list) or not all(isinstance(line, str) for line in said):
-        raise InputError(f"{path} is no JSON list of texts; write one prompt a line, or such a list.")
+        raise InputError(
+            f"{path} is no JSON list of texts; write one prompt a line, or such a list."
+        )
     texts = tuple(line.strip() for line in said if line.strip())
     if not texts:
         raise InputError(f"{path} holds no prompt. Write one prompt a line.")
