@@ -142,17 +142,18 @@ def _answered(task: FileTask, heads: Sequence[Line], info: ModelInfo) -> dict[in
     done: dict[int, Line] = {}
     about = {"seed": task.seed, "weights_sha256": info.weights_sha256}
     for place, line in enumerate(whole_lines(task.predictions), start=1):
-        number = line.get("number")
-        known = isinstance(number, int) and 0 <= number < len(heads)
-        wanted = {**{k: heads[number][k] for k in ASKED}, **about} if known else {}
-        odd = next((k for k, v in wanted.items() if line.get(k) != v), "" if known else "number")
-        if odd:
-            was, now = line.get(odd), wanted.get(odd, f"0 to {len(heads) - 1}")
+        said = line.get("number")
+        number = said if isinstance(said, int) and 0 <= said < len(heads) else -1
+        wanted = {**{k: heads[number][k] for k in ASKED}, **about} if number >= 0 else {}
+        odd = next((k for k, v in wanted.items() if line.get(k) != v), "")
+        if odd or number < 0:
+            was, now = (line.get(odd), wanted[odd]) if odd else (said, f"0 to {len(heads) - 1}")
+            odd = odd or "number"
             raise InputError(
                 f"{task.predictions}, line {place}, is of another evaluation: {odd} was {was!r}, "
                 f"and is {now!r} now. Ask the same of the same model, or name another file."
             )
-        done[int(str(number))] = line
+        done[number] = line
     return done
 
 

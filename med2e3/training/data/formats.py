@@ -6,7 +6,7 @@ Knows nothing of volumes, tokens or order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class OpenSource:
 
     source: SampleFile
     records: Records
-    requests: Requests = Requests()
+    requests: Requests = field(default_factory=Requests)
     seed: int = 0
 
     def __len__(self) -> int:

@@ -17,8 +17,8 @@ from med2e3.cli.evaluating import evaluate as command
 from med2e3.engine import Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import phantom_seeds
-from med2e3.evaluation.intervals import estimate
 from med2e3.evaluation.file_asking import FileTask, with_prompts
+from med2e3.evaluation.intervals import estimate
 from med2e3.evaluation.m3d_bench import run
 from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.m3d_retrieval import figures_of, ranks_of

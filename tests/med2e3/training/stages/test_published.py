@@ -226,8 +226,8 @@ def test_a_run_is_not_gone_on_with_by_another_recipe(
         with pytest.raises(InputError, match=said):
             train(write_recipe(pretrain_text, max_steps=1, **changes), run, resume=True,
                   options=options)  # fmt: skip
+    elsewhere = replace(options, start=str(run / "model"))
     with pytest.raises(InputError, match=r"start\.language_model was microsoft/.*not stated now"):
-        elsewhere = replace(options, start=str(run / "model"))
         train(write_recipe(pretrain_text, max_steps=1), run, resume=True, options=elsewhere)
     moved = tmp_path / "moved"
     shutil.copytree(options.data, moved)
