@@ -16,9 +16,11 @@ from med2e3.figures import reliability_figure, save_figure
 from med2e3.files import write_whole
 
 if TYPE_CHECKING:
+    from med2e3.evaluation.ct_rate_files import CtRate
     from med2e3.evaluation.figures import Results
     from med2e3.evaluation.file_asking import FileTask
     from med2e3.evaluation.m3d_files import Item
+    from med2e3.evaluation.report_labels import ClinicalMetrics
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -26,6 +28,12 @@ OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
 #: Phantoms where none are named: a minute or two of work, intervals of about ±0.08.
 PHANTOMS = 100
+
+#: How CT-RATE's volumes were shown.
+CT_RATE_NOTE = (
+    "Volumes were prepared here, as the published arrays and scripts cannot be used: HU by the "
+    "metadata's slope and intercept, its spacing, axial slices, window {:g}/{:g} HU (centre/width)."
+)
 
 #: How reports were asked for: out of a file, or (True) in our own words.
 PROMPT_NOTES = {
@@ -42,6 +50,8 @@ PROMPT_NOTES = {
 @click.option("--m3d-vqa", type=FILE, help="M3D-VQA questions (CSV), closed and open.")
 @click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
+@click.option("--ct-rate", type=FOLDER, help="CT-RATE's folder: reports and questions.")
+@click.option("--rad3d", type=FOLDER, help="3D-RAD's tables; CT-RATE's volumes are --images.")
 @click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
 @click.option("--recount", type=FILE, help="Predictions that were saved earlier.")
 @click.option("--ablation", type=click.Path(path_type=Path), help="Folder of a run of tables 3-5.")
@@ -49,7 +59,14 @@ PROMPT_NOTES = {
 @click.option("--seeds", type=click.IntRange(1), default=2, help="Of each ablation.  [2]")
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
-@click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
+@click.option("--split", help="Which part of M3D-Cap (test) or CT-RATE (valid).")
+@click.option(
+    "--window", nargs=2, type=float, help="Centre and width in HU, for CT-RATE's volumes."
+)
+@click.option("--radbert", type=FOLDER, help="Folder of RadBERT-CT, for labels of reports.")
+@click.option(
+    "--radeval", multiple=True, help="radgraph or ratescore, by radeval (extra: clinical)."
+)
 @click.option("--prompt", help="How reports are asked for.  [default: our wordings, by the seed]")
 @click.option("--prompts", type=FILE, help="Wordings for that, one a line, in place of ours.")
 @click.option("--omit-missing", is_flag=True, help="Leave out missing choices, published as “nan”.")
@@ -139,7 +156,7 @@ def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
     file = options["recount"]
     kind = kind_of_lines(file)
     if kind == "file":
-        return m3d_bench.recount(file, open_metrics(options["bertscore"]))
+        return m3d_bench.recount(file, open_metrics(options["bertscore"]), _clinical(options))
     if kind == "retrieval":
         return recount_retrieval(file)
     return phantom_benchmark.recount(file, options["bertscore"])
@@ -189,7 +206,7 @@ def _m3d_cap(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.evaluation.m3d_files import read_captions
 
     file = options["m3d_cap"]
-    items = read_captions(file, _images(file, options), options["split"])
+    items = read_captions(file, _images(file, options), options["split"] or "test")
     return _ask(model, options, report, _report_task(options, f"M3D-Cap, {file.name}", items))
 
 
@@ -228,14 +245,59 @@ def _report_task(options: dict[str, Any], what: str, items: Sequence[Item]) -> F
     return replace(task, notes=(note,) if note else (), settings={"prompts": requests.about()})
 
 
-def _ask(model: str, options: dict[str, Any], report: Report, task: FileTask) -> Results:
+def _ask(
+    model: str,
+    options: dict[str, Any],
+    report: Report,
+    task: FileTask,
+    clinical: ClinicalMetrics | None = None,
+) -> Results:
     """A task whose file was read before the model: its errors come at once."""
     from med2e3.evaluation.m3d_bench import run
     from med2e3.evaluation.parallel import ModelChoice
     from med2e3.evaluation.texts import open_metrics
 
     metrics = open_metrics(options["bertscore"])
-    return run(ModelChoice(model, _loading(options)), task, metrics, report)
+    return run(ModelChoice(model, _loading(options)), task, metrics, report, clinical)
+
+
+def _ct_rate(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.ct_rate_files import read_questions, read_reports
+
+    folder = options["ct_rate"]
+    data = _open_ct_rate(folder, options)
+    asked, told = read_reports(data), read_questions(data)
+    task = _report_task(options, f"CT-RATE, {folder.name}", asked.items)
+    task = replace(
+        task, items=[*task.items, *told.items], skipped=(*asked.skipped, *told.skipped),
+        notes=(*task.notes, CT_RATE_NOTE.format(*data.window)),
+    )  # fmt: skip
+    return _ask(model, options, report, task, _clinical(options))
+
+
+def _rad3d(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.ct_rate_files import open_volumes
+    from med2e3.evaluation.rad3d_files import read_rad3d
+
+    folder = options["rad3d"]
+    data = open_volumes(options["images"] or folder, options["window"])
+    listed = read_rad3d(folder, data)
+    task = _task(options, f"3D-RAD, {folder.name}", listed.items)
+    task = replace(task, skipped=listed.skipped, notes=(CT_RATE_NOTE.format(*data.window),))
+    return _ask(model, options, report, task)
+
+
+def _open_ct_rate(folder: Path, options: dict[str, Any]) -> CtRate:
+    from med2e3.evaluation.ct_rate_files import open_ct_rate
+
+    return open_ct_rate(folder, options["split"] or "valid", options["window"])
+
+
+def _clinical(options: dict[str, Any]) -> ClinicalMetrics:
+    from med2e3.evaluation.report_labels import open_clinical
+
+    hub = options["hub"]
+    return open_clinical(options["radbert"], options["radeval"], Path(hub) if hub else None)
 
 
 def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -245,7 +307,7 @@ def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.retrieval.finder import load_retriever
 
     file = options["retrieval"]
-    items = read_captions(file, _images(file, options), options["split"])
+    items = read_captions(file, _images(file, options), options["split"] or "test")
     chosen = FileTask("", items, options["seed"], options["limit"]).chosen()
     retriever = load_retriever(model, **_loading(options))
     what = f"Retrieval, {file.name}"
@@ -274,6 +336,8 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "m3d_vqa": _m3d_vqa,
     "m3d_cap": _m3d_cap,
     "conversations": _conversations,
+    "ct_rate": _ct_rate,
+    "rad3d": _rad3d,
     "retrieval": _retrieval,
     "recount": _recount,
     "ablation": _ablation,
@@ -285,6 +349,9 @@ ASKING = LOADING | {
     "images", "limit", "seed", "max_new_tokens", "predictions", "bertscore", "workers", "resume",
 }  # fmt: skip
 
+#: What measures reports clinically.
+CLINICAL = frozenset({"radbert", "radeval"})
+
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
     "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure"},
@@ -292,7 +359,9 @@ READ: dict[str, frozenset[str]] = {
     "m3d_cap": ASKING | {"split", "prompt", "prompts"},
     "conversations": ASKING | {"answers"},
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
-    "recount": frozenset({"bertscore", "figure"}),
+    "ct_rate": ASKING | CLINICAL | {"split", "prompt", "prompts", "window"},
+    "rad3d": ASKING | {"window"},
+    "recount": CLINICAL | {"bertscore", "figure", "hub"},
     "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
 }
 

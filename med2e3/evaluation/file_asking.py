@@ -16,10 +16,11 @@ import numpy as np
 from med2e3.engine import Model, ModelInfo, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import Progress, confidence
-from med2e3.evaluation.m3d_files import Item, load_image
+from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.metrics import closed_right_strict
 from med2e3.evaluation.parallel import ModelChoice, in_processes
 from med2e3.evaluation.predictions import whole_lines, writing
+from med2e3.evaluation.reading import Reading
 from med2e3.model.requests import Requests
 
 #: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
@@ -75,7 +76,8 @@ class FileTask:
             "history": [list(turn) for turn in item.history],
             "topic": item.topic, "prompt": item.prompt, "scored_by": item.scored_by,
             "spaced": item.spaced, "truth": item.truth, "letter": item.letter,
-            "choices": item.choices, "max_new_tokens": self.tokens,
+            "choices": item.choices, "labels": list(item.labels),
+            "max_new_tokens": self.tokens,
         }  # fmt: skip
 
 
@@ -161,20 +163,22 @@ def _groups(
     chosen: Sequence[Item], heads: Sequence[Line], done: dict[int, Line], tokens: int
 ) -> list[Group]:
     """What is left to ask, a group a volume, in the order of the list."""
-    left: dict[Path, list[int]] = {}
+    left: dict[tuple[Path, Reading], list[int]] = {}
     for number, item in enumerate(chosen):
         if number not in done:
-            left.setdefault(item.image, []).append(number)
+            left.setdefault((item.image, item.reading), []).append(number)
     return [
         Group(image, tuple(chosen[k] for k in rows), tuple(heads[k] for k in rows), tokens)
-        for image, rows in left.items()
+        for (image, _), rows in left.items()
     ]
 
 
 def _ask(model: Model, group: Group) -> Iterator[Line]:
     """All questions about one volume."""
     try:
-        session = model.read(load_image(group.image))
+        reading = group.items[0].reading
+        volume = reading.load(group.image)
+        session = model.read(volume, window=reading.grey(), crop=reading.crop)
     except InputError as error:
         raise InputError(f"Row {group.items[0].row}, {group.image}: {error}") from error
     plain = [i for i in group.items if not i.history]

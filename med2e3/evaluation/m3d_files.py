@@ -9,18 +9,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from med2e3.errors import ImageReadError, InputError
-from med2e3.io import load_volume
+from med2e3.errors import InputError
+from med2e3.evaluation.reading import Reading
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
-from med2e3.volume import Volume
 
 #: M3D-VQA's question types by number.
 TYPES = {1: "plane", 2: "phase", 3: "organ", 4: "abnormality", 5: "location"}
@@ -47,7 +43,9 @@ class Item:
     of a closed question among `choices`. `history` are earlier (question, answer) turns, and
     `scored_by` is what the slice scores follow where the file states it apart from the prompt.
     `spaced` says that it is a question of M3D-VQA, which M3D-LaMed learned after a space. `case`
-    is the same for all series of one examination, "" where that is not known.
+    is the same for all series of one examination, "" where that is not known. `reading` says how
+    the volume is read. `labels` are those of `clinical.LABELS` that a report should claim, as 0 and
+    1; empty where they are not known.
     """
 
     row: int
@@ -62,6 +60,8 @@ class Item:
     scored_by: str = ""
     spaced: bool = False
     case: str = ""
+    reading: Reading = field(default_factory=Reading)
+    labels: tuple[int, ...] = ()
 
     @property
     def cluster(self) -> str:
@@ -177,17 +177,6 @@ def read_conversations(file: Path, images: Path, answers: Path | None = None) ->
         )  # fmt: skip
         items += _turns(entry, base, None if wanted is None else wanted[row - 1], where)
     return items
-
-
-def load_image(path: Path) -> Volume | NDArray[np.generic]:
-    """A prepared array (.npy), or a volume of any format. Raises `InputError`."""
-    if path.suffix.lower() != ".npy":
-        return load_volume(path)
-    try:
-        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ImageReadError(f"{path} cannot be read as a NumPy array: {error}.") from error
-    return array
 
 
 def _turns(

@@ -16,7 +16,7 @@ from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, Float, estimate
 from med2e3.evaluation.m3d_bench import NOTE
-from med2e3.evaluation.m3d_files import Item, load_image
+from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.predictions import whole_lines, writing
 from med2e3.retrieval.finder import Retriever
 
@@ -47,7 +47,7 @@ def run(
     volumes = []
     for number, item in enumerate(items):
         try:
-            volumes.append(retriever.volume_features(load_image(item.image)))
+            volumes.append(retriever.volume_features(item.reading.load(item.image)))
         except InputError as error:
             raise InputError(f"Row {item.row}, {item.image}: {error}") from error
         if progress:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from med2e3.errors import ImageReadError, InputError
-from med2e3.evaluation.m3d_files import load_image, read_captions, read_conversations, read_vqa
+from med2e3.evaluation.m3d_files import read_captions, read_conversations, read_vqa
+from med2e3.evaluation.reading import load_array
 
 from .conftest import COLUMNS, ROWS, Files
 
@@ -186,10 +187,10 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(b"nothing")
     with pytest.raises(ImageReadError, match="cannot be read as a NumPy array"):
-        load_image(path)
+        load_array(path)
     np.save(path, np.array([{"code": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(ImageReadError, match="cannot be read as a NumPy array"):
-        load_image(path)
+        load_array(path)
 
 
 def test_a_case_is_the_folder_with_one_text_and_else_not_known(files: Files) -> None:
