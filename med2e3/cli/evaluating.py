@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from med2e3.evaluation.file_asking import FileTask
     from med2e3.evaluation.m3d_files import Item
     from med2e3.evaluation.report_labels import ClinicalMetrics
+    from med2e3.evaluation.texts import TextMetrics
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -50,6 +51,7 @@ PROMPT_NOTES = {
 @click.option("--m3d-vqa", type=FILE, help="M3D-VQA questions (CSV), closed and open.")
 @click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
+@click.option("--m3d-bench", type=FOLDER, help="M3D-Bench's folder: all its tasks.")
 @click.option("--ct-rate", type=FOLDER, help="CT-RATE's folder: reports and questions.")
 @click.option("--rad3d", type=FOLDER, help="3D-RAD's tables; CT-RATE's volumes are --images.")
 @click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
@@ -63,6 +65,9 @@ PROMPT_NOTES = {
 @click.option(
     "--window", nargs=2, type=float, help="Centre and width in HU, for CT-RATE's volumes."
 )
+@click.option("--clip", help="M3D-CLIP for the retrieval of --m3d-bench: a name or folder.")
+@click.option("--terms", type=FILE, help="Names and descriptions of classes, in place of ours.")
+@click.option("--judge", type=FOLDER, help="Folder of a language model that judges texts.")
 @click.option("--radbert", type=FOLDER, help="Folder of RadBERT-CT, for labels of reports.")
 @click.option(
     "--radeval", multiple=True, help="radgraph or ratescore, by radeval (extra: clinical)."
@@ -151,12 +156,11 @@ def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.evaluation import m3d_bench, phantom_benchmark
     from med2e3.evaluation.m3d_retrieval import recount_retrieval
     from med2e3.evaluation.predictions import kind_of_lines
-    from med2e3.evaluation.texts import open_metrics
 
     file = options["recount"]
     kind = kind_of_lines(file)
     if kind == "file":
-        return m3d_bench.recount(file, open_metrics(options["bertscore"]), _clinical(options))
+        return m3d_bench.recount(file, _texts(options), _clinical(options))
     if kind == "retrieval":
         return recount_retrieval(file)
     return phantom_benchmark.recount(file, options["bertscore"])
@@ -255,10 +259,45 @@ def _ask(
     """A task whose file was read before the model: its errors come at once."""
     from med2e3.evaluation.m3d_bench import run
     from med2e3.evaluation.parallel import ModelChoice
+
+    metrics = _texts(options)
+    return run(ModelChoice(model, _loading(options)), task, metrics, report, clinical)
+
+
+def _m3d_bench(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.bench import run_bench
+    from med2e3.evaluation.m3d_bench_folder import Choices
+    from med2e3.evaluation.parallel import ModelChoice
+    from med2e3.model.regions import read_terms
+    from med2e3.model.requests import read_requests
+
+    folder, requests = options["m3d_bench"], read_requests(options["prompts"])
+    choices = Choices(
+        options["split"] or "test", options["seed"], requests, read_terms(options["terms"]),
+        not options["omit_missing"],
+    )  # fmt: skip
+    task = _task(options, f"M3D-Bench, {folder.name}", [])
+    note = PROMPT_NOTES[options["prompts"] is None].format(requests.source)
+    task = replace(task, notes=(note,), settings={"prompts": requests.about()})
+    choice = ModelChoice(model, _loading(options))
+    clip = ModelChoice(options["clip"], _loading(options)) if options["clip"] else None
+    return run_bench(choice, clip, folder, choices, task, _texts(options), report)
+
+
+def _texts(options: dict[str, Any]) -> TextMetrics:
+    """The metrics of texts that this computer allows, with the judge that was named."""
+    from med2e3.evaluation.judge import JUDGE, Judge
     from med2e3.evaluation.texts import open_metrics
 
     metrics = open_metrics(options["bertscore"])
-    return run(ModelChoice(model, _loading(options)), task, metrics, report, clinical)
+    if options["judge"] is None:
+        return metrics
+    from med2e3.engine.writer import LocalWriter
+
+    writer = LocalWriter(
+        options["judge"], max_new_tokens=32, device=options["device"], dtype=options["dtype"]
+    )
+    return replace(metrics, scorers={**metrics.scorers, JUDGE: Judge(writer)})
 
 
 def _ct_rate(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -336,6 +375,7 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "m3d_vqa": _m3d_vqa,
     "m3d_cap": _m3d_cap,
     "conversations": _conversations,
+    "m3d_bench": _m3d_bench,
     "ct_rate": _ct_rate,
     "rad3d": _rad3d,
     "retrieval": _retrieval,
@@ -347,6 +387,7 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
 LOADING = frozenset({"hub", "device", "dtype"})
 ASKING = LOADING | {
     "images", "limit", "seed", "max_new_tokens", "predictions", "bertscore", "workers", "resume",
+    "judge",
 }  # fmt: skip
 
 #: What measures reports clinically.
@@ -359,9 +400,10 @@ READ: dict[str, frozenset[str]] = {
     "m3d_cap": ASKING | {"split", "prompt", "prompts"},
     "conversations": ASKING | {"answers"},
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
+    "m3d_bench": (ASKING - {"images"}) | {"split", "prompts", "clip", "terms", "omit_missing"},
     "ct_rate": ASKING | CLINICAL | {"split", "prompt", "prompts", "window"},
     "rad3d": ASKING | {"window"},
-    "recount": CLINICAL | {"bertscore", "figure", "hub"},
+    "recount": CLINICAL | LOADING | {"bertscore", "figure", "judge"},
     "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
 }
 

@@ -69,9 +69,7 @@ def build_evaluator(args: Any) -> Any:
     class Evaluator(base):  # type: ignore[misc, valid-type]
         """Theirs, with our `generate`."""
 
-        def generate(
-            self, prompt: str, images: Any = None, video_path: str | None = None
-        ) -> str:
+        def generate(self, prompt: str, images: Any = None, video_path: str | None = None) -> str:
             return answerer.generate(prompt, images, video_path)
 
     return Evaluator(model_id=name, device=str(answerer.model.info.device))

@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from med2e3.engine import Model, ModelInfo, Session
+from med2e3.engine import Model, ModelInfo, Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import Progress, confidence
 from med2e3.evaluation.m3d_files import Item
-from med2e3.evaluation.metrics import closed_right_strict
+from med2e3.evaluation.metrics import closed_right_strict, dice, soft_dice
 from med2e3.evaluation.parallel import ModelChoice, in_processes
 from med2e3.evaluation.predictions import whole_lines, writing
-from med2e3.evaluation.reading import Reading
+from med2e3.evaluation.reading import Reading, load_array
 from med2e3.model.requests import Requests
 
 #: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
 MAX_NEW_TOKENS = 256
+
+#: From which probability a voxel belongs to a mask, as in the published demo.
+MASK_THRESHOLD = 0.5
 
 #: Fields of a line that say which question it answers; they must be the same when a run goes on.
 ASKED = (
@@ -76,7 +79,7 @@ class FileTask:
             "history": [list(turn) for turn in item.history],
             "topic": item.topic, "prompt": item.prompt, "scored_by": item.scored_by,
             "spaced": item.spaced, "truth": item.truth, "letter": item.letter,
-            "choices": item.choices, "labels": list(item.labels),
+            "choices": item.choices, "labels": list(item.labels), "grid": list(item.grid),
             "max_new_tokens": self.tokens,
         }  # fmt: skip
 
@@ -198,7 +201,32 @@ def _ask(model: Model, group: Group) -> Iterator[Line]:
             reply.token_ids, reply.token_probabilities,
             model.backend.processor.decode, whole=not item.letter,
         )  # fmt: skip
-        yield _line(head, reply.text, sure, reply.token_probabilities, reply.scores)
+        line = _line(head, reply.text, sure, reply.token_probabilities, reply.scores)
+        if item.mask is not None:
+            line |= _drawn(session, item, reply)
+        yield line
+
+
+def _drawn(session: Session, item: Item, reply: Reply) -> Line:
+    """How near the mask of an answer is to the wanted one, by both rules; 0 for no mask at all."""
+    where = f"Row {item.row}, {item.mask}"
+    stored = load_array(item.mask) if item.mask is not None else np.zeros(1)
+    target = np.squeeze(stored == item.mask_id if item.mask_id else stored != 0)
+    grid = session.input.grid.shape[-3:]
+    if stored.size == 1:  # how an empty class is stored
+        target = np.zeros(grid, bool)
+    if target.shape != grid:
+        raise InputError(f"{where}: the mask is {target.shape}, the model's grid {tuple(grid)}.")
+    logits = session.mask_logits(item.prompt, reply.token_ids, spaced=item.spaced)
+    if logits is None:
+        drawn = {"mask": False, "soft_dice": 0.0, "dice": 0.0 if target.any() else 1.0}
+    else:
+        shares = logits[0].float().sigmoid().cpu().numpy()
+        drawn = {
+            "mask": True, "soft_dice": soft_dice(shares, target),
+            "dice": dice(shares > MASK_THRESHOLD, target),
+        }  # fmt: skip
+    return {**drawn, "voxels": int(target.sum())}
 
 
 def _asked_after(session: Session, item: Item, head: Line, tokens: int) -> Line:

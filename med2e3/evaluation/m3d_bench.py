@@ -27,11 +27,16 @@ from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.file_asking import FileTask, Line, ask_all
 from med2e3.evaluation.intervals import Estimate, estimate, mean
+from med2e3.evaluation.judge import JUDGE
 from med2e3.evaluation.m3d_files import TYPES
+from med2e3.evaluation.m3d_region_files import REFERRING
+from med2e3.evaluation.m3d_region_files import TOPICS as REGION_TOPICS
 from med2e3.evaluation.parallel import ModelChoice
 from med2e3.evaluation.predictions import verdict, whole_lines
 from med2e3.evaluation.rad3d_files import TASKS
 from med2e3.evaluation.records import Prediction
+from med2e3.evaluation.region_scoring import SECTIONS as REGION_SECTIONS
+from med2e3.evaluation.region_scoring import count_regions
 from med2e3.evaluation.report_labels import RADBERT, RADEVAL, ClinicalMetrics
 from med2e3.evaluation.scoring import (
     CALIBRATION_COLUMNS,
@@ -45,7 +50,10 @@ from med2e3.evaluation.texts import TextMetrics
 #: Topics of other lists that are asked in the same way.
 OTHER_TOPICS = ("long answer", "short answer", "choice", *TASKS.values())
 
-ROWS = (*TYPES.values(), "all", *OTHER_TOPICS, "report", "macro", "micro")
+#: Topics of boxes and masks, whose answers are judged as texts too.
+REGIONS = (*REGION_TOPICS.values(), REFERRING)
+
+ROWS = (*TYPES.values(), "all", *OTHER_TOPICS, *REGIONS, "report", "macro", "micro")
 
 #: Figures of reports' labels, in the order of their table.
 CLINICAL_ROWS = (
@@ -141,6 +149,7 @@ def count(
         **estimate_closed(_by_topic(asked, True)),
         **estimate_texts(_by_topic(asked, False), metrics),
         **count_choices(lines),
+        **count_regions(lines),
     }
     reports = [line for line in lines if line["topic"] == "report"]
     if reports:
@@ -149,6 +158,9 @@ def count(
     said = [[(a.confidence, bool(verdict(a))) for a in g if a.is_closed] for g in asked]
     found["calibration error, closed"] = calibration_error(said)
     found["mean probability, closed"] = estimate([[p for p, _ in g] for g in said])
+    unread = getattr(metrics.scorers.get(JUDGE), "unread", 0)
+    if unread:
+        notes = (*notes, f"{unread} of the judge's answers had no score, and are left out.")
     volumes = len({line["image"] for line in lines})
     what = lines[0]["task"]
     about = f"{len(lines)} questions about {volumes} volumes of {len(asked)} cases"
@@ -184,7 +196,8 @@ def _with_chance(
     if len(reports) < 2:
         return {}
     others = [line["truth"] for line in (*reports[1:], reports[0])]
-    shuffled = metrics.score([line["answer"] for line in reports], others)
+    plain = replace(metrics, scorers={k: s for k, s in metrics.scorers.items() if k != JUDGE})
+    shuffled = plain.score([line["answer"] for line in reports], others)
     names = {f"open report, {name}": mean(values) for name, values in shuffled.items()}
     return {
         name: replace(figure, chance=chance)
@@ -254,6 +267,7 @@ def _sections() -> tuple[Section, ...]:
             f"labels of the next. Rare: fewer than {RARE_SHARE:.0%} of the reports have it.",
         ),
         Section("Reports: labels", LABELS, labels),
+        *REGION_SECTIONS,
         Section("Calibration", ("closed",), CALIBRATION_COLUMNS),
     )  # fmt: skip
 

@@ -45,7 +45,9 @@ class Item:
     `spaced` says that it is a question of M3D-VQA, which M3D-LaMed learned after a space. `case`
     is the same for all series of one examination, "" where that is not known. `reading` says how
     the volume is read. `labels` are those of `clinical.LABELS` that a report should claim, as 0 and
-    1; empty where they are not known.
+    1; empty where they are not known. `mask` is the file of the mask that the answer should draw,
+    of the value `mask_id` (0: of all that is not 0); `grid` is the shape of the prepared volume
+    that boxes are stated of.
     """
 
     row: int
@@ -62,6 +64,9 @@ class Item:
     case: str = ""
     reading: Reading = field(default_factory=Reading)
     labels: tuple[int, ...] = ()
+    mask: Path | None = None
+    mask_id: int = 0
+    grid: tuple[int, ...] = ()
 
     @property
     def cluster(self) -> str:

@@ -28,7 +28,8 @@ SECTIONS = (
         "Retrieval",
         DIRECTIONS,
         tuple((f"R@{k}", f"{{row}}, R@{k}") for k in DEPTHS),
-        "Chance: k among all pairs.",
+        "Chance: k among all pairs. The published script prints image to text under the name IR "
+        "and text to image under TR; by the usual names it is the other way round.",
     ),
 )
 

@@ -172,8 +172,8 @@ def no_network() -> Iterator[None]:
 
     before = (constants.HF_HUB_OFFLINE, socket.socket.connect, socket.socket.connect_ex)
     constants.HF_HUB_OFFLINE = True
-    socket.socket.connect = refuse  # type: ignore[method-assign, assignment]
-    socket.socket.connect_ex = refuse  # type: ignore[method-assign, assignment]
+    socket.socket.connect = refuse  # type: ignore[method-assign]
+    socket.socket.connect_ex = refuse  # type: ignore[method-assign]
     try:
         yield
     finally:

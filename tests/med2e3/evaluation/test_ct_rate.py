@@ -135,7 +135,7 @@ def test_what_is_missing_is_named_and_skipped(folder: Path) -> None:
     with pytest.raises(InputError, match=r"no list of reports \(columns VolumeName, Findings_EN\)"):
         open_ct_rate(folder / "dataset/valid")
     (folder / "dataset/metadata/validation_metadata.csv").unlink()
-    with pytest.raises(InputError, match="No row of .* metadata have no row for valid_1_a_1"):
+    with pytest.raises(InputError, match=r"No row of .* metadata have no row for valid_1_a_1"):
         read_reports(open_ct_rate(folder))
     labels = folder / "dataset/multi_abnormality_labels/valid_predicted_labels.csv"
     write_csv(labels, ("VolumeName", *LABELS), [(NAMES[0], "NA", *[0] * 17)])
@@ -164,9 +164,18 @@ def test_the_command_measures_reports_questions_and_labels(
     results = json.loads(capsys.readouterr().out)
     assert (results["questions"], results["volumes"], results["cases"]) == (5, 3, 2)
     figures = results["figures"]
-    for name in ("CRG", "labels, macro F1", "labels, micro F1", "labels, weighted F1",
-                 "rare labels, recall", "reports, distinct", "reports, commonest one",
-                 "open report, ROUGE-L", "open short answer, BLEU-1", "choice (published rule)"):
+    for name in (
+        "CRG",
+        "labels, macro F1",
+        "labels, micro F1",
+        "labels, weighted F1",
+        "rare labels, recall",
+        "reports, distinct",
+        "reports, commonest one",
+        "open report, ROUGE-L",
+        "open short answer, BLEU-1",
+        "choice (published rule)",
+    ):
         if name != "rare labels, recall":  # of three reports no label is rare
             assert name in figures, name
     assert figures["open report, BLEU-1"]["chance"] is not None
