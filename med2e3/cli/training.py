@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from med2e3.cli.console import progress
+from med2e3.cli.console import print_json, progress
 
 if TYPE_CHECKING:
     from med2e3.training import Options
@@ -140,6 +140,41 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
     kept = len(outcomes) - made - failed
     click.echo(f"{made} series prepared, {kept} were there, {failed} failed", err=True)
     click.echo(str(target / LIST_FILE))
+
+
+@data.command()
+@click.argument("target", type=_folder)
+@click.option("--train", "train_count", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--test", "test_count", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--grid", nargs=3, type=click.IntRange(8), default=(32, 64, 64), show_default=True,
+    help="Slices, rows, columns.",
+)  # fmt: skip
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of all.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def phantoms(
+    target: Path, train_count: int, test_count: int, seed: int, grid: tuple[int, int, int],
+    plane: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Write phantoms to TARGET as M3D-Cap, M3D-VQA and M3D-Seg, to try every command with."""
+    from med2e3.geometry import Plane
+    from med2e3.training.data.phantom_lists import write_phantom_lists
+
+    first = seed * (train_count + test_count)
+    seeds = {
+        "train": range(first, first + train_count),
+        "test": range(first + train_count, first + train_count + test_count),
+    }
+    with progress() as report:
+        write_phantom_lists(
+            target, {name: list(numbers) for name, numbers in seeds.items()}, grid,
+            plane=Plane(plane) if plane else None, progress=report,
+        )  # fmt: skip
+    if as_json:
+        print_json({"folder": str(target), "train": train_count, "test": test_count, "seed": seed})
+    else:
+        click.echo(str(target))
 
 
 COMMANDS = (train, data)

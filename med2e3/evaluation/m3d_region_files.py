@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -96,7 +97,9 @@ def _items_of(one: MaskRow, terms: Terms, seed: int, kinds: Sequence[str]) -> It
     for place_, (kind, described) in enumerate(TOPICS):
         if kind not in kinds:
             continue
-        rng = np.random.default_rng([_STREAM, seed, int(one.dataset), one.row, place_])
+        rng = np.random.default_rng(
+            [_STREAM, seed, zlib.crc32(one.dataset.encode()), one.row, place_]
+        )
         about = terms.describe(name, rng) if described else ""
         prompt, truth = ask_region(kind, name, about, box, rng)
         yield Item(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from med2e3.training.options import Options
 
 if TYPE_CHECKING:
+    from med2e3.training.m3d_recipe import M3DRecipe
     from med2e3.training.published_recipe import PublishedRecipe
     from med2e3.training.recipe import Recipe
     from med2e3.training.trainer import Report
@@ -59,19 +60,21 @@ def train(
 
 def open_recipe(
     recipe: str | Path, options: Options, *, smoke: bool = False
-) -> Recipe | PublishedRecipe:
-    """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
+) -> Recipe | PublishedRecipe | M3DRecipe:
+    """What a recipe says, of any kind; raises `InputError` when it cannot be read or run."""
     from med2e3.errors import InputError, RecipeError
+    from med2e3.training import m3d_recipe
     from med2e3.training.published_recipe import KIND, parse_published
     from med2e3.training.recipe import parse_recipe
     from med2e3.training.recipe_file import read_recipe
 
     file = read_recipe(recipe)
-    if (kind := file.values.get("kind", "")) not in ("", KIND):
+    kinds = (KIND, m3d_recipe.KIND)
+    if (kind := file.values.get("kind", "")) not in ("", *kinds):
         with file.naming_lines():
             raise RecipeError(
-                f"kind = “{kind}” is not “{KIND}”. Leave it out of a recipe that trains on "
-                "phantoms.",
+                f"kind = “{kind}” is not {' or '.join(f'“{k}”' for k in kinds)}. Leave it out of a "
+                "recipe that trains on phantoms.",
                 ("kind",),
             )
     if not kind:
@@ -83,7 +86,11 @@ def open_recipe(
             )
         made = parse_recipe(file)
         return made.smoke() if smoke else made
-    whole = parse_published(file, options.data)
+    whole: PublishedRecipe | M3DRecipe = (
+        parse_published(file, options.data)
+        if kind == KIND
+        else m3d_recipe.parse_m3d(file, options.data)
+    )
     if options.start:
         whole = replace(whole, start={"model": options.start})
     if options.prompts:
@@ -113,10 +120,12 @@ def _train_here(
 ) -> Path:
     """The run, or this process's part of it."""
     from med2e3.training.distributed import Compute, has_cuda
+    from med2e3.training.m3d_recipe import M3DRecipe
     from med2e3.training.pipeline import Conditions, run_all
     from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
     from med2e3.training.run_folder import RunFolder
+    from med2e3.training.stages.m3d import train_m3d
     from med2e3.training.stages.published import train_published
 
     chosen = open_recipe(recipe, options, smoke=smoke)
@@ -126,4 +135,6 @@ def _train_here(
         run_folder = RunFolder(chosen, folder)
         return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
     with stage_reports(report) as report_of:
+        if isinstance(chosen, M3DRecipe):
+            return train_m3d(chosen, folder, options, report_of(chosen.name), resume=resume)
         return train_published(chosen, folder, options, report_of(chosen.name), resume=resume)

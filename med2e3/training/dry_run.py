@@ -188,7 +188,8 @@ def _steps(recipe: PublishedRecipe) -> str:
     if missing:
         return f"{formula}; samples are counted in the lists, and {missing[0]} is not there"
     try:
-        samples = sum(len(open_samples(source)) for source in recipe.data)
+        counts = [(len(open_samples(source)), source.limit) for source in recipe.data]
+        samples = sum(min(count, limit) if limit else count for count, limit in counts)
     except DataError as error:
         return f"{formula}; samples cannot be counted: {error}"
     return f"{recipe.steps(samples):,} ({recipe.epochs:g} epochs of {samples:,} samples)"

@@ -14,7 +14,7 @@ from typing import Annotated
 from med2e3.errors import RecipeError
 from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
-from med2e3.training.data.formats import SampleFile
+from med2e3.training.data.formats import MASK_FORMATS, SampleFile
 from med2e3.training.distributed import PRECISIONS
 from med2e3.training.fields import (
     Count,
@@ -89,6 +89,10 @@ class PublishedRecipe:
                 ("start",),
             )
         check_fields(self)
+        if drawn := [s.format for s in self.data if s.format in MASK_FORMATS]:
+            raise RecipeError(
+                f"Med-2E3 draws no masks and cannot train on {drawn[0]}; M3D-LaMed can.", ("data",)
+            )
         if self.batch % self.parts:
             raise RecipeError(
                 f"batch = {self.batch} samples cannot be cut into parts = {self.parts} equal "
@@ -132,13 +136,4 @@ def parse_published(file: RecipeFile, folder: Path) -> PublishedRecipe:
                 f"It is no recipe of kind “{KIND}”: {error} Compare it with "
                 f"{FOLDER / 'pretrain.toml'}."
             ) from error
-    data = tuple(
-        dataclasses.replace(
-            source,
-            file=folder / source.file,
-            images=folder / source.images,
-            prompts=None if source.prompts is None else folder / source.prompts,
-        )
-        for source in recipe.data
-    )
-    return dataclasses.replace(recipe, data=data)
+    return dataclasses.replace(recipe, data=tuple(source.below(folder) for source in recipe.data))

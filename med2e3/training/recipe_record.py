@@ -12,6 +12,8 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.files import write_whole
+from med2e3.training.m3d_recipe import KIND as M3D_KIND
+from med2e3.training.m3d_recipe import M3DRecipe
 from med2e3.training.published_recipe import KIND, PublishedRecipe
 from med2e3.training.recipe import Recipe
 from med2e3.training.stage_recipe import StageRecipe
@@ -27,14 +29,15 @@ SHARED_KEYS = tuple(f.name for f in fields(StageRecipe))
 UNLEARNED_KEYS = ("checkpoint_minutes",)
 
 
-def as_json(recipe: Recipe | PublishedRecipe) -> dict[str, Any]:
+def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
     """A recipe as `RECIPE_FILE` keeps it: of one on phantoms a stage's own keys are its `options`.
 
     Paths are as the recipe states them.
     """
     said: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
-    if isinstance(recipe, PublishedRecipe):
-        return {"kind": KIND, **{k: v for k, v in said.items() if k not in UNLEARNED_KEYS}}
+    if not isinstance(recipe, Recipe):
+        kind = KIND if isinstance(recipe, PublishedRecipe) else M3D_KIND
+        return {"kind": kind, **{k: v for k, v in said.items() if k not in UNLEARNED_KEYS}}
     said["tokenizer"] = said["tokenizer"] or {}
     for name, stage in said["stages"].items():
         shared = {key: stage.pop(key) for key in SHARED_KEYS}
@@ -42,7 +45,7 @@ def as_json(recipe: Recipe | PublishedRecipe) -> dict[str, Any]:
     return said
 
 
-def keep_to_recipe(recipe: Recipe | PublishedRecipe, folder: Path) -> None:
+def keep_to_recipe(recipe: Recipe | PublishedRecipe | M3DRecipe, folder: Path) -> None:
     """Writes into a run's folder what it is made by, or compares with what was written.
 
     Raises `InputError` where the folder was begun by another recipe: its phantoms and checkpoints

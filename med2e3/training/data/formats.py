@@ -6,19 +6,24 @@ Knows nothing of volumes, tokens or order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from med2e3.errors import DataError, RecipeError
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
+from med2e3.model.regions import WORDINGS
 from med2e3.model.requests import Requests, read_requests
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
 from med2e3.training.data.samples import Sample
+from med2e3.training.fields import CountOrNone
 
 #: How a choice that the list leaves out ("NA") is written into the prompt. The published code reads
 #: the list with pandas, which takes it for a missing number, so published models saw "nan".
 MISSING_CHOICES: dict[str, str | None] = {"nan": "nan", "NA": "NA", "omit": None}
+
+#: Formats of lists of masks, which M3D-LaMed alone trains on (`m3d_samples`).
+MASK_FORMATS = ("m3d-seg", "m3d-refseg")
 
 VQA_COLUMNS = (
     "Image Path", "Question", "Choice A", "Choice B", "Choice C", "Choice D", "Answer",
@@ -31,7 +36,10 @@ class SampleFile:
     """One list of a recipe. Paths inside the list start from `images`.
 
     `split` names the list in a JSON file that holds several. `prompts` is a file of requests for
-    reports in place of our own (`med2e3.model.requests`).
+    reports in place of our own (`med2e3.model.requests`). `kinds` says what is asked of masks
+    (boxes "REC", names "REG", masks "SEG"), `terms` names and describes their classes in place of
+    ours.
+    `limit` rows alone are used, drawn by the recipe's seed; 0: all.
     """
 
     format: str
@@ -40,12 +48,21 @@ class SampleFile:
     split: str = ""
     missing_choice: str = "nan"
     prompts: Path | None = None
+    kinds: tuple[str, ...] = ("SEG",)
+    terms: Path | None = None
+    limit: CountOrNone = 0
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
+        known = (*FORMATS, *MASK_FORMATS)
+        if self.format not in known:
             raise RecipeError(
-                f"There is no data format “{self.format}”. Choose one of: {', '.join(FORMATS)}.",
+                f"There is no data format “{self.format}”. Choose one of: {', '.join(known)}.",
                 ("format",),
+            )
+        odd = [kind for kind in self.kinds if kind not in WORDINGS]
+        if odd or not self.kinds:
+            raise RecipeError(
+                f"kinds = {list(self.kinds)} must name some of: {', '.join(WORDINGS)}.", ("kinds",)
             )
         if self.missing_choice not in MISSING_CHOICES:
             raise RecipeError(
@@ -53,6 +70,16 @@ class SampleFile:
                 f"{', '.join(MISSING_CHOICES)}.",
                 ("missing_choice",),
             )
+
+    def below(self, folder: Path) -> SampleFile:
+        """The same with paths that start from `folder`."""
+        return replace(
+            self,
+            file=folder / self.file,
+            images=folder / self.images,
+            prompts=None if self.prompts is None else folder / self.prompts,
+            terms=None if self.terms is None else folder / self.terms,
+        )
 
 
 @dataclass(frozen=True, eq=False)

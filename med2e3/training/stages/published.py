@@ -20,7 +20,14 @@ from med2e3.checkpoints.building import quietly
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.prompts import IGNORE
-from med2e3.training.data.dataset import Batch, BatchPlan, Reader, SampleDataset, read_batches
+from med2e3.training.data.dataset import (
+    Batch,
+    BatchPlan,
+    Reader,
+    SampleDataset,
+    limited,
+    read_batches,
+)
 from med2e3.training.data.formats import open_samples
 from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.options import Options
@@ -108,7 +115,10 @@ def open_data(
     recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, *, skip_damaged: bool
 ) -> SampleDataset:
     """The recipe's lists; raises `DataError` when one is missing or of another format."""
-    sources = [open_samples(source, recipe.seed) for source in recipe.data]
+    sources = [
+        limited(open_samples(source, recipe.seed), source.limit, recipe.seed, number)
+        for number, source in enumerate(recipe.data)
+    ]
     reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed)
     return SampleDataset(sources, reader, skip_damaged=skip_damaged)
 
