@@ -177,4 +177,49 @@ def phantoms(
         click.echo(str(target))
 
 
+@data.command()
+@click.argument("reports", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", required=True, type=click.Path(exists=True, path_type=Path),
+              help="Folder of a language model on this computer.")  # fmt: skip
+@click.option("--out", type=_folder, help="The CSV.  [default: M3D_VQA.csv beside REPORTS]")
+@click.option("--split", default="train", show_default=True, help="Which part of an M3D-Cap list.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="At once.")
+@click.option("--max-new-tokens", type=click.IntRange(1), default=1024, show_default=True)
+@click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def questions(
+    reports: Path, model: Path, out: Path | None, split: str, batch: int, max_new_tokens: int,
+    device: str | None, dtype: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Questions about REPORTS (an M3D-Cap list, or a folder of .txt) by a local language model.
+
+    Nine a report, in five topics, with four choices; the model then checks each against the
+    report. The CSV has M3D-VQA's columns; what was rejected stands beside it with its reason. A run
+    that was stopped goes on.
+    """
+    from med2e3.engine.writer import LocalWriter
+    from med2e3.training.data.questions import make_questions, read_reports
+
+    found = read_reports(reports, split)
+    folder = reports if reports.is_dir() else reports.parent
+    target = out or folder / "M3D_VQA.csv"
+    with progress() as report:
+        report(0.0, "loading the language model")
+        writer = LocalWriter(
+            model, max_new_tokens=max_new_tokens, batch=batch, device=device, dtype=dtype
+        )
+        tally = make_questions(found, writer, target, batch=batch, progress=report)
+    if as_json:
+        print_json({"file": str(target), **tally.as_dict()})
+        return
+    said = ", ".join(f"{reason}: {count}" for reason, count in tally.reasons.items())
+    click.echo(
+        f"{tally.kept} of {tally.wanted} questions of {tally.reports} reports passed "
+        f"({100 * tally.pass_rate:.1f} %). Rejected: {said or 'none'}.",
+        err=True,
+    )
+    click.echo(str(target))
+
+
 COMMANDS = (train, data)

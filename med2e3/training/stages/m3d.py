@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -130,15 +131,31 @@ class LaMedStage(_Stage):
 CLASSES: dict[str, type[_Stage]] = {"m3d-clip": ClipStage, "m3d-lamed": LaMedStage}
 
 
+class _Gather(torch.autograd.Function):
+    """The rows of all processes one below the other; gradients come back from all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        """(B, C) of this process → (B · processes, C), in the order of the processes."""
+        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        ctx.first, ctx.count = dist.get_rank() * len(rows), len(rows)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        """The sum over processes, of this one's own rows."""
+        whole = grad.contiguous()
+        dist.all_reduce(whole)
+        return whole[ctx.first : ctx.first + ctx.count]
+
+
 def gathered(features: Tensor) -> Tensor:
     """The rows of all processes, in their order; as they are where there is one process."""
-    import torch.distributed as dist
-
     if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
         return features
-    from torch.distributed.nn.functional import all_gather
-
-    return torch.cat(list(all_gather(features.contiguous())))
+    rows: Tensor = _Gather.apply(features)
+    return rows
 
 
 def open_data(
