@@ -35,6 +35,7 @@ _folder = click.Path(path_type=Path)
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read ahead.")
 @click.option("--skip-damaged", is_flag=True, help="List what cannot be read, and go on.")
 @click.option("--prompts", type=_folder, help="File of requests for reports, one a line.")
+@click.option("--lora", type=click.IntRange(0), default=0, help="Rank of LoRA adapters to train.")
 def train(  # noqa: PLR0913 - one argument an option
     recipe: str,
     out: Path | None,
@@ -51,6 +52,7 @@ def train(  # noqa: PLR0913 - one argument an option
     workers: int,
     skip_damaged: bool,
     prompts: Path | None,
+    lora: int,
 ) -> None:
     """Train RECIPE ("demo", "pretrain", "finetune", or a recipe file).
 
@@ -63,7 +65,7 @@ def train(  # noqa: PLR0913 - one argument an option
 
     folder = out or Path("runs") / Path(recipe).stem
     options = Options(
-        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts
+        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts, lora
     )  # fmt: skip
     if dry_run:
         click.echo(_plan(recipe, folder, options, smoke, processes))
@@ -188,7 +190,7 @@ def phantoms(
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def questions(
+def questions(  # noqa: PLR0913 - one argument an option
     reports: Path, model: Path, out: Path | None, split: str, batch: int, max_new_tokens: int,
     device: str | None, dtype: str | None, as_json: bool,
 ) -> None:  # fmt: skip

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from med2e3.checkpoints import Hub
+from med2e3.checkpoints.adapters import merge_lora, save_adapter
 from med2e3.checkpoints.building import quietly
 from med2e3.model.prompts import IGNORE
 from med2e3.model.segvol import mask_loss
@@ -28,15 +29,12 @@ from med2e3.training.data.dataset import (
 )
 from med2e3.training.data.m3d_samples import LaMedReader, PairReader, open_m3d
 from med2e3.training.distributed import Compute, Distributed
-from med2e3.training.lora import add_lora, merge_lora, save_adapter
+from med2e3.training.lora import add_lora
 from med2e3.training.m3d_recipe import STAGES, M3DRecipe
 from med2e3.training.m3d_starting import load_m3d_start
 from med2e3.training.options import Options
-from med2e3.training.stages.published import DAMAGED_FILE, MODEL_FOLDER
+from med2e3.training.stages.published import ADAPTER_FOLDER, DAMAGED_FILE, MODEL_FOLDER
 from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
-
-#: Where a run with LoRA leaves its adapters, in peft's form.
-ADAPTER_FOLDER = "adapter"
 
 
 class _Stage:

@@ -244,7 +244,7 @@ def test_the_mask_head_learns_beside_the_words(segmented: Path, lists: Path) -> 
 def test_lora_is_saved_apart_merged_and_loaded_again(
     clip: Path, write: Callable[..., Path], options: Options, tmp_path: Path
 ) -> None:
-    from med2e3.training.lora import load_adapter, merge_lora
+    from med2e3.checkpoints.adapters import load_adapter, merge_lora
 
     run = tmp_path / "run"
     table = "[lora]\nrank = 2\nalpha = 4.0\ndropout = 0.0\n"
