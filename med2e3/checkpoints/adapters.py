@@ -54,7 +54,7 @@ def load_adapter(language_model: nn.Module, folder: Path) -> None:
         tensors = load_file(folder / WEIGHTS_FILE)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{folder} holds no adapter that can be read: {error}.") from error
-    inject_adapter_in_model(config, language_model, adapter_name=NAME)  # type: ignore[arg-type]
+    inject_adapter_in_model(config, language_model, adapter_name=NAME)
     state = {_named(key): tensor for key, tensor in tensors.items()}
     wanted = {k: v for k, v in language_model.state_dict().items() if "lora_" in k}
     odd = [k for k in {*state, *wanted} if k not in state or k not in wanted

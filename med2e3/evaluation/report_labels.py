@@ -165,7 +165,7 @@ def open_radeval(name: str) -> Callable[[Sequence[str], Sequence[str]], list[flo
 def no_network() -> Iterator[None]:
     """Nothing within can open a connection: reports are patients' data."""
 
-    def refuse(*_: Any, **__: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise OSError("a connection was refused: nothing here may reach the network")
 
     from huggingface_hub import constants

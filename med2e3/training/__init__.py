@@ -64,7 +64,7 @@ def open_recipe(
     """What a recipe says, of any kind; raises `InputError` when it cannot be read or run."""
     from med2e3.errors import InputError, RecipeError
     from med2e3.training import m3d_recipe
-    from med2e3.training.published_recipe import KIND, PublishedRecipe, parse_published
+    from med2e3.training.published_recipe import KIND, parse_published
     from med2e3.training.recipe import parse_recipe
     from med2e3.training.recipe_file import read_recipe
 
@@ -94,11 +94,7 @@ def open_recipe(
     if options.start:
         whole = replace(whole, start={"model": options.start})
     if options.lora:
-        from med2e3.training.lora import LoRA
-
-        rest = tuple(p for p in getattr(whole, "train", ()) if p != "language_model")
-        own = {"train": rest} if isinstance(whole, PublishedRecipe) else {}
-        whole = replace(whole, lora=LoRA(options.lora, 2.0 * options.lora), **own)
+        whole = whole.with_lora(options.lora)
     if options.prompts:
         data = tuple(replace(source, prompts=options.prompts) for source in whole.data)
         whole = replace(whole, data=data)

@@ -29,6 +29,11 @@ class LoRA:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @classmethod
+    def of_rank(cls, rank: int) -> LoRA:
+        """Adapters of that rank with an alpha of twice as much, as published."""
+        return cls(rank, 2.0 * rank)
+
 
 def add_lora(language_model: nn.Module, lora: LoRA) -> Any:
     """Wraps the linear layers in place; only the adapters learn. Returns peft's config."""
@@ -36,11 +41,11 @@ def add_lora(language_model: nn.Module, lora: LoRA) -> Any:
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout,  # type: ignore[arg-type]
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout,
         target_modules=linear_names(language_model),
     )  # fmt: skip
     language_model.requires_grad_(False)
-    inject_adapter_in_model(config, language_model, adapter_name=NAME)  # type: ignore[arg-type]
+    inject_adapter_in_model(config, language_model, adapter_name=NAME)
     return config
 
 

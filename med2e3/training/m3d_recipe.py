@@ -153,6 +153,10 @@ class M3DRecipe:
             self.name, self.steps(samples), self.learning_rate, parts=self.parts, schedule=schedule
         )
 
+    def with_lora(self, rank: int) -> M3DRecipe:
+        """The same with adapters of that rank in place of the language model's weights."""
+        return dataclasses.replace(self, lora=LoRA.of_rank(rank))
+
     def smoke(self) -> M3DRecipe:
         """Three steps of two samples."""
         return dataclasses.replace(self, batch=2, parts=1, max_steps=3, checkpoint_minutes=1.0)

@@ -159,6 +159,11 @@ class PublishedRecipe:
             self.name, self.steps(samples), self.learning_rate, parts=self.parts, schedule=schedule
         )
 
+    def with_lora(self, rank: int) -> PublishedRecipe:
+        """The same with adapters of that rank in place of the language model's weights."""
+        rest = tuple(part for part in self.train if part != "language_model")
+        return dataclasses.replace(self, train=rest, lora=LoRA.of_rank(rank))
+
     def smoke(self) -> PublishedRecipe:
         """Three steps of two samples."""
         return dataclasses.replace(self, batch=2, parts=2, max_steps=3, checkpoint_minutes=1.0)

@@ -141,7 +141,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """The sum over processes, of this one's own rows."""
         whole = grad.contiguous()
         dist.all_reduce(whole)
@@ -152,7 +152,7 @@ def gathered(features: Tensor) -> Tensor:
     """The rows of all processes, in their order; as they are where there is one process."""
     if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
         return features
-    rows: Tensor = _Gather.apply(features)
+    rows: Tensor = _Gather.apply(features)  # type: ignore[no-untyped-call]
     return rows
 
 

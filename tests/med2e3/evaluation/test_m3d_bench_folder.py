@@ -332,3 +332,17 @@ def test_a_local_model_judges_only_when_it_is_named(
     assert results["notes"][-1].startswith("2 of the judge's answers had no score")
     assert main([*map(str, words), "--judge", str(bench)]) == 1
     assert "no model's folder" in capsys.readouterr().err
+
+
+def test_the_command_tells_of_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--help"]) == 0
+    said = capsys.readouterr().out
+    for option in ("--m3d-bench", "--clip", "--terms", "--judge", "--ct-rate", "--rad3d",
+                   "--radbert", "--radeval", "--prompts", "--resume", "--window"):  # fmt: skip
+        assert option in said
+    assert main(["data", "--help"]) == 0
+    listed = capsys.readouterr().out
+    assert "questions" in listed
+    assert "phantoms" in listed
+    assert main(["evaluate", "demo", "--m3d-bench", ".", "--prompt", "x"]) == 2
+    assert "--prompt would change nothing" in capsys.readouterr().err
