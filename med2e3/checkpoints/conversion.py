@@ -10,6 +10,7 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,15 @@ def convert(
     hub: str | Path | None = None,
     dtype: torch.dtype | None = None,
     max_shard_size: str = "5GB",
+    adapter: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write a model in our own format into a new folder; returns it.
 
     `source` is a folder, a name or a hub id on this computer; `dtype` None keeps the stored
-    precision. Raises `CheckpointError` for a source that cannot be read or a destination that
-    exists, `ResourceError` when memory or disk do not suffice.
+    precision; `adapter` is a folder of LoRA adapters, which are merged. Raises `CheckpointError`
+    for a source that cannot be read, an adapter that does not fit or a destination that exists,
+    `ResourceError` when memory or disk do not suffice.
     """
     report = progress or _silent
     places = Hub(None if hub is None else Path(hub))
@@ -57,7 +60,7 @@ def convert(
     _check_disk(checkpoint, target.parent, dtype or stored_dtype(checkpoint))
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        _write(checkpoint, staging, dtype, max_shard_size, report)
+        _write(checkpoint, staging, dtype, max_shard_size, report, adapter)
         staging.chmod(0o755)
         if target.exists():
             target.rmdir()
@@ -76,8 +79,14 @@ def _write(
     dtype: torch.dtype | None,
     max_shard_size: str,
     report: Progress,
+    adapter: str | Path | None,
 ) -> None:
     model = build(checkpoint, torch.device("cpu"), dtype)
+    if adapter is not None:
+        _merge(model, Path(adapter))
+        checkpoint = replace(
+            checkpoint, notes=(*checkpoint.notes, f"The adapter {Path(adapter).name} is merged.")
+        )
     report(0.2, "Writing the weights")
     with quietly():
         model.save_pretrained(folder, max_shard_size=max_shard_size)
@@ -86,6 +95,17 @@ def _write(
     report(0.7, "Hashing source and result")
     card = model_card(checkpoint, model, folder)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _merge(model: Any, folder: Path) -> None:
+    """Adapters into the language model, in place; raises `CheckpointError`."""
+    from med2e3.checkpoints.adapters import load_adapter, merge_lora
+
+    language_model = getattr(model, "language_model", None)
+    if language_model is None:
+        raise CheckpointError("The model has no language model that an adapter could change.")
+    load_adapter(language_model, folder)
+    merge_lora(language_model)
 
 
 def model_card(checkpoint: Checkpoint, model: Any, folder: Path) -> str:
@@ -99,7 +119,7 @@ def model_card(checkpoint: Checkpoint, model: Any, folder: Path) -> str:
         f"# {checkpoint.folder.name}\n\n"
         f"A {checkpoint.kind} model of {numbers:,} parameters, converted to the native format of "
         f"med2e3 on {today} from `{checkpoint.folder.name}`. Weights are unchanged but for their "
-        f"names{_precision(checkpoint, model)}.\n\n"
+        f"names{_precision(checkpoint, model)}, and for what the notes say.\n\n"
         f"## Notes\n\n{notes}\n\n"
         f"## Source files (SHA-256)\n\n{_hashes(checkpoint.files, checkpoint.folder)}\n\n"
         f"## Files written (SHA-256)\n\n{_hashes(written, folder)}\n"

@@ -85,7 +85,41 @@ RELEASES: tuple[Release, ...] = (
         licence="Apache-2.0",
         files=("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"),
     ),
-)
+    Release(
+        name="phi-3-mini-128k",
+        title="Phi-3-mini: the language model that Med-2E3 is first put together from",
+        kind="language model",
+        repo="microsoft/Phi-3-mini-128k-instruct",
+        gigabytes=7.6,
+        licence="MIT",
+    ),
+    Release(
+        name="phi-3-mini-4k",
+        title="Phi-3-mini: the language model that M3D-LaMed is first put together from",
+        kind="language model",
+        repo="microsoft/Phi-3-mini-4k-instruct",
+        gigabytes=7.6,
+        licence="MIT",
+    ),
+    Release(
+        name="siglip-large",
+        title="SigLIP-L/16-256: the 2D encoder that Med-2E3 is first put together from",
+        kind="image encoder",
+        repo="google/siglip-large-patch16-256",
+        gigabytes=2.6,
+        licence="Apache-2.0",
+    ),
+    Release(
+        name="bert-base-uncased-weights",
+        title="BERT with its weights: what a new M3D-CLIP reads texts with",
+        kind="text encoder",
+        repo="google-bert/bert-base-uncased",
+        gigabytes=0.44,
+        licence="Apache-2.0",
+        files=("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
+               "model.safetensors"),
+    ),
+)  # fmt: skip
 
 
 def find_release(name: str) -> Release:

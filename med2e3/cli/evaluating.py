@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,12 @@ from med2e3.figures import reliability_figure, save_figure
 from med2e3.files import write_whole
 
 if TYPE_CHECKING:
+    from med2e3.evaluation.ct_rate_files import CtRate
     from med2e3.evaluation.figures import Results
+    from med2e3.evaluation.file_asking import FileTask
     from med2e3.evaluation.m3d_files import Item
+    from med2e3.evaluation.report_labels import ClinicalMetrics
+    from med2e3.evaluation.texts import TextMetrics
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -28,6 +32,19 @@ PHANTOMS = 100
 
 #: Steps and seeds of each ablation where none are named.
 ABLATION_STEPS, ABLATION_SEEDS = 300, 2
+#: How CT-RATE's volumes were shown.
+CT_RATE_NOTE = (
+    "Volumes were prepared here, as the published arrays and scripts cannot be used: HU by the "
+    "metadata's slope and intercept, its spacing, axial slices, window {:g}/{:g} HU (centre/width)."
+)
+
+#: How reports were asked for: out of a file, or (True) in our own words.
+PROMPT_NOTES = {
+    True: "Reports were asked for in wordings of our own, drawn by the seed, which training draws "
+    "from too: figures may differ from those of the published prompts, which are not part of this "
+    "package. --prompts takes a file of them, --prompt a single one.",
+    False: "Reports were asked for in the wordings of {}, drawn by the seed.",
+}
 
 
 @click.command()
@@ -36,8 +53,11 @@ ABLATION_STEPS, ABLATION_SEEDS = 300, 2
 @click.option("--m3d-vqa", type=FILE, help="M3D-VQA questions (CSV), closed and open.")
 @click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
+@click.option("--m3d-bench", type=FOLDER, help="M3D-Bench's folder: all its tasks.")
+@click.option("--ct-rate", type=FOLDER, help="CT-RATE's folder: reports and questions.")
+@click.option("--rad3d", type=FOLDER, help="3D-RAD's tables; CT-RATE's volumes are --images.")
 @click.option("--retrieval", type=FILE, help="M3D-Cap (JSON): MODEL is an M3D-CLIP, R@1, 5, 10.")
-@click.option("--recount", type=FILE, help="Predictions about phantoms, saved earlier.")
+@click.option("--recount", type=FILE, help="Predictions that were saved earlier.")
 @click.option("--ablation", type=click.Path(path_type=Path), help="Folder of a run of tables 3-5.")
 @click.option(
     "--transfer",
@@ -62,8 +82,19 @@ ABLATION_STEPS, ABLATION_SEEDS = 300, 2
 )
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
-@click.option("--split", default="test", show_default=True, help="Which part of an M3D-Cap file.")
+@click.option("--split", help="Which part of M3D-Cap (test) or CT-RATE (valid).")
+@click.option(
+    "--window", nargs=2, type=float, help="Centre and width in HU, for CT-RATE's volumes."
+)
+@click.option("--clip", help="M3D-CLIP for the retrieval of --m3d-bench: a name or folder.")
+@click.option("--terms", type=FILE, help="Names and descriptions of classes, in place of ours.")
+@click.option("--judge", type=FOLDER, help="Folder of a language model that judges texts.")
+@click.option("--radbert", type=FOLDER, help="Folder of RadBERT-CT, for labels of reports.")
+@click.option(
+    "--radeval", multiple=True, help="radgraph or ratescore, by radeval (extra: clinical)."
+)
 @click.option("--prompt", help="How reports are asked for.  [default: our wordings, by the seed]")
+@click.option("--prompts", type=FILE, help="Wordings for that, one a line, in place of ours.")
 @click.option("--omit-missing", is_flag=True, help="Leave out missing choices, published as “nan”.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many questions, by the seed.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of answers about files.")
@@ -74,7 +105,8 @@ ABLATION_STEPS, ABLATION_SEEDS = 300, 2
     show_default=True,
     help="Seed of all that is drawn.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, help="Processes, for phantoms.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes that share the work.")
+@click.option("--resume", is_flag=True, help="Go on with what --predictions holds (files).")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--reliability", type=OUTPUT, help="Write how right it was when how sure (JSON).")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
@@ -174,9 +206,17 @@ def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
 
 
 def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.phantom_benchmark import recount
+    from med2e3.evaluation import m3d_bench, phantom_benchmark
+    from med2e3.evaluation.m3d_retrieval import recount_retrieval
+    from med2e3.evaluation.predictions import kind_of_lines
 
-    return recount(options["recount"], options["bertscore"])
+    file = options["recount"]
+    kind = kind_of_lines(file)
+    if kind == "file":
+        return m3d_bench.recount(file, _texts(options), _clinical(options))
+    if kind == "retrieval":
+        return recount_retrieval(file)
+    return phantom_benchmark.recount(file, options["bertscore"])
 
 
 @dataclass(frozen=True)
@@ -236,19 +276,17 @@ def _m3d_vqa(model: str, options: dict[str, Any], report: Report) -> Results:
     from med2e3.evaluation.m3d_files import read_vqa
 
     file = options["m3d_vqa"]
-    items = read_vqa(file, _images(file, options), keep_missing=not options["omit_missing"])
-    return _ask(model, options, report, f"M3D-VQA, {file.name}", items)
+    listed = read_vqa(file, _images(file, options), keep_missing=not options["omit_missing"])
+    task = _task(options, f"M3D-VQA, {file.name}", listed.items)
+    return _ask(model, options, report, replace(task, skipped=listed.skipped))
 
 
 def _m3d_cap(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.m3d_bench import PROMPT_NOTE, with_prompts
     from med2e3.evaluation.m3d_files import read_captions
 
-    file, prompt = options["m3d_cap"], options["prompt"]
-    items = read_captions(file, _images(file, options), options["split"])
-    notes = () if prompt else (PROMPT_NOTE,)
-    asked = with_prompts(items, options["seed"], prompt)
-    return _ask(model, options, report, f"M3D-Cap, {file.name}", asked, notes)
+    file = options["m3d_cap"]
+    items = read_captions(file, _images(file, options), options["split"] or "test")
+    return _ask(model, options, report, _report_task(options, f"M3D-Cap, {file.name}", items))
 
 
 def _conversations(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -256,38 +294,134 @@ def _conversations(model: str, options: dict[str, Any], report: Report) -> Resul
 
     file = options["conversations"]
     items = read_conversations(file, _images(file, options), options["answers"])
-    return _ask(model, options, report, f"Conversations, {file.name}", items)
+    return _ask(model, options, report, _task(options, f"Conversations, {file.name}", items))
+
+
+def _task(options: dict[str, Any], what: str, items: Sequence[Item]) -> FileTask:
+    """What to ask, as the options say."""
+    from med2e3.evaluation.file_asking import FileTask
+
+    if options["resume"] and options["predictions"] is None:
+        raise click.UsageError("--resume goes on with a file of answers; name it: --predictions.")
+    return FileTask(
+        what, items, options["seed"], options["limit"], options["predictions"],
+        options["max_new_tokens"], workers=options["workers"], resume=options["resume"],
+    )  # fmt: skip
+
+
+def _report_task(options: dict[str, Any], what: str, items: Sequence[Item]) -> FileTask:
+    """Reports, asked for as the options say; the choice is told with the results."""
+    from med2e3.evaluation.file_asking import with_prompts
+    from med2e3.model.requests import Requests, read_requests
+
+    prompt, file = options["prompt"], options["prompts"]
+    if prompt and file:
+        raise click.UsageError("--prompt and --prompts are two ways of asking; give one of them.")
+    requests = Requests((prompt,), "--prompt") if prompt else read_requests(file)
+    asked = with_prompts(items, options["seed"], prompt, requests)
+    note = "" if prompt else PROMPT_NOTES[file is None].format(requests.source)
+    task = _task(options, what, asked)
+    return replace(task, notes=(note,) if note else (), settings={"prompts": requests.about()})
 
 
 def _ask(
     model: str,
     options: dict[str, Any],
     report: Report,
-    what: str,
-    items: Sequence[Item],
-    notes: tuple[str, ...] = (),
+    task: FileTask,
+    clinical: ClinicalMetrics | None = None,
 ) -> Results:
-    """Items of a file, which was read before the model: its errors come at once."""
-    from med2e3.engine import load
-    from med2e3.evaluation.m3d_bench import FileTask, run
+    """A task whose file was read before the model: its errors come at once."""
+    from med2e3.evaluation.m3d_bench import run
+    from med2e3.evaluation.parallel import ModelChoice
+
+    metrics = _texts(options)
+    return run(ModelChoice(model, _loading(options)), task, metrics, report, clinical)
+
+
+def _m3d_bench(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.bench import run_bench
+    from med2e3.evaluation.m3d_bench_folder import Choices
+    from med2e3.evaluation.parallel import ModelChoice
+    from med2e3.model.regions import read_terms
+    from med2e3.model.requests import read_requests
+
+    folder, requests = options["m3d_bench"], read_requests(options["prompts"])
+    choices = Choices(
+        options["split"] or "test", options["seed"], requests, read_terms(options["terms"]),
+        not options["omit_missing"],
+    )  # fmt: skip
+    task = _task(options, f"M3D-Bench, {folder.name}", [])
+    note = PROMPT_NOTES[options["prompts"] is None].format(requests.source)
+    task = replace(task, notes=(note,), settings={"prompts": requests.about()})
+    choice = ModelChoice(model, _loading(options))
+    clip = ModelChoice(options["clip"], _loading(options)) if options["clip"] else None
+    return run_bench(choice, clip, folder, choices, task, _texts(options), report)
+
+
+def _texts(options: dict[str, Any]) -> TextMetrics:
+    """The metrics of texts that this computer allows, with the judge that was named."""
+    from med2e3.evaluation.judge import JUDGE, Judge
     from med2e3.evaluation.texts import open_metrics
 
-    task = FileTask(
-        what, items, options["seed"], options["limit"], options["predictions"],
-        options["max_new_tokens"], notes,
-    )  # fmt: skip
     metrics = open_metrics(options["bertscore"])
-    return run(load(model, **_loading(options)), task, metrics, report)
+    if options["judge"] is None:
+        return metrics
+    from med2e3.engine.writer import LocalWriter
+
+    writer = LocalWriter(
+        options["judge"], max_new_tokens=32, device=options["device"], dtype=options["dtype"]
+    )
+    return replace(metrics, scorers={**metrics.scorers, JUDGE: Judge(writer)})
+
+
+def _ct_rate(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.ct_rate_files import read_questions, read_reports
+
+    folder = options["ct_rate"]
+    data = _open_ct_rate(folder, options)
+    asked, told = read_reports(data), read_questions(data)
+    task = _report_task(options, f"CT-RATE, {folder.name}", asked.items)
+    task = replace(
+        task, items=[*task.items, *told.items], skipped=(*asked.skipped, *told.skipped),
+        notes=(*task.notes, CT_RATE_NOTE.format(*data.window)),
+    )  # fmt: skip
+    return _ask(model, options, report, task, _clinical(options))
+
+
+def _rad3d(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.ct_rate_files import open_volumes
+    from med2e3.evaluation.rad3d_files import read_rad3d
+
+    folder = options["rad3d"]
+    data = open_volumes(options["images"] or folder, options["window"])
+    listed = read_rad3d(folder, data)
+    task = _task(options, f"3D-RAD, {folder.name}", listed.items)
+    task = replace(task, skipped=listed.skipped, notes=(CT_RATE_NOTE.format(*data.window),))
+    return _ask(model, options, report, task)
+
+
+def _open_ct_rate(folder: Path, options: dict[str, Any]) -> CtRate:
+    from med2e3.evaluation.ct_rate_files import open_ct_rate
+
+    return open_ct_rate(folder, options["split"] or "valid", options["window"])
+
+
+def _clinical(options: dict[str, Any]) -> ClinicalMetrics:
+    from med2e3.evaluation.report_labels import open_clinical
+
+    hub = options["hub"]
+    return open_clinical(options["radbert"], options["radeval"], Path(hub) if hub else None)
 
 
 def _retrieval(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.evaluation.m3d_bench import FileTask
+    from med2e3.evaluation.file_asking import FileTask
     from med2e3.evaluation.m3d_files import read_captions
     from med2e3.evaluation.m3d_retrieval import run
     from med2e3.retrieval.finder import load_retriever
 
     file = options["retrieval"]
-    items = read_captions(file, _images(file, options), options["split"])
+    items = read_captions(file, _images(file, options), options["split"] or "test")
     chosen = FileTask("", items, options["seed"], options["limit"]).chosen()
     retriever = load_retriever(model, **_loading(options))
     what = f"Retrieval, {file.name}"
@@ -316,6 +450,9 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "m3d_vqa": _m3d_vqa,
     "m3d_cap": _m3d_cap,
     "conversations": _conversations,
+    "m3d_bench": _m3d_bench,
+    "ct_rate": _ct_rate,
+    "rad3d": _rad3d,
     "retrieval": _retrieval,
     "recount": _recount,
     "ablation": _ablation,
@@ -326,17 +463,26 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
 
 #: What loads a model, and what asks it about the images of a file.
 LOADING = frozenset({"hub", "device", "dtype"})
-ASKING = LOADING | {"images", "limit", "seed", "max_new_tokens", "predictions", "bertscore"}
+ASKING = LOADING | {
+    "images", "limit", "seed", "max_new_tokens", "predictions", "bertscore", "workers", "resume",
+    "judge",
+}  # fmt: skip
+
+#: What measures reports clinically.
+CLINICAL = frozenset({"radbert", "radeval"})
 
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
     "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure", "reliability"},
     "m3d_vqa": ASKING | {"omit_missing", "figure"},
-    "m3d_cap": ASKING | {"split", "prompt"},
+    "m3d_cap": ASKING | {"split", "prompt", "prompts"},
     "conversations": ASKING | {"answers"},
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
-    "recount": frozenset({"bertscore", "figure", "reliability"}),
+    "recount": CLINICAL | LOADING | {"bertscore", "figure", "judge", "reliability"},
     "faithfulness": LOADING | {"phantoms", "seed"},
+    "m3d_bench": (ASKING - {"images"}) | {"split", "prompts", "clip", "terms", "omit_missing"},
+    "ct_rate": ASKING | CLINICAL | {"split", "prompt", "prompts", "window"},
+    "rad3d": ASKING | {"window"},
     "ablation": frozenset({"phantoms", "steps", "seeds", "workers"}),
     "transfer": frozenset({"phantoms", "labelled", "steps", "seeds", "seed", "predictions"}),
     "wrong_captions": frozenset({"phantoms", "labelled", "steps"}),

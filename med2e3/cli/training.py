@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from med2e3.cli.captioning import caption
-from med2e3.cli.console import progress
+from med2e3.cli.console import print_json, progress
 
 if TYPE_CHECKING:
     from med2e3.training import Options
@@ -35,6 +35,8 @@ _folder = click.Path(path_type=Path)
 @click.option("--hub", type=_folder, help="Folder of models, as OWNER/NAME.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read ahead.")
 @click.option("--skip-damaged", is_flag=True, help="List what cannot be read, and go on.")
+@click.option("--prompts", type=_folder, help="File of requests for reports, one a line.")
+@click.option("--lora", type=click.IntRange(0), default=0, help="Rank of LoRA adapters to train.")
 def train(  # noqa: PLR0913 - one argument an option
     recipe: str,
     out: Path | None,
@@ -50,6 +52,8 @@ def train(  # noqa: PLR0913 - one argument an option
     hub: Path | None,
     workers: int,
     skip_damaged: bool,
+    prompts: Path | None,
+    lora: int,
 ) -> None:
     """Train RECIPE ("demo", "pretrain", "finetune", "insight", or a recipe file).
 
@@ -62,7 +66,7 @@ def train(  # noqa: PLR0913 - one argument an option
 
     folder = out or Path("runs") / Path(recipe).stem
     options = Options(
-        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged
+        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts, lora
     )  # fmt: skip
     if dry_run:
         click.echo(_plan(recipe, folder, options, smoke, processes))
@@ -139,6 +143,86 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
     kept = len(outcomes) - made - failed
     click.echo(f"{made} series prepared, {kept} were there, {failed} failed", err=True)
     click.echo(str(target / LIST_FILE))
+
+
+@data.command()
+@click.argument("target", type=_folder)
+@click.option("--train", "train_count", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--test", "test_count", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--grid", nargs=3, type=click.IntRange(8), default=(32, 64, 64), show_default=True,
+    help="Slices, rows, columns.",
+)  # fmt: skip
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of all.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def phantoms(
+    target: Path, train_count: int, test_count: int, seed: int, grid: tuple[int, int, int],
+    plane: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Write phantoms to TARGET as M3D-Cap, M3D-VQA and M3D-Seg, to try every command with."""
+    from med2e3.geometry import Plane
+    from med2e3.training.data.phantom_lists import write_phantom_lists
+
+    first = seed * (train_count + test_count)
+    seeds = {
+        "train": range(first, first + train_count),
+        "test": range(first + train_count, first + train_count + test_count),
+    }
+    with progress() as report:
+        write_phantom_lists(
+            target, {name: list(numbers) for name, numbers in seeds.items()}, grid,
+            plane=Plane(plane) if plane else None, progress=report,
+        )  # fmt: skip
+    if as_json:
+        print_json({"folder": str(target), "train": train_count, "test": test_count, "seed": seed})
+    else:
+        click.echo(str(target))
+
+
+@data.command()
+@click.argument("reports", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", required=True, type=click.Path(exists=True, path_type=Path),
+              help="Folder of a language model on this computer.")  # fmt: skip
+@click.option("--out", type=_folder, help="The CSV.  [default: M3D_VQA.csv beside REPORTS]")
+@click.option("--split", default="train", show_default=True, help="Which part of an M3D-Cap list.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="At once.")
+@click.option("--max-new-tokens", type=click.IntRange(1), default=1024, show_default=True)
+@click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def questions(  # noqa: PLR0913 - one argument an option
+    reports: Path, model: Path, out: Path | None, split: str, batch: int, max_new_tokens: int,
+    device: str | None, dtype: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Questions about REPORTS (an M3D-Cap list, or a folder of .txt) by a local language model.
+
+    Nine a report, in five topics, with four choices; the model then checks each against the
+    report. The CSV has M3D-VQA's columns; what was rejected stands beside it with its reason. A run
+    that was stopped goes on.
+    """
+    from med2e3.engine.writer import LocalWriter
+    from med2e3.training.data.questions import make_questions, read_reports
+
+    found = read_reports(reports, split)
+    folder = reports if reports.is_dir() else reports.parent
+    target = out or folder / "M3D_VQA.csv"
+    with progress() as report:
+        report(0.0, "loading the language model")
+        writer = LocalWriter(
+            model, max_new_tokens=max_new_tokens, batch=batch, device=device, dtype=dtype
+        )
+        tally = make_questions(found, writer, target, batch=batch, progress=report)
+    if as_json:
+        print_json({"file": str(target), **tally.as_dict()})
+        return
+    said = ", ".join(f"{reason}: {count}" for reason, count in tally.reasons.items())
+    click.echo(
+        f"{tally.kept} of {tally.wanted} questions of {tally.reports} reports passed "
+        f"({100 * tally.pass_rate:.1f} %). Rejected: {said or 'none'}.",
+        err=True,
+    )
+    click.echo(str(target))
 
 
 data.add_command(caption)

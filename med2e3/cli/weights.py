@@ -41,12 +41,13 @@ def download(name: str, yes: bool) -> None:
 @click.argument("source", type=click.Path())
 @click.argument("target", type=click.Path())
 @click.option("--hub", metavar="DIR", help="Folder of owner/name folders with hub files.")
-def convert(source: str, target: str, hub: str | None) -> None:
+@click.option("--adapter", metavar="DIR", help="LoRA adapters (peft) to merge.")
+def convert(source: str, target: str, hub: str | None, adapter: str | None) -> None:
     """Write the published checkpoint SOURCE as a native model folder TARGET."""
     from med2e3.checkpoints import convert as write_native
 
     with progress() as report:
-        folder = write_native(source, target, hub=hub, progress=report)
+        folder = write_native(source, target, hub=hub, adapter=adapter, progress=report)
     click.echo(str(folder))
 
 

@@ -149,6 +149,22 @@ class Session:
         with self.model.lock:
             return answer_all(self.model, cache, prompts, max_new_tokens)
 
+    def mask_logits(
+        self, question: str, token_ids: Sequence[int], *, spaced: bool = False
+    ) -> torch.Tensor | None:
+        """The mask that an answer of these tokens draws: logits (1, S, H, W) on the model's grid.
+
+        For evaluation: an `Answer` has masks on the volume's own grid. None where the model draws
+        none, or the answer asks for none. Raises `QuestionError`.
+        """
+        draw = getattr(self.model.backend, "mask_logits", None)
+        if draw is None:
+            return None
+        prompt, cache = self._checked(question, (), "", spaced), self.computed()
+        with self.model.lock, torch.inference_mode():
+            logits: torch.Tensor | None = draw(cache, prompt, token_ids, self.input)
+        return logits
+
     def _ground(self, answer: Answer) -> Grounding:
         """Boxes and masks that a complete answer names. Raises `Cancelled` when it is stopped."""
         backend, cache = self.model.backend, self.computed()

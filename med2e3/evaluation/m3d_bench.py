@@ -1,27 +1,43 @@
-"""M3D-Bench on files: reports and questions about volumes on disk, judged as published.
+"""M3D-Bench on files: figures of answers about volumes on disk, judged as published.
 
-Every volume is read once and asked all its questions. Knows nothing of file layouts.
+Knows nothing of file layouts, nor of how a model is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from med2e3.engine import Model, Session
+from med2e3.engine import Model
 from med2e3.errors import InputError
 from med2e3.evaluation.calibration import calibration_error, reliability
+from med2e3.evaluation.clinical import (
+    LABELS,
+    RARE_SHARE,
+    collapse_figures,
+    label_figures,
+    label_table,
+)
+from med2e3.evaluation.ct_rate_files import choice_right
 from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
-from med2e3.evaluation.intervals import Estimate, estimate
-from med2e3.evaluation.m3d_files import TYPES, Item, load_image
-from med2e3.evaluation.metrics import closed_right_strict
-from med2e3.evaluation.predictions import writing
+from med2e3.evaluation.file_asking import FileTask, Line, ask_all
+from med2e3.evaluation.intervals import Estimate, estimate, mean
+from med2e3.evaluation.judge import JUDGE
+from med2e3.evaluation.m3d_files import TYPES
+from med2e3.evaluation.m3d_region_files import REFERRING
+from med2e3.evaluation.m3d_region_files import TOPICS as REGION_TOPICS
+from med2e3.evaluation.parallel import ModelChoice
+from med2e3.evaluation.predictions import verdict, whole_lines
+from med2e3.evaluation.rad3d_files import TASKS
 from med2e3.evaluation.records import Prediction
+from med2e3.evaluation.region_scoring import SECTIONS as REGION_SECTIONS
+from med2e3.evaluation.region_scoring import count_regions
+from med2e3.evaluation.report_labels import RADBERT, RADEVAL, ClinicalMetrics
 from med2e3.evaluation.scoring import (
     CALIBRATION_COLUMNS,
     closed_columns,
@@ -30,183 +46,230 @@ from med2e3.evaluation.scoring import (
     text_columns,
 )
 from med2e3.evaluation.texts import TextMetrics
-from med2e3.evidence.answer_words import confidence
-from med2e3.phantoms.questions import WORDINGS
 
-#: Longest answer, to a question or a report, in tokens: M3D-Bench bounds both alike.
-MAX_NEW_TOKENS = 256
+#: Topics of other lists that are asked in the same way.
+OTHER_TOPICS = ("long answer", "short answer", "choice", *TASKS.values())
 
-ROWS = (*TYPES.values(), "all", "report", "macro", "micro")
+#: Topics of boxes and masks, whose answers are judged as texts too.
+REGIONS = (*REGION_TOPICS.values(), REFERRING)
+
+ROWS = (*TYPES.values(), "all", *OTHER_TOPICS, *REGIONS, "report", "macro", "micro")
+
+#: Figures of reports' labels, in the order of their table.
+CLINICAL_ROWS = (
+    "CRG", "labels, macro F1", "labels, micro F1", "labels, weighted F1", "rare labels, recall",
+)  # fmt: skip
 
 #: How intervals were made; also of retrieval.
 NOTE = (
     "Intervals: 95 %, bootstrap over cases (2,000 resamplings). The series of a case have one text "
     "and are drawn together; a volume whose case is not known counts as one."
 )
-PROMPT_NOTE = (
-    "Reports were asked for in wordings of our own, drawn by the seed: figures may differ from "
-    "those of the published prompts, which are not part of this package. --prompt sets one."
-)
 
-
-@dataclass(frozen=True)
-class FileTask:
-    """What to ask: `items` of `what`; no more than `limit` of them, drawn by `seed`."""
-
-    what: str
-    items: Sequence[Item]
-    seed: int = 0
-    limit: int | None = None
-    predictions: Path | None = None
-    max_new_tokens: int | None = None
-    notes: tuple[str, ...] = ()
-
-    def chosen(self) -> list[Item]:
-        """The items to ask, in the order of the file."""
-        if self.limit is None or self.limit >= len(self.items):
-            return list(self.items)
-        rng = np.random.default_rng(self.seed)
-        drawn = rng.choice(len(self.items), self.limit, replace=False)
-        return [self.items[int(k)] for k in sorted(drawn)]
-
-
-def with_prompts(items: Sequence[Item], seed: int, prompt: str | None) -> list[Item]:
-    """Items with a request for a report: `prompt`, or a wording of our own drawn by the seed."""
-    rng = np.random.default_rng(seed)
-    words = WORDINGS["report"]
-    drawn = [words[int(k)] for k in rng.integers(len(words), size=len(items))]
-    return [replace(i, prompt=prompt or w) for i, w in zip(items, drawn, strict=True)]
+#: Skipped rows that the notes name; all of them stand in the JSON.
+NAMED_ROWS = 5
 
 
 def run(
-    model: Model, task: FileTask, metrics: TextMetrics, progress: Progress | None = None
+    model: Model | ModelChoice,
+    task: FileTask,
+    metrics: TextMetrics,
+    progress: Progress | None = None,
+    clinical: ClinicalMetrics | None = None,
 ) -> Results:
-    """Asks and counts. Raises `InputError` naming the row whose volume cannot be read."""
-    chosen = task.chosen()
-    groups: dict[Path, list[Item]] = {}
-    for item in chosen:
-        groups.setdefault(item.image, []).append(item)
-    cases: dict[str, list[Prediction]] = {}
-    done = 0
-    with writing(task.predictions, model.info, task.seed) as writer:
-        for image, items in groups.items():
-            rows = list(_ask(model, image, items, task))
-            for item, (a, line) in zip(items, rows, strict=True):
-                cases.setdefault(item.cluster, []).append(a)
-                if writer:
-                    line = {"record": "file", "image": str(image), **line, "correct": _strict(a)}
-                    writer.write(line)
-            done += len(items)
-            if progress:
-                progress(done / len(chosen), f"{image.name}: {done} of {len(chosen)} questions")
-    return count(model, task, list(cases.values()), len(groups), metrics)
-
-
-def _ask(
-    model: Model, image: Path, items: Sequence[Item], task: FileTask
-) -> Iterator[tuple[Prediction, dict[str, Any]]]:
-    """All questions about one volume, and what else a prediction's line says."""
-    try:
-        session = model.read(load_image(image))
-    except InputError as error:
-        raise InputError(f"Row {items[0].row}, {image}: {error}") from error
-    tokens = task.max_new_tokens or MAX_NEW_TOKENS
-    plain = [i for i in items if not i.history]
-    replies = session.ask_many(
-        [i.prompt for i in plain],
-        max_new_tokens=tokens,
-        scored_by=[i.scored_by for i in plain],
-        spaced=[i.spaced for i in plain],
-    )
-    found = {id(i): r for i, r in zip(plain, replies, strict=True)}
-    for item in items:
-        if item.history:
-            yield _asked_after(session, item, tokens)
-            continue
-        reply = found[id(item)]
-        sure = confidence(
-            reply.token_ids, reply.token_probabilities,
-            model.backend.processor.decode, whole=not item.letter,
-        )  # fmt: skip
-        yield _record(item, reply.text, sure, reply.token_probabilities, reply.scores)
-
-
-def _asked_after(session: Session, item: Item, tokens: int) -> tuple[Prediction, dict[str, Any]]:
-    """One question after earlier turns: those with their right answers, as published."""
-    answer = session.ask(
-        item.prompt, history=item.history, max_new_tokens=tokens, scored_by=item.scored_by
-    )
-    text = answer.complete()
-    decode: Callable[[Sequence[int]], str] = session.model.backend.processor.decode
-    sure = confidence(answer.token_ids, answer.token_probabilities, decode, whole=not item.letter)
-    scores = () if answer.scores is None else tuple(float(s) for s in answer.scores.values)
-    return _record(item, text, sure, answer.token_probabilities, scores)
-
-
-def _record(
-    item: Item, text: str, sure: float, shares: Sequence[float], scores: Sequence[float]
-) -> tuple[Prediction, dict[str, Any]]:
-    asked = Prediction(
-        item.topic, item.prompt, item.truth, item.letter, text, choices=item.choices,
-        confidence=sure, probabilities=tuple(round(p, 6) for p in shares),
-        scores=tuple(round(s, 7) for s in scores),
-    )  # fmt: skip
-    line = {
-        "row": item.row, "id": item.id, "case": item.case,
-        "history": [list(turn) for turn in item.history],
-        "topic": asked.topic, "prompt": asked.prompt, "scored_by": item.scored_by,
-        "truth": asked.truth,
-        "letter": asked.letter, "answer": asked.answer, "confidence": asked.confidence,
-        "probabilities": list(asked.probabilities), "scores": list(asked.scores),
+    """Asks and counts; raises as `ask_all`."""
+    info, lines = ask_all(model, task, progress)
+    settings = {
+        "seed": task.seed, "weights_sha256": info.weights_sha256, "dtype": info.dtype,
+        "device": info.device, "skipped": list(task.skipped), **task.settings,
     }  # fmt: skip
-    return asked, line
+    notes = (*task.notes, *skipped_note(task.skipped))
+    return count(info.name, lines, settings, metrics, notes, clinical)
 
 
-def _strict(a: Prediction) -> bool | None:
-    return closed_right_strict(a.answer, a.letter, a.truth) if a.letter else None
+def recount(
+    predictions: Path, metrics: TextMetrics, clinical: ClinicalMetrics | None = None
+) -> Results:
+    """Figures of answers about files that were saved. Raises `InputError`."""
+    lines = whole_lines(predictions)
+    if not lines:
+        raise InputError(f"{predictions} holds no predictions.")
+    of = {key: lines[0].get(key) for key in ("model", "seed", "weights_sha256", "task")}
+    for number, line in enumerate(lines, start=1):
+        found = {key: line.get(key) for key in of}
+        if line.get("record") != "file" or found != of:
+            raise InputError(
+                f"{predictions}, line {number}, is of {found}, the lines before of {of}."
+            )
+    ordered = sorted(lines, key=lambda line: int(line["number"]))
+    settings = {"seed": of["seed"], "weights_sha256": of["weights_sha256"]}
+    return count(str(of["model"]), ordered, settings, metrics, (), clinical)
+
+
+def skipped_note(skipped: Sequence[str]) -> tuple[str, ...]:
+    """One sentence about rows that were skipped; none where none was."""
+    if not skipped:
+        return ()
+    rest = len(skipped) - NAMED_ROWS
+    more = f" And {rest} more." if rest > 0 else ""
+    said = " ".join(skipped[:NAMED_ROWS])
+    rows = "1 row was" if len(skipped) == 1 else f"{len(skipped)} rows were"
+    return (f"{rows} skipped: {said}{more}",)
+
+
+def prediction_of(line: Line) -> Prediction:
+    """The answer in a line. Raises `InputError` for a line that is none of ours."""
+    try:
+        rest = {"use": "answer", "repeats": "", "held": []}
+        return Prediction.from_dict({**rest, **line})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"A line of the predictions is none about a file: {error!r}.") from error
+
+
+def by_case(lines: Sequence[Line]) -> list[list[Prediction]]:
+    """The answers of every case; a volume whose case is not known is one."""
+    cases: dict[str, list[Prediction]] = {}
+    for line in lines:
+        cases.setdefault(line["case"] or line["image"], []).append(prediction_of(line))
+    return list(cases.values())
 
 
 def count(
-    model: Model,
-    task: FileTask,
-    asked: Sequence[Sequence[Prediction]],
-    volumes: int,
+    model: str,
+    lines: Sequence[Line],
+    settings: dict[str, Any],
     metrics: TextMetrics,
+    notes: tuple[str, ...] = (),
+    clinical: ClinicalMetrics | None = None,
 ) -> Results:
-    """Every figure that these answers allow; one inner sequence a case."""
+    """Every figure that these answers allow."""
+    asked = by_case(lines)
+    missing = dict(metrics.missing)
     found: dict[str, Estimate | None] = {
         **estimate_closed(_by_topic(asked, True)),
         **estimate_texts(_by_topic(asked, False), metrics),
+        **count_choices(lines),
+        **count_regions(lines),
     }
-    said = [[(a.confidence, bool(_strict(a))) for a in g if a.is_closed] for g in asked]
+    reports = [line for line in lines if line["topic"] == "report"]
+    if reports:
+        found |= count_reports(reports, clinical, missing)
+        found |= _with_chance(found, reports, metrics)
+    said = [[(a.confidence, bool(verdict(a))) for a in g if a.is_closed] for g in asked]
     found["calibration error, closed"] = calibration_error(said)
     found["mean probability, closed"] = estimate([[p for p, _ in g] for g in said])
-    info = model.info
-    total = sum(len(g) for g in asked)
-    about = f"{volumes} volumes of {len(asked)} cases"
+    unread = getattr(metrics.scorers.get(JUDGE), "unread", 0)
+    if unread:
+        notes = (*notes, f"{unread} of the judge's answers had no score, and are left out.")
+    volumes = len({line["image"] for line in lines})
+    what = lines[0]["task"]
+    about = f"{len(lines)} questions about {volumes} volumes of {len(asked)} cases"
     return Results(
-        info.name,
-        f"{task.what}: {total} questions about {about}, model {info.name}",
-        {
-            "questions": total, "volumes": volumes, "cases": len(asked), "seed": task.seed,
-            "weights_sha256": info.weights_sha256, "dtype": info.dtype, "device": info.device,
-        },
+        model,
+        f"{what}: {about}, model {model}",
+        {"questions": len(lines), "volumes": volumes, "cases": len(asked), **settings},
         {name: figure for name, figure in found.items() if figure is not None},
         _sections(),
-        metrics.missing,
-        (NOTE, *task.notes),
+        missing,
+        (NOTE, *notes),
         {"closed": reliability(said)} if any(said) else {},
-    )  # fmt: skip
+    )
+
+
+def count_reports(
+    reports: Sequence[Line], clinical: ClinicalMetrics | None, missing: dict[str, str]
+) -> dict[str, Estimate | None]:
+    """How alike reports are, and with `clinical` what they claim.
+
+    What cannot be computed is added to `missing`.
+    """
+    figures: dict[str, Estimate | None] = dict(collapse_figures([k["answer"] for k in reports]))
+    if clinical is not None:
+        figures |= _clinical_figures(reports, clinical, missing)
+    return figures
+
+
+def _with_chance(
+    found: dict[str, Estimate | None], reports: Sequence[Line], metrics: TextMetrics
+) -> dict[str, Estimate | None]:
+    """The text figures of reports; their chance is the same reports about shuffled volumes."""
+    if len(reports) < 2:
+        return {}
+    others = [line["truth"] for line in (*reports[1:], reports[0])]
+    plain = replace(metrics, scorers={k: s for k, s in metrics.scorers.items() if k != JUDGE})
+    shuffled = plain.score([line["answer"] for line in reports], others)
+    names = {f"open report, {name}": mean(values) for name, values in shuffled.items()}
+    return {
+        name: replace(figure, chance=chance)
+        for name, chance in names.items()
+        if (figure := found.get(name)) is not None
+    }
+
+
+def _clinical_figures(
+    reports: Sequence[Line], clinical: ClinicalMetrics, missing: dict[str, str]
+) -> dict[str, Estimate | None]:
+    missing |= clinical.missing
+    said, truth = ([line[key] for line in reports] for key in ("answer", "truth"))
+    figures: dict[str, Estimate | None] = {
+        f"report {name}": estimate([[v] for v in scorer(said, truth)])
+        for name, scorer in clinical.scorers.items()
+    }
+    known = [line for line in reports if len(line.get("labels") or ()) == len(LABELS)]
+    if not known:
+        missing["Labels of reports (F1, CRG)"] = "The list states no labels of its reports."
+    elif clinical.labeller is not None:
+        marks = clinical.labeller([line["answer"] for line in known])
+        wanted = np.array([line["labels"] for line in known], bool)
+        clusters = [line["case"] or line["image"] for line in known]
+        figures |= label_figures(wanted, marks, clusters)
+        figures |= label_table(wanted, marks, clusters)
+    return figures
+
+
+def count_choices(lines: Sequence[Line]) -> dict[str, Estimate | None]:
+    """CT-RATE's multiple choice by its own rule; questions whose answer has no "(a)" are left out.
+
+    The rule is published for one question in a row; what has no bracket in its answer is skipped
+    there too.
+    """
+    cases: dict[str, list[float]] = {}
+    for line in lines:
+        right = choice_right(line["answer"], line["truth"]) if line["topic"] == "choice" else None
+        if right is not None:
+            cases.setdefault(line["case"] or line["image"], []).append(float(right))
+    return {"choice (published rule)": estimate(list(cases.values()))}
 
 
 def _sections() -> tuple[Section, ...]:
     """The tables of the figures, with a column for every rule and metric."""
     note = "Macro is the mean of the types, micro of the questions."
+    labels = tuple((name, f"label {{row}}, {name}") for name in ("F1", "recall"))
     return (
         Section("Closed questions, accuracy", ROWS, closed_columns(), note),
-        Section("Open questions", ROWS, text_columns()),
+        Section(
+            "Open questions",
+            ROWS,
+            text_columns(),
+            "Chance of reports: the same ones, each held against the text of the next volume.",
+        ),
+        Section(
+            "Multiple choice", ("choice (published rule)",), (("accuracy", "{row}"),),
+            "The first “(a)” of the right answer stands anywhere in what was said.",
+        ),
+        Section(
+            "Reports: all alike?", ("reports, distinct", "reports, commonest one"),
+            note="Spaces and case aside.",
+        ),
+        Section(
+            "Reports: what they claim", (*CLINICAL_ROWS, *(f"report {n}" for n in RADEVAL)),
+            note=f"Labels of the reports by {RADBERT[0]}. Chance: each report held against the "
+            f"labels of the next. Rare: fewer than {RARE_SHARE:.0%} of the reports have it.",
+        ),
+        Section("Reports: labels", LABELS, labels),
+        *REGION_SECTIONS,
         Section("Calibration", ("closed",), CALIBRATION_COLUMNS),
-    )
+    )  # fmt: skip
 
 
 def _by_topic(

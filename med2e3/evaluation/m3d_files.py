@@ -9,18 +9,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from med2e3.errors import ImageReadError, InputError
-from med2e3.io import load_volume
+from med2e3.errors import InputError
+from med2e3.evaluation.reading import Reading
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
-from med2e3.volume import Volume
 
 #: M3D-VQA's question types by number.
 TYPES = {1: "plane", 2: "phase", 3: "organ", 4: "abnormality", 5: "location"}
@@ -47,7 +43,11 @@ class Item:
     of a closed question among `choices`. `history` are earlier (question, answer) turns, and
     `scored_by` is what the slice scores follow where the file states it apart from the prompt.
     `spaced` says that it is a question of M3D-VQA, which M3D-LaMed learned after a space. `case`
-    is the same for all series of one examination, "" where that is not known.
+    is the same for all series of one examination, "" where that is not known. `reading` says how
+    the volume is read. `labels` are those of `clinical.LABELS` that a report should claim, as 0 and
+    1; empty where they are not known. `mask` is the file of the mask that the answer should draw,
+    of the value `mask_id` (0: of all that is not 0); `grid` is the shape of the prepared volume
+    that boxes are stated of.
     """
 
     row: int
@@ -62,6 +62,11 @@ class Item:
     scored_by: str = ""
     spaced: bool = False
     case: str = ""
+    reading: Reading = field(default_factory=Reading)
+    labels: tuple[int, ...] = ()
+    mask: Path | None = None
+    mask_id: int = 0
+    grid: tuple[int, ...] = ()
 
     @property
     def cluster(self) -> str:
@@ -69,38 +74,61 @@ class Item:
         return self.case or str(self.image)
 
 
-def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> list[Item]:
+@dataclass(frozen=True)
+class Listed:
+    """The questions of a list, and a sentence for each of its rows that is none."""
+
+    items: list[Item]
+    skipped: tuple[str, ...] = ()
+
+
+def read_vqa(file: Path, images: Path, *, keep_missing: bool = True) -> Listed:
     """Both forms of every row of an M3D-VQA CSV: open, then closed.
 
     A missing choice is written "nan" as in the published prompts, or left out of the prompt with
-    `keep_missing` False; the choices to guess among are those that are there. Raises `InputError`.
+    `keep_missing` False; the choices to guess among are those that are there. A row without a
+    question, an answer, a type or its right choice is skipped and named. Raises `InputError` for a
+    file that is no such list, a volume that is not there, and when every row is skipped.
     """
     items: list[Item] = []
+    skipped: list[str] = []
     case_of = _cases(images)
     for row, said in _csv_rows(file):
         where = f"{file}, row {row}"
-        topic = _topic(said["Question Type"], where)
         image = _image(said["Image Path"], images, where)
-        question, answer = said["Question"].strip(), said["Answer"].strip()
-        if not question or not answer:
-            raise InputError(f"{where}: the question or its answer is empty.")
-        choices = {a: said[f"Choice {a}"].strip() for a in LETTERS}
-        letter = said["Answer Choice"].strip()
-        if choices.get(letter, "") in MISSING:
-            raise InputError(
-                f"{where}: the answer choice is {letter!r}, which is no choice of this row "
-                f"({', '.join(f'{a}: {c!r}' for a, c in choices.items())}). Correct the row."
-            )
-        there = {a: c for a, c in choices.items() if c not in MISSING}
-        shown = {a: there.get(a, PUBLISHED_MISSING) for a in LETTERS} if keep_missing else there
-        listed = " ".join(f"{a}. {c}" for a, c in shown.items())
-        closed = f"{question} Choices: {listed}"
-        case = case_of(image.parent)
-        base = Item(row, image, topic, question, answer, spaced=True, case=case)
-        right = f"{letter}. {there[letter]}"
-        items.append(base)
-        items.append(replace(base, prompt=closed, truth=right, letter=letter, choices=len(there)))
-    return items
+        try:
+            items += _vqa_items(row, said, image, where, keep_missing, case_of(image.parent))
+        except InputError as error:
+            skipped.append(str(error))
+    if not items:
+        raise InputError(f"No row of {file} can be asked. {skipped[0]}")
+    return Listed(items, tuple(skipped))
+
+
+def _vqa_items(
+    row: int, said: dict[str, str], image: Path, where: str, keep_missing: bool, case: str
+) -> list[Item]:
+    """One row, open and closed; raises `InputError` for a row that cannot be asked."""
+    topic = _topic(said["Question Type"], where)
+    question, answer = said["Question"].strip(), said["Answer"].strip()
+    if not question or not answer:
+        raise InputError(f"{where}: the question or its answer is empty.")
+    choices = {a: said[f"Choice {a}"].strip() for a in LETTERS}
+    letter = said["Answer Choice"].strip()
+    if choices.get(letter, "") in MISSING:
+        raise InputError(
+            f"{where}: the answer choice is {letter!r}, which is no choice of this row "
+            f"({', '.join(f'{a}: {c!r}' for a, c in choices.items())}). Correct the row."
+        )
+    there = {a: c for a, c in choices.items() if c not in MISSING}
+    shown = {a: there.get(a, PUBLISHED_MISSING) for a in LETTERS} if keep_missing else there
+    listed = " ".join(f"{a}. {c}" for a, c in shown.items())
+    base = Item(row, image, topic, question, answer, spaced=True, case=case)
+    closed = replace(
+        base, prompt=f"{question} Choices: {listed}", truth=f"{letter}. {there[letter]}",
+        letter=letter, choices=len(there),
+    )  # fmt: skip
+    return [base, closed]
 
 
 def read_captions(file: Path, images: Path, split: str = "test") -> list[Item]:
@@ -154,17 +182,6 @@ def read_conversations(file: Path, images: Path, answers: Path | None = None) ->
         )  # fmt: skip
         items += _turns(entry, base, None if wanted is None else wanted[row - 1], where)
     return items
-
-
-def load_image(path: Path) -> Volume | NDArray[np.generic]:
-    """A prepared array (.npy), or a volume of any format. Raises `InputError`."""
-    if path.suffix.lower() != ".npy":
-        return load_volume(path)
-    try:
-        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ImageReadError(f"{path} cannot be read as a NumPy array: {error}.") from error
-    return array
 
 
 def _turns(

@@ -16,8 +16,8 @@ from med2e3.evaluation.examiner import Progress
 from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, Float, estimate
 from med2e3.evaluation.m3d_bench import NOTE
-from med2e3.evaluation.m3d_files import Item, load_image
-from med2e3.evaluation.predictions import writing
+from med2e3.evaluation.m3d_files import Item
+from med2e3.evaluation.predictions import whole_lines, writing
 from med2e3.retrieval.finder import Retriever
 
 DEPTHS = (1, 5, 10)
@@ -28,7 +28,8 @@ SECTIONS = (
         "Retrieval",
         DIRECTIONS,
         tuple((f"R@{k}", f"{{row}}, R@{k}") for k in DEPTHS),
-        "Chance: k among all pairs.",
+        "Chance: k among all pairs. The published script prints image to text under the name IR "
+        "and text to image under TR; by the usual names it is the other way round.",
     ),
 )
 
@@ -47,7 +48,7 @@ def run(
     volumes = []
     for number, item in enumerate(items):
         try:
-            volumes.append(retriever.volume_features(load_image(item.image)))
+            volumes.append(retriever.volume_features(item.reading.load(item.image)))
         except InputError as error:
             raise InputError(f"Row {item.row}, {item.image}: {error}") from error
         if progress:
@@ -80,6 +81,35 @@ def run(
         SECTIONS,
         notes=(NOTE,),
     )  # fmt: skip
+
+
+def recount_retrieval(predictions: Path) -> Results:
+    """Figures of ranks that were saved. Raises `InputError` for lines of another kind."""
+    lines = whole_lines(predictions)
+    try:
+        ranks = {
+            name: np.array([line["ranks"][name.replace(" ", "_")] for line in lines])
+            for name in DIRECTIONS
+        }
+        clusters = [line["case"] or line["image"] for line in lines]
+        info = {(line["model"], line["weights_sha256"]) for line in lines}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{predictions} holds a line that is no retrieval: {error!r}.") from error
+    if len(info) != 1 or len(lines[0]["similarities"]) != len(lines):
+        raise InputError(
+            f"{predictions} holds {len(lines)} lines of {len(info)} models, which are not one "
+            f"retrieval among {len(lines[0]['similarities'])} pairs."
+        )
+    ((model, digest),) = info
+    cases = len(set(clusters))
+    return Results(
+        model,
+        f"Retrieval: {len(lines)} pairs of {cases} cases, model {model}",
+        {"pairs": len(lines), "cases": cases, "weights_sha256": digest},
+        figures_of(ranks, clusters),
+        SECTIONS,
+        notes=(NOTE,),
+    )
 
 
 def ranks_of(similarity: Float) -> np.ndarray:

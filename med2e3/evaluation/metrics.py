@@ -10,6 +10,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from med2e3.evaluation.texts import bleu1 as bleu1  # one place to get a metric from
 
@@ -82,6 +86,41 @@ def jensen_shannon_bits(first: Sequence[float], second: Sequence[float]) -> floa
     """Jensen–Shannon divergence of two score rows: 0 for equal ones, 1 for disjoint ones."""
     middle = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
     return max(0.0, entropy_bits(middle) - (entropy_bits(first) + entropy_bits(second)) / 2)
+
+
+def soft_dice(probabilities: NDArray[Any], target: NDArray[Any]) -> float:
+    """M3D-Bench's Dice, 0..1: 2Σpt / (Σp + Σt + 1) of probabilities, without a threshold.
+
+    Two empty masks score 0, and a mask that is right but small cannot reach 1. Source: the
+    published M3D evaluation (63e7200).
+    """
+    p, t = probabilities.astype(np.float64), target.astype(np.float64)
+    return float(2 * (p * t).sum() / (p.sum() + t.sum() + 1))
+
+
+def dice(mask: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
+    """Twice the common voxels by the voxels of both, 0..1; 1 where both are empty."""
+    both = int(mask.sum()) + int(target.sum())
+    return 2 * int((mask & target).sum()) / both if both else 1.0
+
+
+def box_iou(
+    first: Sequence[float], second: Sequence[float], grid: Sequence[int] | None = None
+) -> float:
+    """Intersection over union of two boxes (d0, h0, w0, d1, h1, w1), 0..1.
+
+    Ends are inclusive indices divided by the size of `grid`, as M3D writes them: a box of one voxel
+    has a volume. Without a grid the numbers are edges. A box whose ends are swapped is empty.
+    """
+    inner, one, other = 1.0, 1.0, 1.0
+    for axis in range(3):
+        more = 1 / grid[axis] if grid else 0.0
+        a0, a1 = first[axis], first[axis + 3] + more
+        b0, b1 = second[axis], second[axis + 3] + more
+        inner *= max(0.0, min(a1, b1) - max(a0, b0))
+        one, other = one * max(0.0, a1 - a0), other * max(0.0, b1 - b0)
+    union = one + other - inner
+    return inner / union if union > 0 else 0.0
 
 
 #: Added to the enclosing volume by the published evaluation.

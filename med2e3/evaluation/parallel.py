@@ -1,13 +1,13 @@
-"""Phantoms shared among processes: each has one thread and its own model, and takes the next few.
+"""Work shared among processes: each has one thread and its own model, and takes the next few.
 
 On two cores two processes of one thread are nearly twice as fast as one of two threads, which meet
-at a barrier after every little matrix. Results come back in the order of the seeds.
+at a barrier after every little matrix. Results come back in the order of the work.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,14 @@ from med2e3.evaluation.records import Examined
 
 if TYPE_CHECKING:
     from med2e3.engine import Model
-    from med2e3.evaluation.examiner import Examiner
 
 #: Phantoms handed to a worker at once: seconds of work, so that predictions come out steadily.
 PORTION = 4
 
-_examiner: Examiner | None = None
+#: Makes, in a worker, what does a portion of the work with a model: results in the same order.
+Maker = Callable[["Model"], Callable[[Any], list[Any]]]
+
+_work: Callable[[Any], list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,48 @@ def examine_in_processes(
 ) -> Iterator[Examined]:
     """As `Examiner.examine`; leaving the loop ends the workers."""
     portions = [seeds[k : k + PORTION] for k in range(0, len(seeds), PORTION)]
+    for portion in in_processes(model, _examining, portions, workers):
+        yield from portion
+
+
+def in_processes(
+    model: ModelChoice, make: Maker, portions: Sequence[Any], workers: int
+) -> Iterator[list[Any]]:
+    """The results of every portion, in order; leaving the loop ends the workers.
+
+    `make` and the portions must be picklable: `make` is a function of a module.
+    """
     pool = ProcessPoolExecutor(
-        min(workers, len(portions)),
+        max(1, min(workers, len(portions))),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin,
-        initargs=(model,),
+        initargs=(model, make),
     )
     try:
-        for examined in pool.map(_examine, portions):
-            yield from examined
+        yield from pool.map(_do, portions)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(model: ModelChoice) -> None:
+def _examining(model: Model) -> Callable[[Sequence[int]], list[Examined]]:
+    """In a worker: shows phantoms to its model."""
+    from med2e3.evaluation.examiner import Examiner
+
+    examiner = Examiner(model)
+    return lambda seeds: list(examiner.examine(seeds))
+
+
+def _begin(model: ModelChoice, make: Maker) -> None:
     """In a worker: one thread, and the model."""
     import torch
 
-    from med2e3.evaluation.examiner import Examiner
-
     torch.set_num_threads(1)
-    global _examiner
-    _examiner = Examiner(model.load())
+    global _work
+    _work = make(model.load())
 
 
-def _examine(seeds: Sequence[int]) -> list[Examined]:
+def _do(portion: Any) -> list[Any]:
     """In a worker: one portion."""
-    if _examiner is None:
+    if _work is None:
         raise RuntimeError("this worker was not begun")
-    return list(_examiner.examine(seeds))
+    return _work(portion)

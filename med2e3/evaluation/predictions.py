@@ -41,16 +41,18 @@ class PredictionWriter:
 
 
 @contextmanager
-def writing(path: Path | None, info: ModelInfo, seed: int) -> Iterator[PredictionWriter | None]:
+def writing(
+    path: Path | None, info: ModelInfo, seed: int, *, go_on: bool = False
+) -> Iterator[PredictionWriter | None]:
     """A writer to `path` (an older file of that name is replaced), or None where there is none.
 
-    Raises `InputError` when the file cannot be written.
+    `go_on` writes after what is there. Raises `InputError` when the file cannot be written.
     """
     if path is None:
         yield None
         return
     try:
-        file = path.open("w", encoding="utf-8")
+        file = path.open("a" if go_on else "w", encoding="utf-8")
     except OSError as error:
         raise InputError(f"Predictions cannot be written to {path}: {error}.") from error
     about = {"seed": seed, "model": info.name, "weights_sha256": info.weights_sha256}
@@ -67,6 +69,51 @@ def verdict(asked: Prediction) -> bool | None:
     if asked.topic == "presence":
         return says_yes(asked.answer) is asked.is_present
     return same_words(asked.answer, asked.truth)
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file that a stopped run left; a last line that was cut is cut off the file.
+
+    Empty where there is no file. Raises `InputError` naming a line before the last that is no JSON
+    object.
+    """
+    if not path.is_file():
+        return []
+    try:
+        raw = path.read_bytes()
+        whole = raw.rfind(b"\n") + 1
+        lines = _parsed(path, raw[:whole].decode("utf-8"))
+        if whole < len(raw):
+            with path.open("r+b") as file:
+                file.truncate(whole)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be gone on with: {error}.") from error
+    return lines
+
+
+def _parsed(path: Path, text: str) -> list[dict[str, Any]]:
+    lines = []
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        try:
+            said = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}, is no JSON: {error}.") from error
+        if not isinstance(said, dict):
+            raise InputError(f"{path}, line {number}, is no object with named fields.")
+        lines.append(said)
+    return lines
+
+
+def kind_of_lines(path: Path) -> str:
+    """What the predictions in a file are about, by its first line: "file", "retrieval", or "asked"
+    and "pointed" for phantoms. Raises `InputError`.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            said = json.loads(file.readline())
+        return str(said["record"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no predictions of ours: {error!r}.") from error
 
 
 def read_predictions(path: Path) -> tuple[list[Examined], dict[str, Any]]:

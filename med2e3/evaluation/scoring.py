@@ -6,6 +6,7 @@ is the commonest right answer, given always; that of a report is the report of a
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,6 +22,7 @@ from med2e3.evaluation.intervals import (
     mean,
     ratio_of,
 )
+from med2e3.evaluation.judge import JUDGE
 from med2e3.evaluation.metrics import CLOSED_RULES, says_yes
 from med2e3.evaluation.predictions import verdict
 from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Prediction
@@ -48,7 +50,7 @@ def closed_columns() -> tuple[tuple[str, str], ...]:
 
 def text_columns() -> tuple[tuple[str, str], ...]:
     """Columns of a table of open answers: heading, figure of a row."""
-    return tuple((name, f"open {{row}}, {name}") for name in TEXT_METRICS)
+    return tuple((name, f"open {{row}}, {name}") for name in (*TEXT_METRICS, JUDGE))
 
 
 def count_closed(examined: Sequence[Examined]) -> Figures:
@@ -104,14 +106,15 @@ def count_open(examined: Sequence[Examined], metrics: TextMetrics) -> Figures:
 
 
 def _score_texts(groups: Groups, metrics: TextMetrics) -> dict[str, dict[str, list[list[float]]]]:
-    """By metric, by topic: the score of every answer, in the same groups."""
+    """By metric, by topic: the score of every answer, in the same groups; NaN is left out."""
     flat = [a for rows in groups.values() for group in rows for a in group]
     found = metrics.score([a.answer for a in flat], [a.truth for a in flat])
     scores: dict[str, dict[str, list[list[float]]]] = {}
     for name, values in found.items():
         rest = iter(values)
         scores[name] = {
-            topic: [[next(rest) for _ in group] for group in rows] for topic, rows in groups.items()
+            topic: [[score for _ in group if not math.isnan(score := next(rest))] for group in rows]
+            for topic, rows in groups.items()
         }
     return scores
 

@@ -82,11 +82,16 @@ def rouge1(answer: str, wanted: str) -> float:
     return float(_rouge().score(wanted, answer)["rouge1"].fmeasure)
 
 
+def rouge_l(answer: str, wanted: str) -> float:
+    """F1 of the longest common run of words, gaps allowed, as `rouge1`; 0..1."""
+    return float(_rouge().score(wanted, answer)["rougeL"].fmeasure)
+
+
 @cache
 def _rouge() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rouge1"], use_stemmer=False)
+    return RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
 
 
 def meteor(answer: str, wanted: str) -> float:
@@ -202,6 +207,7 @@ def _open_bertscore(folder: str | Path | None) -> Scorer | str:
 TEXT_METRICS: dict[str, Callable[[str | Path | None], Scorer | str]] = {
     "BLEU-1": lambda _: one_by_one(bleu1),
     "ROUGE-1": lambda _: one_by_one(rouge1),
+    "ROUGE-L": lambda _: one_by_one(rouge_l),
     "METEOR": _open_meteor,
     "BERTScore": _open_bertscore,
 }

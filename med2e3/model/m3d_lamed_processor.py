@@ -74,12 +74,14 @@ class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
         """Ids of the prompt; opened by a start token where the tokenizer does so."""
         return list(self.tokenizer(self.prompt(question, spaced=spaced))["input_ids"])
 
-    def answered_ids(self, question: str, answer: str) -> tuple[list[int], list[int]]:
+    def answered_ids(
+        self, question: str, answer: str, *, spaced: bool = False
+    ) -> tuple[list[int], list[int]]:
         """Ids of question, answer and end token, and labels: the answer's ids, else `IGNORE`.
 
-        Cut to the context's length.
+        `spaced` as in `prompt`. Cut to the context's length.
         """
-        prompt = self.prompt(question)
+        prompt = self.prompt(question, spaced=spaced)
         ids = list(self.tokenizer(f"{prompt} {answer}")["input_ids"])
         ids.append(self.tokenizer.eos_token_id)
         asked = len(self.tokenizer(prompt)["input_ids"])
@@ -97,18 +99,23 @@ class M3DLaMedProcessor(ProcessorMixin):  # type: ignore[misc]
         questions: str | Sequence[str],
         volumes: Tensor | None = None,
         answers: Sequence[str] | None = None,
+        *,
+        spaced: bool = False,
     ) -> BatchFeature:
         """A batch for the model's `forward` or `generate`.
 
         With `answers` there are `labels`, and padding is on the right; without, on the left, so
-        that a batch can generate. `volumes` (B, 1, S, H, W) become `pixel_values`.
+        that a batch can generate. `volumes` (B, 1, S, H, W) become `pixel_values`. `spaced` says
+        that the questions are of M3D-VQA.
         """
         asked = [questions] if isinstance(questions, str) else list(questions)
         batch: dict[str, Tensor] = {}
         if answers is None:
-            rows = [self.prompt_ids(question) for question in asked]
+            rows = [self.prompt_ids(question, spaced=spaced) for question in asked]
         else:
-            pairs = [self.answered_ids(q, a) for q, a in zip(asked, answers, strict=True)]
+            pairs = [
+                self.answered_ids(q, a, spaced=spaced) for q, a in zip(asked, answers, strict=True)
+            ]
             rows = [ids for ids, _ in pairs]
             batch["labels"] = _padded([labels for _, labels in pairs], IGNORE, right=True)
         right = answers is not None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from med2e3.training.options import Options
 
 if TYPE_CHECKING:
     from med2e3.training.insight.recipe import InsightRecipe
+    from med2e3.training.m3d_recipe import M3DRecipe
     from med2e3.training.published_recipe import PublishedRecipe
     from med2e3.training.recipe import Recipe
     from med2e3.training.recipe_file import RecipeFile
@@ -43,19 +45,20 @@ def train(
     from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.logs import check_tensorboard
     from med2e3.training.processes import in_processes
-    from med2e3.training.recipe import Recipe
     from med2e3.training.recipe_record import keep_to, keep_to_recipe
 
     given, folder = options or Options(), Path(out)
-    chosen = open_recipe(recipe, given, smoke=smoke)
+    open_recipe(recipe, given, smoke=smoke)
     if given.tensorboard:
         check_tensorboard()
     if is_rank_zero():
         _make_folder(folder, resume)
-        if isinstance(chosen, Recipe):
-            keep_to_recipe(chosen, folder)
-        if isinstance(chosen, InsightRecipe):
-            keep_to(chosen.as_json(), folder)
+        # A data folder may be moved between stop and resume; its lists may not be others.
+        kept = open_recipe(recipe, replace(given, data=Path()), smoke=smoke)
+        if isinstance(kept, InsightRecipe):
+            keep_to(kept.as_json(), folder)
+        else:
+            keep_to_recipe(kept, folder)
     if processes > 1 and not is_launched():
         in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, given))
         return folder / "model"
@@ -64,22 +67,22 @@ def train(
 
 def open_recipe(
     recipe: str | Path, options: Options, *, smoke: bool = False
-) -> Recipe | PublishedRecipe | InsightRecipe:
-    """What a recipe says, of either kind; raises `InputError` when it cannot be read or run."""
-    import dataclasses
-
+) -> Recipe | PublishedRecipe | M3DRecipe | InsightRecipe:
+    """What a recipe says, of any kind; raises `InputError` when it cannot be read or run."""
     from med2e3.errors import InputError, RecipeError
+    from med2e3.training import m3d_recipe
     from med2e3.training.insight.recipe import KIND as INSIGHT
     from med2e3.training.published_recipe import KIND, parse_published
     from med2e3.training.recipe import parse_recipe
     from med2e3.training.recipe_file import read_recipe
 
     file = read_recipe(recipe)
-    if (kind := file.values.get("kind", "")) not in ("", KIND, INSIGHT):
+    kinds = (KIND, m3d_recipe.KIND, INSIGHT)
+    if (kind := file.values.get("kind", "")) not in ("", *kinds):
         with file.naming_lines():
             raise RecipeError(
-                f"kind = “{kind}” is not “{KIND}” or “{INSIGHT}”. Leave it out of a recipe that "
-                "trains Med-2E3 on phantoms.",
+                f"kind = “{kind}” is not {' or '.join(f'“{k}”' for k in kinds)}. Leave it out of a "
+                "recipe that trains Med-2E3 on phantoms.",
                 ("kind",),
             )
     if kind == INSIGHT:
@@ -93,9 +96,18 @@ def open_recipe(
             )
         made = parse_recipe(file)
         return made.smoke() if smoke else made
-    whole = parse_published(file, options.data)
+    whole: PublishedRecipe | M3DRecipe = (
+        parse_published(file, options.data)
+        if kind == KIND
+        else m3d_recipe.parse_m3d(file, options.data)
+    )
     if options.start:
-        whole = dataclasses.replace(whole, start={"model": options.start})
+        whole = replace(whole, start={"model": options.start})
+    if options.lora:
+        whole = whole.with_lora(options.lora)
+    if options.prompts:
+        data = tuple(replace(source, prompts=options.prompts) for source in whole.data)
+        whole = replace(whole, data=data)
     return whole.smoke() if smoke else whole
 
 
@@ -139,10 +151,12 @@ def _train_here(
     from med2e3.training.distributed import Compute, has_cuda
     from med2e3.training.insight.pipeline import train_insight
     from med2e3.training.insight.recipe import InsightRecipe
+    from med2e3.training.m3d_recipe import M3DRecipe
     from med2e3.training.pipeline import Conditions, run_all
     from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
     from med2e3.training.run_folder import RunFolder
+    from med2e3.training.stages.m3d import train_m3d
     from med2e3.training.stages.published import train_published
 
     chosen = open_recipe(recipe, options, smoke=smoke)
@@ -154,4 +168,6 @@ def _train_here(
     if isinstance(chosen, InsightRecipe):
         return train_insight(chosen, folder, options, report)
     with stage_reports(report) as report_of:
+        if isinstance(chosen, M3DRecipe):
+            return train_m3d(chosen, folder, options, report_of(chosen.name), resume=resume)
         return train_published(chosen, folder, options, report_of(chosen.name), resume=resume)

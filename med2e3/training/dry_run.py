@@ -15,13 +15,19 @@ import torch
 from torch import nn
 from transformers import BertConfig
 
-from med2e3.checkpoints import Hub
+from med2e3.checkpoints import Hub, find_model, open_checkpoint
 from med2e3.errors import CheckpointError, DataError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
 from med2e3.model.insight import InsightModel
-from med2e3.training.data.formats import open_samples
+from med2e3.model.m3d_clip import M3DClipConfig, M3DClipModel
+from med2e3.model.m3d_lamed import M3DLaMedForConditionalGeneration
+from med2e3.model.m3d_lamed_config import M3DLaMedConfig
+from med2e3.training.data.formats import SampleFile
+from med2e3.training.data.m3d_samples import open_m3d
 from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe
 from med2e3.training.insight.teacher import SPECIAL_WORDS, new_teacher, words_of_captions
+from med2e3.training.m3d_recipe import STAGES as STAGES_OF_M3D
+from med2e3.training.m3d_recipe import M3DRecipe, M3DStage
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
 from med2e3.training.recipe import Recipe
 from med2e3.training.run_folder import RunFolder
@@ -31,6 +37,9 @@ from med2e3.words import counted, fine_size_text
 
 #: Bytes of a number in float32, which weights, gradients and AdamW's two moments are kept in.
 FLOAT32, MOMENTS = 4, 2
+
+#: Parts of M3D's models, beside those that a stage trains.
+M3D_PARTS = ("vision3d", "text_encoder", "connector3d", "language_model", "segvol")
 
 NOT_COUNTED = (
     "Not counted: activations, which grow with the samples of a part (batch / parts); more parts "
@@ -111,14 +120,17 @@ class StagePlan:
 
 
 def plan_recipe(
-    recipe: Recipe | PublishedRecipe | InsightRecipe, hub: Hub, precision: str | None
+    recipe: Recipe | PublishedRecipe | M3DRecipe | InsightRecipe, hub: Hub, precision: str | None
 ) -> list[StagePlan]:
     """The stages of a recipe; sizes as published where what it starts from cannot be read here."""
     if isinstance(recipe, Recipe):
         return _plan_demo(recipe, precision or "no")
     if isinstance(recipe, InsightRecipe):
         return _plan_insight(recipe, precision or "no")
-    return [_plan_published(recipe, hub, precision or recipe.mixed_precision)]
+    chosen = precision or recipe.mixed_precision
+    if isinstance(recipe, M3DRecipe):
+        return [_plan_m3d(recipe, hub, chosen)]
+    return [_plan_published(recipe, hub, chosen)]
 
 
 def describe(plans: Sequence[StagePlan], out: Path, processes: int) -> str:
@@ -194,6 +206,54 @@ def _plan_published(recipe: PublishedRecipe, hub: Hub, precision: str) -> StageP
     )
 
 
+def _plan_m3d(recipe: M3DRecipe, hub: Hub, precision: str) -> StagePlan:
+    stage, note = STAGES_OF_M3D[recipe.stage], ""
+    try:
+        whole = recipe.start["model"]
+        config = open_checkpoint(find_model(whole, hub), hub).config
+    except (KeyError, CheckpointError):
+        config = _m3d_sizes(stage)
+        note = " (sizes as published)"
+    built: type[nn.Module] = M3DClipModel
+    if stage.model == "m3d-lamed":
+        built = M3DLaMedForConditionalGeneration
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = built(config)
+    names = (*dict.fromkeys((*stage.train, *M3D_PARTS)),)
+    parts = list(_parts(model, names, stage.train))
+    if recipe.lora is not None:
+        parts = [_with_lora(part, model, recipe.lora.rank) for part in parts]
+    return StagePlan(
+        recipe.name, tuple(parts), _steps(recipe),
+        f"{recipe.batch} samples in {recipe.parts} parts of {recipe.batch // recipe.parts}",
+        precision, recipe.learning_rate, recipe.parts, note,
+    )  # fmt: skip
+
+
+def _m3d_sizes(stage: M3DStage) -> M3DClipConfig | M3DLaMedConfig:
+    """The released M3D-CLIP, or M3D-LaMed with Phi-3."""
+    if stage.model == "m3d-clip":
+        return M3DClipConfig(vision_config={}, text_config=BertConfig())
+    return M3DLaMedConfig(
+        vision_config={}, text_config={"model_type": "phi3"},
+        segmentation="segvol" if stage.masks else "",
+    )  # fmt: skip
+
+
+def _with_lora(part: PartPlan, model: nn.Module, rank: int) -> PartPlan:
+    """The language model's adapters in place of its weights; embeddings learn beside them."""
+    if part.name != "language_model":
+        return part
+    inner: Any = model.get_submodule("language_model")
+    linear = [m for n, m in inner.named_modules()
+              if isinstance(m, nn.Linear) and "lm_head" not in n]  # fmt: skip
+    adapters = sum(rank * (m.in_features + m.out_features) for m in linear)
+    tables = {id(e.weight): e.weight.numel()
+              for e in (inner.get_input_embeddings(), inner.get_output_embeddings())}  # fmt: skip
+    return PartPlan("language_model (LoRA)", adapters + sum(tables.values()), True)
+
+
 def published_sizes() -> Med2E3Config:
     """The released Med-2E3: Phi-3-mini, SigLIP-L/16-256, M3D-CLIP's ViT and BERT."""
     siglip = {
@@ -210,17 +270,23 @@ def published_sizes() -> Med2E3Config:
     )
 
 
-def _steps(recipe: PublishedRecipe) -> str:
+def _steps(recipe: PublishedRecipe | M3DRecipe) -> str:
     """From the lists where they are there; their rows are counted, no volume is read."""
     missing = [source.file for source in recipe.data if not source.file.is_file()]
     formula = f"{recipe.epochs:g} epochs × samples / {recipe.batch}"
     if missing:
         return f"{formula}; samples are counted in the lists, and {missing[0]} is not there"
     try:
-        samples = sum(len(open_samples(source)) for source in recipe.data)
+        counts = [(_rows(source), source.limit) for source in recipe.data]
+        samples = sum(min(count, limit) if limit else count for count, limit in counts)
     except DataError as error:
         return f"{formula}; samples cannot be counted: {error}"
     return f"{recipe.steps(samples):,} ({recipe.epochs:g} epochs of {samples:,} samples)"
+
+
+def _rows(source: SampleFile) -> int:
+    """Samples of a list; their grid does not matter."""
+    return len(open_m3d(source, (1, 1, 1), 0))
 
 
 def model_of_sizes(config: Med2E3Config) -> Med2E3ForConditionalGeneration:
@@ -235,7 +301,8 @@ def _parts(model: nn.Module, names: Sequence[str], trained: Sequence[str]) -> tu
     for name in names:
         part: Any = getattr(model, name, None)
         if part is not None:
-            count = sum(parameter.numel() for parameter in part.parameters())
+            own = [part] if isinstance(part, nn.Parameter) else part.parameters()
+            count = sum(parameter.numel() for parameter in own)
             if count:
                 plans.append(PartPlan(name, count, name in trained))
     return tuple(plans)

@@ -16,7 +16,9 @@ class Options:
     `mixed_precision` None is the recipe's own. The rest is for recipes that train on prepared
     volumes: `data` is the folder that their paths start from, `start` a model to start from in
     place of the recipe's, `hub` a folder of models in `owner/name` folders, `workers` how many
-    processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping.
+    processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping;
+    `prompts` is a file of requests for reports, in place of the recipe's; `lora` is the rank of
+    adapters to train in place of the language model's weights, 0 as the recipe says.
     """
 
     mixed_precision: str | None = None
@@ -27,8 +29,10 @@ class Options:
     hub: Path | None = None
     workers: int = 0
     skip_damaged: bool = False
+    prompts: Path | None = None
+    lora: int = 0
 
     def unread_of_phantoms(self) -> str:
         """What was chosen that recipes on phantoms do not read: "start, hub"; empty: nothing."""
-        names = ("data", "start", "hub", "workers", "skip_damaged")
+        names = ("data", "start", "hub", "workers", "skip_damaged", "prompts", "lora")
         return ", ".join(name for name in names if getattr(self, name) != getattr(Options(), name))

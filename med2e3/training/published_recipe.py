@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from med2e3.errors import RecipeError
 from med2e3.fields import (
@@ -24,8 +24,9 @@ from med2e3.fields import (
 )
 from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
-from med2e3.training.data.formats import SampleFile
+from med2e3.training.data.formats import MASK_FORMATS, SampleFile
 from med2e3.training.distributed import PRECISIONS
+from med2e3.training.lora import LoRA
 from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import FOLDER, RecipeFile
 from med2e3.training.stage_recipe import StageRecipe
@@ -45,14 +46,50 @@ PIECES = frozenset({"language_model", "vision2d", "m3d_clip"})
 
 
 @dataclass(frozen=True)
+class ModelChoices:
+    """What a model that is put together is to be, by the names of `Med2E3Config`.
+
+    Empty or None keeps the released form. The paper's first version is text_source =
+    "llm_embedding", score_temperature = 1; rows of its tables 3 to 5 are `encoders`, `aggregation`
+    and `local_features`, with text_source = "none" for scoring without text.
+    """
+
+    encoders: str = ""
+    aggregation: str = ""
+    local_features: str = ""
+    text_source: str = ""
+    score_norm: str = ""
+    score_temperature: float | None = None
+    score_dropout: float | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The keys of the config that they set; what follows from a source of text is set too."""
+        said = {k: v for k, v in dataclasses.asdict(self).items() if v not in ("", None)}
+        if self.encoders == "2d":
+            said.setdefault("local_features", "2d")
+        if self.text_source == "text_encoder":
+            said["text_projection"] = "linear"
+        elif self.text_source:
+            said |= {"text_projection": "none", "text_encoder_config": None}
+        return said
+
+
+@dataclass(frozen=True)
 class PublishedRecipe:
     """One stage. A step has `batch` samples in `parts` micro-batches.
 
     Each process computes its share of these one after the other: more of them need less memory and
     give the same losses.
 
-    `text_encoder_dropout` keeps the dropout of the frozen text encoder active, as in the published
-    training. `seed` decides new weights, order, augmentation and dropout.
+    `model` are choices of a model that is put together from pieces; `lora` trains adapters of the
+    language model in place of its weights. `text_encoder_dropout` keeps the dropout of the frozen
+    text encoder active, as in the published training. `seed` decides new weights, order,
+    augmentation and dropout.
+
+    Three things differ from the published trainer, by intention: the first step of the warm-up
+    already has a rate (there it is 0), the last epoch's rest is a step of its own (there the number
+    of steps is rounded down by micro-batches), and the loss of a step is the mean over all its
+    tokens (there the mean of its micro-batches' means).
     """
 
     name: str
@@ -67,6 +104,8 @@ class PublishedRecipe:
     start: dict[str, str]
     data: tuple[SampleFile, ...]
     augment: Augmentation
+    model: ModelChoices = field(default_factory=ModelChoices)
+    lora: LoRA | None = None
     warmup: Share = 0.03
     weight_decay: NotNegative = 0.0
     mixed_precision: Annotated[str, OneOf(PRECISIONS)] = "bf16"
@@ -89,6 +128,16 @@ class PublishedRecipe:
                 ("start",),
             )
         check_fields(self)
+        if self.model.changes() and set(self.start) == WHOLE:
+            raise RecipeError(
+                "[model] is for a model that is put together from pieces; the one that `start` "
+                "names is what it is.",
+                ("model",),
+            )
+        if drawn := [s.format for s in self.data if s.format in MASK_FORMATS]:
+            raise RecipeError(
+                f"Med-2E3 draws no masks and cannot train on {drawn[0]}; M3D-LaMed can.", ("data",)
+            )
         if self.batch % self.parts:
             raise RecipeError(
                 f"batch = {self.batch} samples cannot be cut into parts = {self.parts} equal "
@@ -109,6 +158,11 @@ class PublishedRecipe:
         return StageRecipe(
             self.name, self.steps(samples), self.learning_rate, parts=self.parts, schedule=schedule
         )
+
+    def with_lora(self, rank: int) -> PublishedRecipe:
+        """The same with adapters of that rank in place of the language model's weights."""
+        rest = tuple(part for part in self.train if part != "language_model")
+        return dataclasses.replace(self, train=rest, lora=LoRA.of_rank(rank))
 
     def smoke(self) -> PublishedRecipe:
         """Three steps of two samples."""
@@ -132,8 +186,4 @@ def parse_published(file: RecipeFile, folder: Path) -> PublishedRecipe:
                 f"It is no recipe of kind “{KIND}”: {error} Compare it with "
                 f"{FOLDER / 'pretrain.toml'}."
             ) from error
-    data = tuple(
-        dataclasses.replace(source, file=folder / source.file, images=folder / source.images)
-        for source in recipe.data
-    )
-    return dataclasses.replace(recipe, data=data)
+    return dataclasses.replace(recipe, data=tuple(source.below(folder) for source in recipe.data))

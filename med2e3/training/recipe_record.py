@@ -13,6 +13,9 @@ from typing import Any
 from med2e3.errors import InputError
 from med2e3.fields import difference
 from med2e3.files import write_whole
+from med2e3.training.m3d_recipe import KIND as M3D_KIND
+from med2e3.training.m3d_recipe import M3DRecipe
+from med2e3.training.published_recipe import KIND, PublishedRecipe
 from med2e3.training.recipe import Recipe
 from med2e3.training.stage_recipe import StageRecipe
 
@@ -23,9 +26,19 @@ RECIPE_FILE = "recipe.json"
 SHARED_KEYS = tuple(f.name for f in fields(StageRecipe))
 
 
-def as_json(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as `RECIPE_FILE` keeps it: a stage's own keys are its `options`."""
-    said: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+#: Keys of a published recipe that change nothing of what is learned.
+UNLEARNED_KEYS = ("checkpoint_minutes",)
+
+
+def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
+    """A recipe as `RECIPE_FILE` keeps it: of one on phantoms a stage's own keys are its `options`.
+
+    Paths are as the recipe states them.
+    """
+    said: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
+    if not isinstance(recipe, Recipe):
+        kind = KIND if isinstance(recipe, PublishedRecipe) else M3D_KIND
+        return {"kind": kind, **{k: v for k, v in said.items() if k not in UNLEARNED_KEYS}}
     said["tokenizer"] = said["tokenizer"] or {}
     if not said["encoder3d"]:  # as runs of before it was a key
         del said["encoder3d"]
@@ -35,8 +48,8 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     return said
 
 
-def keep_to_recipe(recipe: Recipe, folder: Path) -> None:
-    """As `keep_to`, for a recipe that trains Med-2E3 on phantoms."""
+def keep_to_recipe(recipe: Recipe | PublishedRecipe | M3DRecipe, folder: Path) -> None:
+    """As `keep_to`, for a recipe that trains a model that answers, or M3D-CLIP."""
     keep_to(as_json(recipe), folder)
 
 
@@ -68,7 +81,7 @@ def _without_unread(kept: Any, own: dict[str, Any]) -> Any:
 
     Runs of `--smoke` once gave every stage the options of all.
     """
-    if not isinstance(kept, dict) or not isinstance(kept.get("stages"), dict):
+    if not isinstance(kept, dict) or not isinstance(kept.get("stages"), dict) or "kind" in own:
         return kept
     stages = dict(kept["stages"])
     for name, stage in own["stages"].items():

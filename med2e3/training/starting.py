@@ -5,12 +5,14 @@ Knows nothing of data or losses.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import BertConfig, BertTokenizer
 
@@ -19,7 +21,7 @@ from med2e3.checkpoints.hashes import check_recorded
 from med2e3.checkpoints.med2e3_release import native_key
 from med2e3.checkpoints.reading import Weights, read_json, read_weights, weight_files
 from med2e3.checkpoints.release_config import REQUIRED, known_settings, translate
-from med2e3.errors import CheckpointError
+from med2e3.errors import CheckpointError, RecipeError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.connector import Connector
 from med2e3.model.inert import open_tokenizer
@@ -76,26 +78,28 @@ def _put_together(recipe: PublishedRecipe, hub: Hub) -> Checkpoint:
     places = {piece: find_model(recipe.start[piece], hub) for piece in recipe.start}
     for place in places.values():
         check_recorded(place)
-    config = _config(recipe, places, hub)
+    config = _chosen(recipe, _config(recipe, places, hub))
     weights: Weights = {}
     weights.update(_renamed(places["language_model"], "llm", ()))
     weights.update(_renamed(places["vision2d"], "vision2d_model", _SIGLIP_REST))
     weights.update(_renamed(places["m3d_clip"], "vision3d_model", ()))
-    weights.update(_new_weights(config, recipe.seed))
+    weights = _fitting(config, weights, recipe.seed)
     tokenizer = open_tokenizer(places["language_model"])
     if tokenizer.eos_token_id is not None:
         config.text_config.eos_token_id = tokenizer.eos_token_id
         config.text_config.pad_token_id = tokenizer.pad_token_id
-    words = places["m3d_clip"] / "vocab.txt"
-    if not words.is_file():
-        words = hub.need(BERT, "vocab.txt", "the text encoder's vocabulary")
+    words = None
+    if config.text_source == "text_encoder":
+        words = places["m3d_clip"] / "vocab.txt"
+        if not words.is_file():
+            words = hub.need(BERT, "vocab.txt", "the text encoder's vocabulary")
     return Checkpoint(
         kind="med2e3",
         folder=places["language_model"],
         model_class=Med2E3ForConditionalGeneration,
         config=config,
         processor=Med2E3Processor.for_model(
-            config, tokenizer, BertTokenizer(str(words), do_lower_case=True)
+            config, tokenizer, BertTokenizer(str(words), do_lower_case=True) if words else None
         ),
         weights=weights,
         files=tuple(file for place in places.values() for file in weight_files(place)),
@@ -137,16 +141,54 @@ def _renamed(folder: Path, part: str, unused: tuple[str, ...]) -> Weights:
     return weights
 
 
+def _chosen(recipe: PublishedRecipe, released: Med2E3Config) -> Med2E3Config:
+    """The released form with the recipe's choices; raises `RecipeError` for what does not fit."""
+    changes = recipe.model.changes()
+    if not changes:
+        return released
+    said = {k: v for k, v in released.to_dict().items() if k not in ("model_type", "dtype")}
+    try:
+        return Med2E3Config(**{**said, **changes})
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        said_ = " ".join(str(error).split())
+        raise RecipeError(f"[model] makes no model: {said_}.", ("model",)) from error
+
+
+def _fitting(config: Med2E3Config, weights: Weights, seed: int) -> Weights:
+    """The tensors of the pieces that this model has, and new ones for what no piece has.
+
+    New layers begin as torch draws linear layers; a scorer without text with a vector of zeros,
+    which weighs all slices alike.
+    """
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        shapes = {
+            n: t.shape for n, t in Med2E3ForConditionalGeneration(config).state_dict().items()
+        }
+    kept = {name: tensor for name, tensor in weights.items() if name in shapes}
+    new = _new_weights(config, seed)
+    for name, shape in shapes.items():
+        if name in kept:
+            continue
+        if name in new:
+            kept[name] = new[name]
+        elif name.startswith("scorer."):
+            kept[name] = torch.zeros(shape)
+    return kept
+
+
 def _new_weights(config: Med2E3Config, seed: int) -> dict[str, Tensor]:
     """Connectors and text projection, as torch draws linear layers."""
     width = config.text_config.hidden_size
+    encoder = config.text_encoder_config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        new = {
+        new: dict[str, torch.nn.Module] = {
             "connector3d": Connector(config.vision3d_config.hidden_size, width),
             "connector2d": Connector(config.vision2d_config.hidden_size, width),
-            "text_projection": torch.nn.Linear(config.text_encoder_config.hidden_size, width),
         }
+        if encoder is not None:
+            new["text_projection"] = torch.nn.Linear(encoder.hidden_size, width)
     return {
         f"{name}.{key}": tensor.detach()
         for name, module in new.items()

@@ -103,18 +103,30 @@ class M3DLaMedBackend:
         volume: Volume,
     ) -> Grounding:
         """Boxes in the answer's text, and the mask that its token `[SEG]` asks for."""
-        features: LaMedFeatures = cache.features
         text = self.processor.decode(token_ids, skip_special_tokens=False)
         masks: tuple[Mask, ...] = ()
-        if self.network.config.seg_token_id in token_ids and self.network.segvol is not None:
-            if features.mask_features is None:
-                features.mask_features = self._encode_for_masks(model_input)
-            tokens = torch.tensor([list(token_ids)], device=device_of(self.network))
-            states = self._answer_states(cache, prompt, token_ids)
-            (logits,) = self.network.segment(features.mask_features, tokens, states)
-            check_finite(logits, "values of the mask")
+        logits = self.mask_logits(cache, prompt, token_ids, model_input)
+        if logits is not None:
             masks = (place_mask(logits, model_input, volume),)
         return Grounding(parse_boxes(text, model_input), masks)
+
+    def mask_logits(
+        self, cache: VolumeCache, prompt: Prompt, token_ids: Sequence[int], model_input: ModelInput
+    ) -> Tensor | None:
+        """Logits (1, S, H, W) on the model's grid of the mask that `[SEG]` asks for; None without
+        that token.
+        """
+        features: LaMedFeatures = cache.features
+        if self.network.config.seg_token_id not in token_ids or self.network.segvol is None:
+            return None
+        if features.mask_features is None:
+            features.mask_features = self._encode_for_masks(model_input)
+        tokens = torch.tensor([list(token_ids)], device=device_of(self.network))
+        states = self._answer_states(cache, prompt, token_ids)
+        logits: Tensor
+        (logits,) = self.network.segment(features.mask_features, tokens, states)
+        check_finite(logits, "values of the mask")
+        return logits
 
     def _encode_for_masks(self, model_input: ModelInput) -> Tensor:
         segvol = self.network.segvol  # `encode` is no forward pass, which would move its input

@@ -7,9 +7,9 @@ augmentation. So neither workers, nor processes, nor a stop and resume change wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,11 +21,13 @@ from med2e3.errors import DataError
 from med2e3.model import Med2E3Processor
 from med2e3.model.prompts import IGNORE, TEMPLATES
 from med2e3.training.data.augment import Augmentation
-from med2e3.training.data.formats import OpenSource
 from med2e3.training.data.samples import Sample, read_volume
 
 #: Sets the order of an epoch apart from the augmentations, which share the seed.
 _ORDER = 7919
+
+#: Sets the draw of a list's rows apart from all of these.
+_LIMIT = 104729
 
 #: So many damaged samples in a row are no accident.
 MOST_DAMAGED = 64
@@ -35,13 +37,15 @@ MOST_DAMAGED = 64
 class Item:
     """One sample as tensors: volume (1, S, H, W), token ids, their labels, ids of the question.
 
-    `skipped` says which samples could not be used before this one could.
+    `mask` (1, S, H, W) is what the answer draws; None where nothing is drawn. `skipped` says which
+    samples could not be used before this one could.
     """
 
     volume: Tensor
     ids: list[int]
     labels: list[int]
     question: list[int]
+    mask: Tensor | None = None
     skipped: tuple[str, ...] = ()
 
 
@@ -52,6 +56,56 @@ class Batch:
     tensors: dict[str, Tensor]
     count: int
     skipped: tuple[str, ...]
+
+
+class Source(Protocol):
+    """A list whose rows have been found."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int, epoch: int = 0) -> Sample:
+        """Row `index` as an epoch sees it; raises `DataError`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LimitedSource:
+    """Some rows of a list, in the list's order."""
+
+    source: Source
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def sample(self, index: int, epoch: int = 0) -> Sample:
+        """The `index`-th of the rows."""
+        return self.source.sample(int(self.rows[index]), epoch)
+
+
+def limited(source: Source, limit: int, seed: int, number: int) -> Source:
+    """At most `limit` rows of the recipe's list `number`, drawn by the seed; 0: all of them."""
+    if not limit or limit >= len(source):
+        return source
+    drawn = np.random.default_rng([seed, _LIMIT, number]).permutation(len(source))[:limit]
+    return LimitedSource(source, np.sort(drawn).astype(np.int64))
+
+
+class ItemReader(Protocol):
+    """From a sample to an item, and from items to a batch."""
+
+    @property
+    def seed(self) -> int:
+        """Decides order and augmentation."""
+        ...
+
+    def read(self, sample: Sample, position: int) -> Item:
+        """Raises `DataError` when volume or text cannot be used."""
+        ...
+
+    def collate(self, items: Sequence[Item | DataError]) -> Batch | DataError:
+        """The first error among the items, if there is one."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +140,16 @@ class Reader:
             self.processor.question_ids(sample.question),
         )
 
+    def collate(self, items: Sequence[Item | DataError]) -> Batch | DataError:
+        """As `Collator`, padded as the tokenizer says."""
+        return Collator(padding_id(self.processor.tokenizer))(items)
+
+
+def padding_id(tokenizer: Any) -> int:
+    """The id that fills rows up: the tokenizer's own, else that of the end."""
+    pad = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if pad is None else pad)
+
 
 class SampleDataset(Dataset[Item | DataError]):
     """Items by their position in the run; an error is handed out, not raised, so that it crosses
@@ -93,7 +157,7 @@ class SampleDataset(Dataset[Item | DataError]):
     """
 
     def __init__(
-        self, sources: Sequence[OpenSource], reader: Reader, *, skip_damaged: bool = False
+        self, sources: Sequence[Source], reader: ItemReader, *, skip_damaged: bool = False
     ) -> None:
         self.sources, self.reader, self.skip_damaged = tuple(sources), reader, skip_damaged
         self.ends = np.cumsum([len(source) for source in sources])
@@ -123,18 +187,18 @@ class SampleDataset(Dataset[Item | DataError]):
                     return error
                 skipped.append(str(error))
                 continue
-            return Item(item.volume, item.ids, item.labels, item.question, tuple(skipped))
+            return replace(item, skipped=tuple(skipped))
         return DataError(
             f"{MOST_DAMAGED} samples in a row cannot be used; the first one: {skipped[0]}"
         )
 
     def sample(self, position: int) -> Sample:
-        """The sample at a position of the run, before its volume is read."""
+        """The sample at a position of the run, as its epoch asks it, before its volume is read."""
         epoch, place = divmod(position, len(self))
         number = int(self.order(epoch)[place])
         source = int(np.searchsorted(self.ends, number, side="right"))
         before = int(self.ends[source - 1]) if source else 0
-        return self.sources[source].sample(number - before)
+        return self.sources[source].sample(number - before, epoch)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.reader.seed, _ORDER, epoch]).permutation(len(self))
@@ -201,12 +265,10 @@ def read_batches(dataset: SampleDataset, plan: BatchPlan, workers: int) -> Itera
 
     Raises `DataError` for a damaged sample, unless the data set skips them.
     """
-    tokenizer = dataset.reader.processor.tokenizer
-    pad = tokenizer.pad_token_id
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=plan,
-        collate_fn=Collator(int(tokenizer.eos_token_id if pad is None else pad)),
+        collate_fn=dataset.reader.collate,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
     )

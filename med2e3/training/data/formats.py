@@ -6,28 +6,24 @@ Knows nothing of volumes, tokens or order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from med2e3.errors import DataError, RecipeError
+from med2e3.fields import CountOrNone
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
+from med2e3.model.regions import WORDINGS
+from med2e3.model.requests import Requests, read_requests
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
 from med2e3.training.data.samples import Sample
-
-#: How a report is asked for where the list has no question; which one, follows from the row.
-REPORT_REQUESTS = (
-    "Please write a report of this CT scan.",
-    "Describe the findings of this scan.",
-    "What does this volume show?",
-    "Summarise the radiological findings of this CT.",
-    "Which findings do you see in this scan?",
-    "Give the findings section of the report for this volume.",
-)
 
 #: How a choice that the list leaves out ("NA") is written into the prompt. The published code reads
 #: the list with pandas, which takes it for a missing number, so published models saw "nan".
 MISSING_CHOICES: dict[str, str | None] = {"nan": "nan", "NA": "NA", "omit": None}
+
+#: Formats of lists of masks, which M3D-LaMed alone trains on (`m3d_samples`).
+MASK_FORMATS = ("m3d-seg", "m3d-refseg")
 
 VQA_COLUMNS = (
     "Image Path", "Question", "Choice A", "Choice B", "Choice C", "Choice D", "Answer",
@@ -39,7 +35,11 @@ VQA_COLUMNS = (
 class SampleFile:
     """One list of a recipe. Paths inside the list start from `images`.
 
-    `split` names the list in a JSON file that holds several.
+    `split` names the list in a JSON file that holds several. `prompts` is a file of requests for
+    reports in place of our own (`med2e3.model.requests`). `kinds` says what is asked of masks
+    (boxes "REC", names "REG", masks "SEG"), `terms` names and describes their classes in place of
+    ours.
+    `limit` rows alone are used, drawn by the recipe's seed; 0: all.
     """
 
     format: str
@@ -47,12 +47,22 @@ class SampleFile:
     images: Path = Path()
     split: str = ""
     missing_choice: str = "nan"
+    prompts: Path | None = None
+    kinds: tuple[str, ...] = ("SEG",)
+    terms: Path | None = None
+    limit: CountOrNone = 0
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
+        known = (*FORMATS, *MASK_FORMATS)
+        if self.format not in known:
             raise RecipeError(
-                f"There is no data format “{self.format}”. Choose one of: {', '.join(FORMATS)}.",
+                f"There is no data format “{self.format}”. Choose one of: {', '.join(known)}.",
                 ("format",),
+            )
+        odd = [kind for kind in self.kinds if kind not in WORDINGS]
+        if odd or not self.kinds:
+            raise RecipeError(
+                f"kinds = {list(self.kinds)} must name some of: {', '.join(WORDINGS)}.", ("kinds",)
             )
         if self.missing_choice not in MISSING_CHOICES:
             raise RecipeError(
@@ -61,35 +71,49 @@ class SampleFile:
                 ("missing_choice",),
             )
 
+    def below(self, folder: Path) -> SampleFile:
+        """The same with paths that start from `folder`."""
+        return replace(
+            self,
+            file=folder / self.file,
+            images=folder / self.images,
+            prompts=None if self.prompts is None else folder / self.prompts,
+            terms=None if self.terms is None else folder / self.terms,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class OpenSource:
-    """A list whose rows have been found."""
+    """A list whose rows have been found; `seed` draws how reports are asked for."""
 
     source: SampleFile
     records: Records
+    requests: Requests = field(default_factory=Requests)
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def sample(self, index: int) -> Sample:
-        """Row `index`; raises `DataError` naming it when it cannot be used."""
-        row, where = self.records[index], self.records.where(index)
-        return FORMATS[self.source.format].read(_Row(row, where, index), self.source)
+    def sample(self, index: int, epoch: int = 0) -> Sample:
+        """Row `index` as an epoch sees it; raises `DataError` naming it when it cannot be used."""
+        fields, where = self.records[index], self.records.where(index)
+        row = _Row(fields, where, self.requests.draw(self.seed, index, epoch))
+        return FORMATS[self.source.format].read(row, self.source)
 
 
-def open_samples(source: SampleFile) -> OpenSource:
+def open_samples(source: SampleFile, seed: int = 0) -> OpenSource:
     """Finds the rows of a list; raises `DataError` when it is missing or of another format."""
-    return OpenSource(source, FORMATS[source.format].open(source))
+    requests = read_requests(source.prompts)
+    return OpenSource(source, FORMATS[source.format].open(source), requests, seed)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row with its place, for messages."""
+    """A row with its place, for messages, and the request for a report that was drawn for it."""
 
     fields: dict[str, Any]
     where: str
-    index: int
+    request: str
 
     def text(self, name: str) -> str:
         """A field that must hold text."""
@@ -100,7 +124,11 @@ class _Row:
 
 
 def _conversation(row: _Row, source: SampleFile) -> Sample:
-    """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores."""
+    """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores.
+
+    Where the list states no question for the scores, it is the last human turn, without its
+    placeholder: as in an evaluation.
+    """
     said = row.fields.get("conversations")
     if not isinstance(said, list) or not said or len(said) % 2:
         raise DataError(
@@ -126,7 +154,16 @@ def _conversation(row: _Row, source: SampleFile) -> Sample:
             "leads the first one)."
         )
     turns = tuple(zip(texts[::2], texts[1::2], strict=True))
-    return Sample(source.images / volumes[0], turns, row.text("question"), row.where)
+    guide = row.fields.get("question") or ""
+    if not isinstance(guide, str):
+        raise DataError(f"{row.where}: “question” is {guide!r}, which is no text.")
+    question = guide.strip() or turns[-1][0].replace(IMAGE_PLACEHOLDER, " ").strip()
+    if not question:
+        raise DataError(
+            f"{row.where}: neither “question” nor the last human turn says anything to score the "
+            "slices by."
+        )
+    return Sample(source.images / volumes[0], turns, question, row.where)
 
 
 def _caption(row: _Row, source: SampleFile) -> Sample:
@@ -138,31 +175,38 @@ def _caption(row: _Row, source: SampleFile) -> Sample:
         raise DataError(f"{row.where}: the text {path} cannot be read ({error}).") from error
     if not report:
         raise DataError(f"{row.where}: the text {path} is empty.")
-    request = REPORT_REQUESTS[row.index % len(REPORT_REQUESTS)]
-    return Sample(source.images / row.text("image"), ((request, report),), request, row.where)
+    turns = ((row.request, report),)
+    return Sample(source.images / row.text("image"), turns, row.request, row.where)
 
 
 def _closed(row: _Row, source: SampleFile) -> Sample:
-    """M3D-VQA with its choices."""
-    listed = []
+    """M3D-VQA with its choices; the right one must be among them."""
+    listed, there = [], []
     for letter in "ABCD":
         said = row.fields[f"Choice {letter}"].strip()
-        choice = said if said not in ("NA", "") else MISSING_CHOICES[source.missing_choice]
+        if said not in ("NA", ""):
+            there.append(letter)
+        choice = said if letter in there else MISSING_CHOICES[source.missing_choice]
         if choice is not None:
             listed.append(f"{letter}. {choice}")
+    right = row.text("Answer Choice").strip()
+    if right not in there:
+        raise DataError(
+            f"{row.where}: the answer choice is {right!r}, which is no choice of this row "
+            f"({', '.join(there) or 'none is there'}). Correct the row, or leave out such rows "
+            "(--skip-damaged)."
+        )
     question = f"{row.text('Question')} Choices: {' '.join(listed)}"
-    answer = f"{row.text('Answer Choice')}. {row.text('Answer')}"
-    return Sample(
-        source.images / row.text("Image Path"), ((question, answer),), question, row.where
-    )
+    answer = f"{right}. {row.text('Answer')}"
+    image = source.images / row.text("Image Path")
+    return Sample(image, ((question, answer),), question, row.where, spaced=True)
 
 
 def _open(row: _Row, source: SampleFile) -> Sample:
     """M3D-VQA without its choices; also the yes/no list, which has the same columns."""
     question, answer = row.text("Question"), row.text("Answer")
-    return Sample(
-        source.images / row.text("Image Path"), ((question, answer),), question, row.where
-    )
+    image = source.images / row.text("Image Path")
+    return Sample(image, ((question, answer),), question, row.where, spaced=True)
 
 
 def _json(source: SampleFile) -> Records:

@@ -54,20 +54,6 @@ def refseg_arrays(image: Numbers, label: Numbers, grid_shape: Sequence[int]) -> 
     return _onto_grid(clipped[None], label.transpose(2, 0, 1)[None], grid_shape)
 
 
-def mask_to_box(mask: Numbers) -> tuple[float, float, float, float, float, float]:
-    """A mask (D, H, W) → first and last index along each axis, divided by its size, three digits.
-
-    The order is d0, h0, w0, d1, h1, w1, both ends inclusive. Raises `PreprocessingError` for an
-    empty mask.
-    """
-    where = np.argwhere(mask)
-    if not len(where):
-        raise PreprocessingError("The mask is empty: there is no box around nothing.")
-    ends = np.concatenate([where.min(axis=0), where.max(axis=0)]) / np.tile(mask.shape, 2)
-    d0, h0, w0, d1, h1, w1 = (round(float(end), 3) for end in ends)
-    return d0, h0, w0, d1, h1, w1
-
-
 def _check(image: Numbers, label: Numbers, axes: int) -> None:
     if image.shape != label.shape or image.ndim != axes:
         raise PreprocessingError(

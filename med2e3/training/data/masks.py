@@ -68,6 +68,12 @@ class _Masks(Dataset[MaskItem]):
 
     def __getitem__(self, index: int) -> MaskItem:
         """Raises `DataError` naming row and file when something is missing, damaged or unfit."""
+        return self.item(index, np.random.default_rng([self.seed, index]))
+
+    def item(
+        self, index: int, rng: np.random.Generator, augmentation: Augmentation | None = None
+    ) -> MaskItem:
+        """Row `index`, moved with this generator; raises as `__getitem__`."""
         row, where = self.records[index], self.records.where(index)
         try:
             image, masks, labels = self._read(row, where)
@@ -82,8 +88,7 @@ class _Masks(Dataset[MaskItem]):
             masks = np.zeros((len(masks), *self.grid_shape), bool)
         if masks.shape[1:] != image.shape[1:]:
             raise DataError(f"{where}: the image is {image.shape[1:]}, the mask {masks.shape[1:]}.")
-        rng = np.random.default_rng([self.seed, index])
-        volume, moved = self.augmentation(
+        volume, moved = (augmentation or self.augmentation)(
             torch.from_numpy(np.array(image, np.float32)), rng, torch.from_numpy(np.array(masks))
         )
         if moved is None:

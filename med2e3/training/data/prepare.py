@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from anyascii import anyascii
 from numpy.typing import NDArray
 
 from med2e3.errors import DataError, InputError, PreprocessingError
@@ -31,6 +32,9 @@ FEWEST_LETTERS = 5
 
 #: The list of prepared volumes and texts, in the form of M3D-Cap's.
 LIST_FILE, LIST_SPLIT = "M3D_Cap.json", "train"
+
+#: Latin letters of living languages that Unidecode writes otherwise than anyascii.
+PUBLISHED_LETTERS = {"Æ": "AE", "Ǽ": "AE", "Œ": "OE", "Ŋ": "NG", "Ə": "@", "ə": "@", "ẞ": "SS"}
 
 #: The published grid.
 GRID = (32, 256, 256)
@@ -137,9 +141,15 @@ def find_series(source: Path) -> Iterator[Series]:
 
 
 def plain_letters(name: str) -> str:
-    """A name without accents, as the published files have it: “Pöschl” → “Poschl”."""
-    parts = unicodedata.normalize("NFD", name)
-    return "".join(c for c in parts if unicodedata.category(c) != "Mn")
+    """A name in ASCII, as the published files have it: “Pöschl” → “Poschl”, “ß” → “ss”, “Ø” → “O”.
+
+    The published code uses Unidecode, whose licence (GPL) does not go with this package's. anyascii
+    writes Latin letters as it does but for `PUBLISHED_LETTERS`; other scripts may differ.
+    """
+    whole = unicodedata.normalize("NFC", name)
+    for letter, written in PUBLISHED_LETTERS.items():
+        whole = whole.replace(letter, written)
+    return str(anyascii(whole)).replace("/", "_")  # "½" is written "1/2", which is two folders
 
 
 def _images(folder: Path) -> list[Path]:

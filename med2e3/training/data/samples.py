@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +22,17 @@ from med2e3.preprocessing import published
 class Sample:
     """A volume and a conversation about it; every question has its answer.
 
-    `question` is what the slice scores are asked with. `where` names file and row.
+    `question` is what the slice scores are asked with. `where` names file and row. `spaced` says
+    that it is of M3D-VQA, which M3D-LaMed learns after a space. `region` is a mask to ask about, in
+    place of image and turns, which follow from it once it is read.
     """
 
     image: Path
     turns: tuple[tuple[str, str], ...]
     question: str
     where: str
+    spaced: bool = False
+    region: Any = None
 
 
 def read_array(path: Path, where: str) -> NDArray[np.generic]:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from med2e3.errors import InputError, RecipeError
-from med2e3.training.fields import Between, CountOrNone, OneOf, Positive
+from med2e3.fields import Between, CountOrNone, OneOf, Positive
 from med2e3.training.insight.transport import Solving, log_plan
 
 #: CLIP's first temperature, as a factor in the logarithm, and the largest factor that it allows.

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Self
 from huggingface_hub.errors import StrictDataclassError
 
 from med2e3.errors import InputError, RecipeError
+from med2e3.fields import Between, Count, CountOrNone, NotNegative, Share, build
 from med2e3.model.insight_config import InsightConfig
-from med2e3.training.fields import Between, Count, CountOrNone, NotNegative, Share, build
 from med2e3.training.insight.alignment import AlignmentRecipe
 from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import RecipeFile
@@ -255,7 +255,7 @@ def _check_model(recipe: InsightRecipe) -> None:
     known = set(InsightConfig.__dataclass_fields__) - {"embedding_size"}
     for name in recipe.model:
         if name not in known:
-            from med2e3.training.fields import unknown_key
+            from med2e3.fields import unknown_key
 
             raise unknown_key(name, sorted(known), ("model",))
     try:

@@ -16,13 +16,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from med2e3.checkpoints import Hub
+from med2e3.checkpoints.adapters import merge_lora, save_adapter
 from med2e3.checkpoints.building import quietly
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.prompts import IGNORE
-from med2e3.training.data.dataset import Batch, BatchPlan, Reader, SampleDataset, read_batches
+from med2e3.training.data.dataset import (
+    Batch,
+    BatchPlan,
+    Reader,
+    SampleDataset,
+    limited,
+    read_batches,
+)
 from med2e3.training.data.formats import open_samples
 from med2e3.training.distributed import Compute, Distributed
+from med2e3.training.lora import add_lora
 from med2e3.training.options import Options
 from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.starting import load_start, trained_parts
@@ -32,6 +41,9 @@ from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
 ASKING_TEMPLATE = "phi"
 
 MODEL_FOLDER, DAMAGED_FILE = "model", "damaged.csv"
+
+#: Where a run with LoRA leaves its adapters, in peft's form; its model has them merged.
+ADAPTER_FOLDER = "adapter"
 
 
 class PublishedStage:
@@ -54,6 +66,7 @@ class PublishedStage:
         self.model, self.dataset, self.workers = model, dataset, workers
         self.device, self.damaged = device or torch.device("cpu"), damaged
         freeze_all_but(model, recipe.train)
+        self.adapters = None if recipe.lora is None else add_lora(model.language_model, recipe.lora)
         if recipe.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
 
@@ -108,7 +121,10 @@ def open_data(
     recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, *, skip_damaged: bool
 ) -> SampleDataset:
     """The recipe's lists; raises `DataError` when one is missing or of another format."""
-    sources = [open_samples(source) for source in recipe.data]
+    sources = [
+        limited(open_samples(source, recipe.seed), source.limit, recipe.seed, number)
+        for number, source in enumerate(recipe.data)
+    ]
     reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed)
     return SampleDataset(sources, reader, skip_damaged=skip_damaged)
 
@@ -150,6 +166,12 @@ def train_published(
         run_stage(stage, recipe.stage(len(dataset)), run)
         if distributed.is_main_process:
             trained = _last(folder, recipe, distributed)
+            if stage.adapters is not None:
+                if trained is not None:
+                    start.model.load_state_dict(trained, strict=False)
+                    trained = None
+                save_adapter(start.model.language_model, stage.adapters, folder / ADAPTER_FOLDER)
+                merge_lora(start.model.language_model)
             _export(start.model, start.processor, folder / MODEL_FOLDER, trained)
     distributed.accelerator.wait_for_everyone()
     return folder / MODEL_FOLDER

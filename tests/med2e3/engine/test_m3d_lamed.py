@@ -18,7 +18,8 @@ import med2e3
 from med2e3.checkpoints import convert
 from med2e3.engine import Model
 from med2e3.errors import CheckpointError, QuestionError
-from med2e3.evaluation.m3d_bench import FileTask, run
+from med2e3.evaluation.file_asking import FileTask
+from med2e3.evaluation.m3d_bench import run
 from med2e3.evaluation.m3d_files import read_vqa
 from med2e3.evaluation.texts import open_metrics
 from med2e3.geometry import Geometry
@@ -326,6 +327,23 @@ def test_questions_of_m3d_vqa_follow_a_space_and_others_none(
     assert heard == [tuple(i) for i in (spaced, plain, closed_ids, plain, plain)]
 
 
+def test_training_writes_the_space_that_asking_writes(model: Model) -> None:
+    processor = model.backend.processor
+    question, answer = "Which organ is enlarged?", "The liver."
+    for spaced in (False, True):
+        asked = processor.prompt(question, spaced=spaced)
+        wanted = [*processor.tokenizer(f"{asked} {answer}")["input_ids"], 420]
+        ids, labels = processor.answered_ids(question, answer, spaced=spaced)
+        assert ids == wanted, "the question as it is asked, the answer, the end token"
+        first = len(processor.prompt_ids(question, spaced=spaced))
+        assert labels == [*[-100] * first, *wanted[first:]]
+        batch = processor([question], answers=[answer], spaced=spaced)
+        assert batch["input_ids"][0].tolist() == wanted
+    assert processor.answered_ids(question, answer) != processor.answered_ids(
+        question, answer, spaced=True
+    )
+
+
 def test_open_questions_of_an_m3d_vqa_file_are_asked_after_a_space(
     model: Model, golden: Any, tmp_path: Path
 ) -> None:
@@ -336,7 +354,7 @@ def test_open_questions_of_an_m3d_vqa_file_are_asked_after_a_space(
         "Answer Choice\n1.npy,3,Which organ is enlarged?,liver,spleen,NA,NA,liver,A\n"
     )
     task = FileTask(
-        "x", read_vqa(table, tmp_path), predictions=tmp_path / "said.jsonl", max_new_tokens=8
+        "x", read_vqa(table, tmp_path).items, predictions=tmp_path / "said.jsonl", max_new_tokens=8
     )
     run(model, task, open_metrics())
     said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]

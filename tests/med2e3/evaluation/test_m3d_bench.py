@@ -17,11 +17,13 @@ from med2e3.cli.evaluating import evaluate as command
 from med2e3.engine import Reply, Session
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import phantom_seeds
+from med2e3.evaluation.file_asking import FileTask, with_prompts
 from med2e3.evaluation.intervals import estimate
-from med2e3.evaluation.m3d_bench import FileTask, run, with_prompts
+from med2e3.evaluation.m3d_bench import run
 from med2e3.evaluation.m3d_files import Item
 from med2e3.evaluation.m3d_retrieval import figures_of, ranks_of
 from med2e3.evaluation.texts import bleu1, open_metrics
+from med2e3.model.requests import read_requests
 
 from .conftest import ROWS, Files
 
@@ -159,6 +161,108 @@ def test_wordings_of_reports_differ_and_repeat_with_the_seed() -> None:
     assert len({i.prompt for i in first}) > 3
 
 
+def test_an_odd_row_is_counted_and_named_with_the_figures(evaluate: Evaluate, files: Files) -> None:
+    odd = (*ROWS[1][:-1], "NA")
+    code, out, _ = evaluate("--m3d-vqa", files.csv(ROWS[0], odd, ROWS[2]), "--json")
+    assert code == 0
+    results = json.loads(out)
+    assert results["questions"] == 4
+    (said,) = results["skipped"]
+    assert "row 2: the answer choice is 'NA'" in said
+    assert results["notes"][-1] == f"1 row was skipped: {said}"
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 5, 6])
+def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(
+    kept: int, evaluate: Evaluate, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = files.root / "said.jsonl"
+    words = ("--m3d-vqa", files.csv(*ROWS), "--json", "--predictions", said)
+    _, whole, _ = evaluate(*words)
+    text = said.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    cut = lines[kept][:40] if kept < len(lines) else ""
+    said.write_text("".join(lines[:kept]) + cut, encoding="utf-8")
+    asked: list[str] = []
+    ask_many = Session.ask_many
+
+    def noted(self: Session, questions: list[str], **options: Any) -> list[Reply]:
+        asked.extend(questions)
+        return ask_many(self, questions, **options)
+
+    monkeypatch.setattr(Session, "ask_many", noted)
+    code, out, _ = evaluate(*words, "--resume")
+    assert code == 0
+    assert len(asked) == 6 - kept
+    again, first = json.loads(out), json.loads(whole)
+    assert again["figures"].keys() == first["figures"].keys()
+    for name, figure in again["figures"].items():
+        assert figure == pytest.approx(first["figures"][name], abs=2e-4), name
+    assert [line["answer"] for line in lines_of(said)] == [json.loads(k)["answer"] for k in lines]
+
+
+def test_answers_of_another_evaluation_are_not_gone_on_with(
+    evaluate: Evaluate, files: Files
+) -> None:
+    said = files.root / "said.jsonl"
+    words = ("--m3d-vqa", files.csv(*ROWS), "--predictions", said)
+    assert evaluate(*words)[0] == 0
+    before = said.read_text(encoding="utf-8")
+    for more, says in (
+        (("--omit-missing",), "prompt was"), (("--seed", 3), "seed was 1, and is 3 now"),
+        (("--limit", 2), "another evaluation"),
+    ):  # fmt: skip
+        code, _, err = evaluate(*words, "--resume", *more)
+        assert code == 1
+        assert says in " ".join(err.split())
+    code, _, err = evaluate("--m3d-vqa", files.csv(*ROWS), "--resume")
+    assert (code, "--predictions" in err) == (2, True)
+    assert said.read_text(encoding="utf-8") == before
+
+
+def test_processes_share_the_volumes_and_answers_are_recounted(
+    evaluate: Evaluate, files: Files
+) -> None:
+    said, alone = files.root / "said.jsonl", files.root / "alone.jsonl"
+    table = files.csv(*ROWS)
+    _, one, _ = evaluate("--m3d-vqa", table, "--json", "--predictions", alone)
+    code, out, _ = evaluate("--m3d-vqa", table, "--json", "--predictions", said, "--workers", 2)
+    assert code == 0
+    assert [k["answer"] for k in lines_of(said)] == [k["answer"] for k in lines_of(alone)]
+    assert json.loads(out)["figures"].keys() == json.loads(one)["figures"].keys()
+    assert main(["evaluate", "--recount", str(said), "--json"]) == 0
+
+
+def test_saved_answers_are_counted_again(
+    evaluate: Evaluate, files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = files.root / "said.jsonl"
+    _, out, _ = evaluate("--m3d-vqa", files.csv(*ROWS), "--json", "--predictions", said)
+    assert main(["evaluate", "--recount", str(said), "--json"]) == 0
+    again, first = json.loads(capsys.readouterr().out), json.loads(out)
+    assert again["figures"] == first["figures"]
+    assert (again["what"], again["seed"]) == (first["what"], first["seed"])
+    with said.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**lines_of(said)[0], "seed": 9}) + "\n")
+    assert main(["evaluate", "--recount", str(said)]) == 1
+    assert "line 7, is of" in capsys.readouterr().err
+
+
+def test_a_file_of_prompts_is_drawn_from_and_stated(evaluate: Evaluate, files: Files) -> None:
+    own = files.root / "own.txt"
+    own.write_text("Say it.\nWrite it.\nTell.\n", encoding="utf-8")
+    pairs = [{"image": f"{name}.npy", "text": f"{name}.txt"} for name in ("a/1", "b/2", "b/3")]
+    cap, said = files.json("cap.json", {"test": pairs}), files.root / "said.jsonl"
+    _, out, _ = evaluate("--m3d-cap", cap, "--prompts", own, "--predictions", said, "--json")
+    results = json.loads(out)
+    assert results["prompts"]["source"] == str(own)
+    assert str(own) in results["notes"][1]
+    wanted = [read_requests(own).draw(1, row) for row in (1, 2, 3)]
+    assert [line["prompt"] for line in lines_of(said)] == wanted
+    code, _, err = evaluate("--m3d-cap", cap, "--prompts", own, "--prompt", "x")
+    assert (code, "give one of them" in err) == (2, True)
+
+
 def test_conversations_are_asked_with_the_right_answers_before(
     evaluate: Evaluate, files: Files, tiny_folder: Callable[..., Path]
 ) -> None:
@@ -235,6 +339,8 @@ def test_retrieval_finds_texts_and_volumes(
         assert figures[f"{name}, R@1"]["value"] == pytest.approx(right, abs=1e-4)
         assert figures[f"{name}, R@1"]["chance"] == pytest.approx(1 / len(grids), abs=1e-4)
     assert len(lines_of(said)) == len(grids)
+    assert main(["evaluate", "--recount", str(said), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"] == figures
 
 
 def test_ranks_and_recalls_by_hand() -> None:

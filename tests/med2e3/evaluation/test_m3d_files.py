@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from med2e3.errors import ImageReadError, InputError
-from med2e3.evaluation.m3d_files import load_image, read_captions, read_conversations, read_vqa
+from med2e3.evaluation.m3d_files import read_captions, read_conversations, read_vqa
+from med2e3.evaluation.reading import load_array
 
 from .conftest import COLUMNS, ROWS, Files
 
 
 def test_a_row_is_asked_open_and_closed_as_published(files: Files) -> None:
-    items = read_vqa(files.csv(*ROWS), files.root)
+    items = read_vqa(files.csv(*ROWS), files.root).items
     assert len(items) == 6
     opened, closed = items[:2]
     assert (opened.prompt, opened.truth, opened.letter) == ("Which plane is it?", "axial", "")
@@ -30,7 +31,7 @@ def test_a_row_is_asked_open_and_closed_as_published(files: Files) -> None:
 
 
 def test_na_is_missing_but_none_is_a_choice(files: Files) -> None:
-    closed = read_vqa(files.csv(*ROWS), files.root, keep_missing=False)[3]
+    closed = read_vqa(files.csv(*ROWS), files.root, keep_missing=False).items[3]
     assert closed.prompt == "Which phase, please? Choices: A. None B. left"
     assert (closed.truth, closed.choices) == ("A. None", 2)
 
@@ -40,17 +41,35 @@ def test_na_is_missing_but_none_is_a_choice(files: Files) -> None:
     [
         ("Image Path", "a/9.npy", r"row 2: the image .*9\.npy does not exist.*--images"),
         ("Image Path", " ", "row 2: the image .* does not exist"),
+    ],
+)
+def test_a_volume_that_is_not_there_is_named(
+    files: Files, column: str, value: str, says: str
+) -> None:
+    row = list(ROWS[1])
+    row[COLUMNS.index(column)] = value
+    with pytest.raises(InputError, match=says):
+        read_vqa(files.csv(ROWS[0], tuple(row)), files.root)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
         ("Question Type", "7", "row 2: the question type is '7'"),
         ("Question", "  ", "row 2: the question or its answer is empty"),
         ("Answer Choice", "C", "row 2: the answer choice is 'C', which is no choice"),
         ("Answer Choice", "NA", "row 2: the answer choice is 'NA'"),
     ],
 )
-def test_a_bad_row_is_named(files: Files, column: str, value: str, says: str) -> None:
+def test_an_odd_row_is_named_and_skipped(files: Files, column: str, value: str, says: str) -> None:
     row = list(ROWS[1])
     row[COLUMNS.index(column)] = value
-    with pytest.raises(InputError, match=says):
-        read_vqa(files.csv(ROWS[0], tuple(row)), files.root)
+    listed = read_vqa(files.csv(ROWS[0], tuple(row), ROWS[2]), files.root)
+    assert [i.row for i in listed.items] == [1, 1, 3, 3]
+    assert len(listed.skipped) == 1
+    assert says in listed.skipped[0]
+    with pytest.raises(InputError, match=f"No row of .* can be asked.*{says.replace('2', '1')}"):
+        read_vqa(files.csv(tuple(row)), files.root)
 
 
 def test_a_file_of_another_kind_is_refused(files: Files) -> None:
@@ -168,10 +187,10 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(b"nothing")
     with pytest.raises(ImageReadError, match="cannot be read as a NumPy array"):
-        load_image(path)
+        load_array(path)
     np.save(path, np.array([{"code": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(ImageReadError, match="cannot be read as a NumPy array"):
-        load_image(path)
+        load_array(path)
 
 
 def test_a_case_is_the_folder_with_one_text_and_else_not_known(files: Files) -> None:
@@ -179,7 +198,7 @@ def test_a_case_is_the_folder_with_one_text_and_else_not_known(files: Files) -> 
     np.save(flat, np.zeros((1, 8, 32, 32), np.float32))
     (files.root / "about.txt").write_text("Not the text of a case.")
     rows = [*ROWS, ("b/3.npy", *ROWS[2][1:]), ("flat.npy", *ROWS[2][1:])]
-    cases = {i.image: (i.case, i.cluster) for i in read_vqa(files.csv(*rows), files.root)}
+    cases = {i.image: (i.case, i.cluster) for i in read_vqa(files.csv(*rows), files.root).items}
     first, second = files.root / "a/1.npy", files.root / "b/2.npy"
     assert cases[first] == (str(first.parent), str(first.parent))
     assert cases[second] == ("", str(second))  # two texts in its folder

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from med2e3.errors import DataError, InputError
+from med2e3.evaluation.m3d_files import read_conversations
+from med2e3.model.requests import Requests
 from med2e3.training.data.formats import SampleFile, open_samples
 from med2e3.training.data.records import CsvRecords, JsonRecords
 from med2e3.training.data.samples import Sample
@@ -81,10 +83,17 @@ def test_captions_ask_for_the_report_in_the_text_file(tmp_path: Path) -> None:
     lists = {"train": [{"image": "1.npy", "text": "t.txt"}] * 2, "test": [], "other": {"a": 1}}
     path = tmp_path / "cap.json"
     path.write_text(json.dumps(lists), encoding="utf-8")
-    first, second = samples(path, "m3d-cap", split="train")
+    first, _ = samples(path, "m3d-cap", split="train")
     assert first.turns[0][1] == "A cyst."
-    assert first.turns[0][0] != second.turns[0][0], "several wordings"
+    assert first.question == first.turns[0][0]
     assert first == samples(path, "m3d-cap", split="train")[0], "the same at every reading"
+    opened = open_samples(source(path, "m3d-cap", split="train"), seed=5)
+    asked = [opened.sample(0, epoch).question for epoch in range(12)]
+    assert len(set(asked)) > 4, "another wording in most epochs"
+    assert asked == [Requests().draw(5, 0, epoch) for epoch in range(12)]
+    own = tmp_path / "own.txt"
+    own.write_text("Say it.\n", encoding="utf-8")
+    assert samples(path, "m3d-cap", split="train", prompts=own)[1].question == "Say it."
     assert samples(path, "m3d-cap", split="test") == []
     with pytest.raises(DataError, match="train, test"):
         open_samples(source(path, "m3d-cap", split="validation"))
@@ -110,13 +119,44 @@ def test_conversations_keep_the_place_of_the_volume(tmp_path: Path) -> None:
     assert second.turns[1] == ("Sure?", "Yes.")
 
 
+def test_without_a_question_the_last_human_turn_is_what_slices_are_scored_by(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "talk.json"
+    turns = [
+        {"from": "human", "value": "<image3d>\nWhich plane?"}, {"from": "gpt", "value": "Axial."},
+        {"from": "human", "value": "A nodule?"}, {"from": "gpt", "value": "No."},
+    ]  # fmt: skip
+    entries = [conversation(question=None), conversation(question=None, conversations=turns)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/7.npy").write_bytes(b"")
+    path.write_text(json.dumps(entries))
+    assert [s.question for s in samples(path, "conversations")] == ["Which plane?", "A nodule?"]
+    items = read_conversations(path, tmp_path)
+    assert [i.scored_by or i.prompt for i in items] == ["Which plane?", "Which plane?", "A nodule?"]
+
+
+def test_a_closed_question_whose_right_choice_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "vqa.csv"
+    path.write_text(HEADER + "1.npy,t,1,Which?,a,b,NA,NA,c,C\n1.npy,t,1,Which?,a,b,NA,NA,c,NA\n")
+    opened = open_samples(source(path, "m3d-vqa-closed"))
+    for row, said in ((0, "row 1: the answer choice is 'C'"), (1, "row 2: the answer .* 'NA'")):
+        with pytest.raises(DataError, match=said):
+            opened.sample(row)
+    assert samples(path, "m3d-vqa-open")[0].spaced
+
+
 HUMAN, GPT = {"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"question": None}, "“question” is missing"),
+        ({"question": 7}, "“question” is 7, which is no text"),
+        (
+            {"question": None, "conversations": [{"from": "human", "value": "<image3d>"}, GPT]},
+            "neither “question” nor the last human turn",
+        ),
         ({"vision3d": ["a.npy", "b.npy"]}, "exactly one volume"),
         ({"vision3d": None}, "exactly one volume"),
         ({"conversations": [HUMAN]}, "end with an answer"),

@@ -10,7 +10,8 @@ import pytest
 
 from med2e3.errors import PreprocessingError
 from med2e3.evaluation.metrics import enclosing_overlap
-from med2e3.training.data.m3d_arrays import mask_to_box, refseg_arrays, seg_arrays
+from med2e3.model.regions import mask_to_box
+from med2e3.training.data.m3d_arrays import refseg_arrays, seg_arrays
 
 GRID = (32, 256, 256)
 

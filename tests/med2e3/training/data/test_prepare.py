@@ -12,7 +12,14 @@ from PIL import Image
 
 from med2e3.errors import InputError
 from med2e3.training.data import prepare
-from med2e3.training.data.prepare import GRID, Outcome, cut_report, prepare_cases, read_stack
+from med2e3.training.data.prepare import (
+    GRID,
+    Outcome,
+    cut_report,
+    plain_letters,
+    prepare_cases,
+    read_stack,
+)
 
 SMALL = (4, 16, 16)
 
@@ -124,6 +131,18 @@ def test_several_processes_do_what_one_does(stack: Any, tmp_path: Path) -> None:
         assert (tmp_path / "one" / outcome.image).read_bytes() == (
             tmp_path / "two" / outcome.image
         ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Pöschl", "Poschl"), ("Po\u0308schl", "Poschl"), ("Groß", "Gross"), ("Ørsted", "Orsted"),
+        ("Łódź", "Lodz"), ("Æsop œuvre Œ", "AEsop oeuvre OE"), ("İstanbul ı", "Istanbul i"),
+        ("½ dose", "1_2 dose"), ("Axial_C+", "Axial_C+"),
+    ],
+)  # fmt: skip
+def test_names_are_ascii_as_the_published_ones_are(name: str, written: str) -> None:
+    assert plain_letters(name).strip() == written
 
 
 def test_accents_leave_file_names_and_clashes_are_refused(stack: Any, tmp_path: Path) -> None:

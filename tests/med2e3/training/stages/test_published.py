@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 import med2e3
-from med2e3.checkpoints import Hub, build, open_checkpoint
+from med2e3.checkpoints import Hub, build, convert, open_checkpoint
 from med2e3.errors import CheckpointError, DataError, InputError
 from med2e3.training import Options, open_recipe, train
 from med2e3.training.data.augment import Augmentation
@@ -210,6 +211,30 @@ def test_a_checkpoint_of_another_recipe_is_refused(
         run_stage(stage, recipe.stage(len(stage.dataset)), Run(tmp_path, 7))
 
 
+def test_a_run_is_not_gone_on_with_by_another_recipe(
+    options: Options, write_recipe: Any, pretrain_text: str, tmp_path: Path
+) -> None:
+    """Batch, rate, seed, lists and what it starts from decide what a checkpoint is worth."""
+    run = tmp_path / "run"
+    train(write_recipe(pretrain_text, max_steps=1), run, options=options)
+    for changes, said in (
+        ({"batch": 2}, "batch was 4, and is 2 now"),
+        ({"learning_rate": 1e-3}, r"learning_rate was 0\.02, and is 0\.001 now"),
+        ({"seed": 43}, "seed was 42, and is 43 now"),
+        ({"file": "other.json"}, r"data\.0\.file was m3d_pretrain\.json, and is other\.json now"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train(write_recipe(pretrain_text, max_steps=1, **changes), run, resume=True,
+                  options=options)  # fmt: skip
+    elsewhere = replace(options, start=str(run / "model"))
+    with pytest.raises(InputError, match=r"start\.language_model was microsoft/.*not stated now"):
+        train(write_recipe(pretrain_text, max_steps=1), run, resume=True, options=elsewhere)
+    moved = tmp_path / "moved"
+    shutil.copytree(options.data, moved)
+    same = write_recipe(pretrain_text, max_steps=1, checkpoint_minutes=7.0)
+    train(same, run, resume=True, options=replace(options, data=moved))
+
+
 def test_the_text_encoders_dropout_is_a_named_choice(make_stage: Any) -> None:
     for wanted in (True, False):
         stage, _ = make_stage(dropout=wanted)
@@ -247,3 +272,92 @@ def test_a_recipe_with_a_wrong_word_names_it(write_recipe: Any, finetune_text: s
     ):
         with pytest.raises(InputError, match=said):
             open_recipe(write_recipe(finetune_text, **changes), Options())
+
+
+#: What each row of the paper's tables 3 to 5, and its first version, changes.
+FORMS: dict[str, dict[str, Any]] = {
+    "the first version": {"text_source": "llm_embedding", "score_temperature": 1.0},
+    "3D only": {"encoders": "3d"},
+    "2D only": {"encoders": "2d"},
+    "random scores": {"aggregation": "random"},
+    "max pooling": {"aggregation": "max"},
+    "average pooling": {"aggregation": "mean"},
+    "text, 3D": {"local_features": "3d"},
+    "text, 2D": {"local_features": "2d"},
+    "no text, 3D": {"text_source": "none", "local_features": "3d"},
+    "no text, 2D": {"text_source": "none", "local_features": "2d"},
+    "no text, 3D + 2D": {"text_source": "none"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_row_of_the_papers_tables_trains_from_pieces(
+    form: str, options: Options, write_recipe: Any, pretrain_text: str, tmp_path: Path
+) -> None:
+    choices = FORMS[form]
+    table = "\n".join(f"{name} = {json.dumps(value)}" for name, value in choices.items())
+    encoders = choices.get("encoders", "3d+2d")
+    parts = [f"connector{name}" for name in ("3d", "2d") if name in encoders]
+    text = pretrain_text.replace("[start]", f"[model]\n{table}\n[start]", 1)
+    model = train(write_recipe(text, max_steps=2, train=parts), tmp_path / "run", options=options)
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    for name, value in choices.items():
+        assert config[name] == value
+    if "text_source" in choices:
+        assert config["text_projection"] == "none"
+    loaded = med2e3.load(model, device="cpu")
+    session = loaded.read(med2e3.load_volume(options.data / "scan0.npy"))
+    answer = session.ask("Is there a lesion?", max_new_tokens=3)
+    answer.complete()
+    scored = "2d" in encoders and choices.get("aggregation", "tgis") == "tgis"
+    assert (answer.scores is not None) is scored
+
+
+def test_choices_of_a_whole_model_or_that_do_not_fit_are_named(
+    options: Options, write_recipe: Any, pretrain_text: str, finetune_text: str, tmp_path: Path
+) -> None:
+    table = '[model]\naggregation = "mean"\n[start]'
+    with pytest.raises(InputError, match="put together from pieces"):
+        open_recipe(write_recipe(finetune_text.replace("[start]", table, 1)), Options())
+    odd = pretrain_text.replace("[start]", '[model]\naggregation = "median"\n[start]', 1)
+    with pytest.raises(InputError, match="aggregation='median' is not one of"):
+        train(write_recipe(odd), tmp_path / "run", options=options)
+
+
+def test_lora_trains_adapters_which_the_model_has_merged(
+    pretrained: Path, options: Options, write_recipe: Any, finetune_text: str, tmp_path: Path
+) -> None:
+    start = replace(options, start=str(pretrained / "model"), lora=2)
+    run = tmp_path / "run"
+    train(write_recipe(finetune_text, max_steps=3), run, options=start)
+    before, after = tensors(pretrained / "model"), tensors(run / "model")
+    assert before.keys() == after.keys()
+    own = {name: value for name, value in before.items() if name.startswith("language_model")}
+    moved = {name for name, value in own.items() if not torch.equal(value, after[name])}
+    assert moved
+    assert all("_proj." in name for name in moved), "linear layers of the blocks alone"
+    again = convert(pretrained / "model", tmp_path / "merged", adapter=run / "adapter")
+    merged = tensors(again)
+    for name in moved:
+        assert float((merged[name] - after[name]).abs().max()) < 0.02, "to bfloat16"
+    assert "The adapter adapter is merged" in (again / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(CheckpointError, match="holds no adapter"):
+        convert(pretrained / "model", tmp_path / "other", adapter=tmp_path)
+
+
+def test_a_list_is_limited_to_rows_drawn_by_the_seed(
+    options: Options, write_recipe: Any, finetune_text: str
+) -> None:
+    text = finetune_text + "limit = 1\n"
+    recipe = open_recipe(write_recipe(text), options)
+    assert isinstance(recipe, PublishedRecipe)
+    found = set()
+    for seed in range(8):
+        one = replace(recipe, seed=seed)
+        dataset = open_data(one, None, (32, 64, 64), skip_damaged=False)  # type: ignore[arg-type]
+        assert len(dataset) == 4
+        rows = {dataset.sample(k).where for k in range(4)}
+        assert sum("vqa" in where for where in rows) == 1
+        found |= {where for where in rows if "vqa" in where}
+        assert rows == {dataset.sample(4 + k).where for k in range(4)}, "the same in each epoch"
+    assert len(found) == 2
