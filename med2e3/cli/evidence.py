@@ -156,7 +156,7 @@ def _collect(
         return Collected(
             session,
             answer,
-            certainty=how_sure(session, answer),
+            certainty=how_sure(session, answer) if answer.token_ids else None,
             outcomes=run_named(session, answer, tests, choices) if tests else (),
             left_out=leave_one_out(session, answer) if options["leave_one_out"] else None,
             faithfulness=(

@@ -107,7 +107,7 @@ def forward_of(
 
     def forward(weights: Tensor) -> Tensor:
         flat = weights.reshape(len(weights), -1).to(device_of(network))
-        with model.lock:
+        with model.lock, torch.set_grad_enabled(weights.requires_grad):
             rows = model.backend.weighted_rows(features, prompt, flat)
             forced = force_tokens(model, still, rows, tokens)
         return forced.log_probabilities.sum(dim=1, keepdim=True)

@@ -61,10 +61,19 @@ def parametric_map(weights: Volume, answer: Answer) -> Any:
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[
-            highdicom.VOILUTTransformation(window_center=largest / 2, window_width=largest)
+            # PS3.3 C.11.2.1.3.2: the linear function of DICOM has no widths below 1.
+            highdicom.VOILUTTransformation(
+                window_center=largest / 2,
+                window_width=largest,
+                voi_lut_function="LINEAR_EXACT",
+            )
         ],
         content_description="Slice weights of an answer by a research model",
         content_label="SLICE_WEIGHTS",
     )
+    if weights.info.body_part:
+        made.BodyPartExamined = weights.info.body_part
+    else:
+        made.Laterality = ""  # demanded where the body part might be a paired one
     made.SeriesDescription = f"Slice weights: {record['question']}"[:64]
     return made
