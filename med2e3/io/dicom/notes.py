@@ -11,16 +11,12 @@ from med2e3.io.dicom.attributes import text
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.pixels import is_too_long
 from med2e3.io.dicom.stacks import Stack
+from med2e3.io.dicom.values import BRIGHTEST_PLAUSIBLE_HU, DARKEST_PLAUSIBLE_HU
+from med2e3.volume import SeriesInfo
 from med2e3.words import counted, some_names
 
 #: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
 UNITS_OF_CT = {"HU", "US", ""}
-
-#: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
-DARKEST_PLAUSIBLE_HU = -1500
-
-#: The extended scale of CT, which holds metal, ends at 30,710 HU.
-BRIGHTEST_PLAUSIBLE_HU = 30_710
 
 #: A body that holds values above this without one below 0 (fat is at -100, air at -1000) is not
 #: in HU: soft tissue without its intercept of -1024 lies here.
@@ -77,11 +73,10 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
             f"The images were compressed with loss ({lossy}): fine detail and values are not those "
             "that were measured."
         )
-    if not info.is_ct:
-        yield (
-            f"The modality is {info.modality or 'not given'}, not CT: values are not Hounsfield "
-            "units, and CT windows will not fit."
-        )
+    yield from _of_oddities(stack.frames)
+    if said := _of_modality(info):
+        yield said
+    if not info.is_ct and (info.modality or info.unit != "HU"):
         return
     units = {f.unit for f in stack.frames} - UNITS_OF_CT
     if rescale := _of_rescale(stack.frames):
@@ -97,19 +92,56 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
     if lowest < DARKEST_PLAUSIBLE_HU:
         yield (
             f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "
-            "the files do not declare. It is kept."
+            f"the files {_undeclared(stack.frames)}. It is kept."
         )
     if highest > BRIGHTEST_PLAUSIBLE_HU:
         yield (
             f"The highest value is {highest:g} HU, above the scale of CT even with metal: padding "
-            "that the files do not declare, or pixels that are stored in another way than the "
-            "files say. It is kept."
+            f"that the files {_undeclared(stack.frames)}, or pixels that are stored in another "
+            "way than the files say. It is kept."
         )
     if lowest >= 0 and highest > SOFT_TISSUE_WITHOUT_INTERCEPT and not (rescale or units):
         yield (
             f"The values go from {lowest:g} to {highest:g}, and none is below 0 HU as fat and air "
             "are: the rescale intercept was probably lost, and values are not Hounsfield units."
         )
+
+
+def _of_modality(info: SeriesInfo) -> str:
+    """What follows of a modality that is not CT; empty for CT."""
+    if info.is_ct:
+        return ""
+    if not info.modality and info.unit == "HU":
+        return "The modality is not given; values are Hounsfield units by their Rescale Type (HU)."
+    if info.unit == "HU":
+        return (
+            f"The modality is {info.modality}, not CT, although the Rescale Type says Hounsfield "
+            "units (HU): CT windows may not fit."
+        )
+    return (
+        f"The modality is {info.modality or 'not given'}, not CT: values are not Hounsfield "
+        "units, and CT windows will not fit."
+    )
+
+
+def _of_oddities(frames: Sequence[Frame]) -> Iterator[str]:
+    """What is written in an odd way and was read as it is meant, and values out of a table."""
+    for remark in dict.fromkeys(said for frame in frames for said in frame.remarks):
+        names = list(dict.fromkeys(f.path.name for f in frames if remark in f.remarks))
+        yield f"{counted(len(names), 'file')} ({some_names(names)}) {remark}."
+    kinds = sorted(
+        {frame.table.kind or "not stated" for frame in frames if frame.table is not None}
+    )
+    if kinds:
+        yield (
+            "The values come from a table in the files (Modality LUT, type "
+            f"{', '.join(kinds)}) in place of a rescale slope and intercept."
+        )
+
+
+def _undeclared(frames: Sequence[Frame]) -> str:
+    declared = any(frame.pixels.padding is not None for frame in frames)
+    return "declare with another value" if declared else "do not declare"
 
 
 def _of_rescale(frames: Sequence[Frame]) -> str:

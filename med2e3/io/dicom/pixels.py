@@ -25,8 +25,10 @@ from med2e3.io.dicom.decode_pool import (
     decoded_by_workers,
     request,
 )
+from med2e3.io.dicom.facts import may_be_lossy
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.observed import Observed
+from med2e3.io.dicom.values import is_padding
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
@@ -98,6 +100,8 @@ def _decoded(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
 
 def values_of(frame: Frame) -> NDArray[np.generic]:
     """(row, column) values of one image, with its own slope and intercept."""
+    if frame.table is not None:
+        return frame.table(_stored(frame))
     slope, intercept = frame.rescale or (1.0, 0.0)
     values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
     return values
@@ -144,8 +148,9 @@ class _Native:
             raise ImageReadError(
                 f"{reason}. Export the series again, or take the file out of the folder."
             )
-        kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
-        dtype: np.dtype[Any] = np.dtype(f"{kind}{pixels.allocated // 8}")
+        kind = "f" if pixels.is_float else "i" if pixels.signed else "u"
+        order = ">" if pixels.big_endian else "<"
+        dtype: np.dtype[Any] = np.dtype(f"{order}{kind}{pixels.allocated // 8}")
         count, size = pixels.rows * pixels.columns, pixels.frame_bytes
         if self._memory.size < size:
             self._memory = np.empty(size, dtype=np.uint8)
@@ -162,7 +167,7 @@ class _Native:
 def why_not_native(frame: Frame) -> str:
     """Why uncompressed pixels cannot be read, as far as the header tells; empty where they can."""
     pixels = frame.pixels
-    if pixels.allocated not in ALLOCATED:
+    if pixels.allocated not in ALLOCATED and not pixels.is_float:
         return (
             f"{frame.path}: {pixels.allocated} bits a pixel cannot be read "
             f"({', '.join(map(str, ALLOCATED))} can)"
@@ -214,7 +219,7 @@ def _used_bits(stored: Stored, frame: Frame) -> Stored:
     pixels = frame.pixels
     above = max(0, pixels.allocated - 1 - pixels.high_bit)
     below = max(0, pixels.high_bit + 1 - pixels.stored)
-    if not above + below:
+    if pixels.is_float or not above + below:
         return stored
     # Shifting up and down again clears unsigned numbers and extends the sign of signed ones.
     return np.right_shift(np.left_shift(stored, above), above + below)
@@ -236,14 +241,17 @@ class _Decoder:
 
 def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored, observed: Observed) -> None:
     """Put the values of slice `k` into `buffer`; in CT, declared padding becomes air."""
-    slope, intercept = frame.rescale or (1.0, 0.0)
+    slope, intercept = rescale = frame.rescale or (1.0, 0.0)
     padding = frame.pixels.padding
-    if padding is not None and frame.header.get("Modality") == "CT":
-        empty = (stored >= padding[0]) & (stored <= padding[1])
+    if padding is not None and frame.is_ct:
+        empty = is_padding(stored, padding, rescale, is_lossy=may_be_lossy(frame.header))
         if empty.any():
-            values = stored * slope + intercept
+            values = stored * slope + intercept if frame.table is None else frame.table(stored)
             observed.add_padding(values, empty)
             values[empty] = AIR_HU
             buffer.put(k, values)
             return
+    if frame.table is not None:
+        buffer.put(k, frame.table(stored))
+        return
     buffer.put(k, stored, slope, intercept)
