@@ -263,11 +263,7 @@ def _convert(dataset: Dataset) -> None:
     """
     for tag in _TAGS:
         raw = dataset.get_item(tag)
-        if (
-            isinstance(raw, RawDataElement)
-            and raw.VR in ("DS", None)
-            and b"," in (raw.value or b"")
-        ):
+        if isinstance(raw, RawDataElement) and b"," in (raw.value or b""):
             _without_commas(dataset, raw)
         dataset.get(tag)
     series_info(dataset)

@@ -102,7 +102,11 @@ def _scan_result(
 ) -> ScanResult:
     stacks = find_stacks(headers, groupings, look)
     damaged = tuple(one.path.name for one in skipped if one.defect is Defect.DAMAGED)
-    other = [one.path.name for one in skipped if one.defect is not Defect.DAMAGED]
+    other = [
+        one.path.name
+        for one in skipped
+        if one.defect is not Defect.DAMAGED and one.kind != DIRECTORY.name
+    ]
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
