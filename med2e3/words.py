@@ -23,6 +23,13 @@ def some_names(names: Sequence[str], most: int = NAMES_IN_A_SENTENCE) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def shown(text: str) -> str:
+    """A text of somebody else in one line, without what would command a terminal or turn a line."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def person_name(dicom: str) -> str:
     """A DICOM person name (PS3.5 6.2.1, "FAMILY^GIVEN") as people write it."""
     return " ".join(dicom.replace("^", " ").split())

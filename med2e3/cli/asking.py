@@ -24,6 +24,7 @@ from med2e3.cli.console import (
     print_json,
     progress,
     quantize_option,
+    say,
     warn,
 )
 from med2e3.errors import InputError
@@ -79,12 +80,10 @@ def info(path: str, series: str | None, grouping: str, resample_gaps: bool, as_j
         return
     slices, rows, columns = facts["shape"]
     ds, dr, dc = facts["spacing_mm"]
-    click.echo(f"{volume.name}  ({volume.info.modality or 'modality not given'})")
+    say(f"{volume.name}  ({volume.info.modality or 'modality not given'})")
     click.echo(f"  {slices} {facts['plane']} slices of {rows} × {columns}")
     click.echo(f"  spacing {ds:.3f} mm between slices, {dr:.3f} × {dc:.3f} mm in the slice")
-    click.echo(
-        f"  values {facts['value_min']:g} to {facts['value_max']:g} {facts['unit']}".rstrip()
-    )
+    say(f"  values {facts['value_min']:g} to {facts['value_max']:g} {facts['unit']}".rstrip())
     click.echo(f"  centre at ({_position(volume.geometry.centre_mm)}) mm, LPS")
     warn(volume.warnings)
 
@@ -140,7 +139,7 @@ def series(path: str, grouping: str, as_json: bool) -> None:
         what = s.info.series_description or s.info.modality or "series"
         part = f", {s.part}" if s.part else ""
         state = f"  — {s.state}" if s.state else ""
-        click.echo(f"{place:3d}  {what}{part}  ({s.count} images)  {s.info.series_uid}{state}")
+        say(f"{place:3d}  {what}{part}  ({s.count} images)  {s.info.series_uid}{state}")
 
 
 @click.command()

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from med2e3.figures import check_figure_path
+from med2e3.words import shown
 
 #: Work shorter than this shows no bar: a bar that flashes by only unsettles.
 BAR_AFTER_SECONDS = 2.0
@@ -61,15 +62,20 @@ def figure_option(what: str) -> Callable[[Any], Any]:
     )
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """One line, of which nothing commands the terminal: names of files and series are foreign."""
+    click.echo("\n".join(map(shown, text.split("\n"))), err=err)
+
+
 def complain(sentence: str) -> None:
     """One message on stderr, marked as an error."""
-    click.echo(f"med2e3: {sentence}", err=True)
+    say(f"med2e3: {sentence}", err=True)
 
 
 def warn(sentences: tuple[str, ...]) -> None:
     """Warnings on stderr, one a line."""
     for sentence in sentences:
-        click.echo(f"warning: {sentence}", err=True)
+        say(f"warning: {sentence}", err=True)
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from med2e3.cli.console import print_json, progress, warn
+from med2e3.cli.console import print_json, progress, say, warn
 
 
 @click.command()
@@ -42,7 +42,7 @@ def retrieve(text: str, path: str, texts: bool, as_json: bool, **options: Any) -
         print_json(ranking.as_dict())
         return
     for match in ranking.matches:
-        click.echo(f"{match.similarity:+.4f}  {match.name}")
+        say(f"{match.similarity:+.4f}  {match.name}")
 
 
 COMMANDS = (retrieve,)

@@ -26,7 +26,7 @@ def referenced(header: Path, field: str, parts: Sequence[str]) -> Path:
                 "such a file is not read. Put the file beside it and correct the name, or export "
                 "it again."
             )
-    named = header.parent.joinpath(*parts)
+    named = _found(header.parent, parts)
     if parts and named.exists() and not named.is_file():
         raise ImageReadError(
             f"{header} names {named.name} ({field}), which is a folder, a pipe or a device, not a "
@@ -47,3 +47,26 @@ def not_opened(path: Path, error: OSError) -> ImageReadError:
         f"{named} cannot be opened: {error.strerror or 'the system refuses it'}. Check the path "
         "and the rights."
     )
+
+
+def _found(folder: Path, parts: Sequence[str]) -> Path:
+    """The file below `folder`, also where its name is written in other letters, large or small.
+
+    Media name their files in large letters, and systems that copy them turn some into small ones.
+    """
+    exact = folder.joinpath(*parts)
+    if not parts or exact.exists():
+        return exact
+    place = folder
+    for part in exact.relative_to(folder).parts:
+        try:
+            names = {path.name for path in place.iterdir()}
+        except OSError:
+            return exact
+        if part not in names:
+            alike = sorted(name for name in names if name.casefold() == part.casefold())
+            if len(alike) != 1:
+                return exact
+            part = alike[0]
+        place = place / part
+    return place

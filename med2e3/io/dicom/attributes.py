@@ -13,13 +13,17 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import (
     UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
 )
 
 from med2e3.io.dicom.quick import GE_SWAPPED_PIXELS, QuickHeader
 from med2e3.volume import SeriesInfo, Window
+from med2e3.words import shown
 
 #: What attributes are read from: pydicom's data set, or the quick reader's.
 Attributes: TypeAlias = Dataset | QuickHeader | Mapping[str, Any]
@@ -28,6 +32,11 @@ Attributes: TypeAlias = Dataset | QuickHeader | Mapping[str, Any]
 #: store them in any way, and counts as compressed: decoding then refuses it by its name.
 NATIVE_SYNTAXES = frozenset(
     (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, GE_SWAPPED_PIXELS)
+)
+
+#: The SOP classes of CT images.
+CT_CLASSES = frozenset(
+    (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 )
 
 #: An item with no attributes.
@@ -85,8 +94,15 @@ def first_item(dataset: Attributes, keyword: str) -> Attributes:
 
 
 def numbers(value: Any) -> tuple[float, ...]:
-    """A multi-valued number as floats; empty if absent or not numeric."""
-    if value is None or isinstance(value, str):
+    """A multi-valued number as floats, also one that is written as a text; empty if it is none."""
+    if isinstance(value, str):
+        try:
+            return tuple(float(part.replace(",", ".")) for part in value.split("\\"))
+        except ValueError:
+            return ()
+    if isinstance(value, float | int):
+        return (float(value),)
+    if value is None:
         return ()
     if type(value) is tuple:  # the quick reader's; asking for abstract classes takes longer
         return tuple(map(float, value))
@@ -99,12 +115,18 @@ def text(dataset: Attributes, keyword: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value as text, several joined as DICOM does; empty for none."""
+    """A value as text that can be shown, several joined as DICOM does; empty for none."""
     if type(value) is str:
-        return value.strip()
+        return shown(value.strip())
     if isinstance(value, MultiValue | list | tuple):
-        return "\\".join(str(v) for v in value)
-    return "" if value is None else str(value).strip()
+        return shown("\\".join(str(v) for v in value))
+    return "" if value is None else shown(str(value).strip())
+
+
+def modality_of(dataset: Attributes) -> str:
+    """The modality that the file states, else that of its SOP class where this is CT."""
+    stated = text(dataset, "Modality").upper()
+    return stated or ("CT" if sop_class(dataset) in CT_CLASSES else "")
 
 
 def series_info(dataset: Attributes) -> SeriesInfo:
@@ -121,7 +143,7 @@ def series_info(dataset: Attributes) -> SeriesInfo:
         series_uid=text(dataset, "SeriesInstanceUID"),
         series_number=text(dataset, "SeriesNumber"),
         series_description=text(dataset, "SeriesDescription"),
-        modality=text(dataset, "Modality"),
+        modality=modality_of(dataset),
         body_part=text(dataset, "BodyPartExamined"),
         kernel=text(dataset, "ConvolutionKernel"),
         manufacturer=text(dataset, "Manufacturer"),
@@ -139,9 +161,8 @@ def windows(dataset: Attributes) -> tuple[Window, ...]:
     pairs = []
     for keyword in ("WindowCenter", "WindowWidth"):
         try:
-            value = find("FrameVOILUTSequence", keyword)
-            pairs.append(numbers(value) or (() if value in (None, "") else (float(value),)))
-        except ValueError:  # no number, as "40,5"
+            pairs.append(numbers(find("FrameVOILUTSequence", keyword)))
+        except ValueError:  # no number, as "wide"
             return ()
     found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
     return tuple(dict.fromkeys(found))

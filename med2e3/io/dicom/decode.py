@@ -34,6 +34,7 @@ from pydicom.uid import (
 
 from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.bounds import Claim, Packing, check_claim
+from med2e3.io.dicom.attributes import file_meta
 from med2e3.io.dicom.gdcm_frames import decode_frame
 from med2e3.io.dicom.quick import first_transfer_syntax
 from med2e3.io.dicom.streams import Stream, check_end, check_tiles, has_end, read_stream
@@ -104,13 +105,15 @@ def whole_file(path: Path, shown: str = "") -> Dataset:
     """The file with its pixels. Raises `ImageReadError`, which names the file as `shown`."""
     try:
         dataset = _read(path)
+        if not file_meta(dataset, "TransferSyntaxUID"):
+            raise ValueError("it is no DICOM file any more")
         first = first_transfer_syntax(path)
         if first:  # of two statements the first one counts
             dataset.file_meta.TransferSyntaxUID = UID(first)
         return dataset
     except Exception as error:  # a damaged file can fail in any of pydicom's converters
         raise ImageReadError(
-            f"{shown or path} cannot be read to its end: {error}. "
+            f"{shown or path} cannot be read to its end. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
 
@@ -120,7 +123,7 @@ def _read(path: Path) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the delimiter is missing
         dataset = pydicom.dcmread(path, force=True)
-        if PIXELS.isdisjoint(dataset.keys()):
+        if len(dataset.file_meta) and PIXELS.isdisjoint(dataset.keys()):
             content = path.read_bytes()
             there = next(
                 k for k in range(len(ITEMS_END), -1, -1) if content.endswith(ITEMS_END[:k])

@@ -81,6 +81,11 @@ def lossy_word(header: Attributes) -> str:
     return method if factor is None else f"{method} {factor:.3g}:1"
 
 
+def may_be_lossy(header: Attributes) -> bool:
+    """Whether the values may not be those that were measured, as far as the header tells."""
+    return bool(lossy_word(header)) or transfer_syntax(header) in MAYBE_LOSSY
+
+
 def _phase(header: Attributes) -> tuple[str, str]:
     """The contrast phase that the descriptions suggest, and the words that suggest it."""
     for keyword in ("SeriesDescription", "ProtocolName"):

@@ -6,15 +6,16 @@ their frames fit together.
 
 from __future__ import annotations
 
-import math
+import logging
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pydicom
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
@@ -25,6 +26,7 @@ from med2e3.io.dicom.attributes import (
     Lookup,
     as_text,
     file_meta,
+    modality_of,
     numbers,
     series_info,
     sop_class,
@@ -32,7 +34,9 @@ from med2e3.io.dicom.attributes import (
 )
 from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.quick import (
+    FLOAT_PIXELS,
     GE_SWAPPED_PIXELS,
+    PIXEL_DATA,
     UNDEFINED,
     first_transfer_syntax,
     quick_header,
@@ -41,14 +45,17 @@ from med2e3.io.dicom.quick import (
 )
 from med2e3.io.dicom.skipped import kind_of_object
 from med2e3.io.dicom.telling import MOMENT, MOMENT_NAMES
+from med2e3.io.dicom.values import Table, padding_of, rescale_of, table_of, unit_of
 from med2e3.io.references import not_opened
 
 # Scanners write values that the standard forbids (long UIDs, odd numbers). The viewer reads what
 # is there and judges only what it needs; pydicom would print a warning for each.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").addHandler(logging.NullHandler())
 
-#: The tag of Pixel Data. (Float Pixel Data is not used by CT.)
-PIXEL_DATA = (0x7FE0, 0x0010)
+#: What was read as it is meant, in sentences that begin with the files.
+COMMA = "write numbers with a decimal comma; it was read as a point"
+SQUARE = "state one pixel spacing; pixels are taken as square"
 
 #: The attributes read from a header. Skipping all others halves the time of a scan of rich headers.
 KEYWORDS = (
@@ -61,7 +68,8 @@ KEYWORDS = (
     "FrameOfReferenceUID TemporalPositionIdentifier StackID "
     "SamplesPerPixel PhotometricInterpretation "
     "NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation "
-    "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType "
+    "PixelPaddingValue PixelPaddingRangeLimit ModalityLUTSequence "
+    "RescaleSlope RescaleIntercept RescaleType "
     "WindowCenter WindowWidth SliceThickness StudyTime ContentTime ContrastBolusAgent ProtocolName "
     "LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
@@ -84,7 +92,7 @@ class Pixels:
     Uncompressed ones begin at byte `offset`, of what the file inflates to if it is deflated.
     `padding` is the lowest and the highest stored number that stands for no data. `length` is the
     length of Pixel Data in bytes; None where it is undefined, as for pixels packed in items, or not
-    known.
+    known. The numbers of Float and Double Float Pixel Data are `is_float`.
     """
 
     rows: int
@@ -97,6 +105,7 @@ class Pixels:
     offset: int
     padding: tuple[int, int] | None
     length: int | None = None
+    is_float: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -110,7 +119,9 @@ class Frame:
 
     `position` and `spacing` are in mm. `rescale` is (slope, intercept), or None if the file gives
     none that can be used. `is_rescale_stated` says whether the file gives both, `unit` is the
-    Rescale Type. `moment` tells the image apart from others at its position (`MOMENT_NAMES`).
+    Rescale Type. `table` gives the values of stored numbers in place of `rescale`. `moment` tells
+    the image apart from others at its position (`MOMENT_NAMES`). `remarks` say what is written in
+    an odd way and was read as it is meant.
     """
 
     path: Path
@@ -125,6 +136,8 @@ class Frame:
     unit: str
     moment: tuple[str, ...]
     is_rescale_stated: bool = True
+    table: Table | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def image_type(self) -> str:
@@ -150,7 +163,7 @@ class Frame:
     @property
     def is_ct(self) -> bool:
         """Whether the file says that it is CT."""
-        return as_text(self.header.get("Modality")) == "CT"
+        return modality_of(self.header) == "CT"
 
     @property
     def has_position(self) -> bool:
@@ -206,7 +219,9 @@ def read_header(path: Path) -> Header | None:
     try:
         quick = quick_header(path, _WANTED)
         if quick is not None:
-            return _header(path, *quick, quick[0].pixel_length)
+            dataset, offset = quick
+            place = _Place(offset, dataset.pixel_length, dataset.pixel_tag)
+            return _header(path, dataset, place)
         if not is_dicom(path):
             return None
         with quiet():
@@ -225,38 +240,55 @@ class HeaderError(ValueError):
     """What is wrong with a header, as a clause of ours."""
 
 
+class _Place(NamedTuple):
+    """Where the pixels of a file lie: first byte, length in bytes, and their tag.
+
+    The byte is None without pixels; in a deflated file it is that of what the file inflates to. The
+    length is None where it is undefined or not known.
+    """
+
+    offset: int | None
+    length: int | None = None
+    tag: int = PIXEL_DATA
+
+
 def _header(
-    path: Path,
-    dataset: Attributes,
-    offset: int | None,
-    length: int | None,
-    *,
-    convert: bool = False,
+    path: Path, dataset: Attributes, place: _Place, *, convert: bool = False
 ) -> Header | None:
     """The header from its attributes; None for a file that only looked like DICOM."""
     if not sop_class(dataset) and "Modality" not in dataset:
         return None
     if convert:
         _convert(dataset)
-    return Header(path, dataset, *_frames(path, dataset, offset, length))
+    return Header(path, dataset, *_frames(path, dataset, place))
 
 
-def _whole_header(path: Path) -> tuple[Dataset, int | None, int | None]:
-    """The attributes as pydicom reads them, and where the pixels begin and how long they are."""
+def _whole_header(path: Path) -> tuple[Dataset, _Place]:
+    """The attributes as pydicom reads them, and where the pixels lie."""
     with dicom_file(path) as file:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
         keep_first_syntax(dataset, path)
-        return dataset, *_pixel_place(file, dataset)
+        return dataset, _pixel_place(file, dataset)
 
 
-def _convert(dataset: Attributes) -> None:
+def _convert(dataset: Dataset) -> None:
     """Convert the attributes that pydicom converts when they are read first.
 
     One that cannot be converted must stop its own file, not the whole scan.
     """
-    for word in KEYWORDS.split():
-        dataset.get(word)
+    for tag in _TAGS:
+        raw = dataset.get_item(tag)
+        if isinstance(raw, RawDataElement) and b"," in (raw.value or b""):
+            _without_commas(dataset, raw)
+        dataset.get(tag)
     series_info(dataset)
+
+
+def _without_commas(dataset: Dataset, raw: RawDataElement) -> None:
+    """Put points in place of the decimal commas of an attribute, if it is a number."""
+    if raw.VR in ("DS", None) and dictionary_VR(raw.tag) == "DS":
+        dataset[raw.tag] = raw._replace(value=(raw.value or b"").replace(b",", b"."))
+        dataset.has_commas = True
 
 
 def keep_first_syntax(dataset: Dataset, path: Path) -> None:
@@ -266,30 +298,25 @@ def keep_first_syntax(dataset: Dataset, path: Path) -> None:
         dataset.file_meta.TransferSyntaxUID = UID(first)
 
 
-def _pixel_place(file: BinaryIO, dataset: Dataset) -> tuple[int | None, int | None]:
-    """The byte at which the pixels begin, and their length.
-
-    The byte is None without pixels; in a deflated file it is that of what the file inflates to. The
-    length is None where it is undefined or not known.
-    """
+def _pixel_place(file: BinaryIO, dataset: Dataset) -> _Place:
     start = file.tell()
     head = file.read(12)
     if len(head) < 8:
-        return None, None
+        return _Place(None)
     order = "<" if _is_little(dataset) else ">"
-    if struct.unpack(f"{order}HH", head[:4]) != PIXEL_DATA:
-        return None, None
-    explicit = head[4:6] in (b"OW", b"OB", b"UN") and head[6:8] == b"\0\0"
+    group, element = struct.unpack(f"{order}HH", head[:4])
+    tag = group << 16 | element
+    if not FLOAT_PIXELS <= tag <= PIXEL_DATA:
+        return _Place(None)
+    explicit = head[4:6] in (b"OW", b"OB", b"UN", b"OF", b"OD") and head[6:8] == b"\0\0"
     begin = 12 if explicit else 8
     length = int(struct.unpack(f"{order}I", head[begin - 4 : begin])[0])
-    return start + begin, None if length == UNDEFINED else length
+    return _Place(start + begin, None if length == UNDEFINED else length, tag)
 
 
-def _frames(
-    path: Path, dataset: Attributes, offset: int | None, length: int | None
-) -> tuple[tuple[Frame, ...], str]:
+def _frames(path: Path, dataset: Attributes, place: _Place) -> tuple[tuple[Frame, ...], str]:
     """The frames of a file, or none and the reason."""
-    if offset is None:
+    if place.offset is None:
         kind = sop_class(dataset).name
         if kind.endswith("Image Storage"):
             raise HeaderError("it is of an image, and ends before the pixels")
@@ -299,7 +326,7 @@ def _frames(
         return (), f"a {special.name}, not images of a patient"
     if int(dataset.get("SamplesPerPixel") or 1) != 1 or not _is_grey(dataset):
         return (), "colour images, not CT values"
-    pixels = _pixels(dataset, offset, length)
+    pixels = _pixels(dataset, place.offset, place)
     count = int(dataset.get("NumberOfFrames") or 1)
     described = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
     if count != described:
@@ -313,10 +340,14 @@ def _is_grey(dataset: Attributes) -> bool:
     return not stated or stated.startswith("MONOCHROME")
 
 
-def _pixels(dataset: Attributes, offset: int, length: int | None) -> Pixels:
-    allocated = _needed(dataset, "BitsAllocated")
-    stored = int(dataset.get("BitsStored") or allocated)
-    stated = dataset.get("HighBit")
+def _pixels(dataset: Attributes, offset: int, place: _Place) -> Pixels:
+    is_float = place.tag != PIXEL_DATA
+    if is_float:
+        allocated = 32 if place.tag == FLOAT_PIXELS else 64
+    else:
+        allocated = _needed(dataset, "BitsAllocated")
+    stored = allocated if is_float else int(dataset.get("BitsStored") or allocated)
+    stated = None if is_float else dataset.get("HighBit")
     high_bit = stored - 1 if stated is None else int(stated)
     if not 0 < stored <= high_bit + 1 <= allocated:
         raise HeaderError(
@@ -331,8 +362,9 @@ def _pixels(dataset: Attributes, offset: int, length: int | None) -> Pixels:
         signed=bool(dataset.get("PixelRepresentation")),
         big_endian=not _is_little(dataset) or transfer_syntax(dataset) == GE_SWAPPED_PIXELS,
         offset=offset,
-        padding=_padding(dataset, allocated),
-        length=length,
+        padding=None if is_float else padding_of(dataset, allocated),
+        is_float=is_float,
+        length=place.length,
     )
 
 
@@ -349,36 +381,9 @@ def _needed(dataset: Attributes, keyword: str) -> int:
     return int(value)
 
 
-def _padding(dataset: Attributes, allocated: int) -> tuple[int, int] | None:
-    """The lowest and highest stored number that stand for no data (PS3.3 C.7.5.1.1.2).
-
-    Files exist that write a negative one as unsigned, or one of unsigned pixels as negative: the
-    same bits are meant.
-    """
-    ends = [
-        int(end)
-        for word in ("PixelPaddingValue", "PixelPaddingRangeLimit")
-        for end in _several(dataset.get(word))
-    ]
-    if not ends or not _several(dataset.get("PixelPaddingValue")):
-        return None
-    whole = 1 << min(allocated, 16)  # the attribute itself has 16 bits
-    if dataset.get("PixelRepresentation"):
-        ends = [end - whole if end >= whole // 2 else end for end in ends]
-    else:
-        ends = [end + whole if end < 0 else end for end in ends]
-    return min(ends), max(ends)
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    """The values of an attribute, whether it has one or several; none for undecoded bytes."""
-    if value is None or isinstance(value, bytes | str):
-        return ()
-    return tuple(value) if isinstance(value, Iterable) else (value,)
-
-
 def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Frame]:
     """The one frame of a classic image, or each frame of an enhanced file."""
+    remarks = (COMMA,) if getattr(dataset, "has_commas", False) else ()
     uid = str(dataset.get("SOPInstanceUID") or file_meta(dataset, "MediaStorageSOPInstanceUID"))
     for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [NOTHING]):
         find = Lookup(dataset, own)
@@ -386,6 +391,9 @@ def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Fra
             find("PixelValueTransformationSequence", keyword)
             for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType")
         )
+        rescale = rescale_of(slope, intercept)
+        table = table_of(dataset) if rescale is None else None
+        spacing = numbers(find("PixelMeasuresSequence", "PixelSpacing"))
         yield Frame(
             path=path,
             number=number,
@@ -394,23 +402,14 @@ def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Fra
             pixels=pixels,
             position=numbers(find("PlanePositionSequence", "ImagePositionPatient")),
             orientation=numbers(find("PlaneOrientationSequence", "ImageOrientationPatient")),
-            spacing=numbers(find("PixelMeasuresSequence", "PixelSpacing")),
-            rescale=_rescale(slope, intercept),
-            unit=str(unit or ""),
+            spacing=spacing * 2 if len(spacing) == 1 else spacing,
+            rescale=rescale,
+            unit=unit_of(unit) or ("" if table is None else table.kind),
             moment=_moment(dataset, find),
-            is_rescale_stated=None not in (slope, intercept, _rescale(slope, intercept)),
+            is_rescale_stated=table is not None or None not in (slope, intercept, rescale),
+            table=table,
+            remarks=remarks if len(spacing) == 2 or not spacing else (*remarks, SQUARE),
         )
-
-
-def _rescale(slope: Any, intercept: Any) -> tuple[float, float] | None:
-    """(slope, intercept), where a missing one counts as 1 or 0.
-
-    None where both are missing, or where they are not finite or would make all values equal.
-    """
-    if slope is None and intercept is None:
-        return None
-    pair = float(1 if slope is None else slope), float(intercept or 0)
-    return pair if pair[0] and all(map(math.isfinite, pair)) else None
 
 
 def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:

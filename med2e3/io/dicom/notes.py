@@ -16,6 +16,7 @@ from med2e3.io.plausible import (
     DARKEST_PLAUSIBLE_HU,
     SOFT_TISSUE_WITHOUT_INTERCEPT,
 )
+from med2e3.volume import SeriesInfo
 from med2e3.words import counted, some_names
 
 #: Rescale types of CT values: Hounsfield units, unspecified, or left out (PS3.3 C.11.1.1.2).
@@ -72,11 +73,10 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
             f"The images were compressed with loss ({lossy}): fine detail and values are not those "
             "that were measured."
         )
-    if not info.is_ct:
-        yield (
-            f"The modality is {info.modality or 'not given'}, not CT: values are not Hounsfield "
-            "units, and CT windows will not fit."
-        )
+    yield from _of_oddities(stack.frames)
+    if said := _of_modality(info):
+        yield said
+    if not info.is_ct and (info.modality or info.unit != "HU"):
         return
     units = {f.unit for f in stack.frames} - UNITS_OF_CT
     if rescale := _of_rescale(stack.frames):
@@ -92,19 +92,56 @@ def _of_values(stack: Stack, value_range: tuple[float, float]) -> Iterator[str]:
     if lowest < DARKEST_PLAUSIBLE_HU:
         yield (
             f"The lowest value is {lowest:g} HU, below any tissue or air: probably padding that "
-            "the files do not declare. It is kept."
+            f"the files {_undeclared(stack.frames)}. It is kept."
         )
     if highest > BRIGHTEST_PLAUSIBLE_HU:
         yield (
             f"The highest value is {highest:g} HU, above the scale of CT even with metal: padding "
-            "that the files do not declare, or pixels that are stored in another way than the "
-            "files say. It is kept."
+            f"that the files {_undeclared(stack.frames)}, or pixels that are stored in another "
+            "way than the files say. It is kept."
         )
     if lowest >= 0 and highest > SOFT_TISSUE_WITHOUT_INTERCEPT and not (rescale or units):
         yield (
             f"The values go from {lowest:g} to {highest:g}, and none is below 0 HU as fat and air "
             "are: the rescale intercept was probably lost, and values are not Hounsfield units."
         )
+
+
+def _of_modality(info: SeriesInfo) -> str:
+    """What follows of a modality that is not CT; empty for CT."""
+    if info.is_ct:
+        return ""
+    if not info.modality and info.unit == "HU":
+        return "The modality is not given; values are Hounsfield units by their Rescale Type (HU)."
+    if info.unit == "HU":
+        return (
+            f"The modality is {info.modality}, not CT, although the Rescale Type says Hounsfield "
+            "units (HU): CT windows may not fit."
+        )
+    return (
+        f"The modality is {info.modality or 'not given'}, not CT: values are not Hounsfield "
+        "units, and CT windows will not fit."
+    )
+
+
+def _of_oddities(frames: Sequence[Frame]) -> Iterator[str]:
+    """What is written in an odd way and was read as it is meant, and values out of a table."""
+    for remark in dict.fromkeys(said for frame in frames for said in frame.remarks):
+        names = list(dict.fromkeys(f.path.name for f in frames if remark in f.remarks))
+        yield f"{counted(len(names), 'file')} ({some_names(names)}) {remark}."
+    kinds = sorted(
+        {frame.table.kind or "not stated" for frame in frames if frame.table is not None}
+    )
+    if kinds:
+        yield (
+            "The values come from a table in the files (Modality LUT, type "
+            f"{', '.join(kinds)}) in place of a rescale slope and intercept."
+        )
+
+
+def _undeclared(frames: Sequence[Frame]) -> str:
+    declared = any(frame.pixels.padding is not None for frame in frames)
+    return "declare with another value" if declared else "do not declare"
 
 
 def _of_rescale(frames: Sequence[Frame]) -> str:

@@ -36,8 +36,10 @@ from med2e3.io.dicom.decode_pool import (
     request,
 )
 from med2e3.io.dicom.deflated import dicom_file
+from med2e3.io.dicom.facts import may_be_lossy
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.observed import Observed
+from med2e3.io.dicom.values import is_padding
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
@@ -109,6 +111,8 @@ def _decoded(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
 
 def values_of(frame: Frame) -> NDArray[np.generic]:
     """(row, column) values of one image, with its own slope and intercept."""
+    if frame.table is not None:
+        return frame.table(_stored(frame))
     slope, intercept = frame.rescale or (1.0, 0.0)
     values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
     return values
@@ -216,8 +220,8 @@ def _dtype(frame: Frame) -> np.dtype[Any]:
             f"{reason}. Export the series again, or take the file out of the folder."
         )
     pixels = frame.pixels
-    kind = f"{'>' if pixels.big_endian else '<'}{'i' if pixels.signed else 'u'}"
-    return np.dtype(f"{kind}{pixels.allocated // 8}")
+    kind = "f" if pixels.is_float else "i" if pixels.signed else "u"
+    return np.dtype(f"{'>' if pixels.big_endian else '<'}{kind}{pixels.allocated // 8}")
 
 
 def _frame_count(frame: Frame) -> int:
@@ -252,7 +256,7 @@ def _check_file(frame: Frame) -> None:
 def why_not_native(frame: Frame) -> str:
     """Why uncompressed pixels cannot be read, as far as the header tells; empty where they can."""
     pixels = frame.pixels
-    if pixels.allocated not in ALLOCATED:
+    if pixels.allocated not in ALLOCATED and not pixels.is_float:
         return (
             f"{frame.path}: {pixels.allocated} bits a pixel cannot be read "
             f"({', '.join(map(str, ALLOCATED))} can)"
@@ -303,7 +307,7 @@ def _used_bits(stored: Stored, frame: Frame) -> Stored:
     pixels = frame.pixels
     above = max(0, pixels.allocated - 1 - pixels.high_bit)
     below = max(0, pixels.high_bit + 1 - pixels.stored)
-    if not above + below:
+    if pixels.is_float or not above + below:
         return stored
     # Shifting up and down again clears unsigned numbers and extends the sign of signed ones.
     return np.right_shift(np.left_shift(stored, above), above + below)
@@ -325,14 +329,17 @@ class _Decoder:
 
 def _put(buffer: VoxelBuffer, k: int, frame: Frame, stored: Stored, observed: Observed) -> None:
     """Put the values of slice `k` into `buffer`; in CT, declared padding becomes air."""
-    slope, intercept = frame.rescale or (1.0, 0.0)
+    slope, intercept = rescale = frame.rescale or (1.0, 0.0)
     padding = frame.pixels.padding
-    if padding is not None and frame.header.get("Modality") == "CT":
-        empty = (stored >= padding[0]) & (stored <= padding[1])
+    if padding is not None and frame.is_ct:
+        empty = is_padding(stored, padding, rescale, is_lossy=may_be_lossy(frame.header))
         if empty.any():
-            values = stored * slope + intercept
+            values = stored * slope + intercept if frame.table is None else frame.table(stored)
             observed.add_padding(values, empty)
             values[empty] = AIR_HU
             buffer.put(k, values)
             return
+    if frame.table is not None:
+        buffer.put(k, frame.table(stored))
+        return
     buffer.put(k, stored, slope, intercept)

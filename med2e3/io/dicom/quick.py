@@ -38,15 +38,16 @@ GE_SWAPPED_PIXELS = UID("1.2.840.113619.5.2")
 #: How the UIDs of the transfer syntaxes of the standard begin (PS3.6 A).
 STANDARD = "1.2.840.10008.1.2"
 
-PIXEL_DATA = 0x7FE00010
+FLOAT_PIXELS, DOUBLE_PIXELS, PIXEL_DATA = 0x7FE00008, 0x7FE00009, 0x7FE00010
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
 
 #: The group of the file meta information, as it is written in the file.
 META_GROUP = b"\x02\x00"
 
-#: Sequences that say where frames of an enhanced file lie: such files are left to pydicom.
-ENHANCED = frozenset((0x52009229, 0x52009230))
+#: Sequences that say where frames of an enhanced file lie, or hold a table of values: files with
+#: them are left to pydicom.
+SEQUENCES = frozenset((0x52009229, 0x52009230, 0x00283000))
 
 #: Value representations whose length takes four bytes, after two reserved ones (PS3.5 7.1.2).
 LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -78,12 +79,15 @@ class _NotQuickError(Exception):
 class QuickHeader(Mapping[str, Any]):
     """Attributes by keyword, with the values that pydicom's `Dataset.get` gives.
 
-    `file_meta` holds the file meta information in the same way. `pixel_length` is the length of
-    Pixel Data in bytes; None where it is undefined (packed in items) or there are no pixels.
+    `file_meta` holds the file meta information in the same way. `pixel_length` is the length of the
+    pixels in bytes; None where it is undefined (packed in items) or there are none. `pixel_tag` is
+    the tag of the pixels. `has_commas` says that numbers are written with a decimal comma.
     """
 
     original_encoding: tuple[bool, bool]
     pixel_length: int | None = None
+    pixel_tag: int = PIXEL_DATA
+    has_commas: bool = False
 
     def __init__(self, values: dict[str, Any], meta: dict[str, Any], *, implicit: bool) -> None:
         self._values = values
@@ -228,9 +232,10 @@ def _parse(source: _Bytes, wanted: Mapping[int, tuple[str, str]]) -> tuple[Quick
     else:
         pixels = _collect_explicit(source, position, wanted, raw)
     header = QuickHeader(_converted(raw), meta, implicit=implicit)
+    header.has_commas = any(vr == "DS" and b"," in value for vr, value in raw.values())
     if pixels is None:
         return header, None
-    begin, length = pixels
+    begin, length, header.pixel_tag = pixels
     header.pixel_length = None if length == UNDEFINED else length
     return header, begin
 
@@ -241,16 +246,16 @@ def _collect(
     wanted: Mapping[int, tuple[str, str]],
     raw: dict[str, tuple[str, bytes]],
     implicit: bool = True,
-) -> tuple[int, int] | None:
+) -> tuple[int, int, int] | None:
     """Put the wanted elements from `position` on into `raw`.
 
-    Returns the byte at which the pixels begin, and their length as the file states it.
+    Returns the byte at which the pixels begin, their length as the file states it, and their tag.
     """
     while not source.ends_at(position):
         tag, vr, length, position = _element(source, position, implicit)
-        if tag >= PIXEL_DATA:
-            return (position, length) if tag == PIXEL_DATA else None
-        if tag in ENHANCED:
+        if tag >= FLOAT_PIXELS:
+            return (position, length, tag) if tag <= PIXEL_DATA else None
+        if tag in SEQUENCES:
             raise _NotQuickError
         if length == UNDEFINED:
             position = _behind_sequence(source, position, implicit)
@@ -267,7 +272,7 @@ def _collect_explicit(
     position: int,
     wanted: Mapping[int, tuple[str, str]],
     raw: dict[str, tuple[str, bytes]],
-) -> tuple[int, int] | None:
+) -> tuple[int, int, int] | None:
     """Do what `_collect` does for elements of known length within the first read.
 
     The first other element, and all behind it, go to `_collect`. The loop calls no other function:
@@ -286,7 +291,7 @@ def _collect_explicit(
         else:
             raise _NotQuickError
         tag = group << 16 | element
-        if tag >= PIXEL_DATA or length == UNDEFINED or begin + length > len(data):
+        if tag >= FLOAT_PIXELS or length == UNDEFINED or begin + length > len(data):
             break
         if tag in wanted:
             raw[wanted[tag][0]] = (_NAMES[vr], data[begin : begin + length])
@@ -377,7 +382,7 @@ def _value(vr: str, raw: bytes, charset: str) -> Any:
         return text
     parts = [part.strip() for part in text.split("\\")]
     if vr == "DS":
-        return _one_or_all(tuple(float(part) for part in parts if part))
+        return _one_or_all(tuple(float(part.replace(",", ".")) for part in parts if part))
     if vr == "IS":
         return _one_or_all(tuple(_whole(part) for part in parts if part))
     return parts[0] if len(parts) == 1 else tuple(parts)
@@ -402,9 +407,9 @@ def _decoded(vr: str, raw: bytes, charset: str) -> str:
         return raw.decode("ascii")
     if vr not in LOCAL:
         return raw.decode("latin-1")
-    with quiet():
+    ends = {"\\", "^", "="} if vr == "PN" else {"\\", "\n", "\r"}
+    with quiet():  # an unknown character set, or escape sequence
         encodings = convert_encodings(charset.split("\\") if charset else None)
-        ends = {"\\", "^", "="} if vr == "PN" else {"\\", "\n", "\r"}
         return str(decode_bytes(raw, encodings, ends))
 
 

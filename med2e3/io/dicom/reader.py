@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from med2e3.io.dicom.notes import notes_of
 from med2e3.io.dicom.pixels import check_claims, is_compressed, read_voxels, values_of
 from med2e3.io.dicom.positions import acquired_grid, evened, slice_positions
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
-from med2e3.io.dicom.skipped import foreign, kind_of_object, not_regular
+from med2e3.io.dicom.skipped import DIRECTORY, foreign, kind_of_object, not_regular
 from med2e3.io.dicom.stacks import Stack, find_stacks
 from med2e3.io.references import not_opened
 from med2e3.io.series import (
@@ -31,7 +31,7 @@ from med2e3.io.series import (
     SkippedFile,
     SliceSource,
 )
-from med2e3.io.voxels import Voxels
+from med2e3.io.voxels import VoxelBuffer, Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
 from med2e3.words import counted, some_names
@@ -69,7 +69,9 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
             continue
         if header is None:
             skipped.append(foreign(path))
-        elif not header.is_directory:
+        elif header.is_directory:
+            skipped.append(SkippedFile(path, DIRECTORY.name, "a list of files, not an image"))
+        else:
             headers.append(header)
             if not is_warm and header.frames and is_compressed(header.frames[0]):
                 warm()
@@ -102,7 +104,11 @@ def _scan_result(
 ) -> ScanResult:
     stacks = find_stacks(headers, groupings, look)
     damaged = tuple(one.path.name for one in skipped if one.defect is Defect.DAMAGED)
-    other = [one.path.name for one in skipped if one.defect is not Defect.DAMAGED]
+    other = [
+        one.path.name
+        for one in skipped
+        if one.defect is not Defect.DAMAGED and one.kind != DIRECTORY.name
+    ]
     notes = []
     if other:
         notes.append(f"{counted(len(other), 'file')} ignored, not DICOM: {some_names(other)}.")
@@ -119,22 +125,21 @@ def _scan_result(
 
 
 def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[SkippedFile]:
-    """The DICOM files that no volume shows, and the copies of images that one does."""
+    """The DICOM files of which no volume shows anything, each once, and copies of shown images."""
     kinds = {header.path: kind_of_object(header.dataset) for header in headers}
-    skipped = []
+    shown = {path for s in stacks if s.summary.is_volume for path in s.summary.files}
+    skipped: dict[Path, SkippedFile] = {}
     for stack in stacks:
-        skipped += [
-            SkippedFile(f.path, "copy", "the same image is there already") for f in stack.copies
-        ]
         summary = stack.summary
-        if summary.is_volume:
-            continue
         usual = "scout" if summary.is_scout else "other image"
-        for path in summary.files:
+        for path in () if summary.is_volume else summary.files:
             special = None if summary.is_scout else kinds[path]
             kind = usual if special is None else special.name
-            skipped.append(SkippedFile(path, kind, summary.reason))
-    return skipped
+            skipped.setdefault(path, SkippedFile(path, kind, summary.reason))
+    for frame in (frame for stack in stacks for frame in stack.copies):
+        copy = SkippedFile(frame.path, "copy", "the same image is there already")
+        skipped.setdefault(frame.path, copy)
+    return [one for path, one in skipped.items() if path not in shown]
 
 
 def _indexed(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
@@ -203,16 +208,22 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
     buffer, seen = read_voxels(stack.frames, watch, first_look)
     volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
-    return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen)
+    return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen, *_of_no_number(buffer))
 
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
     buffer, seen = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
     fill = AIR_HU if stack.summary.info.is_ct else buffer.value_range[0]
-    notes = (*notes_of(stack, buffer.value_range), *seen, *plan.notes)
+    said = (*seen, *_of_no_number(buffer))
+    notes = (*notes_of(stack, buffer.value_range), *said, *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
     return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)
+
+
+def _of_no_number(buffer: VoxelBuffer) -> Iterator[str]:
+    if buffer.replaced:
+        yield f"{counted(buffer.replaced, 'voxel')} were not finite numbers and became {AIR_HU}."
 
 
 def _volume(

@@ -26,6 +26,7 @@ class ObjectKind(NamedTuple):
 
 
 STRUCTURED_REPORT = ObjectKind("structured report (SR)")
+DIRECTORY = ObjectKind("table of contents (DICOMDIR)")
 
 #: SOP classes that show no slices of a patient, by how their UID begins (PS3.4 B.5); the first one
 #: that fits counts.
@@ -40,7 +41,7 @@ OBJECTS: dict[str, ObjectKind] = {
     "1.2.840.10008.5.1.4.1.1.66": ObjectKind("raw data"),
     "1.2.840.10008.5.1.4.1.1.481.": ObjectKind("radiotherapy object", is_derived=True),
     "1.2.840.10008.5.1.4.1.1.7": ObjectKind("secondary capture"),
-    "1.2.840.10008.1.3.10": ObjectKind("table of contents (DICOMDIR)"),
+    "1.2.840.10008.1.3.10": DIRECTORY,
 }
 
 #: Kinds of files that lie beside studies, by their suffix.

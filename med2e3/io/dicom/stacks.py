@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from med2e3.io.dicom.duplicates import SAME_POSITION_MM, distinct_stacks, ends_t
 from med2e3.io.dicom.facts import facts_of
 from med2e3.io.dicom.gaps import Region, fits, is_mixed, mixture, regions, unevenness
 from med2e3.io.dicom.headers import Frame, Header
+from med2e3.io.dicom.lone import lone_note, reunited
 from med2e3.io.dicom.naming import named
 from med2e3.io.dicom.pixels import unreadable
 from med2e3.io.dicom.positions import (
@@ -95,7 +96,7 @@ def find_stacks(
         groups[_series_key(header)].append(header)
     found: list[Stack] = []
     series: list[_Series] = []
-    for key, members in _by_study(groups):
+    for key, members in _by_study(reunited(groups)):
         grouping = (groupings or {}).get(key, Grouping.APART)
         drafts = [
             draft
@@ -136,8 +137,8 @@ def _series_key(header: Header) -> tuple[str, ...]:
 
 
 def _by_study(
-    groups: dict[tuple[str, ...], list[Header]],
-) -> Iterator[tuple[tuple[str, ...], list[Header]]]:
+    groups: Mapping[tuple[str, ...], Sequence[Header]],
+) -> Iterator[tuple[tuple[str, ...], Sequence[Header]]]:
     """Split series by study where one SeriesInstanceUID was given to series of several days.
 
     Their slices would lie between each other. A series whose every image has a study of its own is
@@ -333,7 +334,8 @@ def _stack(draft: _Draft, series: _Series, name: _Named, every: Sequence[_Draft]
     )
     if not summary.is_volume:
         return Stack(draft.frames, summary, draft.notes, draft.copies)
-    positions, notes = slice_positions(draft.frames), draft.notes
+    positions = slice_positions(draft.frames)
+    notes = (*lone_note(series.key, summary.count), *draft.notes)
     even, trouble = is_even(positions), ""
     if not even and is_mixed(draft.frames, positions):
         what = mixture(draft.frames, positions)

@@ -26,7 +26,7 @@ from med2e3.errors import ImageReadError
 from med2e3.geometry import Plane
 from med2e3.io import budget, write_nifti
 from med2e3.io.dicom import reader
-from med2e3.io.series import SeriesFacts, SeriesSummary
+from med2e3.io.series import Grouping, SeriesFacts, SeriesSummary
 from med2e3.measures import SlicePlane
 from med2e3.volume import SeriesInfo
 from tests.app.bodies import SHAPE, phantom
@@ -144,6 +144,27 @@ def test_a_split_is_joined_and_split_again_in_the_window(gui: Any, tmp_path: Pat
     assert len(rows(gui)) == 2
 
 
+def test_parts_of_two_thicknesses_are_joined_by_resampling(gui: Any, tmp_path: Path) -> None:
+    """Eight slices of 4 mm and six of 7 mm above them: nothing is missing between them."""
+    folder = tmp_path / "t"
+    places = [4.0 * k for k in range(8)] + [28 + 7.0 * k for k in range(1, 7)]
+
+    def edit(dataset: pydicom.Dataset, k: int) -> None:
+        dataset.SliceThickness = 4 if k < 8 else 7
+        dataset.ImagePositionPatient = [0, 0, places[k]]
+
+    add(folder, "s", body(14), edit)
+    assert gui.open(folder)
+    assert gui.viewer.volume.shape[0] == 8
+    gui.do(gui.window.series.ways.itemAt(0).widget().click)
+    gui.until(lambda: gui.viewer.volume.shape[0] > 14)
+    assert len(rows(gui)) == 1
+    assert not gui.window.errors.isVisible()
+    said = " ".join(gui.viewer.volume.warnings)
+    assert "the slices are 4 mm and 7 mm thick" in said
+    assert "missing" not in said
+
+
 def test_a_scout_of_the_series_does_not_keep_it_from_being_joined(gui: Any, tmp_path: Path) -> None:
     folder = tmp_path / "t"
     add(folder, "s", body(), lambda d, k: setattr(d, "SliceThickness", 3 if k < 6 else 5))
@@ -183,8 +204,9 @@ def test_what_is_joined_while_another_series_opens_stays_joined(
 
 def test_kernels_at_the_same_places_stay_apart_and_it_is_said(gui: Any, tmp_path: Path) -> None:
     assert gui.open(two_kernels(tmp_path / "k"))
-    before = gui.viewer.volume
-    gui.do(gui.window.series.ways.itemAt(0).widget().click)
+    before, chosen = gui.viewer.volume, gui.study.chosen
+    assert gui.window.series.ways.count() == 0  # joining them would change nothing
+    gui.do(lambda: gui.study.regroup(chosen, Grouping.JOINED))
     gui.until(gui.window.errors.isVisible)
     assert "different images lie at the same place" in gui.window.errors.sentence.text()
     assert gui.viewer.volume is before

@@ -219,6 +219,23 @@ class TestMedia:
         with pytest.raises(ImageReadError, match=rf"DICOMDIR names .*ReferencedFileID: {said}"):
             load_volume(directory)
 
+    def test_names_that_a_copy_turned_into_small_letters_are_found(
+        self, series: Write, tmp_path: Path, volume: Volume
+    ) -> None:
+        """Half of the names are in small letters, the list has large ones."""
+        medium = self.medium(series, tmp_path)
+        dataset = pydicom.dcmread(medium / "DICOMDIR")
+        for record in dataset.DirectoryRecordSequence:
+            if "ReferencedFileID" in record:
+                record.ReferencedFileID = [part.upper() for part in record.ReferencedFileID]
+        dataset.save_as(medium / "DICOMDIR")
+        for k, path in enumerate(sorted(medium.rglob("*"), key=lambda p: -len(p.parts))):
+            if path.name != "DICOMDIR":
+                path.rename(path.with_name(path.name.lower() if k % 2 else path.name.upper()))
+        loaded = load_volume(medium / "DICOMDIR", series="2")
+        np.testing.assert_array_equal(loaded.voxels, volume.voxels)
+        assert loaded.warnings == ()
+
     def test_the_folder_of_a_medium_opens_like_any_other(
         self, series: Write, tmp_path: Path
     ) -> None:
