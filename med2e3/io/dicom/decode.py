@@ -92,7 +92,7 @@ def whole_file(path: Path, shown: str = "") -> Dataset:
         return dataset
     except Exception as error:  # a damaged file can fail in any of pydicom's converters
         raise ImageReadError(
-            f"{shown or path} cannot be read to its end: {error}. "
+            f"{shown or path} cannot be read to its end. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
 

@@ -16,7 +16,7 @@ import pydicom
 import pytest
 from pydicom.fileset import FileSet
 
-from med2e3.cli import main
+from med2e3.cli.asking import info
 from med2e3.errors import ImageReadError, Med2E3Error
 from med2e3.io import load_volume, open_source
 from med2e3.io.watch import Watch
@@ -99,16 +99,16 @@ class TestValues:
 
 
 class TestJson:
-    def run(self, *words: object) -> click.testing.Result:
-        return click.testing.CliRunner().invoke(main, [str(word) for word in words])
+    def info(self, path: Path) -> str:
+        return click.testing.CliRunner().invoke(info, [str(path), "--json"]).stdout
 
     @pytest.mark.parametrize("worst", [1e300, 3.4e38, np.inf, np.nan])
     def test_an_object_is_whole_whatever_the_values(self, tmp_path: Path, worst: float) -> None:
         values = ct()
         values[0, 0, 0] = worst
         np.save(tmp_path / "a.npy", values)
-        result = self.run("info", tmp_path / "a.npy", "--json")
-        facts = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(name))
+        text = self.info(tmp_path / "a.npy")
+        facts = json.loads(text, parse_constant=lambda name: pytest.fail(name))
         assert facts["shape"] == [4, 5, 6]
 
     def test_numbers_that_are_not_finite_become_null(self, capsys: Any) -> None:
@@ -128,7 +128,7 @@ class TestJson:
     def test_a_name_that_is_no_text_is_escaped(self, tmp_path: Path) -> None:
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.npy"))
         np.save(path, ct())
-        facts = json.loads(self.run("info", path, "--json").stdout)
+        facts = json.loads(self.info(path))
         assert facts["shape"] == [4, 5, 6]
 
 
@@ -260,7 +260,7 @@ class TestFilesThatVanish:
         assert {one.path.name for one in source.skipped} == {"slice_0006.dcm", "a.nii"}
 
 
-@pytest.mark.parametrize("name", ["", "/", "..", "a" * 300, "dir", "dir/x", "dir"])
+@pytest.mark.parametrize("name", ["", "/", "..", "a" * 300, "dir", "dir/x"])
 def test_an_archive_keeps_files_of_any_name(series: Write, tmp_path: Path, name: str) -> None:
     import warnings
     import zipfile
