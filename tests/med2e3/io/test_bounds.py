@@ -298,13 +298,10 @@ def _j2k(side: int) -> bytes:
     return b"\xff\x4f\xff\x51" + (len(siz) + 2).to_bytes(2, "big") + siz
 
 
-class TestArchives:
-    METHODS = {
-        "deflate": zipfile.ZIP_DEFLATED,
-        "bzip2": zipfile.ZIP_BZIP2,
-        "LZMA": zipfile.ZIP_LZMA,
-    }
+METHODS = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "LZMA": zipfile.ZIP_LZMA}
 
+
+class TestArchives:
     @pytest.mark.parametrize("method", METHODS)
     def test_an_entry_is_unpacked_up_to_what_it_states_and_not_at_once(
         self, series: Write, tmp_path: Path, method: str
