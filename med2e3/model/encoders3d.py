@@ -41,8 +41,8 @@ class ViT3DEncoder(nn.Module):
         self.width, self.decoded_width, self.stride = vision.hidden_size, decoded_width, stride
         self.cells = vision.patch_grid
         self.vision3d = Vision3DModel(vision)
-        step = tuple(p // s for p, s in zip(patch, stride, strict=True))
-        self.unfold = nn.ConvTranspose3d(self.width, decoded_width, step, step)
+        a, b, c = (p // s for p, s in zip(patch, stride, strict=True))
+        self.unfold = nn.ConvTranspose3d(self.width, decoded_width, (a, b, c), (a, b, c))
         self.skip = nn.Conv3d(1, decoded_width, stride, stride)
         self.mix = nn.Conv3d(decoded_width, decoded_width, 3, padding=1)
 

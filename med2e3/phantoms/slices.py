@@ -65,7 +65,7 @@ class SlicedPhantom:
 
     def image(self, plane: Plane, index: int) -> NDArray[np.uint8]:
         """The slice as an image."""
-        return slice_of(self.grid, plane, index)
+        return np.asarray(np.take(self.grid, index, axis=PLANE_AXES[plane]))
 
     def caption(self, plane: Plane, index: int) -> str:
         """What is known of the slice, in words."""
@@ -91,11 +91,6 @@ def caption(facts: Facts, plane: Plane, organs: Sequence[str], findings: Sequenc
 def _listed(words: Sequence[str]) -> str:
     """One word, two with "and", more with commas before."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
-
-
-def slice_of(grid: NDArray[np.generic], plane: Plane, index: int) -> NDArray[np.generic]:
-    """The slice of an axial grid (S, H, W) in this plane."""
-    return np.take(grid, index, axis=PLANE_AXES[plane])
 
 
 def draw_sliced(seed: int, shape: tuple[int, int, int], window: Window) -> SlicedPhantom:

@@ -27,8 +27,8 @@ from med2e3.model.insight import InsightModel
 from med2e3.phantoms.slices import draw_sliced
 from med2e3.training.insight.alignment import AlignmentRecipe
 from med2e3.training.insight.pairs import Pairs
-from med2e3.training.insight.pipeline import InsightRun
-from med2e3.training.insight.recipe import INSIGHT, InsightRecipe, recipe_of
+from med2e3.training.insight.pipeline import InsightRun, recipe_of
+from med2e3.training.insight.recipe import INSIGHT, InsightRecipe
 from med2e3.training.insight.retrieval import held_out_pairs, slice_embeddings
 from med2e3.training.insight.teacher import embed_pairs
 from med2e3.training.insight.transfer import (

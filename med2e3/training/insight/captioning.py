@@ -323,7 +323,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _grey(image: NDArray[Any], window: Window) -> NDArray[np.float32]:
     grey = (image.astype(np.float32) - np.float32(window.low)) / np.float32(window.width)
-    return np.clip(grey, 0, 1)
+    return np.asarray(np.clip(grey, 0, 1), np.float32)
 
 
 def _picture(volume: Volume, index: int, window: Window) -> NDArray[np.uint8]:

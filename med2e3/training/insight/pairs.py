@@ -64,7 +64,7 @@ class Pairs:
         pair = self.pairs[number]
         if self.images is None:
             axis = PLANE_AXES[PLANES[pair.plane]]
-            return np.take(self.volumes[pair.volume], pair.index, axis=axis)
+            return np.asarray(np.take(self.volumes[pair.volume], pair.index, axis=axis))
         return _read_image(self.images[number])
 
 

@@ -15,14 +15,21 @@ import torch
 from torch import Tensor
 
 from med2e3.checkpoints.building import quietly
-from med2e3.errors import CheckpointError, InputError
+from med2e3.errors import CheckpointError, InputError, RecipeError
+from med2e3.fields import build
 from med2e3.files import whole_file, write_whole
 from med2e3.model.insight import InsightModel
 from med2e3.phantoms.slices import SlicedPhantom
 from med2e3.training.distributed import Compute, Distributed, has_cuda
 from med2e3.training.insight.pairs import Pairs, pairs_of_phantoms, read_pairs, shuffled
 from med2e3.training.insight.pool import draw_pool
-from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe, TeacherStageRecipe
+from med2e3.training.insight.recipe import (
+    INSIGHT,
+    TEACHER,
+    InsightRecipe,
+    InsightStageRecipe,
+    TeacherStageRecipe,
+)
 from med2e3.training.insight.retrieval import held_out_retrieval
 from med2e3.training.insight.stage import Frozen, InsightStage
 from med2e3.training.insight.teacher import (
@@ -35,6 +42,7 @@ from med2e3.training.insight.teacher import (
 )
 from med2e3.training.options import Options
 from med2e3.training.progress import StageReports, stage_reports
+from med2e3.training.recipe_record import RECIPE_FILE
 from med2e3.training.trainer import Report, Run, run_stage
 
 #: Below a run's folder: the model, the frozen model that it trained, its embeddings, what both
@@ -158,3 +166,28 @@ def _finish(run: InsightRun, model: InsightModel) -> None:
     if not run.recipe.data.captions:
         found = held_out_retrieval(model, run.teacher(), run.recipe)
         write_whole(run.folder / RESULTS_FILE, json.dumps(found, indent=1))
+
+
+def recipe_of(folder: Path) -> InsightRecipe:
+    """The recipe that a run's folder was begun by.
+
+    Raises `InputError` for a folder that holds no run of this kind.
+    """
+    path = folder / RECIPE_FILE
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        stages = {
+            name: build(cls, said["stages"][name])
+            for name, cls in (
+                (TEACHER, TeacherStageRecipe),
+                (INSIGHT, InsightStageRecipe),
+            )
+            if name in said["stages"]
+        }
+        table = {key: value for key, value in said.items() if key != "stages"}
+        return build(InsightRecipe, table, stages=stages)
+    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
+        raise InputError(
+            f"{folder} holds no run of med2e3 train insight ({error}). Name the folder that was "
+            "its --out."
+        ) from error

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def draw_pool(
 
 
 def _save(path: Path, phantoms: Sequence[SlicedPhantom]) -> None:
-    tables = {
+    tables: dict[str, Any] = {
         f"{name}_{plane.value}": np.stack([getattr(p, name)[plane] for p in phantoms])
         for name in ("organs", "findings")
         for plane in PLANE_AXES

@@ -5,7 +5,6 @@ Knows nothing of the steps of a run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Annotated, Any, Self
 
 from huggingface_hub.errors import StrictDataclassError
 
-from med2e3.errors import InputError, RecipeError
+from med2e3.errors import RecipeError
 from med2e3.fields import Between, Count, CountOrNone, NotNegative, Share, build
 from med2e3.model.insight_config import InsightConfig
 from med2e3.training.insight.alignment import AlignmentRecipe
 from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import RecipeFile
-from med2e3.training.recipe_record import RECIPE_FILE
 from med2e3.training.stage_recipe import StageRecipe
 from med2e3.volume import Window
 
@@ -219,31 +217,6 @@ def _parse(said: Mapping[str, Any]) -> InsightRecipe:
     )
     _check_model(recipe)
     return recipe
-
-
-def recipe_of(folder: Path) -> InsightRecipe:
-    """The recipe that a run's folder was begun by.
-
-    Raises `InputError` for a folder that holds no run of this kind.
-    """
-    path = folder / RECIPE_FILE
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        stages = {
-            name: build(cls, said["stages"][name])
-            for name, cls in (
-                (TEACHER, TeacherStageRecipe),
-                (INSIGHT, InsightStageRecipe),
-            )
-            if name in said["stages"]
-        }
-        table = {key: value for key, value in said.items() if key != "stages"}
-        return build(InsightRecipe, table, stages=stages)
-    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
-        raise InputError(
-            f"{folder} holds no run of med2e3 train insight ({error}). Name the folder that was "
-            "its --out."
-        ) from error
 
 
 def _check_model(recipe: InsightRecipe) -> None:

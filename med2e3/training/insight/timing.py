@@ -23,8 +23,7 @@ from med2e3.checkpoints.building import quietly
 from med2e3.geometry import Plane
 from med2e3.phantoms import Wish, make_phantom
 from med2e3.training.insight.captioning import PROMPT, TransformersCaptioner
-from med2e3.training.insight.pipeline import InsightRun
-from med2e3.training.insight.recipe import recipe_of
+from med2e3.training.insight.pipeline import InsightRun, recipe_of
 from med2e3.training.insight.stage import InsightStage
 from med2e3.training.insight.transport import Solving, log_plan
 from med2e3.training.options import Options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from med2e3.errors import DataError, InputError
 from med2e3.geometry import Plane
 from med2e3.io import load_volume
 from med2e3.io.write import write_nifti
+from med2e3.model.insight import open_insight
 from med2e3.phantoms import Wish, make_phantom
+from med2e3.training import Options
 from med2e3.training.insight.captioning import (
     CAPTIONS_FILE,
     PROMPT,
@@ -310,3 +312,23 @@ def test_the_command_names_a_folder_that_holds_no_such_model(
     (tmp_path / "empty").mkdir()
     assert main(["data", "caption", str(volume), "--model", str(tmp_path / "empty")]) == 1
     assert "image-text-to-text" in capsys.readouterr().err
+
+
+def test_a_run_trains_on_captions_of_a_file_with_a_model_of_ones_own(
+    volume: Path, finished: Path, tiny_recipe: Callable[..., Path],
+    train_tiny: Callable[..., Path], tmp_path: Path,
+) -> None:  # fmt: skip
+    said = [Said(f"Axial CT slice of the chest, arterial phase, {w}.") for w in ("liver", "lung")]
+    write_captions([volume], tmp_path, Scripted(*said), TASK)
+    teacher = "[stages.teacher]\nsteps = 2\nlearning_rate = 1e-3\nslices = 6\n"
+    recipe = tiny_recipe(
+        ("train_seeds = [0, 4]", f'captions = "{CAPTIONS_FILE}"'),
+        (teacher, ""),
+        ("[teacher]", f"[teacher]\nmodel = {json.dumps(str(finished / 'teacher'))}"),
+        ("volumes = 3", "volumes = 2"),
+    )
+    model = train_tiny(recipe, tmp_path / "run", options=Options(cpu=True, data=tmp_path))
+    assert open_insight(model).config.embedding_size == 8
+    assert not (tmp_path / "run" / "retrieval.json").exists()  # nobody knows the truth of these
+    log = (tmp_path / "run" / "insight.csv").read_text().splitlines()
+    assert len(log) == 1 + 4

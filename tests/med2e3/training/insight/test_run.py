@@ -20,7 +20,7 @@ from med2e3.training.insight import pipeline
 from med2e3.training.insight.alignment import AlignmentRecipe
 from med2e3.training.insight.caption_study import varied
 from med2e3.training.insight.pairs import Pair, Pairs, shuffled
-from med2e3.training.insight.recipe import recipe_of
+from med2e3.training.insight.pipeline import recipe_of
 from med2e3.training.insight.stage import Frozen, InsightStage, share_right
 from med2e3.training.insight.teacher import embed_pairs, open_teacher
 
