@@ -243,7 +243,7 @@ class Assistant:
         if isinstance(event, Progress):
             turn.doing = event.doing
         elif isinstance(event, Seen):
-            turn.seen = event
+            turn.seen, turn.plane = event, event.plane
         elif isinstance(event, Scored):
             turn.scores, turn.has_scores = event.scores, event.scores is not None
         elif isinstance(event, Piece):
