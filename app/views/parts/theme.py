@@ -211,9 +211,15 @@ def _style_sheet(theme: Theme) -> str:
                  selection-color: {theme.on_accent}; }}
     QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
     QComboBox {{ background: {theme.button}; border: 1px solid {theme.line};
-                 border-radius: 4px; padding: 3px 2px 3px 6px; }}
+                 border-radius: 4px; padding: 3px 2px 3px 6px; combobox-popup: 0; }}
     QComboBox:hover, QComboBox:focus {{ border-color: {theme.accent}; }}
     QComboBox:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
+    QComboBox QAbstractItemView {{ background: {theme.panel}; color: {theme.text}; outline: 0;
+                 border: 1px solid {theme.line}; selection-background-color: {theme.accent};
+                 selection-color: {theme.on_accent}; }}
+    QComboBox QAbstractItemView::item {{ padding: 3px 6px; }}
+    QComboBox QAbstractItemView::item:hover, QComboBox QAbstractItemView::item:selected {{
+                 background: {theme.accent}; color: {theme.on_accent}; }}
     QComboBox::drop-down {{ border: 0; width: 18px; }}
     QComboBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; }}
     QSpinBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 4px;
