@@ -83,6 +83,8 @@ class SliceView(QWidget):
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
+        #: Whether something lies over the picture, which then paints `write_over` on top of itself.
+        self.covered = False
         self._dragging: str | None = None
         self._pointer: QPointF | None = None
         self._last = QPointF()
@@ -156,12 +158,15 @@ class SliceView(QWidget):
                 painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
             else:
                 self._still.draw(painter, self, self._key())
-                self._write(painter)
-                at = self._crosshair_at()
-                if at is not None and not self.viewer.is_turned:
-                    colour = QColor(theme.DARK.accent)
-                    markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
-                self.axes.paint(painter)
+                if not self.covered:
+                    self._write(painter)
+
+    def write_over(self, painter: QPainter) -> None:
+        """What must be read over everything: letters, scale bar, corner texts, crosshair."""
+        state, viewport = self.state, self.viewport()
+        if state is not None and viewport is not None:
+            self._annotate(painter, state, viewport)
+            self._write(painter)
 
     def _key(self) -> tuple[object, ...]:
         """Everything that the picture below the corner texts depends on."""
@@ -169,7 +174,7 @@ class SliceView(QWidget):
         assert state is not None
         colours = (viewer.inverted, viewer.colours)
         look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
-        return (state, *state.drawn_key, *look)
+        return (state, *state.drawn_key, *look, self.covered)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
@@ -185,7 +190,8 @@ class SliceView(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
         bands.draw_image(painter, place, picture.image, self.rect())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._annotate(painter, state, viewport)
+        if not self.covered:
+            self._annotate(painter, state, viewport)
 
     def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
         size = QRectF(self.rect())
@@ -200,12 +206,17 @@ class SliceView(QWidget):
             markings.draw_letters(painter, size, state.letters, bar if display.scale_bar else 0.0)
 
     def _write(self, painter: QPainter) -> None:
-        """The corner texts: they tell where the crosshair is, over a picture that may stay."""
+        """The corner texts, which tell where the crosshair is, and the lines of the planes."""
         state = self.state
         if state is not None and self.viewer.corner_text:
             letter = state.letters[2] if self.viewer.display.letters else ""
             size = QRectF(self.rect())
             markings.draw_corners(painter, size, self.corner_texts(state), letter)
+        at = self._crosshair_at()
+        if at is not None and not self.viewer.is_turned:
+            colour = QColor(theme.DARK.accent)
+            markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
+        self.axes.paint(painter)
 
     @property
     def is_narrow(self) -> bool:
