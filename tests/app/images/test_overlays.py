@@ -368,12 +368,13 @@ def test_letters_scale_bar_and_texts_stand_over_a_fusion_at_full_opacity(
     state = view.state
     wide = Volume(
         np.full((8, 8, 8), 500, np.int16),
-        Geometry.from_spacing((8, 8, 8), (200, 200, 200), origin_mm=(-700.0, -700.0, -500.0)),
+        Geometry.from_spacing((8, 8, 8), (200, 200, 200), origin_mm=(-700.0, -700.0, 900.0)),
         SeriesInfo(series_description="PET"),
     )
     assert open_gui.run(overlays.open(write_nifti(wide, tmp_path / "pet.nii")))
     layer = overlays.layers[0]
-    open_gui.do(lambda: overlays.change(layer, opacity=1.0, colours=ColourMap.HOT_IRON, low=0.0))
+    assert "outside" not in layer.note
+    open_gui.do(lambda: overlays.change(layer, opacity=1.0))
     shown = open_gui.pixels(view).astype(int)
     image = QRectF(*view.viewport().image_rect()).toRect() & view.rect()
     tinted = shown[image.top() + 2 : image.bottom() - 2, image.left() + 2 : image.right() - 2]
