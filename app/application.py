@@ -23,7 +23,7 @@ from app.services.planes import Planes
 from app.services.report_store import ReportStore
 from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
-from app.viewmodels.annotation.drawing import Drawing
+from app.viewmodels.annotation.books import Books
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
@@ -85,7 +85,7 @@ class Application:
         """Stop the answer and all work; returns whether every thread has ended."""
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
-        await self.workspace.annotations.saved()
+        await self.workspace.books.saved()
         await self.autosave.saved()
         await self.workspace.tasks.close()
         self.window.close()
@@ -114,6 +114,7 @@ def _workspace(
     annotations = Annotations(viewer, drawn, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
+    beside = Annotations(compare.other, drawn, tasks, notices, explain, annotations)
     return Workspace(
         viewer=viewer,
         assistant=assistant,
@@ -126,8 +127,7 @@ def _workspace(
         demo_study=resources_root() / "demo-study",
         layouts=Layouts(settings),
         shortcuts=Shortcuts(settings),
-        annotations=annotations,
-        drawing=Drawing(annotations),
+        books=Books(annotations, beside),
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
         cine=Cine(viewer),

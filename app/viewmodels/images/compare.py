@@ -75,7 +75,8 @@ class Compare:
         self._first: Volume | None = None
         viewer.on_preview(self._put_away)
         viewer.volume_changed.connect(self._first_changed)
-        viewer.sent_to.connect(self._follow_plane)
+        for side in (viewer, self.other):
+            side.sent_to.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
             self._follow(a, b)
 

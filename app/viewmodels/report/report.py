@@ -9,6 +9,7 @@ whose folder was still being scanned.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from app.viewmodels.assistant.answers import Turn
@@ -33,6 +34,8 @@ class Report:
         self._choices: dict[str, tuple[Turn | None, Version | None]] = {}
         self._draft = Draft()
         self._volume: Volume | None = None
+        #: The sentence last written of each measurement, by the measurement's identifier.
+        self._noted: dict[str, str] = {}
         self.key = ""
         self._left: tuple[Stack, Draft] = (Stack(), self._draft)
         #: The draft that the model is writing now.
@@ -182,6 +185,31 @@ class Report:
         """The reader has written what was missing of a partial draft."""
         self._draft.partial, self._draft.edited = False, True
         self.changed.emit()
+
+    def note(self, sentences: Mapping[str, str]) -> str:
+        """Take over sentences about what was drawn, by its identifier; what became of them.
+
+        A sentence that stands there already is not written twice. One whose measurement has changed
+        takes the place of the earlier one, unless the reader has changed that.
+        """
+        if self._volume is None:
+            return ""
+        added = changed = 0
+        for uid, sentence in sentences.items():
+            lines, before = self._draft.text.split("\n"), self._noted.get(uid)
+            self._noted[uid] = sentence
+            if sentence in lines:
+                continue
+            if before in lines:
+                lines[lines.index(before)] = sentence
+                self.edit("\n".join(lines))
+                changed += 1
+            else:
+                self.append(sentence)
+                added += 1
+        told = (f"{added} added" if added else "", f"{changed} brought up to date" * bool(changed))
+        words = " and ".join(filter(None, told))
+        return f"{words} in the report." if words else "In the report already."
 
     def append(self, sentence: str) -> None:
         """Add a sentence of the reader's on a line of its own; nothing while no series is open."""

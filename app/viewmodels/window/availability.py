@@ -17,7 +17,9 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.QUESTION: lambda workspace: _no_question(workspace),
     Need.UNDO: lambda workspace: "" if workspace.steps.undo_name else "nothing to undo",
     Need.REDO: lambda workspace: "" if workspace.steps.redo_name else "nothing to redo",
-    Need.SELECTION: lambda workspace: "" if workspace.annotations.selected else "none is selected",
+    Need.SELECTION: lambda workspace: (
+        "" if workspace.books.in_hand.selected else "none is selected"
+    ),
 }
 
 #: For commands whose effect depends on what was done before: what they would do now.
@@ -55,3 +57,7 @@ def _no_question(workspace: Workspace) -> str:
     if assistant.running is not None:
         return "an answer is being written"
     return "" if assistant.can_ask else "this volume cannot be asked about now"
+
+
+def _no_selection(workspace: Workspace) -> str:
+    return "" if workspace.books.in_hand.selected else "none is selected"

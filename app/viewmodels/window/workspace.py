@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.viewmodels.annotation.annotations import Annotations
+from app.viewmodels.annotation.books import Books
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.exporting import Content
@@ -55,8 +56,8 @@ class Workspace:
     demo_study: Path
     layouts: Layouts
     shortcuts: Shortcuts
-    annotations: Annotations
-    drawing: Drawing
+    #: What is drawn on the open series, and on the one that is compared with it.
+    books: Books
     scene: Scene
     overlays: Overlays
     cine: Cine
@@ -67,3 +68,13 @@ class Workspace:
     #: The same for the volume that is compared, `compare.other`.
     refiner_beside: Refiner
     steps: UndoStack
+
+    @property
+    def annotations(self) -> Annotations:
+        """What is drawn on the open series."""
+        return self.books.first
+
+    @property
+    def drawing(self) -> Drawing:
+        """Drawing with the mouse on the open series."""
+        return self.books.drawing[self.books.first]

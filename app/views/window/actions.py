@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QWidget
 
 from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
-from app.viewmodels.core.work import Message
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
@@ -22,11 +21,6 @@ from med2e3.measures import SlicePlane
 
 #: Slices that PgUp and PgDn go.
 PAGE = 10
-
-#: Said where something is to be marked on the series that is shown beside the open one.
-NOT_BESIDE = Message(
-    "The series beside the open one is looked at only: open it itself to mark its key images."
-)
 
 Actions = Mapping[str, Callable[[], object]]
 
@@ -44,7 +38,7 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "key_image": lambda: _mark(workspace),
         "undo": workspace.steps.undo,
         "redo": workspace.steps.redo,
-        "delete": workspace.annotations.remove_selected,
+        "delete": lambda: workspace.books.in_hand.remove_selected(),
         **{f"preset:{name}": _preset(workspace, name) for name in PRESETS},
         "invert": lambda: compare.hand.invert(),
         "reset": compare.reset,
@@ -85,13 +79,13 @@ def _tool(workspace: Workspace, tool: str) -> Callable[[], object]:
 
 def _mark(workspace: Workspace) -> None:
     """Mark the slice that the keys act on as a key image, or take the mark away."""
-    if workspace.compare.hand is not workspace.viewer:
-        workspace.notices.show(NOT_BESIDE)
-        return
-    state = workspace.viewer.shown.get(workspace.compare.plane_of_keys)
+    viewer, books = workspace.compare.hand, workspace.books
+    state = viewer.shown.get(workspace.compare.plane_of_keys)
     if state is not None:
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)
-        workspace.annotations.toggle_key_image(plane)
+        book = books.first if viewer is workspace.viewer else books.second
+        books.take(book)
+        book.toggle_key_image(plane)
 
 
 def _file_types() -> str:

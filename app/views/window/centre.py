@@ -11,6 +11,7 @@ from collections.abc import Callable
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
+from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.window.layouts import GridSpan
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.annotation_layer import AnnotationLayer
@@ -30,16 +31,16 @@ from med2e3.geometry import Plane
 def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
     def made(workspace: Workspace) -> QWidget:
         cell = PlaneCell(workspace.viewer, workspace.assistant, plane)
-        _draw_on(cell.view, workspace)
+        OverlayLayer(cell.view, workspace.overlays)
+        _draw_on(cell.view, workspace, workspace.books.first)
         return cell
 
     return made
 
 
-def _draw_on(view: SliceView, workspace: Workspace) -> None:
-    """Show overlays and annotations in a view of the open volume, and let the mouse draw in it."""
-    OverlayLayer(view, workspace.overlays)
-    AnnotationLayer(view, workspace.annotations, workspace.drawing)
+def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
+    """Show what is drawn on the volume of a view, and let the mouse draw there."""
+    AnnotationLayer(view, book, workspace.books.drawing[book])
 
 
 #: Every cell by its name: what makes its widget from the workspace.
@@ -80,7 +81,9 @@ class Centre(QWidget):
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
         self.compare = ComparePane(workspace.compare, workspace.refiner_beside)
-        _draw_on(self.compare.first, workspace)
+        OverlayLayer(self.compare.first, workspace.overlays)
+        _draw_on(self.compare.first, workspace, workspace.books.first)
+        _draw_on(self.compare.second, workspace, workspace.books.second)
         self._stack.addWidget(self.compare)
         self.idle_timer = IdleTimer(workspace.refiner, self)
         self.cine_timer = CineTimer(workspace.cine, self)

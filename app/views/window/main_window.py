@@ -179,8 +179,8 @@ class MainWindow(QMainWindow):
     def _escape(self) -> None:
         if self.help.isVisible():
             self.help.hide()
-        elif self.workspace.drawing.busy or self.workspace.assistant.running is None:
-            self.workspace.drawing.cancel()
+        elif self.workspace.books.busy or self.workspace.assistant.running is None:
+            self.workspace.books.cancel()
         else:
             self.workspace.assistant.stop()
 

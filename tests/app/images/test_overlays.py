@@ -379,8 +379,8 @@ def test_letters_scale_bar_and_texts_stand_over_a_fusion_at_full_opacity(
     image = QRectF(*view.viewport().image_rect()).toRect() & view.rect()
     tinted = shown[image.top() + 2 : image.bottom() - 2, image.left() + 2 : image.right() - 2]
     assert len(np.unique(tinted.reshape(-1, 3), axis=0)) > 4  # more than the fusion alone
+    editor = open_gui.window.dialogs.editor
     for hide in ("letters", "scale_bar", "corner_text"):
-        editor = open_gui.window.dialogs.editor
         open_gui.do(lambda name=hide: editor.set(name, False))
         without = open_gui.pixels(view).astype(int)
         open_gui.do(lambda name=hide: editor.set(name, True))

@@ -59,6 +59,11 @@ def hover(widget: QWidget, at: QPoint) -> None:
     )
 
 
+def over(gui: Any, widget: QWidget, place: QRect) -> None:
+    """Bring the mouse over the middle of a place."""
+    gui.do(lambda: hover(widget, place.center()))
+
+
 @pytest.fixture(params=["dark", "light"])
 def themed(open_gui: Any, request: Any) -> Iterator[Any]:
     """The window in each theme, with a study, an answer and a measurement in it."""
@@ -79,7 +84,7 @@ def test_every_row_of_every_drop_down_can_be_read_under_the_mouse(themed: Any) -
         view = box.view()
         for row in range(box.count()):
             place = view.visualRect(box.model().index(row, 0))
-            themed.do(lambda view=view, at=place.center(): hover(view.viewport(), at))
+            over(themed, view.viewport(), place)
             assert contrast(view.viewport(), place) >= LEAST, (box.toolTip(), box.itemText(row))
         themed.do(box.hidePopup)
     themed.do(themed.window.dialogs.shown.reject)
@@ -121,6 +126,6 @@ def test_rows_of_lists_can_be_read_hovered_and_chosen(themed: Any) -> None:
             place = tree.visualItemRect(item)
             for act in (lambda: None, lambda item=item, tree=tree: tree.setCurrentItem(item)):
                 themed.do(act)
-                themed.do(lambda tree=tree, at=place.center(): hover(tree.viewport(), at))
+                over(themed, tree.viewport(), place)
                 assert contrast(tree.viewport(), place) >= 3.0, item.text(0)
     themed.do(themed.window.dialogs.palette.close_palette)
