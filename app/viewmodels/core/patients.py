@@ -20,6 +20,24 @@ def patient_key(info: SeriesInfo) -> PatientKey:
     return info.patient_id, name, info.patient_birth_date
 
 
+def is_named(info: SeriesInfo) -> bool:
+    """Whether a series says whose it is: a birth date alone is that of many."""
+    key = patient_key(info)
+    return bool(key[0] or key[1])
+
+
+def known_same(one: SeriesInfo, other: SeriesInfo) -> bool:
+    """Whether anything says that two series are of one patient; two without a name are not."""
+    if is_named(one) and is_named(other):
+        return not different_patients(one, other)
+    uids = (
+        (one.study_uid, other.study_uid),
+        (one.frame_of_reference_uid, other.frame_of_reference_uid),
+        (one.series_uid, other.series_uid),
+    )
+    return any(a and a == b for a, b in uids)
+
+
 def different_patients(one: SeriesInfo, other: SeriesInfo) -> str:
     """A sentence on how two series name different patients; empty where they do not."""
     pairs = zip(patient_key(one), patient_key(other), strict=True)

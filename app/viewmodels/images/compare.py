@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.imaging.plane import PlaneState
 from app.imaging.slab import Slab
-from app.viewmodels.core.patients import different_patients
+from app.viewmodels.core.patients import different_patients, known_same
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.look import Greys
 from app.viewmodels.images.viewer import Viewer
@@ -42,6 +42,10 @@ NOTES = {
     Link.POSITION: "Linked by position, not by frame of reference: the places may differ",
     Link.NONE: "Not linked: each scrolls alone",
 }
+
+
+#: Said where one of the two names no patient.
+UNKNOWN = "Nothing says that they are of one patient"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +122,8 @@ class Compare:
         said = NOTES[self.link]
         if apart := self.apart_mm:
             said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
+        if self.link is Link.POSITION and self.unknown:
+            said = f"{said}. {UNKNOWN}"
         # No place is the same in two patients, whatever a frame of reference says.
         return f"{different}. {said.split(':')[0]}" if (different := self.different) else said
 
@@ -126,6 +132,12 @@ class Compare:
         """What says that the two are of different patients; empty where nothing does."""
         a, b = self.viewer.volume, self.other.volume
         return "" if a is None or b is None else different_patients(a.info, b.info)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing says that the two are of one patient, nor that they are of two."""
+        a, b = self.viewer.volume, self.other.volume
+        return a is not None and b is not None and not known_same(a.info, b.info)
 
     @property
     def doubtful(self) -> bool:
