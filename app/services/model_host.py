@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LoadModel = Callable[..., "Model"]
 
+#: Parameters of a model that stays in memory while the next one loads: half a gigabyte of floats.
+BESIDE = 125_000_000
+
 
 class ModelHost:
     """The loaded model, and its sessions with the volume that was asked about last.
@@ -36,10 +39,11 @@ class ModelHost:
         self._jobs = jobs
         self._load_model = load or _load_with_engine
         self._model: Model | None = None
+        self._name = ""
         self._sessions: dict[tuple[Any, ...], Session] = {}
 
     def load(self, name: str, listener: Listener) -> Job[ModelInfo]:
-        """Load a model in place of the one loaded."""
+        """Load a model in place of the one loaded, which stays where the new one fails."""
         return self._jobs.start(Lane.MODEL, lambda context: self._load(name, context), listener)
 
     def ask(self, request: Request, listener: Listener) -> Job[Finished]:
@@ -47,11 +51,21 @@ class ModelHost:
         return self._jobs.start(Lane.MODEL, lambda context: self._ask(request, context), listener)
 
     def _load(self, name: str, context: Context) -> ModelInfo:
-        self._model = None  # frees its memory before the next one needs it
-        self._sessions.clear()
         context.progress(-1, "Loading the model")
-        self._model = self._load_model(name, progress=context.progress)
-        return self._model.info
+        large = self._model is not None and self._model.info.parameters > BESIDE
+        if large:  # frees its memory before the next one needs it
+            self._model = None
+            self._sessions.clear()
+        try:
+            loaded = self._load_model(name, progress=context.progress)
+        except Exception:
+            if large:
+                context.progress(-1, "Loading the last model again")
+                self._model = self._load_model(self._name, progress=context.progress)
+            raise
+        self._model, self._name = loaded, name
+        self._sessions.clear()
+        return loaded.info
 
     def _ask(self, request: Request, context: Context) -> Finished:
         session = self._session(request, context)

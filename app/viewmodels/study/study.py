@@ -24,6 +24,7 @@ from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outco
 from app.viewmodels.images.viewer import Viewer
 from med2e3.errors import GapError, InputError
 from med2e3.volume import Volume
+from med2e3.words import counted
 
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary, Source
@@ -123,6 +124,7 @@ class Study:
         self._load_job: Job[Volume] | None = None
         self._thumbnail_job: Job[None] | None = None
         self._scanned: Target | None = None
+        self._reading = ""
         self._picked: SeriesSummary | None = None
         self._wanted: Target | None = None
         self._groupings: dict[tuple[str, ...], Grouping] = {}
@@ -146,6 +148,17 @@ class Study:
         if self._load_job is not None:
             return self._wanted
         return self._scanned if self._scan_job is not None else None
+
+    @property
+    def opening(self) -> str:
+        """What is being read now, in words: the series, or the places that are looked through."""
+        if self._load_job is not None:
+            return self._reading
+        target = self._scanned
+        if target is None:
+            return ""
+        others = len(target.others)
+        return target.path.name + (f" and {counted(others, 'other')}" if others else "")
 
     @property
     def scanning(self) -> bool:
@@ -234,8 +247,8 @@ class Study:
         """What is at the target; None if it was abandoned or failed."""
         self._abandon()
         self._scanned, self._groupings = target, {}
-        self.progress = Progress(-1, f"Opening {target.path.name}")
-        job = self._scan_job = self.library.scan(target.paths, self._event)
+        self.progress = Progress(-1, "looking through it")
+        job = self._scan_job = self.library.scan(target.paths, self._scan_event)
         self.changed.emit()
         outcome = await job
         if job is not self._scan_job:  # another target was opened meanwhile
@@ -263,7 +276,8 @@ class Study:
         if not self.scanning:
             self.arriving = source if source is not self.source else None
             self._picked = None
-        self.progress = Progress(-1, f"Opening {series.label}")
+        self._reading = series.label
+        self.progress = Progress(-1, "opening")
         job = self._load_job = self.library.load(
             source, series, self._event, resample=target.resample
         )
@@ -335,6 +349,11 @@ class Study:
             self._load_job.cancel()
             self._load_job = None
         self._viewer.drop_preview()
+
+    def _scan_event(self, event: object) -> None:
+        """An event of a scan; how far it is says nothing while a series is read meanwhile."""
+        if self._load_job is None or not isinstance(event, Progress):
+            self._event(event)
 
     def _event(self, event: object) -> None:
         if isinstance(event, Progress):

@@ -253,6 +253,7 @@ def _style_sheet(theme: Theme) -> str:
     QLabel[error="true"] {{ color: {theme.error}; }}
     QLabel[warning="true"] {{ color: {theme.warning}; }}
     QLabel[heading="true"] {{ font-weight: 600; }}
+    QFrame[bar="error"], QFrame[bar="notice"] {{ border-top: 1px solid {theme.line}; }}
     QFrame[bar="error"] {{ background: {theme.panel}; border: 0;
                            border-left: 3px solid {theme.error}; }}
     QFrame[bar="warning"] {{ background: {theme.panel}; border: 0;

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
+from app.viewmodels.core.patients import file_stem
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.commands import COMMANDS
@@ -32,7 +33,7 @@ from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
 from app.views.study.tag_browser import TagBrowser
 from app.views.window import actions, window_memory
-from app.views.window.bars import ErrorBar, LoadingBar, WarningBar
+from app.views.window.bars import BarsOverImages, ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
@@ -60,7 +61,7 @@ class MainWindow(QMainWindow):
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
         self.addToolBar(self.tools)
-        saver = Saver(self, workspace.exporter)
+        saver = Saver(self, workspace.exporter, self._stem)
         self.series = SeriesPanel(workspace.study, workspace.viewer)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)
@@ -154,11 +155,17 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for part in (self.errors, self.loading, self.warnings, self.hint):
+        for part in (self.warnings, self.hint):
             column.addWidget(part)
         column.addWidget(splitter, 1)
         self.setCentralWidget(body)
+        self.bars = BarsOverImages(self.centre, (self.errors, self.loading))
         return splitter
+
+    def _stem(self) -> str:
+        """What names of exported files begin with; without a name where images have none."""
+        named = self.workspace.settings.values.corners.patient_name
+        return file_stem(self.workspace.viewer.volume, named=named)
 
     def _title(self) -> None:
         volume = self.workspace.viewer.volume
@@ -167,11 +174,14 @@ class MainWindow(QMainWindow):
     # --- commands of the window ------------------------------------------------------------
 
     def load_model(self, name: str) -> None:
-        """Load a model by name or folder and remember it."""
-        settings = self.workspace.settings
-        settings.set("model", name)
-        settings.save()
-        self.workspace.tasks.start(self.workspace.assistant.load_model(name))
+        """Load a model by name or folder, and remember it where it works."""
+        self.workspace.tasks.start(self._load_model(name))
+
+    async def _load_model(self, name: str) -> None:
+        if await self.workspace.assistant.load_model(name):
+            settings = self.workspace.settings
+            settings.set("model", name)
+            settings.save()
 
     def _choose_model(self) -> None:
         ask_for_folder(self, "Folder with a model", lambda path: self.load_model(str(path)))
