@@ -50,6 +50,7 @@ DRAGS = (
     ("window", "window/level"),
     ("zoom", "zoom"),
     ("pan", "pan"),
+    ("scroll", "scroll slices"),
     ("nothing", "nothing"),
 )
 
@@ -177,6 +178,8 @@ class Preferences:
     recent_commands: list[str] = field(default_factory=list)
     #: Keys that the user gave to commands in place of the table's.
     shortcuts: dict[str, list[str]] = field(default_factory=dict)
+    #: Presets of the window that the reader made: centre and width by name, as numbers in text.
+    own_windows: dict[str, list[str]] = field(default_factory=dict)
     #: Whether the one line for newcomers was dismissed.
     hint_dismissed: bool = False
     #: The fourth cell of the grid: "sheet" or "3d".

@@ -45,6 +45,12 @@ WINDOWS: dict[str, Window] = {
     "brain": Window(40, 80),
     "mediastinum": Window(50, 350),
     "liver": Window(60, 160),
+    "CTA": Window(170, 600),
+    "angio": Window(300, 800),
+    "stroke": Window(40, 40),
+    "subdural": Window(75, 215),
+    "spine": Window(50, 300),
+    "temporal bone": Window(600, 3000),
 }
 
 

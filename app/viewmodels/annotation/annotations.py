@@ -124,6 +124,8 @@ class Annotations:
         self._unsaved: list[Job[Path]] = []
         self._readings: OrderedDict[tuple[Annotation, bool], Reading] = OrderedDict()
         self._failed: dict[str, tuple[Volume, Document]] = {}
+        #: Whether what is drawn is away from the images; what is being drawn is seen.
+        self.hidden = False
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
@@ -157,6 +159,8 @@ class Annotations:
     @property
     def shown(self) -> tuple[Annotation, ...]:
         """The kept annotations, with the live one in its place."""
+        if self.hidden:
+            return () if self.live is None else (self.live,)
         if self.live is None:
             return self.document.annotations
         return self.document.with_annotation(self.live).annotations
@@ -203,6 +207,7 @@ class Annotations:
 
     def add(self, annotation: Annotation) -> None:
         """Keep what was drawn, and select it."""
+        self.hidden = False  # nobody draws what is not to be seen
         self.selected = annotation.uid
         self._commit(f"draw {_name(annotation)}", self.document.with_annotation(annotation))
         self.selection_changed.emit()
@@ -252,6 +257,12 @@ class Annotations:
             viewer = self.viewer
             key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab, viewer.colours)
             self._commit("mark key image", self.document.with_key_image(key_image))
+
+    def hide(self, *, hidden: bool) -> None:
+        """Take everything off the images, or bring it back; the documents stay as they are."""
+        self.hidden = hidden
+        self.select(None)
+        self.changed.emit()
 
     # --- on the screen ---------------------------------------------------------------------
 

@@ -36,6 +36,12 @@ class Books:
             self.in_hand = book
             self.changed.emit()
 
+    def hide(self) -> None:
+        """Hide all that is drawn, or show it again."""
+        hidden = not (self.first.hidden or self.second.hidden)
+        for book in (self.first, self.second):
+            book.hide(hidden=hidden)
+
     def cancel(self) -> None:
         """Give up what is being drawn on either side, else the selection."""
         for drawing in self.drawing.values():

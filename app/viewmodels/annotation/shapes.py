@@ -160,8 +160,8 @@ def _with_diameter(annotation: Annotation, handle: int, to_mm: Point) -> Annotat
 def _diameters_with(annotation: Annotation, handle: int, to_mm: Point) -> tuple[Point, ...]:
     """The ends of both diameters after one was moved; they stay perpendicular.
 
-    The shorter one, once drawn, keeps its share along the longer one, and its reach to both sides, when an end
-    of the longer one moves; an end of the shorter one takes its crossing along with it.
+    The shorter one, once drawn, keeps its share along the longer one, and its reach to both sides,
+    when an end of the longer one moves; an end of the shorter one takes its crossing along with it.
     """
     a, b, c, d = (np.asarray(p) for p in annotation.points_mm)
     share, reach_c, reach_d = _crossing(a, b, c, d)

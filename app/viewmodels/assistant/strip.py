@@ -8,9 +8,13 @@ right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.imaging import numbers
 from app.viewmodels.assistant.answers import Seen, Turn
+
+if TYPE_CHECKING:
+    from med2e3.engine import Scores
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,17 @@ class Strip:
     def fraction_of(self, slice_index: float) -> float:
         """Where the middle of a slice (display order) lies on the strip."""
         return (slice_index + 0.5) / self.slice_count
+
+
+def peaks_of(scores: Scores) -> list[int]:
+    """The model slices with more than an equal share and no less than their neighbours have."""
+    times = scores.times_uniform
+    around = [*times[:1] * 0, *times, *times[:1] * 0]
+    return [
+        k
+        for k, value in enumerate(times)
+        if value > 1 and value >= around[k] and value >= around[k + 2]
+    ]
 
 
 def strip_of(turn: Turn | None) -> Strip | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.imaging.plane import PlaneState
 from app.imaging.slab import Slab
+from app.imaging.turn import Turn
 from app.viewmodels.core.patients import different_patients, known_same
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.look import Greys
@@ -103,9 +104,28 @@ class Compare:
         """
         return self.plane if self.active else self.viewer.active
 
+    @property
+    def leader(self) -> Viewer:
+        """The volume under the mouse, or the first one of two that are linked."""
+        return self.hand if self.link is Link.NONE else self.viewer
+
     def reset(self) -> None:
         """Reset the volume under the mouse; linked volumes are reset by the first one."""
-        (self.hand if self.link is Link.NONE else self.viewer).reset()
+        self.leader.reset()
+
+    def lie(self, change: Callable[[Turn], Turn]) -> None:
+        """Turn or mirror on the screen what the keys act on; both where they are linked."""
+        plane = self.plane_of_keys
+        linked = self.active and self.link is not Link.NONE
+        for viewer in (self.viewer, self.other) if linked else (self.hand,):
+            viewer.lie(plane, change)
+
+    def swap_link(self) -> None:
+        """Link what is not linked, or unlink it."""
+        if self.link is Link.NONE:
+            self.relink()
+        else:
+            self.unlink()
 
     @property
     def same_frame(self) -> bool:

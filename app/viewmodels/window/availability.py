@@ -20,6 +20,7 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.SELECTION: lambda workspace: (
         "" if workspace.books.in_hand.selected else "none is selected"
     ),
+    Need.SCORES: lambda workspace: _no_scores(workspace),
 }
 
 #: For commands whose effect depends on what was done before: what they would do now.
@@ -57,6 +58,12 @@ def _no_question(workspace: Workspace) -> str:
     if assistant.running is not None:
         return "an answer is being written"
     return "" if assistant.can_ask else "this volume cannot be asked about now"
+
+
+def _no_scores(workspace: Workspace) -> str:
+    shown = workspace.assistant.shown
+    known = shown is not None and shown.scores is not None
+    return "" if known else "no answer with scores is shown"
 
 
 def _no_selection(workspace: Workspace) -> str:

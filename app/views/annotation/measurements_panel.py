@@ -7,7 +7,7 @@ what the reader asks of them.
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
-from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtGui import QAction, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -152,6 +152,15 @@ class MeasurementsPanel(QWidget):
     def _renamed(self, item: QTreeWidgetItem, column: int) -> None:
         if column == NAME:
             self._annotations.rename(str(item.data(NAME, UID)), item.text(NAME).removeprefix(STAR))
+
+    def copy_value(self) -> None:
+        """Put what the selected annotation measures on the clipboard."""
+        selected = self._annotations.selected_annotation
+        if selected is not None:
+            words = "\n".join(self._annotations.reading(selected).lines)
+            QGuiApplication.clipboard().setText(words)
+            self.said.setText(f"Copied: {words.splitlines()[0] if words else 'nothing'}")
+            self.said.show()
 
     def _report(self) -> None:
         book = self._annotations

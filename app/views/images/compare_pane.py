@@ -9,6 +9,7 @@ from app.viewmodels.core.patients import patient_name
 from app.viewmodels.images.compare import Compare, Link
 from app.viewmodels.images.refiner import Refiner
 from app.views.images.idle_timer import IdleTimer
+from app.views.images.slice_slider import SliceSlider
 from app.views.images.slice_view import SliceView
 from app.views.parts.elided import ChoiceBox, ElidedLabel
 from app.views.parts.theme import mark
@@ -36,9 +37,12 @@ class ComparePane(QWidget):
             lambda k: compare.choose_plane(Plane(self.planes.itemData(k)))
         )
         self.link = QPushButton()
-        self.link.clicked.connect(self._swap_link)
+        self.link.clicked.connect(compare.swap_link)
         self.end = QPushButton("End comparing")
         self.end.clicked.connect(compare.close)
+        self.sliders: list[SliceSlider] = []
+        self.first.framed = lambda: not compare.pointed
+        self.second.framed = lambda: compare.pointed
         self._lay_out()
         compare.changed.connect(self.refresh)
         compare.note_changed.connect(self._show_note)
@@ -53,6 +57,9 @@ class ComparePane(QWidget):
             self._compare.pointed = watched is self.second
         elif event.type() == QEvent.Type.Leave:
             self._compare.pointed = False
+        if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
+            self.first.update()
+            self.second.update()
         return event.type() == QEvent.Type.MouseButtonDblClick
 
     def refresh(self) -> None:
@@ -60,6 +67,8 @@ class ComparePane(QWidget):
         compare = self._compare
         for view in (self.first, self.second):
             view.show_plane(compare.plane)
+        for slider in self.sliders:
+            slider.refresh()
         self.planes.setCurrentIndex(self.planes.findData(compare.plane))
         self._show_note()
         self.link.setText("Link" if compare.link is Link.NONE else "Unlink")
@@ -69,12 +78,6 @@ class ComparePane(QWidget):
     def _show_note(self) -> None:
         self.note.setText(self._compare.note)
         mark(self.note, "warning", self._compare.doubtful)
-
-    def _swap_link(self) -> None:
-        if self._compare.link is Link.NONE:
-            self._compare.relink()
-        else:
-            self._compare.unlink()
 
     def _share_readout(self) -> None:
         viewer = self._compare.viewer
@@ -97,7 +100,13 @@ class ComparePane(QWidget):
             column = QVBoxLayout()
             column.setSpacing(0)
             column.addWidget(title)
-            column.addWidget(view, 1)
+            beside = QHBoxLayout()
+            beside.setSpacing(1)
+            beside.addWidget(view, 1)
+            slider = SliceSlider(view)
+            self.sliders.append(slider)
+            beside.addWidget(slider)
+            column.addLayout(beside, 1)
             views.addLayout(column, 1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)

@@ -7,13 +7,17 @@ plane.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
+    QContextMenuEvent,
     QEnterEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QPen,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -42,6 +46,15 @@ DRAG_ZOOM = 1.6
 #: Slices a notch while Shift is held.
 FAST_SCROLL = 10
 
+#: Pixels of a drag that scroll one slice: the height of the view spans all slices, within these.
+DRAG_SLICE = (2.0, 14.0)
+
+#: Below so many pixels between press and release, the right button was clicked and not dragged.
+CLICK = 4.0
+
+#: Width of the frame around the view that the keys act on, in logical pixels.
+ACTIVE_FRAME = 1.0
+
 
 #: Below this width the window stands in the upper corner, where nothing else is; it grows with the
 #: text, whose lines are usually as high as this.
@@ -55,6 +68,7 @@ _CURSORS: dict[str, Qt.CursorShape] = {
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
     Tool.ZOOM: Qt.CursorShape.SizeVerCursor,
     Tool.PAN: Qt.CursorShape.OpenHandCursor,
+    Tool.SCROLL: Qt.CursorShape.SplitVCursor,
 }
 
 
@@ -83,6 +97,10 @@ class SliceView(QWidget):
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
+        #: Opens the menu of the view at a place of it, if it has one.
+        self.open_menu: Callable[[QPointF], object] | None = None
+        #: Whether the keys act on this view and another one stands beside it.
+        self.framed: Callable[[], bool] = self._is_active
         #: Whether something lies over the picture, which then paints `write_over` on top of itself.
         self.covered = False
         self._dragging: str | None = None
@@ -90,6 +108,7 @@ class SliceView(QWidget):
         self._last = QPointF()
         self._pressed = QPointF()
         self._wheel = 0
+        self._dragged = 0.0
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -102,6 +121,7 @@ class SliceView(QWidget):
         viewer.window_changed.connect(self.update)
         viewer.turned.connect(self.update)
         viewer.zoomed.connect(self._zoomed)
+        viewer.activated.connect(self.update)
         for signal in (viewer.tool_changed, viewer.display_changed):
             signal.connect(self._dressed)
         self._dressed()
@@ -217,6 +237,15 @@ class SliceView(QWidget):
             colour = QColor(theme.DARK.accent)
             markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
         self.axes.paint(painter)
+        if self.framed():
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(theme.DARK.accent), ACTIVE_FRAME))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+
+    def _is_active(self) -> bool:
+        viewer = self.viewer
+        return viewer.active is self.plane and viewer.maximised is None
 
     @property
     def is_narrow(self) -> bool:
@@ -283,6 +312,7 @@ class SliceView(QWidget):
         """Start a drag."""
         self._dragging = None if self.axes.press(event) else self._tool_for(event)
         self._last = self._pressed = event.position()
+        self._dragged = 0.0
         if self._dragging is Tool.CROSSHAIR:
             self._point(event.position())
 
@@ -301,6 +331,8 @@ class SliceView(QWidget):
             self._point(event.position())
         elif self._dragging is Tool.WINDOW:
             self.viewer.drag_window(moved.x(), moved.y())
+        elif self._dragging is Tool.SCROLL:
+            self._drag_slices(moved.y())
         elif self._dragging is Tool.PAN:
             self.viewer.set_viewport(self.plane, viewport.panned(moved.x(), moved.y()))
         elif self._dragging is Tool.ZOOM:
@@ -309,8 +341,11 @@ class SliceView(QWidget):
             self.viewer.set_viewport(self.plane, viewport.zoomed(factor, start.x(), start.y()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End a drag."""
+        """End a drag; a right click opens the menu."""
         self._dragging = None
+        moved = (event.position() - self._pressed).manhattanLength()
+        if event.button() == Qt.MouseButton.RightButton and moved < CLICK:
+            self._menu(event.position())
         self.viewer.end_drag()
         self.axes.release()
         self._read()
@@ -319,6 +354,26 @@ class SliceView(QWidget):
         """Fill the centre with this plane, or show all again."""
         if event.button() == Qt.MouseButton.LeftButton:
             self.viewer.maximise(self.plane)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Open the menu by its key; the right button opens it when it goes up undragged."""
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            self._menu(QPointF(self.rect().center()))
+        event.accept()
+
+    def _menu(self, at: QPointF) -> None:
+        if self.open_menu is not None and self.state is not None:
+            self.open_menu(at)
+
+    def _drag_slices(self, dy: float) -> None:
+        state = self.state
+        assert state is not None  # there is a viewport
+        low, high = DRAG_SLICE
+        self._dragged += dy
+        steps = int(self._dragged / min(max(self.height() / state.count, low), high))
+        if steps:
+            self._dragged -= steps * min(max(self.height() / state.count, low), high)
+            self.viewer.scroll(self.plane, steps)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll slices, or zoom with Ctrl."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.viewmodels.core.exporting import Content
+from app.viewmodels.core.exporting import Content, MakeFile
 from app.viewmodels.window.workspace import Exporter
 
 #: Told what was chosen.
@@ -91,6 +91,11 @@ class Saver:
                 folder, {self.named(name): data for name, data in files().items()}, what
             ),
         )
+
+    def ask_folder_for(self, title: str, make: MakeFile) -> QFileDialog:
+        """Open the dialog for a folder that `make` writes files into, apart from the window."""
+        exporter = self._exporter
+        return ask_for_folder(self._parent, title, lambda folder: exporter.start(folder, make))
 
 
 def _opened(dialog: QFileDialog, chosen: Chosen) -> QFileDialog:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QWidget
 
+from app.imaging.colour_names import ColourMap
+from app.imaging.turn import Turn
 from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
+from app.viewmodels.assistant.strip import peaks_of
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
@@ -42,6 +45,17 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         **{f"preset:{name}": _preset(workspace, name) for name in PRESETS},
         "invert": lambda: compare.hand.invert(),
         "reset": compare.reset,
+        "reset_view": lambda: compare.leader.fit(),
+        "reset_window": lambda: compare.leader.reset_window(),
+        **{f"colours:{name}": _colours(workspace, name) for name in ColourMap},
+        "turn_quarter": lambda: compare.lie(Turn.quarter),
+        "mirror": lambda: compare.lie(Turn.mirrored),
+        "upend": lambda: compare.lie(Turn.upended),
+        "hide_drawings": lambda: workspace.books.hide(),
+        "link": compare.swap_link,
+        "hanging": workspace.layouts.toggle_hanging,
+        "previous_peak": lambda: _peak(workspace, -1),
+        "next_peak": lambda: _peak(workspace, 1),
         "toggle_crosshair": viewer.toggle_crosshair,
         "toggle_text": viewer.toggle_corner_text,
         "maximise": lambda: viewer.maximise(viewer.maximised or viewer.active),
@@ -58,6 +72,25 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
 
 def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
     return lambda: workspace.compare.hand.use_preset(name)
+
+
+def _colours(workspace: Workspace, name: ColourMap) -> Callable[[], object]:
+    return lambda: workspace.compare.hand.use_colours(name)
+
+
+def _peak(workspace: Workspace, step: int) -> None:
+    """Go to the next band, from here up or down, whose score is a peak among its neighbours."""
+    turn = workspace.assistant.shown
+    if turn is None or turn.seen is None or turn.scores is None:
+        return
+    state = workspace.viewer.planes.get(turn.seen.plane)
+    if state is None:
+        return
+    here = state.slice_index
+    places = [round(turn.seen.centre_slice(k)) for k in peaks_of(turn.scores)]
+    beyond = sorted((p for p in places if (p - here) * step > 0), key=lambda p: abs(p - here))
+    if beyond:
+        workspace.viewer.go_to_slice(turn.seen.plane, beyond[0])
 
 
 def _scroll(compare: Compare, steps: float) -> Callable[[], object]:

@@ -117,6 +117,14 @@ class Centre(QWidget):
             made.hide()
         return self._made[name]
 
+    def serve_views(self, serve: Callable[[SliceView, Annotations], object]) -> None:
+        """Tell `serve` of every view with the drawings that belong to it."""
+        books = self._workspace.books
+        for cell in self.cells.values():
+            serve(cell.view, books.first)
+        serve(self.compare.first, books.first)
+        serve(self.compare.second, books.second)
+
     def hand_out(self, name: str) -> QWidget:
         """Give a cell to another window; it has no place here until `take_back`."""
         widget = self.cell(name)

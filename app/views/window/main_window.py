@@ -37,7 +37,9 @@ from app.views.window.bars import BarsOverImages, ErrorBar, LoadingBar, WarningB
 from app.views.window.centre import Centre
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
+from app.views.window.image_menu import ImageMenu
 from app.views.window.key_bindings import KeyBindings
+from app.views.window.pictures import Pictures
 from app.views.window.second_window import SecondWindow
 from app.views.window.status import StatusLine
 from app.views.window.toolbar import ToolBar
@@ -70,6 +72,9 @@ class MainWindow(QMainWindow):
         )
         self.measurements = MeasurementsPanel(workspace, saver, self.actions_by_name)
         self.assistant.tabs.addTab(self.measurements, "Measurements")
+        self.pictures = Pictures(workspace, self.centre, saver)
+        self.image_menu = ImageMenu(workspace, self.actions_by_name)
+        self.centre.serve_views(self.image_menu.serve)
         self.errors = ErrorBar(workspace.notices)
         self.warnings = WarningBar(workspace.viewer)
         self.loading = LoadingBar(workspace.study)
@@ -97,6 +102,7 @@ class MainWindow(QMainWindow):
             "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),
             "toggle_assistant": lambda: self.assistant.setVisible(not self.assistant.isVisible()),
             **self._dialog_commands(),
+            **self._late_commands(),
             "quit": self.close,
         }
 
@@ -108,7 +114,23 @@ class MainWindow(QMainWindow):
             "preferences": lambda: self.dialogs.preferences(),
             "full_screen": lambda: self.dialogs.full_screen(),
             "theme": lambda: self.dialogs.swap_theme(),
+            "window_values": lambda: self.dialogs.window_values(),
             "help": lambda: self.help.toggle(),
+        }
+
+    def _late_commands(self) -> dict[str, Callable[[], object]]:
+        """The commands of panels, which are made after the table of commands."""
+        pictures = ("copy_view", "save_view", "save_layout", "save_slices", "save_cine")
+        return {
+            **{name: _later(lambda: self.pictures.commands(), name) for name in pictures},
+            "one_to_one": self._one_to_one,
+            "copy_report": lambda: self.assistant.report.copy.click(),
+            "save_report": lambda: self.assistant.report.save.click(),
+            "to_report": lambda: self.measurements.to_report.click(),
+            "copy_value": lambda: self.measurements.copy_value(),
+            "choose_model": self._choose_model,
+            "demo_model": lambda: self.load_model("demo"),
+            "edit_layout": lambda: self.tools.views.edit(),
         }
 
     def _library_commands(self) -> dict[str, Callable[[], object]]:
@@ -186,6 +208,10 @@ class MainWindow(QMainWindow):
     def _choose_model(self) -> None:
         ask_for_folder(self, "Folder with a model", lambda path: self.load_model(str(path)))
 
+    def _one_to_one(self) -> None:
+        view = self.pictures.view()
+        view.viewer.one_to_one(view.plane, view.width(), view.height())
+
     def _escape(self) -> None:
         if self.help.isVisible():
             self.help.hide()
@@ -253,3 +279,10 @@ class MainWindow(QMainWindow):
         settings.save()
         self.closed.emit()
         event.accept()
+
+
+def _later(
+    commands: Callable[[], dict[str, Callable[[], object]]], name: str
+) -> Callable[[], object]:
+    """A command of a table that is made later."""
+    return lambda: commands()[name]()
