@@ -83,6 +83,11 @@ class Corners:
         "Off: no name over the images, as for teaching and for pictures.",
     )
     corner_text: bool = shown(True, "Text over images", "Text in the corners", "All lines below.")
+    corner_identity: bool = shown(
+        True, "Text over images", "ID, sex and birth date", "With the patient name alone."
+    )
+    corner_study: bool = shown(True, "Text over images", "Study date and time")
+    corner_technique: bool = shown(False, "Text over images", "Kernel and tube voltage")
     corner_series: bool = shown(False, "Text over images", "Series")
     corner_slice: bool = shown(True, "Text over images", "Slice number")
     corner_position: bool = shown(True, "Text over images", "Position in mm")

@@ -79,6 +79,8 @@ class SeriesInfo:
     frame_of_reference_uid: str = ""
     unit: str = ""
     windows: tuple[Window, ...] = ()
+    study_time: str = ""
+    peak_kilovolts: str = ""
 
     @property
     def is_ct(self) -> bool:

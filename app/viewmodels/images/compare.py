@@ -271,6 +271,8 @@ class Compare:
         self._linked(second.move_crosshair, self._mapped(first, first.crosshair_mm))
         self._linked(_window, first, second)
         for plane in first.planes:
+            if self.link is not Link.NONE:
+                second.planes[plane].lie(first.planes[plane].turn)
             self._linked(self._zoom, first, second, plane)
         self._linked(second.set_slab, first.slab)
         self._shared(second.take_tool_of, first)

@@ -26,11 +26,15 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Readout:
-    """The voxel under the mouse: its value, its centre in LPS mm, and the value's unit."""
+    """The voxel under the mouse: its value, its centre in LPS mm, and the value's unit.
+
+    `index` counts its column, row and slice in the file, from 0.
+    """
 
     value: float
     patient_mm: tuple[float, float, float]
     unit: str
+    index: tuple[int, int, int] = (0, 0, 0)
 
 
 class Navigation(Screen):
@@ -142,7 +146,10 @@ class Navigation(Screen):
             self.leave()
             return
         x, y, z = (float(v) for v in state.mm_at(round(row), round(column)))
-        self.readout = Readout(value, (x, y, z), self.unit)
+        assert self.volume is not None  # there is a plane of it
+        stored = np.rint(self.volume.geometry.to_index((x, y, z))).astype(int)
+        s, r, c = (int(n) for n in stored)
+        self.readout = Readout(value, (x, y, z), self.unit, (c, r, s))
         self.readout_changed.emit()
 
     def leave(self) -> None:

@@ -13,7 +13,8 @@ LOOK = f"""
     QScrollBar {{ background: {theme.DARK.window}; border: 0; width: 10px; }}
     QScrollBar::handle {{ background: {theme.DARK.line}; border-radius: 3px; margin: 2px;
                          min-height: 18px; }}
-    QScrollBar::handle:hover, QScrollBar:focus::handle {{ background: {theme.DARK.accent}; }}
+    QScrollBar::handle:hover {{ background: {theme.DARK.accent}; }}
+    QScrollBar:focus {{ border-left: 2px solid {theme.DARK.accent}; }}
     QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; }}
     QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 """

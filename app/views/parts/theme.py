@@ -222,16 +222,18 @@ def _style_sheet(theme: Theme) -> str:
                  background: {theme.accent}; color: {theme.on_accent}; }}
     QComboBox::drop-down {{ border: 0; width: 18px; }}
     QComboBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; }}
-    QSpinBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 4px;
-                padding: 2px 20px 2px 6px; selection-background-color: {theme.accent};
-                selection-color: {theme.on_accent}; }}
-    QSpinBox:focus, QSpinBox:hover {{ border-color: {theme.accent}; }}
-    QSpinBox::up-button, QSpinBox::down-button {{ subcontrol-origin: border; width: 18px;
-                border: 0; background: transparent; }}
-    QSpinBox::up-button {{ subcontrol-position: top right; }}
-    QSpinBox::down-button {{ subcontrol-position: bottom right; }}
-    QSpinBox::up-arrow {{ image: url({_chevron("_up")}); width: 10px; height: 10px; top: 2px; }}
-    QSpinBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; bottom: 2px; }}
+    QAbstractSpinBox {{ background: {theme.field}; border: 1px solid {theme.line};
+                border-radius: 4px; padding: 2px 20px 2px 6px;
+                selection-background-color: {theme.accent}; selection-color: {theme.on_accent}; }}
+    QAbstractSpinBox:focus, QAbstractSpinBox:hover {{ border-color: {theme.accent}; }}
+    QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
+                subcontrol-origin: border; width: 18px; border: 0; background: transparent; }}
+    QAbstractSpinBox::up-button {{ subcontrol-position: top right; }}
+    QAbstractSpinBox::down-button {{ subcontrol-position: bottom right; }}
+    QAbstractSpinBox::up-arrow {{
+                image: url({_chevron("_up")}); width: 10px; height: 10px; top: 2px; }}
+    QAbstractSpinBox::down-arrow {{
+                image: url({_chevron()}); width: 10px; height: 10px; bottom: 2px; }}
     QSlider::groove:horizontal {{ height: 3px; background: {theme.line}; border-radius: 1px; }}
     QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 1px; }}
     QSlider::handle:horizontal {{ width: 10px; height: 10px; margin: -4px 0; border-radius: 5px;

@@ -44,6 +44,7 @@ from app.views.window.second_window import SecondWindow
 from app.views.window.status import StatusLine
 from app.views.window.toolbar import ToolBar
 from app.views.window.window_dialogs import WindowDialogs
+from med2e3.words import person_name
 
 #: First widths of series list, images and assistant, in logical pixels.
 WIDTHS = (240, 680, 360)
@@ -86,6 +87,9 @@ class MainWindow(QMainWindow):
         self.key_bindings = KeyBindings(workspace, self, self.actions_by_name)
         self.key_bindings.refresh()
         workspace.viewer.volume_changed.connect(self._title)
+        workspace.settings.changed.connect(
+            lambda name: self._title() if name == "patient_name" else None
+        )
         self.second = SecondWindow(self, self.centre, workspace, self.actions_by_name.values())
         self.panels = {"series": self.series, "assistant": self.assistant}
         window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
@@ -190,8 +194,14 @@ class MainWindow(QMainWindow):
         return file_stem(self.workspace.viewer.volume, named=named)
 
     def _title(self) -> None:
-        volume = self.workspace.viewer.volume
-        self.setWindowTitle(f"{volume.name} — Med-2E3 viewer" if volume else "Med-2E3 viewer")
+        volume, words = self.workspace.viewer.volume, []
+        if volume is not None:
+            info = volume.info
+            if self.workspace.settings.values.corners.patient_name:
+                whose = person_name(info.patient_name), info.patient_id
+                words.append(" · ".join(filter(None, whose)))
+            words.append(volume.name)
+        self.setWindowTitle(" — ".join(filter(None, (*words, "Med-2E3 viewer"))))
 
     # --- commands of the window ------------------------------------------------------------
 

@@ -15,11 +15,15 @@ from PySide6.QtWidgets import (
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.window import own_windows
+from app.views.parts import theme
 from app.views.parts.elided import ChoiceBox
 from med2e3.volume import Window
 
 #: Values that any scan has: CT of metal, and counts of nuclear medicine.
 MOST = 1e7
+
+#: Width at the usual size of text, in logical pixels.
+WIDTH = 320
 
 #: The narrowest window that can be typed.
 NARROWEST = 0.01
@@ -33,6 +37,7 @@ class WindowValues(QDialog):
         self._viewer, self._settings = viewer, settings
         self._before = viewer.greys
         self.setWindowTitle("Window")
+        self.setMinimumWidth(theme.grown(WIDTH))
         self.width_box, self.level_box = _number(NARROWEST, MOST), _number(-MOST, MOST)
         self.own = ChoiceBox()
         self.own.activated.connect(self._use)
