@@ -61,6 +61,7 @@ class _Comparison:
     greys: Greys
     slab: Slab
     looks: dict[Plane, tuple[float, tuple[float, float] | None]]
+    locks: tuple[bool, bool]
 
 
 class Compare:
@@ -71,6 +72,8 @@ class Compare:
         self.other = Viewer(reslice=viewer.reslice)
         self.plane = Plane.AXIAL
         self.link = Link.NONE
+        #: Whether linked volumes also share zoom and pan, and their window.
+        self.zoom_linked = self.window_linked = True
         #: Whether the mouse is over the second volume.
         self.pointed = False
         self.changed: Signal[[]] = Signal()
@@ -142,10 +145,20 @@ class Compare:
         said = NOTES[self.link]
         if apart := self.apart_mm:
             said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
+        if self.link is not Link.NONE:
+            said = ". ".join((said, *self._apart()))
         if self.link is Link.POSITION and self.unknown:
             said = f"{said}. {UNKNOWN}"
         # No place is the same in two patients, whatever a frame of reference says.
         return f"{different}. {said.split(':')[0]}" if (different := self.different) else said
+
+    def _apart(self) -> list[str]:
+        """What linked volumes do not share, in words."""
+        words = [] if self.zoom_linked else ["Each has its own zoom"]
+        if not self.window_linked:
+            why = f" (kernels {' and '.join(self.kernels)})" if self.kernels else ""
+            words.append(f"Each has its own window{why}")
+        return words
 
     @property
     def different(self) -> str:
@@ -189,6 +202,7 @@ class Compare:
         self.other.show(volume)
         self._busy = False
         self._allow_turning(allowed=False)
+        self.zoom_linked, self.window_linked = True, self.kernels is None
         self.plane = self.viewer.active
         self.link = Link.FRAME if self.same_frame else Link.POSITION
         self._offset_mm = (
@@ -244,8 +258,8 @@ class Compare:
                 self.note_changed.emit()
 
         leader.slices_changed.connect(moved)
-        leader.window_changed.connect(lambda: self._linked(_window, leader, follower))
-        leader.zoomed.connect(lambda plane: self._linked(self._zoom, leader, follower, plane))
+        leader.window_changed.connect(lambda: self._share_window(leader, follower))
+        leader.zoomed.connect(lambda plane: self._share_zoom(leader, follower, plane))
         leader.slab_changed.connect(lambda: self._linked(follower.set_slab, leader.slab))
         # Tool and display settings are the reader's: both volumes have the same, linked or not.
         leader.tool_changed.connect(lambda: self._shared(follower.take_tool_of, leader))
@@ -255,6 +269,30 @@ class Compare:
         """Change the other volume, unless the two are not linked."""
         if self.link is not Link.NONE:
             self._shared(act, *args, **kwargs)
+
+    def _share_window(self, leader: Viewer, follower: Viewer) -> None:
+        if self.window_linked:
+            self._linked(_window, leader, follower)
+
+    def _share_zoom(self, leader: Viewer, follower: Viewer, plane: Plane) -> None:
+        if self.zoom_linked:
+            self._linked(self._zoom, leader, follower, plane)
+
+    def lock(self, *, zoom: bool | None = None, window: bool | None = None) -> None:
+        """Let the two share zoom and pan, or their window, or neither; None: as it is."""
+        self.zoom_linked = self.zoom_linked if zoom is None else zoom
+        self.window_linked = self.window_linked if window is None else window
+        self._align()
+        self.changed.emit()
+
+    @property
+    def kernels(self) -> tuple[str, str] | None:
+        """The kernels of the two where they differ: one window cannot show both."""
+        a, b = self.viewer.volume, self.other.volume
+        if a is None or b is None or not (a.info.kernel and b.info.kernel):
+            return None
+        both = a.info.kernel, b.info.kernel
+        return None if both[0] == both[1] else both
 
     def _shared(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Change the other volume, linked or not; what follows there does not come back."""
@@ -269,11 +307,11 @@ class Compare:
     def _align(self) -> None:
         first, second = self.viewer, self.other
         self._linked(second.move_crosshair, self._mapped(first, first.crosshair_mm))
-        self._linked(_window, first, second)
+        self._share_window(first, second)
         for plane in first.planes:
             if self.link is not Link.NONE:
                 second.planes[plane].lie(first.planes[plane].turn)
-            self._linked(self._zoom, first, second, plane)
+            self._share_zoom(first, second, plane)
         self._linked(second.set_slab, first.slab)
         self._shared(second.take_tool_of, first)
         self._shared(second.take_display_of, first)
@@ -323,11 +361,13 @@ class Compare:
         kept = _Comparison(
             second, self.plane, self.link, self._offset_mm,
             self.other.crosshair_mm, self.other.greys, self.other.slab, looks,
+            (self.zoom_linked, self.window_linked),
         )  # fmt: skip
         return lambda: self._take_up(kept)
 
     def _take_up(self, kept: _Comparison) -> None:
         self._first, self.plane = self.viewer.volume, kept.plane
+        self.zoom_linked, self.window_linked = kept.locks
         self._busy = True
         self.other.show(kept.second)
         self.other.set_slab(kept.slab)

@@ -197,6 +197,39 @@ class Study:
         """Open a target without waiting for it."""
         self._tasks.start(self._reopen(target))
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The paths that are open, in the order of opening."""
+        return () if self.source is None else (self.source.path, *self.source.others)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Open paths beside what is open; the series on the screen is shown again."""
+        new = [path for path in paths if path not in self.places]
+        self._with_places((*self.places, *new))
+
+    def close(self, paths: Sequence[Path] = ()) -> None:
+        """Close some of the open paths; without any, all of them."""
+        left = [path for path in self.places if paths and path not in paths]
+        if left:
+            self._with_places(left)
+            return
+        self._abandon()
+        self.source = self.path = self.chosen = None
+        self._groupings = {}
+        self._notices.dismiss()
+        self._viewer.show(None)
+        self._assistant.enter(None)
+        self.changed.emit()
+
+    def _with_places(self, paths: Sequence[Path]) -> None:
+        """Look through these paths, and show the series that was on the screen, if it is there."""
+        if not paths:
+            return
+        shown = self.chosen.info.series_uid if self.chosen is not None else ""
+        still = any(path in self.places for path in paths) and len(paths) >= len(self.places)
+        first, *others = paths
+        self.start(Target(first, shown if shown and still else None, others=tuple(others)))
+
     def pick(self, series: SeriesSummary) -> None:
         """Open a series of the list; a scan that goes on is not disturbed."""
         self._tasks.start(self._pick(series))

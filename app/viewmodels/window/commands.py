@@ -43,6 +43,8 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("open_files", "Open a file or ZIP…", ("Ctrl+O",), "Study"),
     Command("open_folder", "Open a folder…", ("Ctrl+Shift+O",), "Study"),
+    Command("add_folder", "Add a folder to what is open…", ("Ctrl+Shift+A",), "Study"),
+    Command("close_study", "Close what is open", ("Ctrl+Shift+W",), "Study", Need.VOLUME),
     Command(
         "open_overlay", "Lay a mask or second volume over…", ("Ctrl+Alt+O",), "Study", Need.VOLUME
     ),
@@ -169,11 +171,13 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Drag a measurement, or its handle", "move it, or change its form"),
     ("Double click on an arrow or note", "change its text"),
     ("Click on the score strip", "go to that band"),
-    ("Drop a file or folder", "open it"),
+    ("Drop a file or folder", "open it (Ctrl: add it to what is open)"),
 )
 
 #: Other words that a command is looked for by, those of other viewers and of radiology.
 ALSO: dict[str, str] = {
+    "add_folder": "append study prior",
+    "close_study": "unload",
     "slab": "mip minip aip thick projection",
     "slab_mode": "mip minip aip average",
     "slab_thicker": "mip thickness",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app.viewmodels.core.patients import patient_name
 from app.viewmodels.images.compare import Compare, Link
@@ -38,6 +38,10 @@ class ComparePane(QWidget):
         )
         self.link = QPushButton()
         self.link.clicked.connect(compare.swap_link)
+        self.zoom = _lock("Zoom", "Both zoom and pan together")
+        self.zoom.clicked.connect(lambda on: compare.lock(zoom=on))
+        self.window_lock = _lock("Window", "Both have one window")
+        self.window_lock.clicked.connect(lambda on: compare.lock(window=on))
         self.end = QPushButton("End comparing")
         self.end.clicked.connect(compare.close)
         self.sliders: list[SliceSlider] = []
@@ -71,6 +75,12 @@ class ComparePane(QWidget):
             slider.refresh()
         self.planes.setCurrentIndex(self.planes.findData(compare.plane))
         self._show_note()
+        for lock, on in (
+            (self.zoom, compare.zoom_linked),
+            (self.window_lock, compare.window_linked),
+        ):
+            lock.setChecked(on)
+            lock.setEnabled(compare.link is not Link.NONE)
         self.link.setText("Link" if compare.link is Link.NONE else "Unlink")
         for label, viewer in zip(self.titles, (compare.viewer, compare.other), strict=True):
             label.setText(_title(viewer.volume, named=bool(compare.different)))
@@ -90,10 +100,12 @@ class ComparePane(QWidget):
         line.setSpacing(8)
         line.addWidget(self.planes)
         line.addWidget(self.note, 1)
+        for lock in (self.zoom, self.window_lock):
+            line.addWidget(lock)
         line.addWidget(self.link)
         line.addWidget(self.end)
         views = QHBoxLayout()
-        views.setSpacing(2)
+        views.setSpacing(0)  # the slider of the first stands between them
         for title, view in zip(self.titles, (self.first, self.second), strict=True):
             title.setProperty("dim", True)
             title.setContentsMargins(8, 0, 8, 2)
@@ -101,7 +113,7 @@ class ComparePane(QWidget):
             column.setSpacing(0)
             column.addWidget(title)
             beside = QHBoxLayout()
-            beside.setSpacing(1)
+            beside.setSpacing(0)
             beside.addWidget(view, 1)
             slider = SliceSlider(view)
             self.sliders.append(slider)
@@ -113,6 +125,15 @@ class ComparePane(QWidget):
         whole.setSpacing(0)
         whole.addLayout(line)
         whole.addLayout(views, 1)
+
+
+def _lock(words: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(words)
+    button.setCheckable(True)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    return button
 
 
 def _title(volume: Volume | None, *, named: bool) -> str:

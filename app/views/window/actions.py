@@ -34,6 +34,8 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
     return {
         "open_files": lambda: _open_files(workspace, window),
         "open_folder": lambda: _open_folder(workspace, window),
+        "add_folder": lambda: _add_folder(workspace, window),
+        "close_study": workspace.study.close,
         "open_overlay": lambda: _open_overlay(workspace, window),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
         **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
@@ -136,6 +138,11 @@ def _open_files(workspace: Workspace, window: QWidget) -> None:
 def _open_folder(workspace: Workspace, window: QWidget) -> None:
     start = workspace.settings.values.last_folder
     ask_for_folder(window, "Open", partial(_open, workspace), start=start)
+
+
+def _add_folder(workspace: Workspace, window: QWidget) -> None:
+    start = workspace.settings.values.last_folder
+    ask_for_folder(window, "Add", lambda path: workspace.study.add((path,)), start=start)
 
 
 def _open(workspace: Workspace, path: Path) -> None:

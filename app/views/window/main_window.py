@@ -278,6 +278,9 @@ class MainWindow(QMainWindow):
         places = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if places:
             event.acceptProposedAction()
+            if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+                self.workspace.study.add([Path(place) for place in places])
+                return
             first, *others = map(Path, places)
             self.workspace.study.start(Target(first, others=tuple(others)))
 

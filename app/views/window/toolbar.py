@@ -24,6 +24,9 @@ from app.views.parts.icons import dress
 from app.views.window.view_tools import ViewTools
 from med2e3.volume import WINDOWS
 
+#: Entries of the menu of opening before those of places.
+OPENING = 5
+
 #: What the box says while the window is none of the presets.
 CUSTOM = "window"
 
@@ -223,7 +226,7 @@ class ToolBar(QToolBar):
         button = self._add("open_folder", text=True)
         self._actions["open_folder"].setIconText("Open")  # a button of an action follows it
         menu = QMenu(self)
-        for name in ("open_folder", "open_files", "open_demo"):
+        for name in ("open_folder", "open_files", "add_folder", "open_demo"):
             menu.addAction(self._actions[name])
         menu.addSeparator()
         menu.aboutToShow.connect(lambda: self._fill_recent(menu))
@@ -234,9 +237,16 @@ class ToolBar(QToolBar):
         return button
 
     def _fill_recent(self, menu: QMenu) -> None:
-        for action in menu.actions()[4:]:
+        for action in menu.actions()[OPENING:]:
             menu.removeAction(action)
-            action.deleteLater()
+            if action.parent() is menu:  # a command stands in other places too
+                action.deleteLater()
+        study = self._workspace.study
+        for place in study.places:
+            closing = menu.addAction(f"Close {place.name}")
+            closing.triggered.connect(lambda _=False, p=place: study.close((p,)))
+        if study.places:
+            menu.addSeparator()
         for place in self._workspace.settings.values.recent:
             entry = menu.addAction(place)
             entry.triggered.connect(

@@ -493,3 +493,45 @@ def test_slices_are_not_played_on_in_a_plane_that_is_no_longer_seen(beside: Any)
     beside.do(cine.toggle)
     assert cine.plane is Plane.CORONAL
     beside.do(cine.toggle)
+
+
+def test_zoom_and_window_are_locked_apart_from_the_slices(beside: Any) -> None:
+    pane, compare = beside.window.centre.compare, beside.workspace.compare
+    beside.do(pane.window_lock.click)
+    beside.do(lambda: compare.viewer.use_preset("lung"))
+    assert compare.other.window != WINDOWS["lung"]
+    assert "own window" in pane.note.text()
+    before = compare.other.planes[Plane.AXIAL].slice_index
+    beside.wheel(pane.first, -2)
+    assert compare.other.planes[Plane.AXIAL].slice_index != before
+    beside.do(pane.zoom.click)
+    zoom = pane.second.state.zoom
+    beside.drag(pane.first, (100, 150), (100, 60), Qt.MouseButton.RightButton)
+    assert pane.second.state.zoom == zoom != pane.first.state.zoom
+    beside.do(pane.zoom.click)
+    assert pane.second.state.zoom == pane.first.state.zoom
+    beside.do(pane.window_lock.click)
+    assert compare.other.window == WINDOWS["lung"]
+
+
+def test_two_kernels_never_share_one_window() -> None:
+    viewer = Viewer()
+    compare = Compare(viewer)
+    soft, sharp = (
+        replace(phantom(), info=replace(phantom().info, kernel=kernel))
+        for kernel in ("B30f", "B70f")
+    )
+    viewer.show(soft)
+    compare.open(sharp)
+    viewer.use_preset("brain")
+    assert compare.other.window != WINDOWS["brain"]
+    assert "kernels B30f and B70f" in compare.note
+    compare.open(soft)
+    viewer.use_preset("lung")
+    assert compare.other.window == WINDOWS["lung"]
+
+
+def test_the_second_lies_on_the_screen_as_the_first_does(beside: Any) -> None:
+    pane = beside.window.centre.compare
+    beside.do(beside.window.actions_by_name["mirror"].trigger)
+    assert pane.first.state.letters == pane.second.state.letters == ("L", "R", "A", "P")
