@@ -23,7 +23,7 @@ from app.services.planes import Planes
 from app.services.report_store import ReportStore
 from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
-from app.viewmodels.annotation.drawing import Drawing
+from app.viewmodels.annotation.books import Books
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.notices import Notices
@@ -84,7 +84,7 @@ class Application:
         """Stop the answer and all work; returns whether every thread has ended."""
         self.workspace.assistant.stop()
         self.workspace.study.cancel()
-        await self.workspace.annotations.saved()
+        await self.workspace.books.saved()
         await self.workspace.autosave.saved()
         await self.workspace.tasks.close()
         self.window.close()
@@ -119,6 +119,8 @@ def _workspace(
     autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
+    beside = Annotations(compare.other, drawn, tasks, notices, explain, annotations)
+    books = Books(annotations, beside)
     return Workspace(
         viewer=viewer,
         assistant=assistant,
@@ -133,8 +135,7 @@ def _workspace(
         demo_study=resources_root() / "demo-study",
         layouts=Layouts(settings),
         shortcuts=Shortcuts(settings),
-        annotations=annotations,
-        drawing=Drawing(annotations),
+        books=books,
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
         cine=Cine(viewer),
@@ -144,7 +145,7 @@ def _workspace(
         refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
         steps=viewer.steps,
         viewed=Viewed(viewer),
-        closing=Closing(annotations, autosave, settings),
+        closing=Closing(books, autosave, settings),
     )
 
 

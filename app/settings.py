@@ -50,6 +50,7 @@ DRAGS = (
     ("window", "window/level"),
     ("zoom", "zoom"),
     ("pan", "pan"),
+    ("scroll", "scroll slices"),
     ("nothing", "nothing"),
 )
 
@@ -82,6 +83,11 @@ class Corners:
         "Off: no name over the images, as for teaching and for pictures.",
     )
     corner_text: bool = shown(True, "Text over images", "Text in the corners", "All lines below.")
+    corner_identity: bool = shown(
+        True, "Text over images", "ID, sex and birth date", "With the patient name alone."
+    )
+    corner_study: bool = shown(True, "Text over images", "Study date and time")
+    corner_technique: bool = shown(False, "Text over images", "Kernel and tube voltage")
     corner_series: bool = shown(False, "Text over images", "Series")
     corner_slice: bool = shown(True, "Text over images", "Slice number")
     corner_position: bool = shown(True, "Text over images", "Position in mm")
@@ -184,6 +190,8 @@ class Preferences:
     recent_commands: list[str] = field(default_factory=list)
     #: Keys that the user gave to commands in place of the table's.
     shortcuts: dict[str, list[str]] = field(default_factory=dict)
+    #: Presets of the window that the reader made: centre and width by name, as numbers in text.
+    own_windows: dict[str, list[str]] = field(default_factory=dict)
     #: Whether the one line for newcomers was dismissed.
     hint_dismissed: bool = False
     #: The fourth cell of the grid: "sheet" or "3d".

@@ -48,6 +48,12 @@ WINDOWS: dict[str, Window] = {
     "brain": Window(40, 80),
     "mediastinum": Window(50, 350),
     "liver": Window(60, 160),
+    "CTA": Window(170, 600),
+    "angio": Window(300, 800),
+    "stroke": Window(40, 40),
+    "subdural": Window(75, 215),
+    "spine": Window(50, 300),
+    "temporal bone": Window(600, 3000),
 }
 
 
@@ -76,6 +82,8 @@ class SeriesInfo:
     frame_of_reference_uid: str = ""
     unit: str = ""
     windows: tuple[Window, ...] = ()
+    study_time: str = ""
+    peak_kilovolts: str = ""
 
     @property
     def is_ct(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from med2e3.geometry import DISPLAY_AXES, Plane
+from med2e3.geometry import AXIS_LETTERS, DISPLAY_AXES, Plane
 
 #: Most letters of a part without line breaks: longer parts are names and may be wider than a view.
 SHORT_PART = 20
@@ -21,6 +21,22 @@ def signed(value: float, digits: int = 1) -> str:
 def millimetres(patient_mm: Sequence[float]) -> str:
     """A point, e.g. "(12.0, −31.5, 214.0) mm"."""
     return f"({', '.join(signed(v) for v in patient_mm)}) mm"
+
+
+def side(axis: int, mm: float, digits: int = 0) -> str:
+    """An LPS coordinate by the side of the patient that it lies on, e.g. "R 98" for x −98 mm."""
+    letter = AXIS_LETTERS[axis][int(mm >= 0)]
+    return f"{letter} {signed(abs(mm), digits)}"
+
+
+def sides(patient_mm: Sequence[float], digits: int = 0) -> str:
+    """A point (3,) in LPS mm by its sides, e.g. "R 98 · A 188 · S 262"."""
+    return " · ".join(side(axis, float(v), digits) for axis, v in enumerate(patient_mm))
+
+
+def time(dicom: str) -> str:
+    """A DICOM time (HHMMSS.FFFFFF) in hours and minutes; anything else is left out."""
+    return f"{dicom[:2]}:{dicom[2:4]}" if len(dicom) >= 4 and dicom[:4].isdecimal() else ""
 
 
 def mm_range(low_mm: float, high_mm: float, digits: int = 1) -> str:

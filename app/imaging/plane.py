@@ -17,6 +17,7 @@ from app.imaging import slab
 from app.imaging.patch import Patch, Work
 from app.imaging.slab import Slab
 from app.imaging.slice_reader import Image, SliceReader
+from app.imaging.turn import Turn
 from app.imaging.viewport import Viewport
 from med2e3.geometry import DISPLAY_AXES, Geometry, Plane
 from med2e3.volume import Volume
@@ -35,9 +36,12 @@ class PlaneState:
     the view at zoom 1; None: those of the slice. `moving` allows a coarse picture.
     """
 
+    #: How the slices lie on the screen.
+    turn = Turn()
+
     def __init__(self, plane: Plane, volume: Volume) -> None:
         self.plane = plane
-        self.volume = volume.in_plane(plane)
+        self.volume = self._straight = volume.in_plane(plane)
         self._reader = SliceReader(volume, plane)
         self.zoom = 1.0
         self.centre: tuple[float, float] | None = None
@@ -103,7 +107,7 @@ class PlaneState:
     @property
     def pixels_key(self) -> tuple[object, ...]:
         """A key that changes whenever `pixels` changes."""
-        return (self.slice_index, self.slab)
+        return (self.slice_index, self.slab, self.turn)
 
     @property
     def is_coarse(self) -> bool:
@@ -128,7 +132,7 @@ class PlaneState:
         Computes them on the calling thread where they are missing: check `is_coarse` first.
         """
         if self._is_stored():
-            return self._reader.read(self.slice_index)
+            return self.turn.of_slice(self._reader.read(self.slice_index))
         kept = self._fresh()
         if kept is None:
             kept = self.work()(lambda: False)
@@ -228,6 +232,18 @@ class PlaneState:
     def reset_view(self) -> None:
         """Fit the slice into the view."""
         self.zoom, self.centre, self.fit_mm = 1.0, None, None
+
+    def lie(self, turn: Turn) -> None:
+        """Show the slices turned or mirrored on the screen; the place in the middle stays there."""
+        here = self.geometry.to_patient_mm(self._crosshair)
+        middle = None if self.centre is None else self.mm_at(*self.centre)
+        self.turn = turn
+        self.volume = turn.of_volume(self._straight)
+        self._exact = self._moving_patch = None
+        self.place(here)
+        if middle is not None:
+            _, row, column = self.geometry.to_index(middle)
+            self.centre = (float(row), float(column))
 
     def _middle(self) -> Float:
         return (np.asarray(self.geometry.shape, dtype=np.float64) - 1) / 2

@@ -12,8 +12,11 @@ from med2e3.volume import WINDOWS, Volume, Window
 #: The preset that spans every value of the volume.
 FULL_RANGE = "full range"
 
-#: Presets in the order of the number keys 1 to 7.
-PRESETS = (*WINDOWS, FULL_RANGE)
+#: Presets that stand before the full range: hands know them by the keys 1 to 6, and it by 7.
+FIRST_PRESETS = 6
+
+#: Presets in the order of the number keys.
+PRESETS = (*tuple(WINDOWS)[:FIRST_PRESETS], FULL_RANGE, *tuple(WINDOWS)[FIRST_PRESETS:])
 
 #: Values below this occur in CT (air, about −1000 HU) and in no other common image.
 CT_AIR_BELOW = -200.0

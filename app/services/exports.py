@@ -41,7 +41,7 @@ class Exporter:
         if isinstance(outcome, Failed):
             self._notices.show(explain(outcome.error))
         elif isinstance(outcome, Done) and outcome.value:
-            self._notices.show(Message(outcome.value))
+            self._notices.show(Message(outcome.value, is_good=True))
 
     async def _save_all(self, folder: Path, files: Mapping[str, bytes], what: str) -> None:
         jobs = [self._files.save_beside(folder / name, data) for name, data in files.items()]
@@ -68,4 +68,4 @@ def _told(
         return None
     if {path.name for path in written} != names:
         said += " No file there was replaced: where a name was taken, a number was added."
-    return Message(said, "\n".join(path.name for path in written))
+    return Message(said, "\n".join(path.name for path in written), is_good=True)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LoadModel = Callable[..., "Model"]
 
+#: Parameters of a model that stays in memory while the next one loads: half a gigabyte of floats.
+BESIDE = 125_000_000
+
 
 class ModelHost:
     """The loaded model, and its sessions with the volume that was asked about last.
@@ -53,11 +56,12 @@ class ModelHost:
         self._kept_at, self._wants_kept = kept_at, wants_kept
         self._load_model = load or _load_with_engine
         self._model: Model | None = None
+        self._name = ""
         self._sessions: dict[tuple[Any, ...], Session] = {}
         self._tests = AnswerTests()
 
     def load(self, name: str, listener: Listener) -> Job[ModelInfo]:
-        """Load a model in place of the one loaded."""
+        """Load a model in place of the one loaded, which stays where the new one fails."""
         return self._jobs.start(Lane.MODEL, lambda context: self._load(name, context), listener)
 
     def ask(self, request: Request, listener: Listener) -> Job[Finished]:
@@ -69,12 +73,21 @@ class ModelHost:
         return self._jobs.start(Lane.MODEL, lambda context: self._test(request, context), listener)
 
     def _load(self, name: str, context: Context) -> ModelInfo:
-        self._model = None  # frees its memory before the next one needs it
-        self._sessions.clear()
-        self._tests.let_go(lambda session: False)
         context.progress(-1, "Loading the model")
-        self._model = self._load_model(name, progress=context.progress)
-        return self._model.info
+        large = self._model is not None and self._model.info.parameters > BESIDE
+        if large:  # frees its memory before the next one needs it
+            self._model = None
+            self._let_go_of_all()
+        try:
+            loaded = self._load_model(name, progress=context.progress)
+        except Exception:
+            if large:
+                context.progress(-1, "Loading the last model again")
+                self._model = self._load_model(self._name, progress=context.progress)
+            raise
+        self._model, self._name = loaded, name
+        self._let_go_of_all()
+        return loaded.info
 
     def _ask(self, request: Request, context: Context) -> Finished:
         session = self._session(request, context)
@@ -109,6 +122,11 @@ class ModelHost:
                 cancelled=context.cancelled,
             )
         return self._sessions[key]
+
+    def _let_go_of_all(self) -> None:
+        """Forget sessions and answers of a model that is left."""
+        self._sessions.clear()
+        self._tests.let_go(lambda session: False)
 
     def _choose_kept(self, model: Model) -> None:
         """Give the model the files of volumes it has read before, or remove them."""

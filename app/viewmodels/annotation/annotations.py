@@ -68,11 +68,22 @@ class AnnotationStorage(Protocol):
 
 
 @dataclass
-class _Sheet:
+class Sheet:
     """The document of a series, kept while the program runs."""
 
     key: str
     document: Document
+
+
+class Sheets:
+    """The documents of all series that were open, by their keys; `changed` names one.
+
+    A series that stands on both sides of a comparison has one document, not two.
+    """
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, Sheet] = {}
+        self.changed: Signal[[Sheet]] = Signal()
 
 
 @dataclass(frozen=True)
@@ -102,28 +113,48 @@ class Annotations:
         tasks: Tasks,
         notices: Notices,
         explain: Callable[[BaseException], Message],
+        beside: Annotations | None = None,
     ) -> None:
+        """`beside`: those of the open volume, where `viewer` shows another one beside it.
+
+        Both have one list of documents and one order of steps.
+        """
         self.viewer = viewer
+        self._beside = beside
+        self.steps = viewer.steps if beside is None else beside.steps
         self._store = store
         self._tasks = tasks
         self._notices = notices
         self._explain = explain
-        self._sheets: dict[str, _Sheet] = {}
+        self._sheets = Sheets() if beside is None else beside.sheets
         self._keys: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
-        self._sheet: _Sheet | None = None
+        self._sheet: Sheet | None = None
         self._volume: Volume | None = None
         self._previous = _Previous()
         self._saving: set[asyncio.Task[object]] = set()
         self._readings: OrderedDict[tuple[Annotation, bool], Reading] = OrderedDict()
         self._failed: dict[str, Unkept] = {}
+        #: Whether what is drawn is away from the images; what is being drawn is seen.
+        self.hidden = False
         self.live: Annotation | None = None
         self.selected: str | None = None
         self.changed: Signal[[]] = Signal()
         self.live_changed: Signal[[]] = Signal()
         self.selection_changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._enter)
+        self._sheets.changed.connect(self._sheet_changed)
 
     # --- what there is ---------------------------------------------------------------------
+
+    @property
+    def sheet(self) -> Sheet | None:
+        """The document of the open series with its key; None before it was read."""
+        return self._sheet
+
+    @property
+    def sheets(self) -> Sheets:
+        """The documents of the series that were open."""
+        return self._sheets
 
     @property
     def volume(self) -> Volume | None:
@@ -138,6 +169,8 @@ class Annotations:
     @property
     def shown(self) -> tuple[Annotation, ...]:
         """The kept annotations, with the live one in its place."""
+        if self.hidden:
+            return () if self.live is None else (self.live,)
         if self.live is None:
             return self.document.annotations
         return self.document.with_annotation(self.live).annotations
@@ -184,6 +217,7 @@ class Annotations:
 
     def add(self, annotation: Annotation) -> None:
         """Keep what was drawn, and select it."""
+        self.hidden = False  # nobody draws what is not to be seen
         self.selected = annotation.uid
         self._commit(f"draw {_name(annotation)}", self.document.with_annotation(annotation))
         self.selection_changed.emit()
@@ -233,6 +267,12 @@ class Annotations:
             viewer = self.viewer
             key_image = KeyImage(plane, viewer.window, viewer.inverted, viewer.slab, viewer.colours)
             self._commit("mark key image", self.document.with_key_image(key_image))
+
+    def hide(self, *, hidden: bool) -> None:
+        """Take everything off the images, or bring it back; the documents stay as they are."""
+        self.hidden = hidden
+        self.select(None)
+        self.changed.emit()
 
     # --- on the screen ---------------------------------------------------------------------
 
@@ -316,17 +356,24 @@ class Annotations:
         self._replace(sheet, document)
         undo = partial(self._replace, sheet, before)
         redo = partial(self._replace, sheet, document)
-        self.viewer.steps.push(Step(name, undo, redo, lasts_with=sheet.key))
+        self.steps.push(Step(name, undo, redo, lasts_with=sheet.key))
 
-    def _replace(self, sheet: _Sheet, document: Document) -> None:
+    def _replace(self, sheet: Sheet, document: Document) -> None:
         """Show and save another document of the open series."""
         sheet.document = document
+        self._sheets.changed.emit(sheet)
+
+    def _sheet_changed(self, sheet: Sheet) -> None:
+        """The document of a series is another one, here or on the other side of a comparison."""
+        if sheet is not self._sheet:
+            return
         self.live = None
         if self.selected is not None and not self._exists(self.selected):
             self.selected = None
             self.selection_changed.emit()
         self.changed.emit()
-        self._save()
+        if self._beside is None or self._beside.sheet is not sheet:  # it saves the same one
+            self._save()
 
     def _save(self) -> None:
         assert self._sheet is not None
@@ -363,15 +410,17 @@ class Annotations:
             return
         if self._volume is not None and self._sheet is not None:
             self._previous = _Previous(Stack.of(self._volume), self.document)
+            if self.steps is not self.viewer.steps:
+                self.steps.lay_aside(self._sheet.key)
         self._volume, self._sheet, self.live, self.selected = volume, None, None, None
         self._readings.clear()
         if volume is not None:
             key = self._keys.get(volume)
-            self._sheet = self._sheets.get(key) if key is not None else None
+            self._sheet = self._sheets.by_key.get(key) if key is not None else None
             if self._sheet is None:
                 self._tasks.start(self._load(volume))
             else:
-                self.viewer.steps.resume(self._sheet.key)
+                self.steps.resume(self._sheet.key)
         self.changed.emit()
         self.selection_changed.emit()
 
@@ -394,10 +443,10 @@ class Annotations:
     def _take(self, volume: Volume, stored: Stored) -> None:
         self._keys[volume] = stored.key
         document = stored.document
-        if stored.key not in self._sheets and self._previous.stack.grown_into(volume):
+        if stored.key not in self._sheets.by_key and self._previous.stack.grown_into(volume):
             document = document.with_all_of(self._previous.document)
-        self._sheet = self._sheets.setdefault(stored.key, _Sheet(stored.key, document))
-        self.viewer.steps.resume(stored.key)
+        self._sheet = self._sheets.by_key.setdefault(stored.key, Sheet(stored.key, document))
+        self.steps.resume(stored.key)
         if document != stored.document:
             self._save()
         if stored.kept_aside is not None:

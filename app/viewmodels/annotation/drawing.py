@@ -354,6 +354,8 @@ class Drawing:
     def _under(self, frame: ViewFrame, x: float, y: float) -> Hit | None:
         if self._viewer.tool not in self._tools and self._viewer.tool != Tool.CROSSHAIR:
             return None
+        if self._annotations.hidden:
+            return None
         return hit(frame, self._annotations.document.annotations, x, y)
 
     def _hover(self, under: Hit | None) -> None:

@@ -19,6 +19,7 @@ from app.viewmodels.annotation.codec import annotation_fields, key_image_fields
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage, Text
 from app.viewmodels.annotation.quantities import Reading
 from app.viewmodels.core.exporting import ExportFormat, FilesFormat, TextFormat
+from app.viewmodels.core.patients import date
 from med2e3.volume import Volume
 
 Read = Callable[[Annotation], Reading]
@@ -101,14 +102,22 @@ def record(document: Document, volume: Volume, read: Read) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def sentence(annotation: Annotation, volume: Volume, read: Read) -> str:
-    """A sentence for the report, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112)."."""
+def series_words(volume: Volume) -> str:
+    """A series beside the open one, as a report names it: its date, if given, and its name."""
+    return " ".join(filter(None, (date(volume.info.study_date), volume.name)))
+
+
+def sentence(annotation: Annotation, volume: Volume, read: Read, of: str = "") -> str:
+    """A sentence for the report, e.g. "Liver lesion: 31.2 × 20.4 mm (axial 87/112).".
+
+    `of` names the series where it is not the one that the report is about.
+    """
     kind = annotation.kind
     name = annotation.name or (kind.title if kind.text is Text.NONE else "")
     what = ", ".join(read(annotation).lines)
     where = location.locate(volume, annotation.plane).text
     said = ": ".join(part for part in (name, what) if part) or kind.title
-    return f"{said} ({where})."
+    return f"{said} ({', '.join(filter(None, (of, where)))})."
 
 
 def slice_instances(key_image: KeyImage, volume: Volume) -> tuple[str, ...]:

@@ -72,6 +72,12 @@ def diameters(annotation: Annotation) -> tuple[Point, ...]:
     return point(a), point(b), point(middle - half), point(middle + half)
 
 
+def short_is_drawn(annotation: Annotation) -> bool:
+    """Whether the shorter of two diameters is the reader's and not the one that was proposed."""
+    proposed = np.asarray(diameters(annotation)[2:])
+    return not np.allclose(proposed, np.asarray(annotation.points_mm[2:]), rtol=0, atol=1e-6)
+
+
 def simplified(points: Float, tolerance: float) -> Float:
     """An outline (n, d) without the points within `tolerance` of it (Douglas-Peucker)."""
     keep = np.zeros(len(points), bool)
@@ -154,8 +160,8 @@ def _with_diameter(annotation: Annotation, handle: int, to_mm: Point) -> Annotat
 def _diameters_with(annotation: Annotation, handle: int, to_mm: Point) -> tuple[Point, ...]:
     """The ends of both diameters after one was moved; they stay perpendicular.
 
-    The shorter one keeps its share along the longer one, and its reach to both sides, when an end
-    of the longer one moves; an end of the shorter one takes its crossing along with it.
+    The shorter one, once drawn, keeps its share along the longer one, and its reach to both sides,
+    when an end of the longer one moves; an end of the shorter one takes its crossing along with it.
     """
     a, b, c, d = (np.asarray(p) for p in annotation.points_mm)
     share, reach_c, reach_d = _crossing(a, b, c, d)
@@ -163,6 +169,8 @@ def _diameters_with(annotation: Annotation, handle: int, to_mm: Point) -> tuple[
         ends = [a, b]
         ends[handle] = np.asarray(to_mm)
         a, b = ends
+        if not short_is_drawn(annotation):  # what was proposed is proposed anew
+            return diameters(annotation.with_points((point(a), point(b))))
         side = _across(annotation, a, b)
     else:
         side = _across(annotation, a, b)

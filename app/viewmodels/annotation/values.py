@@ -27,6 +27,9 @@ AMBIGUOUS_COBB = 60.0
 #: Said of the value of one slice over a slab.
 OF_ONE_SLICE = "of one slice, not of the slab"
 
+#: Said of two diameters of which the reader has drawn only one.
+SHORT_NOT_DRAWN = "short axis not measured: drag an end of it"
+
 LENGTH = Measure("length", "length_mm", "mm")
 LONG_DIAMETER = Measure("long diameter", "long_diameter_mm", "mm")
 SHORT_DIAMETER = Measure("short diameter", "short_diameter_mm", "mm")
@@ -112,6 +115,9 @@ def diameters(annotation: Annotation, subject: Subject) -> Reading:
     p = annotation.points_mm
     if len(p) < 4:
         return Reading()
+    if not shapes.short_is_drawn(annotation):
+        long = length_mm(*p[:2])
+        return Reading((Quantity(LONG_DIAMETER, long, "mm"),), (f"{long:.1f} mm", SHORT_NOT_DRAWN))
     # Whichever is longer now: the reader may have pulled the second one out further.
     long, short = sorted((length_mm(*p[:2]), length_mm(*p[2:])), reverse=True)
     sizes = (Quantity(LONG_DIAMETER, long, "mm"), Quantity(SHORT_DIAMETER, short, "mm"))

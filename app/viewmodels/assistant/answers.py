@@ -46,7 +46,8 @@ class Seen:
     """What the model was shown of a volume.
 
     `slices` (D, H, W) uint8 is its grid, 0..255 for 0..1. `crop_start` and `crop_shape` are in
-    voxels of the volume turned into `plane`; `unread` are slices along the volume's own axis.
+    voxels of the volume turned into `plane`; `unread` are slices of that plane, counted along the
+    stored axis that it cuts.
     """
 
     volume: Volume
@@ -154,7 +155,8 @@ class Asked:
 class Turn:
     """One question and its answer, as far as it has come.
 
-    `volume` is None while another one is open: its scores are not shown then.
+    `volume` is None while another one is open: its scores are not shown then. `plane` is the one
+    whose slices the scores count, and stays without the volume.
     """
 
     question: str
@@ -162,6 +164,7 @@ class Turn:
     volume: Volume | None
     volume_name: str = ""
     is_report: bool = False
+    plane: Plane | None = None
     state: TurnState = TurnState.WAITING
     doing: str = "Waiting"
     text: str = ""

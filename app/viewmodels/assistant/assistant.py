@@ -101,11 +101,14 @@ class Assistant:
 
     # --- the model -------------------------------------------------------------------------
 
-    async def load_model(self, name: str) -> None:
-        """Load a model in place of the one that is loaded; a failure keeps none."""
+    async def load_model(self, name: str) -> bool:
+        """Load a model in place of the one that is loaded, which stays where this one fails.
+
+        Returns whether it is loaded now.
+        """
         self.stop()
         self._loading.cancel()
-        self.model, self.model_message = None, None
+        self.model_message = None
         self.model_state = ModelState.LOADING
         self.model_progress = Progress(-1, "Starting")
         job = self._loading.start(self._host.load, name, self._model_event)
@@ -113,6 +116,7 @@ class Assistant:
         outcome = await self._loading.result(job)
         if outcome is not None:
             self._model_loaded(outcome)
+        return isinstance(outcome, Done)
 
     def _model_event(self, event: object) -> None:
         if isinstance(event, Progress):
@@ -124,9 +128,9 @@ class Assistant:
             self.model, self.model_state = outcome.value, ModelState.READY
         elif isinstance(outcome, Failed):
             self.model_message = self._explain(outcome.error)
-            self.model_state = ModelState.FAILED
+            self.model_state = ModelState.FAILED if self.model is None else ModelState.READY
         else:
-            self.model_state = ModelState.NONE
+            self.model_state = ModelState.NONE if self.model is None else ModelState.READY
         self.model_changed.emit()
 
     # --- the volume ------------------------------------------------------------------------
@@ -244,7 +248,7 @@ class Assistant:
         if isinstance(event, Progress):
             turn.doing = event.doing
         elif isinstance(event, Seen):
-            turn.seen = event
+            turn.seen, turn.plane = event, event.plane
         elif isinstance(event, Scored):
             turn.scores, turn.has_scores = event.scores, event.scores is not None
         elif isinstance(event, Piece):

@@ -111,6 +111,16 @@ class UndoStack:
         self._subject, self._open = subject, _Timeline()
         self.changed.emit()
 
+    def lay_aside(self, name: str) -> None:
+        """Take the steps that last with `name` out, until `resume`: their subject is closed."""
+        line = self._open
+        if not line.lasting(name).past and not line.lasting(name).future:
+            return
+        self._lasting[name] = line.lasting(name)
+        for steps in (line.past, line.future):
+            steps[:] = [step for step in steps if step.lasts_with != name]
+        self.changed.emit()
+
     def resume(self, name: str) -> None:
         """Bring the steps that last with `name` back, before those that were done since."""
         kept = self._lasting.pop(name, None)

@@ -45,10 +45,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Message:
-    """What a user is told: a sentence, and technical details (may be empty)."""
+    """What a user is told: a sentence, and technical details (may be empty).
+
+    `is_good`: it says that something was done, and is not shown as a failure.
+    """
 
     sentence: str
     details: str = ""
+    is_good: bool = False
 
 
 class Job(Protocol[T_co]):

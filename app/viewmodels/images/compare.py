@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from app.imaging.plane import PlaneState
 from app.imaging.slab import Slab
-from app.viewmodels.core.patients import different_patients
+from app.imaging.turn import Turn
+from app.viewmodels.core.patients import different_patients, known_same
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.look import Greys
 from app.viewmodels.images.viewer import Viewer
@@ -44,6 +45,10 @@ NOTES = {
 }
 
 
+#: Said where one of the two names no patient.
+UNKNOWN = "Nothing says that they are of one patient"
+
+
 @dataclass(frozen=True, eq=False)
 class _Comparison:
     """A comparison to come back to: the second volume, its link and how it was looked at."""
@@ -56,6 +61,7 @@ class _Comparison:
     greys: Greys
     slab: Slab
     looks: dict[Plane, tuple[float, tuple[float, float] | None]]
+    locks: tuple[bool, bool]
 
 
 class Compare:
@@ -66,6 +72,8 @@ class Compare:
         self.other = Viewer(reslice=viewer.reslice)
         self.plane = Plane.AXIAL
         self.link = Link.NONE
+        #: Whether linked volumes also share zoom and pan, and their window.
+        self.zoom_linked = self.window_linked = True
         #: Whether the mouse is over the second volume.
         self.pointed = False
         self.changed: Signal[[]] = Signal()
@@ -75,7 +83,8 @@ class Compare:
         self._first: Volume | None = None
         viewer.on_preview(self._put_away)
         viewer.volume_changed.connect(self._first_changed)
-        viewer.sent_to.connect(self._follow_plane)
+        for side in (viewer, self.other):
+            side.sent_to.connect(self._follow_plane)
         for a, b in ((viewer, self.other), (self.other, viewer)):
             self._follow(a, b)
 
@@ -98,9 +107,28 @@ class Compare:
         """
         return self.plane if self.active else self.viewer.active
 
+    @property
+    def leader(self) -> Viewer:
+        """The volume under the mouse, or the first one of two that are linked."""
+        return self.hand if self.link is Link.NONE else self.viewer
+
     def reset(self) -> None:
         """Reset the volume under the mouse; linked volumes are reset by the first one."""
-        (self.hand if self.link is Link.NONE else self.viewer).reset()
+        self.leader.reset()
+
+    def lie(self, change: Callable[[Turn], Turn]) -> None:
+        """Turn or mirror on the screen what the keys act on; both where they are linked."""
+        plane = self.plane_of_keys
+        linked = self.active and self.link is not Link.NONE
+        for viewer in (self.viewer, self.other) if linked else (self.hand,):
+            viewer.lie(plane, change)
+
+    def swap_link(self) -> None:
+        """Link what is not linked, or unlink it."""
+        if self.link is Link.NONE:
+            self.relink()
+        else:
+            self.unlink()
 
     @property
     def same_frame(self) -> bool:
@@ -117,14 +145,32 @@ class Compare:
         said = NOTES[self.link]
         if apart := self.apart_mm:
             said = f"One series does not reach this place: the two are {apart:.0f} mm apart here"
+        if self.link is not Link.NONE:
+            said = ". ".join((said, *self._apart()))
+        if self.link is Link.POSITION and self.unknown:
+            said = f"{said}. {UNKNOWN}"
         # No place is the same in two patients, whatever a frame of reference says.
         return f"{different}. {said.split(':')[0]}" if (different := self.different) else said
+
+    def _apart(self) -> list[str]:
+        """What linked volumes do not share, in words."""
+        words = [] if self.zoom_linked else ["Each has its own zoom"]
+        if not self.window_linked:
+            why = f" (kernels {' and '.join(self.kernels)})" if self.kernels else ""
+            words.append(f"Each has its own window{why}")
+        return words
 
     @property
     def different(self) -> str:
         """What says that the two are of different patients; empty where nothing does."""
         a, b = self.viewer.volume, self.other.volume
         return "" if a is None or b is None else different_patients(a.info, b.info)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing says that the two are of one patient, nor that they are of two."""
+        a, b = self.viewer.volume, self.other.volume
+        return a is not None and b is not None and not known_same(a.info, b.info)
 
     @property
     def doubtful(self) -> bool:
@@ -156,6 +202,7 @@ class Compare:
         self.other.show(volume)
         self._busy = False
         self._allow_turning(allowed=False)
+        self.zoom_linked, self.window_linked = True, self.kernels is None
         self.plane = self.viewer.active
         self.link = Link.FRAME if self.same_frame else Link.POSITION
         self._offset_mm = (
@@ -211,8 +258,8 @@ class Compare:
                 self.note_changed.emit()
 
         leader.slices_changed.connect(moved)
-        leader.window_changed.connect(lambda: self._linked(_window, leader, follower))
-        leader.zoomed.connect(lambda plane: self._linked(self._zoom, leader, follower, plane))
+        leader.window_changed.connect(lambda: self._share_window(leader, follower))
+        leader.zoomed.connect(lambda plane: self._share_zoom(leader, follower, plane))
         leader.slab_changed.connect(lambda: self._linked(follower.set_slab, leader.slab))
         # Tool and display settings are the reader's: both volumes have the same, linked or not.
         leader.tool_changed.connect(lambda: self._shared(follower.take_tool_of, leader))
@@ -222,6 +269,30 @@ class Compare:
         """Change the other volume, unless the two are not linked."""
         if self.link is not Link.NONE:
             self._shared(act, *args, **kwargs)
+
+    def _share_window(self, leader: Viewer, follower: Viewer) -> None:
+        if self.window_linked:
+            self._linked(_window, leader, follower)
+
+    def _share_zoom(self, leader: Viewer, follower: Viewer, plane: Plane) -> None:
+        if self.zoom_linked:
+            self._linked(self._zoom, leader, follower, plane)
+
+    def lock(self, *, zoom: bool | None = None, window: bool | None = None) -> None:
+        """Let the two share zoom and pan, or their window, or neither; None: as it is."""
+        self.zoom_linked = self.zoom_linked if zoom is None else zoom
+        self.window_linked = self.window_linked if window is None else window
+        self._align()
+        self.changed.emit()
+
+    @property
+    def kernels(self) -> tuple[str, str] | None:
+        """The kernels of the two where they differ: one window cannot show both."""
+        a, b = self.viewer.volume, self.other.volume
+        if a is None or b is None or not (a.info.kernel and b.info.kernel):
+            return None
+        both = a.info.kernel, b.info.kernel
+        return None if both[0] == both[1] else both
 
     def _shared(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Change the other volume, linked or not; what follows there does not come back."""
@@ -236,9 +307,11 @@ class Compare:
     def _align(self) -> None:
         first, second = self.viewer, self.other
         self._linked(second.move_crosshair, self._mapped(first, first.crosshair_mm))
-        self._linked(_window, first, second)
+        self._share_window(first, second)
         for plane in first.planes:
-            self._linked(self._zoom, first, second, plane)
+            if self.link is not Link.NONE:
+                second.planes[plane].lie(first.planes[plane].turn)
+            self._share_zoom(first, second, plane)
         self._linked(second.set_slab, first.slab)
         self._shared(second.take_tool_of, first)
         self._shared(second.take_display_of, first)
@@ -288,11 +361,13 @@ class Compare:
         kept = _Comparison(
             second, self.plane, self.link, self._offset_mm,
             self.other.crosshair_mm, self.other.greys, self.other.slab, looks,
+            (self.zoom_linked, self.window_linked),
         )  # fmt: skip
         return lambda: self._take_up(kept)
 
     def _take_up(self, kept: _Comparison) -> None:
         self._first, self.plane = self.viewer.volume, kept.plane
+        self.zoom_linked, self.window_linked = kept.locks
         self._busy = True
         self.other.show(kept.second)
         self.other.set_slab(kept.slab)

@@ -120,6 +120,7 @@ class Look:
         for plane, state in self.planes.items():
             planes[plane].zoom, planes[plane].centre = state.zoom, state.centre
             planes[plane].slab = self.slab
+            planes[plane].lie(state.turn)
         greys, first = self.greys, self.first_window
         if greys.window == first and not self.window_told:
             first = windows.initial(volume)

@@ -5,15 +5,19 @@ The crosshair is a point of the patient in LPS mm; each plane shows the slice th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.imaging import oblique
 from app.imaging.plane import PlaneState
+from app.imaging.turn import Turn
 from app.imaging.viewport import Viewport
 from app.viewmodels.core.signal import Signal
+from app.viewmodels.core.undo import Step
 from app.viewmodels.images.screen import Screen
 from med2e3.geometry import Plane
 
@@ -22,11 +26,15 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Readout:
-    """The voxel under the mouse: its value, its centre in LPS mm, and the value's unit."""
+    """The voxel under the mouse: its value, its centre in LPS mm, and the value's unit.
+
+    `index` counts its column, row and slice in the file, from 0.
+    """
 
     value: float
     patient_mm: tuple[float, float, float]
     unit: str
+    index: tuple[int, int, int] = (0, 0, 0)
 
 
 class Navigation(Screen):
@@ -45,6 +53,7 @@ class Navigation(Screen):
         self.zoomed: Signal[[Plane]] = Signal()
         self.readout_changed: Signal[[]] = Signal()
         self.sent_to: Signal[[Plane]] = Signal()
+        self.activated: Signal[[]] = Signal()
 
     def move_crosshair(self, patient_mm: Float) -> None:
         """Bring all planes to the voxel nearest to a point in LPS mm, kept inside the volume."""
@@ -86,7 +95,9 @@ class Navigation(Screen):
 
     def activate(self, plane: Plane) -> None:
         """Let the keys act on this plane."""
-        self.active = plane
+        if plane is not self.active:
+            self.active = plane
+            self.activated.emit()
 
     def send_to(self, plane: Plane) -> None:
         """Let the keys act on this plane, and whoever shows only one plane show this one."""
@@ -98,6 +109,27 @@ class Navigation(Screen):
         if plane in self.planes:
             self.shown[plane].look(viewport)
             self.zoomed.emit(plane)
+
+    def lie(self, plane: Plane, change: Callable[[Turn], Turn]) -> None:
+        """Turn or mirror one plane on the screen, as a step that can be undone."""
+        state = self.planes.get(plane)
+        if state is not None and not self.look.turned:
+            before, after = state.turn, change(state.turn)
+            self._lie(state, after)
+            undo, redo = partial(self._lie, state, before), partial(self._lie, state, after)
+            self.steps.push(Step("turn of an image", undo, redo))
+
+    def _lie(self, state: PlaneState, turn: Turn) -> None:
+        state.lie(turn)
+        self.slices_changed.emit()
+        self.zoomed.emit(state.plane)
+
+    def one_to_one(self, plane: Plane, width: float, height: float) -> None:
+        """Show a plane with the shorter side of a voxel on one pixel of a view of that size."""
+        if plane in self.planes:
+            viewport = self.shown[plane].viewport(width, height)
+            factor = 1 / (min(viewport.spacing_mm) * viewport.pixels_per_mm)
+            self.set_viewport(plane, viewport.zoomed(factor, width / 2, height / 2))
 
     def fit(self) -> None:
         """Show every plane whole, in the middle of its view."""
@@ -114,7 +146,10 @@ class Navigation(Screen):
             self.leave()
             return
         x, y, z = (float(v) for v in state.mm_at(round(row), round(column)))
-        self.readout = Readout(value, (x, y, z), self.unit)
+        assert self.volume is not None  # there is a plane of it
+        stored = np.rint(self.volume.geometry.to_index((x, y, z))).astype(int)
+        s, r, c = (int(n) for n in stored)
+        self.readout = Readout(value, (x, y, z), self.unit, (c, r, s))
         self.readout_changed.emit()
 
     def leave(self) -> None:

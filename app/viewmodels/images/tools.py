@@ -17,6 +17,7 @@ class Tool(StrEnum):
     WINDOW = "window"
     ZOOM = "zoom"
     PAN = "pan"
+    SCROLL = "scroll"
 
 
 class ToolChoice:

@@ -118,4 +118,9 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, DisplaySettings):
         """Fit every plane, with the window that the volume opened with; the colour map stays."""
         if self.volume is not None:
             self.fit()
+            self.reset_window()
+
+    def reset_window(self) -> None:
+        """The window that the volume opened with; zoom, pan and colour map stay."""
+        if self.volume is not None:
             self.show_greys(replace(self.first_greys, colours=self.colours))

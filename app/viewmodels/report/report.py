@@ -9,17 +9,21 @@ whose folder was still being scanned.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from app.viewmodels.assistant.answers import Turn
 from app.viewmodels.core.identity import Stack, place_key
+from app.viewmodels.core.patients import about
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.report.difference import Change, difference
 from app.viewmodels.report.draft import Draft, Version
 from med2e3.volume import Volume
 
-#: Stands over every exported report.
-HEADING = "DRAFT — NOT SIGNED. Text by a research model; it must be checked against the images."
+#: Stands over every exported report, and what follows it where a model wrote of the text.
+HEADING = "DRAFT — NOT SIGNED."
+BY_A_MODEL = "Text by a research model; it must be checked against the images."
 
 #: Stands below the heading of a report with text of an unfinished draft.
 PARTIAL = "PARTIAL — NOT COMPLETE. The draft stopped before its end; the rest is missing."
@@ -28,11 +32,15 @@ PARTIAL = "PARTIAL — NOT COMPLETE. The draft stopped before its end; the rest 
 class Report:
     """The text of the draft report and where it comes from."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = datetime.now) -> None:
+        """`clock` tells the time that an exported report carries."""
+        self._clock = clock
         self._drafts: dict[str, Draft] = {}
         self._choices: dict[str, tuple[Turn | None, Version | None]] = {}
         self._draft = Draft()
         self._volume: Volume | None = None
+        #: The sentence last written of each measurement, by the measurement's identifier.
+        self._noted: dict[str, str] = {}
         self.key = ""
         self._left: tuple[Stack, Draft] = (Stack(), self._draft)
         #: The draft that the model is writing now.
@@ -183,6 +191,31 @@ class Report:
         self._draft.partial, self._draft.edited = False, True
         self.changed.emit()
 
+    def note(self, sentences: Mapping[str, str]) -> str:
+        """Take over sentences about what was drawn, by its identifier; what became of them.
+
+        A sentence that stands there already is not written twice. One whose measurement has changed
+        takes the place of the earlier one, unless the reader has changed that.
+        """
+        if self._volume is None:
+            return ""
+        added = changed = 0
+        for uid, sentence in sentences.items():
+            lines, before = self._draft.text.split("\n"), self._noted.get(uid)
+            self._noted[uid] = sentence
+            if sentence in lines:
+                continue
+            if before in lines:
+                lines[lines.index(before)] = sentence
+                self.edit("\n".join(lines))
+                changed += 1
+            else:
+                self.append(sentence)
+                added += 1
+        told = (f"{added} added" if added else "", f"{changed} brought up to date" * bool(changed))
+        words = " and ".join(filter(None, told))
+        return f"{words} in the report." if words else "In the report already."
+
     def append(self, sentence: str) -> None:
         """Add a sentence of the reader's on a line of its own; nothing while no series is open."""
         if self._volume is not None:
@@ -190,11 +223,17 @@ class Report:
             self.edit(f"{text}\n{sentence}" if text else sentence)
 
     def export(self) -> str:
-        """The report for a file or the clipboard, marked as unsigned, and as partial if it is."""
-        partial = f"{PARTIAL}\n" if self._draft.partial else ""
-        about = "" if self._volume is None else f"Series: {self._volume.name}\n"
-        text = self._draft.text.strip()
-        return f"{HEADING}\n{partial}{about}({self.author})\n\n{text}\n"
+        """The report for a file or the clipboard: what it is about, how far it is done, its text.
+
+        It names patient, study, series, the model that wrote of it, and the time of the export.
+        """
+        draft = self._draft
+        lines = [f"{HEADING} {BY_A_MODEL}" if draft.author else HEADING]
+        lines += [PARTIAL] if draft.partial else []
+        lines += [] if self._volume is None else about(self._volume)
+        lines += [f"Model: {draft.author}"] if draft.author else []
+        lines += [f"Exported: {self._clock():%Y-%m-%d %H:%M}", f"({self.author})"]
+        return "\n".join(lines) + f"\n\n{draft.text.strip()}\n"
 
     def _take(self, turn: Turn) -> None:
         self.offered = None

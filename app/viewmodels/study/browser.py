@@ -15,6 +15,7 @@ from app.viewmodels.core.patients import (
     PatientKey,
     date,
     details,
+    is_named,
     patient_key,
     patient_name,
     same_patients,
@@ -74,16 +75,36 @@ def browse(
     wanted = words.lower().split()
     # Another place is listed before any of it is open: what is open may not be of it.
     known = series if chosen is None else (*series, chosen)
-    moments, meant = _moments(known), same_patients({patient_key(one.info) for one in known})
+    moments, meant = _moments(known), same_patients({_who(one) for one in known})
     patients: dict[PatientKey, list[SeriesSummary]] = defaultdict(list)
     for one in series:
         if all(word in _searched(one) for word in wanted):
-            patients[meant[patient_key(one.info)]].append(one)
-    mine = None if chosen is None else meant[patient_key(chosen.info)]
+            patients[meant[_who(one)]].append(one)
+    mine = None if chosen is None else meant[_who(chosen)]
     return tuple(
         _patient(own, chosen if key == mine else None, kinds or {}, moments)
         for key, own in patients.items()
     )
+
+
+def _who(one: SeriesSummary) -> PatientKey:
+    """The patient of a series; one that names nobody is the patient of its own study alone."""
+    if is_named(one.info):
+        return patient_key(one.info)
+    info = one.info
+    place = info.study_uid or info.frame_of_reference_uid or info.series_uid or _file(one)
+    return "", "", f"{info.patient_birth_date} in {place}"
+
+
+def _which(one: SeriesSummary) -> str:
+    """The study of a series: its UID, else what is said of it, and nothing said is no other's."""
+    info = one.info
+    said = " ".join(filter(None, (info.study_date, info.accession_number, info.study_description)))
+    return info.study_uid or (f"study of {said}" if said else _file(one))
+
+
+def _file(one: SeriesSummary) -> str:
+    return str(one.files[0]) if one.files else str(id(one))
 
 
 def _searched(one: SeriesSummary) -> str:
@@ -96,7 +117,7 @@ def _searched(one: SeriesSummary) -> str:
     return " ".join(words).lower()
 
 
-#: Date and time of each study, by its UID.
+#: Date and time of each study, by what tells it apart.
 Moments = Mapping[str, tuple[str, str]]
 
 
@@ -104,7 +125,7 @@ def _moments(series: Sequence[SeriesSummary]) -> Moments:
     """By all series of a study, for a report, whose header is hardly read, gives no time."""
     found: dict[str, tuple[str, str]] = {}
     for one in series:
-        uid = one.info.study_uid
+        uid = _which(one)
         moment = one.info.study_date, one.facts.study_time
         found[uid] = max(found.get(uid, moment), moment)
     return found
@@ -118,9 +139,9 @@ def _patient(
 ) -> PatientRow:
     studies: dict[str, list[SeriesSummary]] = defaultdict(list)
     for one in own:
-        studies[one.info.study_uid].append(one)
+        studies[_which(one)].append(one)
     uids = sorted(studies, key=lambda uid: moments[uid], reverse=True)
-    reference = chosen.info.study_uid if chosen is not None else uids[0]
+    reference = _which(chosen) if chosen is not None else uids[0]
     info = max((one.info for one in own), key=lambda info: sum(map(bool, patient_key(info))))
     return PatientRow(
         patient_name(info),

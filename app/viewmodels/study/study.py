@@ -24,6 +24,7 @@ from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outco
 from app.viewmodels.images.viewer import Viewer
 from med2e3.errors import GapError, InputError
 from med2e3.volume import Volume
+from med2e3.words import counted
 
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary, Source
@@ -123,6 +124,7 @@ class Study:
         self._load_job: Job[Volume] | None = None
         self._thumbnail_job: Job[None] | None = None
         self._scanned: Target | None = None
+        self._reading = ""
         self._picked: SeriesSummary | None = None
         self._wanted: Target | None = None
         self._groupings: dict[tuple[str, ...], Grouping] = {}
@@ -146,6 +148,17 @@ class Study:
         if self._load_job is not None:
             return self._wanted
         return self._scanned if self._scan_job is not None else None
+
+    @property
+    def opening(self) -> str:
+        """What is being read now, in words: the series, or the places that are looked through."""
+        if self._load_job is not None:
+            return self._reading
+        target = self._scanned
+        if target is None:
+            return ""
+        others = len(target.others)
+        return target.path.name + (f" and {counted(others, 'other')}" if others else "")
 
     @property
     def scanning(self) -> bool:
@@ -183,6 +196,39 @@ class Study:
     def start(self, target: Target) -> None:
         """Open a target without waiting for it."""
         self._tasks.start(self._reopen(target))
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The paths that are open, in the order of opening."""
+        return () if self.source is None else (self.source.path, *self.source.others)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Open paths beside what is open; the series on the screen is shown again."""
+        new = [path for path in paths if path not in self.places]
+        self._with_places((*self.places, *new))
+
+    def close(self, paths: Sequence[Path] = ()) -> None:
+        """Close some of the open paths; without any, all of them."""
+        left = [path for path in self.places if paths and path not in paths]
+        if left:
+            self._with_places(left)
+            return
+        self._abandon()
+        self.source = self.path = self.chosen = None
+        self._groupings = {}
+        self._notices.dismiss()
+        self._viewer.show(None)
+        self._assistant.enter(None)
+        self.changed.emit()
+
+    def _with_places(self, paths: Sequence[Path]) -> None:
+        """Look through these paths, and show the series that was on the screen, if it is there."""
+        if not paths:
+            return
+        shown = self.chosen.info.series_uid if self.chosen is not None else ""
+        still = any(path in self.places for path in paths) and len(paths) >= len(self.places)
+        first, *others = paths
+        self.start(Target(first, shown if shown and still else None, others=tuple(others)))
 
     def pick(self, series: SeriesSummary) -> None:
         """Open a series of the list; a scan that goes on is not disturbed."""
@@ -234,8 +280,8 @@ class Study:
         """What is at the target; None if it was abandoned or failed."""
         self._abandon()
         self._scanned, self._groupings = target, {}
-        self.progress = Progress(-1, f"Opening {target.path.name}")
-        job = self._scan_job = self.library.scan(target.paths, self._event)
+        self.progress = Progress(-1, "looking through it")
+        job = self._scan_job = self.library.scan(target.paths, self._scan_event)
         self.changed.emit()
         outcome = await job
         if job is not self._scan_job:  # another target was opened meanwhile
@@ -263,7 +309,8 @@ class Study:
         if not self.scanning:
             self.arriving = source if source is not self.source else None
             self._picked = None
-        self.progress = Progress(-1, f"Opening {series.label}")
+        self._reading = series.label
+        self.progress = Progress(-1, "opening")
         job = self._load_job = self.library.load(
             source, series, self._event, resample=target.resample
         )
@@ -335,6 +382,11 @@ class Study:
             self._load_job.cancel()
             self._load_job = None
         self._viewer.drop_preview()
+
+    def _scan_event(self, event: object) -> None:
+        """An event of a scan; how far it is says nothing while a series is read meanwhile."""
+        if self._load_job is None or not isinstance(event, Progress):
+            self._event(event)
 
     def _event(self, event: object) -> None:
         if isinstance(event, Progress):

@@ -15,10 +15,12 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.COMPARISON: lambda workspace: "" if workspace.compare.active else "nothing is compared",
     Need.TURNED: lambda workspace: "" if workspace.viewer.is_turned else "no plane is turned",
     Need.QUESTION: lambda workspace: _no_question(workspace),
-    Need.SCORES: lambda workspace: _no_scores(workspace),
     Need.UNDO: lambda workspace: "" if workspace.steps.undo_name else "nothing to undo",
     Need.REDO: lambda workspace: "" if workspace.steps.redo_name else "nothing to redo",
-    Need.SELECTION: lambda workspace: "" if workspace.annotations.selected else "none is selected",
+    Need.SELECTION: lambda workspace: (
+        "" if workspace.books.in_hand.selected else "none is selected"
+    ),
+    Need.SCORES: lambda workspace: _no_scores(workspace),
 }
 
 #: For commands whose effect depends on what was done before: what they would do now.
@@ -59,5 +61,10 @@ def _no_question(workspace: Workspace) -> str:
 
 
 def _no_scores(workspace: Workspace) -> str:
-    turn = workspace.assistant.shown
-    return "" if turn is not None and turn.scores is not None else "no slice scores are shown"
+    shown = workspace.assistant.shown
+    known = shown is not None and shown.scores is not None
+    return "" if known else "no answer with scores is shown"
+
+
+def _no_selection(workspace: Workspace) -> str:
+    return "" if workspace.books.in_hand.selected else "none is selected"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.imaging.colour_names import ColourMap
 from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
 
@@ -22,10 +23,10 @@ class Need(StrEnum):
     COMPARISON = "comparison"
     TURNED = "turned planes"
     QUESTION = "question"
-    SCORES = "scores"
     UNDO = "undo"
     REDO = "redo"
     SELECTION = "selection"
+    SCORES = "scores"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("open_files", "Open a file or ZIP…", ("Ctrl+O",), "Study"),
     Command("open_folder", "Open a folder…", ("Ctrl+Shift+O",), "Study"),
+    Command("add_folder", "Add a folder to what is open…", ("Ctrl+Shift+A",), "Study"),
+    Command("close_study", "Close what is open", ("Ctrl+Shift+W",), "Study", Need.VOLUME),
     Command(
         "open_overlay", "Lay a mask or second volume over…", ("Ctrl+Alt+O",), "Study", Need.VOLUME
     ),
@@ -53,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("window_tool", "Window/level tool", ("W",), "Tools"),
     Command("zoom_tool", "Zoom tool", ("Z",), "Tools"),
     Command("pan_tool", "Pan tool", ("H",), "Tools"),
+    Command("scroll_tool", "Scroll tool", ("J",), "Tools"),
     *(
         Command(f"{tool.name}_tool", tool.action, (tool.key,), "Measure", Need.VOLUME)
         for tool in kinds.tools()
@@ -60,6 +64,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("key_image", "Mark or unmark as key image", ("K",), "Measure", Need.VOLUME),
     Command("undo", "Undo", ("Ctrl+Z",), "Measure", Need.UNDO),
     Command("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Measure", Need.REDO),
+    Command("hide_drawings", "Show or hide all measurements", ("Shift+M",), "Measure", Need.VOLUME),
+    Command("copy_value", "Copy the selected value", ("Ctrl+Alt+C",), "Measure", Need.SELECTION),
+    Command("to_report", "Measurements to the report", ("Ctrl+M",), "Measure", Need.VOLUME),
     Command("delete", "Delete the selected measurement", ("Del",), "Measure", Need.SELECTION),
     *(
         Command(
@@ -72,7 +79,23 @@ COMMANDS: tuple[Command, ...] = (
         for k, name in enumerate(PRESETS, start=1)
     ),
     Command("invert", "Invert black and white", ("I",), "Window/level", Need.VOLUME),
-    Command("reset", "Reset zoom, pan and window", ("R",), "View", Need.VOLUME),
+    Command("window_values", "Type width and level…", ("Shift+W",), "Window/level", Need.VOLUME),
+    Command("reset_window", "Reset the window", ("Shift+R",), "Window/level", Need.VOLUME),
+    *(
+        Command(f"colours:{name}", f"Colours: {name}", (), "Window/level", Need.VOLUME)
+        for name in ColourMap
+    ),
+    Command("reset_view", "Fit: reset zoom and pan", ("R",), "View", Need.VOLUME),
+    Command("reset", "Reset zoom, pan and window", ("Ctrl+Alt+R",), "View", Need.VOLUME),
+    Command("one_to_one", "One voxel on one pixel", ("=",), "View", Need.VOLUME),
+    Command("turn_quarter", "Turn the image by 90°", ("Ctrl+]",), "View", Need.VOLUME),
+    Command("mirror", "Flip left and right", ("Shift+H",), "View", Need.VOLUME),
+    Command("upend", "Flip top and bottom", ("Shift+V",), "View", Need.VOLUME),
+    Command("copy_view", "Copy this view as a picture", ("Ctrl+Shift+C",), "Pictures", Need.VOLUME),
+    Command("save_view", "Save this view…", ("Ctrl+Shift+S",), "Pictures", Need.VOLUME),
+    Command("save_layout", "Save all views as one picture…", (), "Pictures", Need.VOLUME),
+    Command("save_slices", "Save the slices as pictures…", (), "Pictures", Need.VOLUME),
+    Command("save_cine", "Save the slices as a moving picture…", (), "Pictures", Need.VOLUME),
     Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
     Command("toggle_text", "Show or hide corner text", ("T",), "View"),
     Command(
@@ -97,6 +120,9 @@ COMMANDS: tuple[Command, ...] = (
         "Layout",
         Need.VOLUME,
     ),
+    Command("edit_layout", "Edit your own layout…", (), "Layout", Need.ONE_VOLUME),
+    Command("hanging", "Arrange each series by its kind, or not", (), "Layout"),
+    Command("link", "Link or unlink the compared series", ("Alt+L",), "Layout", Need.COMPARISON),
     Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.COMPARISON),
     Command("straighten", "Straighten the planes", ("O",), "Planes", Need.TURNED),
     Command("reference_lines", "Show or hide reference lines", ("Shift+X",), "Planes"),
@@ -113,10 +139,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("last_slice", "Last slice", ("End",), "Slices", Need.VOLUME),
     Command("ask", "Go to the question box", ("Ctrl+L", "/"), "Assistant"),
     Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant", Need.QUESTION),
-    Command("previous_peak", "Previous peak of the slice scores", (",",), "Assistant", Need.SCORES),
-    Command("next_peak", "Next peak of the slice scores", (".",), "Assistant", Need.SCORES),
     Command("evidence", "Test this answer", ("Ctrl+E",), "Assistant", Need.SCORES),
     Command("stop", "Stop the answer, or close this help", ("Esc",), "Assistant"),
+    Command("copy_report", "Copy the report", (), "Assistant"),
+    Command("save_report", "Save the report…", (), "Assistant"),
+    Command("choose_model", "Model from a folder…", (), "Assistant"),
+    Command("demo_model", "Demo model", (), "Assistant"),
+    Command(
+        "previous_peak", "Previous peak of the scores", ("Ctrl+Up", ","), "Assistant", Need.SCORES
+    ),
+    Command("next_peak", "Next peak of the scores", (".", "Ctrl+Down"), "Assistant", Need.SCORES),
     Command("toggle_series", "Show or hide the series list", ("Ctrl+1",), "Window"),
     Command("toggle_assistant", "Show or hide the assistant", ("Ctrl+2",), "Window"),
     Command("palette", "Find a command…", ("Ctrl+K", "Ctrl+Shift+P"), "Window"),
@@ -134,6 +166,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift + left drag", "window/level: right wider, down darker"),
     ("Right drag", "zoom"),
     ("Middle drag, Space + drag", "pan"),
+    ("Right click", "the menu of the image"),
     ("Wheel", "scroll slices (Shift: ten at a time)"),
     ("Ctrl + wheel", "zoom at the pointer"),
     ("Drag a line's end", "turn the other planes (Shift: about the line)"),
@@ -141,7 +174,57 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Drag a measurement, or its handle", "move it, or change its form"),
     ("Double click on an arrow or note", "change its text"),
     ("Click on the score strip", "go to that band"),
-    ("Drop a file or folder", "open it"),
+    ("Drop a file or folder", "open it (Ctrl: add it to what is open)"),
 )
+
+#: Other words that a command is looked for by, those of other viewers and of radiology.
+ALSO: dict[str, str] = {
+    "add_folder": "append study prior",
+    "close_study": "unload",
+    "slab": "mip minip aip thick projection",
+    "slab_mode": "mip minip aip average",
+    "slab_thicker": "mip thickness",
+    "toggle_scene": "3d vr mpr volume rendering",
+    "ellipse_tool": "roi region circle oval",
+    "rectangle_tool": "roi region box",
+    "freehand_tool": "roi region outline contour polygon",
+    "length_tool": "ruler distance caliper size",
+    "bidirectional_tool": "recist caliper short long axis",
+    "probe_tool": "hu density point pixel value",
+    "arrow_tool": "annotation pointer",
+    "note_tool": "annotation text label",
+    "cobb_tool": "scoliosis",
+    "key_image": "star bookmark ko flag",
+    "window_tool": "ww wl contrast brightness",
+    "window_values": "ww wl custom preset width level",
+    "preset:CTA": "vessels angiography",
+    "preset:angio": "vessels aorta",
+    "preset:brain": "head",
+    "preset:temporal bone": "ear petrous",
+    "invert": "negative reverse",
+    "reset_view": "fit zoom home",
+    "one_to_one": "1:1 actual size 100%",
+    "turn_quarter": "rotate",
+    "mirror": "flip horizontal",
+    "upend": "flip vertical",
+    "cine": "loop movie play",
+    "tags": "dicom header metadata dump",
+    "open_overlay": "fusion pet mask segmentation labels",
+    "reference_lines": "scout localizer",
+    "straighten": "oblique mpr reset",
+    "copy_view": "clipboard screenshot",
+    "save_view": "export png jpeg screenshot",
+    "save_layout": "export png jpeg screenshot",
+    "save_slices": "export png stack",
+    "save_cine": "export gif video mp4 movie",
+    "preferences": "settings options",
+    "shortcuts": "keyboard hotkeys keys",
+    "help": "keyboard hotkeys mouse",
+    "quit": "exit close",
+    "scroll_tool": "stack browse",
+    "hide_drawings": "annotations rois",
+    "draft_report": "impression findings",
+    "link": "sync synchronise lock",
+}
 
 BY_NAME = {command.name: command for command in COMMANDS}

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.viewmodels.window.availability import why_not
-from app.viewmodels.window.commands import COMMANDS, Command
+from app.viewmodels.window.commands import ALSO, COMMANDS, Command
 from app.viewmodels.window.fuzzy import match
 from app.viewmodels.window.workspace import Workspace
 
 #: Added to the score of the command used last, less for earlier ones: it decides between commands
 #: that fit about as well, and never against one that fits better by two letters.
 RECENT_BONUS = 6.0
+
+#: The least worth of each letter: letters strewn over a title say nothing of it.
+FLOOR = 2.0
+
+#: The worth of each letter of another word for the command: as much as the start of a title's word
+#: and its neighbours.
+ALIAS = 4.5
 
 #: Of the score of the command that fits best: less is letters strewn over another one's words.
 WORTH_SHOWING = 0.7
@@ -60,5 +67,10 @@ def _score(letters: str, command: Command) -> float | None:
     if not letters.strip():
         return 0.0
     found = [match(letters, command.title), match(letters, f"{command.group} {command.title}")]
-    scores = [m.score for m in found if m is not None]
+    count = len(letters.replace(" ", ""))
+    scores = [m.score for m in found if m is not None and m.score >= FLOOR * count]
+    said = letters.casefold().split()
+    also = ALSO.get(command.name, "").split()
+    if all(any(word.startswith(one) for word in also) for one in said):
+        scores.append(ALIAS * count)
     return max(scores) if scores else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.viewmodels.annotation.annotations import Annotations
+from app.viewmodels.annotation.books import Books
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.evidence import Evidence
@@ -61,8 +62,8 @@ class Workspace:
     demo_study: Path
     layouts: Layouts
     shortcuts: Shortcuts
-    annotations: Annotations
-    drawing: Drawing
+    #: What is drawn on the open series, and on the one that is compared with it.
+    books: Books
     scene: Scene
     overlays: Overlays
     cine: Cine
@@ -76,3 +77,13 @@ class Workspace:
     #: Which slices the reader has had on the screen.
     viewed: Viewed
     closing: Closing
+
+    @property
+    def annotations(self) -> Annotations:
+        """What is drawn on the open series."""
+        return self.books.first
+
+    @property
+    def drawing(self) -> Drawing:
+        """Drawing with the mouse on the open series."""
+        return self.books.drawing[self.books.first]

@@ -7,7 +7,7 @@ what the reader asks of them.
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
-from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtGui import QAction, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -24,9 +24,12 @@ from PySide6.QtWidgets import (
 from app.imaging import numbers
 from app.rendering import key_image as pictures
 from app.viewmodels.annotation import exports, location, values
+from app.viewmodels.annotation.annotations import Annotations
+from app.viewmodels.annotation.books import Books
 from app.viewmodels.annotation.model import Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
+from app.views.parts.elided import ChoiceBox
 from app.views.parts.export_button import export_button
 from app.views.parts.file_dialogs import Saver
 from app.views.parts.icons import dress
@@ -58,7 +61,12 @@ class MeasurementsPanel(QWidget):
     def __init__(self, workspace: Workspace, saver: Saver, actions: dict[str, QAction]) -> None:
         super().__init__()
         self._workspace = workspace
-        self._annotations = workspace.annotations
+        self._books = workspace.books
+        self.side = _sides(workspace.books)
+        self.said = QLabel()
+        self.said.setProperty("dim", True)
+        self.said.setWordWrap(True)
+        self.said.hide()
         self.empty = QLabel(EMPTY)
         self.empty.setProperty("dim", True)
         self.empty.setWordWrap(True)
@@ -79,25 +87,36 @@ class MeasurementsPanel(QWidget):
         self._head = QWidget()
         head = QHBoxLayout(self._head)
         head.setContentsMargins(0, 0, 0, 0)
-        head.addStretch(1)
+        head.addWidget(self.said, 1)
         head.addWidget(_tool_button(actions["delete"]))
         head.addWidget(self.to_report)
         head.addWidget(self.export)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, 6, MARGIN, 6)
         layout.setSpacing(6)
+        layout.addWidget(self.side)
         layout.addWidget(self._head)
         layout.addWidget(self.empty, 1)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.detail)
         layout.addWidget(self.histogram)
-        self._annotations.changed.connect(self.refresh)
-        self._annotations.live_changed.connect(self._show_detail)
-        self._annotations.selection_changed.connect(self._select)
+        for book in (self._books.first, self._books.second):
+            book.changed.connect(self.refresh)
+            book.live_changed.connect(self._show_detail)
+            book.selection_changed.connect(self._select)
+        self._books.changed.connect(self.refresh)
         self.refresh()
+
+    @property
+    def _annotations(self) -> Annotations:
+        """Those that are listed."""
+        return self._books.in_hand
 
     def refresh(self) -> None:
         """Show the document as it is now."""
+        self.side.setVisible(len(self._books.both) > 1)
+        self.side.setCurrentIndex(int(self._annotations is self._books.second))
+        self.said.hide()
         rows = self._rows()
         items = [self.list.topLevelItem(k) for k in range(self.list.topLevelItemCount())]
         shown = [item for item in items if item is not None]
@@ -134,13 +153,25 @@ class MeasurementsPanel(QWidget):
         if column == NAME:
             self._annotations.rename(str(item.data(NAME, UID)), item.text(NAME).removeprefix(STAR))
 
+    def copy_value(self) -> None:
+        """Put what the selected annotation measures on the clipboard."""
+        selected = self._annotations.selected_annotation
+        if selected is not None:
+            words = "\n".join(self._annotations.reading(selected).lines)
+            QGuiApplication.clipboard().setText(words)
+            self.said.setText(f"Copied: {words.splitlines()[0] if words else 'nothing'}")
+            self.said.show()
+
     def _report(self) -> None:
-        volume, selected = self._annotations.volume, self._annotations.selected_annotation
+        book = self._annotations
+        volume, selected = book.volume, book.selected_annotation
         if volume is None:
             return
-        for annotation in (selected,) if selected else self._annotations.document.annotations:
-            line = exports.sentence(annotation, volume, self._annotations.reading)
-            self._workspace.report.append(line)
+        of = "" if book is self._books.first else exports.series_words(volume)
+        chosen = (selected,) if selected else book.document.annotations
+        lines = {a.uid: exports.sentence(a, volume, book.reading, of) for a in chosen}
+        self.said.setText(self._workspace.report.note(lines))
+        self.said.show()
 
     def _drawn(self) -> exports.Drawn | None:
         """The document with its readings, as exports need it; None without a volume."""
@@ -224,6 +255,16 @@ def _tool_button(action: QAction) -> QToolButton:
     dress(action, "delete")
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button
+
+
+def _sides(books: Books) -> ChoiceBox:
+    """Which of two compared series is listed."""
+    box = ChoiceBox()
+    box.setToolTip("Of which of the two compared series")
+    box.setAccessibleName("Series whose measurements are listed")
+    box.addItems(("the open series", "the series beside it"))
+    box.activated.connect(lambda k: books.take((books.first, books.second)[k]))
+    return box
 
 
 def _list() -> QTreeWidget:

@@ -194,8 +194,9 @@ def _facts(assistant: Assistant) -> str:
 def _notice(assistant: Assistant) -> tuple[str, str]:
     if assistant.model_state is ModelState.NONE:
         return "No model is loaded: the viewer works, questions cannot be asked.", "notice"
-    if assistant.model_state is ModelState.FAILED and assistant.model_message is not None:
-        return assistant.model_message.sentence, "error"
+    if assistant.model_message is not None:
+        stays = f" {assistant.model.name} stays loaded." if assistant.model is not None else ""
+        return assistant.model_message.sentence + stays, "error"
     return (assistant.model.notice, "warning") if assistant.model is not None else ("", "notice")
 
 

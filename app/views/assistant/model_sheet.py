@@ -66,8 +66,7 @@ def describe(seen: Seen) -> str:
     """How the volume was given to the model, in one line."""
     count, rows, columns = seen.slices.shape
     total = seen.slice_count
-    stored = seen.volume.geometry.shape[0]
-    read = f"reads {stored - len(seen.unread)} of {stored} stored slices"
+    read = f"reads {total - len(seen.unread)} of {total} {seen.plane} slices"
     kept = "" if seen.crop_shape[0] == total else f", {total - seen.crop_shape[0]} cropped away"
     return (
         f"The model saw {count} {seen.plane} slices of {rows} × {columns} · "

@@ -8,6 +8,7 @@ from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.views.assistant.strip_view import StripView
+from app.views.images.slice_slider import SliceSlider
 from app.views.images.slice_view import SliceView
 from med2e3.geometry import Plane
 
@@ -19,9 +20,11 @@ class PlaneCell(QWidget):
         super().__init__()
         self.plane = plane
         self.view = SliceView(viewer, plane)
+        self.slider = SliceSlider(self.view)
         self.strip = StripView(assistant, viewer, viewed, plane)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(1)
         row.addWidget(self.view, 1)
+        row.addWidget(self.slider)
         row.addWidget(self.strip)

@@ -119,9 +119,9 @@ def status_of(turn: Turn) -> str:
     lines = [" · ".join(filter(None, (_given(turn), _end(turn))))]
     if turn.scores is not None:
         best = turn.scores.top(1)[0]
-        axis = numbers.axis_of(turn.seen.plane) + " " if turn.seen is not None else ""
+        axis = numbers.axis_of(turn.plane) + " " if turn.plane is not None else ""
         place = numbers.mm_range(best.band.from_mm, best.band.to_mm, digits=0)
-        slices = numbers.slice_range(*best.band.view_slices)
+        slices = " ".join(filter(None, (turn.plane, numbers.slice_range(*best.band.view_slices))))
         lines.append(f"top {numbers.times(best.times_uniform)} · {axis}{place} · {slices}")
     lines.append(short_line(turn.certainty))
     return "\n".join(filter(None, lines))

@@ -64,7 +64,8 @@ class AxisHandles:
         """Whether lines can be taken: they are there, and the crosshair tool is in the hand."""
         viewer = self._view.viewer
         usable = viewer.tool is Tool.CROSSHAIR and not viewer.space_held
-        return usable and viewer.crosshair_visible and viewer.can_turn
+        straight = all(state.turn.is_straight for state in viewer.planes.values())
+        return usable and viewer.crosshair_visible and viewer.can_turn and straight
 
     @property
     def held(self) -> bool:

@@ -1,5 +1,6 @@
 """Overlays over one slice view: a clear sheet on it that paints masks, volumes and boxes.
 
+Letters, scale bar and texts of the view stand over them, whatever their opacity.
 Lets the mouse through. Decides nothing: what is shown is in `Overlays`, where it lies follows from
 the slice's millimetres.
 """
@@ -52,7 +53,9 @@ class OverlayLayer(QWidget):
                 del kept[gone]
         self.setGeometry(self._view.rect())
         self.setVisible(not self._overlays.empty)
+        self._view.covered = not self._overlays.empty
         self.update()
+        self._view.update()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """As large as the view."""
@@ -71,12 +74,15 @@ class OverlayLayer(QWidget):
 
     @painted
     def paintEvent(self, painter: QPainter) -> None:
-        """Layers from the first to the latest, boxes on top."""
+        """Layers from the first to the latest, boxes on top, and the view's writing over all."""
         plane, viewport = self.plane(), self._view.viewport()
-        if plane is None or viewport is None or not self._overlays.belongs:
-            return
-        self._keep_for(plane)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if plane is not None and viewport is not None and self._overlays.belongs:
+            self._keep_for(plane)
+            self._paint(painter, plane, viewport)
+        self._view.write_over(painter)
+
+    def _paint(self, painter: QPainter, plane: PixelPlane, viewport: Viewport) -> None:
         for layer in self._overlays.layers:
             if layer.visible and layer.labels:
                 self._paint_labels(painter, layer, plane, viewport)

@@ -107,7 +107,7 @@ class SceneView(QWidget):
         """Letters and cube belong to the frame that is shown, not to the one that is coming."""
         size, scene = QRectF(self.rect()), self.scene
         right, up, _ = frame.look.camera.axes
-        letters = [direction_letters(v)[:1] for v in (-right, right, up, -up)]
+        letters = [direction_letters(v) for v in (-right, right, up, -up)]
         projection = scene.projection(self.width(), self.height())
         if projection is not None and scene.extent is not None:
             if scene.clipping:

@@ -7,12 +7,16 @@ plane.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
+    QContextMenuEvent,
     QEnterEvent,
     QMouseEvent,
     QPainter,
+    QPen,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -41,6 +45,15 @@ DRAG_ZOOM = 1.6
 #: Slices a notch while Shift is held.
 FAST_SCROLL = 10
 
+#: Pixels of a drag that scroll one slice: the height of the view spans all slices, within these.
+DRAG_SLICE = (2.0, 14.0)
+
+#: Below so many pixels between press and release, the right button was clicked and not dragged.
+CLICK = 4.0
+
+#: Width of the frame around the view that the keys act on, in logical pixels.
+ACTIVE_FRAME = 1.0
+
 
 #: Below this width the window stands in the upper corner, where nothing else is; it grows with the
 #: text, whose lines are usually as high as this.
@@ -54,6 +67,7 @@ _CURSORS: dict[str, Qt.CursorShape] = {
     Tool.WINDOW: Qt.CursorShape.SizeAllCursor,
     Tool.ZOOM: Qt.CursorShape.SizeVerCursor,
     Tool.PAN: Qt.CursorShape.OpenHandCursor,
+    Tool.SCROLL: Qt.CursorShape.SplitVCursor,
 }
 
 
@@ -82,11 +96,18 @@ class SliceView(QWidget):
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
+        #: Opens the menu of the view at a place of it, if it has one.
+        self.open_menu: Callable[[QPointF], object] | None = None
+        #: Whether the keys act on this view and another one stands beside it.
+        self.framed: Callable[[], bool] = self._is_active
+        #: Whether something lies over the picture, which then paints `write_over` on top of itself.
+        self.covered = False
         self._dragging: str | None = None
         self._pointer: QPointF | None = None
         self._last = QPointF()
         self._pressed = QPointF()
         self._wheel = 0
+        self._dragged = 0.0
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -99,6 +120,7 @@ class SliceView(QWidget):
         viewer.window_changed.connect(self.update)
         viewer.turned.connect(self.update)
         viewer.zoomed.connect(self._zoomed)
+        viewer.activated.connect(self.update)
         for signal in (viewer.tool_changed, viewer.display_changed):
             signal.connect(self._dressed)
         self._dressed()
@@ -155,12 +177,15 @@ class SliceView(QWidget):
             painter.fillRect(self.rect(), theme.IMAGE_BACKGROUND)
         else:
             self._still.draw(painter, self, self._key())
+            if not self.covered:
+                self._write(painter)
+
+    def write_over(self, painter: QPainter) -> None:
+        """What must be read over everything: letters, scale bar, corner texts, crosshair."""
+        state, viewport = self.state, self.viewport()
+        if state is not None and viewport is not None:
+            self._annotate(painter, state, viewport)
             self._write(painter)
-            at = self._crosshair_at()
-            if at is not None and not self.viewer.is_turned:
-                colour = QColor(theme.DARK.accent)
-                markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
-            self.axes.paint(painter)
 
     def _key(self) -> tuple[object, ...]:
         """Everything that the picture below the corner texts depends on."""
@@ -168,7 +193,7 @@ class SliceView(QWidget):
         assert state is not None
         colours = (viewer.inverted, viewer.colours)
         look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
-        return (state, *state.drawn_key, *look)
+        return (state, *state.drawn_key, *look, self.covered)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
@@ -184,7 +209,8 @@ class SliceView(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
         bands.draw_image(painter, place, picture.image, self.rect())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._annotate(painter, state, viewport)
+        if not self.covered:
+            self._annotate(painter, state, viewport)
 
     def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
         size = QRectF(self.rect())
@@ -199,12 +225,26 @@ class SliceView(QWidget):
             markings.draw_letters(painter, size, state.letters, bar if display.scale_bar else 0.0)
 
     def _write(self, painter: QPainter) -> None:
-        """The corner texts: they tell where the crosshair is, over a picture that may stay."""
+        """The corner texts, which tell where the crosshair is, and the lines of the planes."""
         state = self.state
         if state is not None and self.viewer.corner_text:
             letter = state.letters[2] if self.viewer.display.letters else ""
             size = QRectF(self.rect())
             markings.draw_corners(painter, size, self.corner_texts(state), letter)
+        at = self._crosshair_at()
+        if at is not None and not self.viewer.is_turned:
+            colour = QColor(theme.DARK.accent)
+            markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
+        self.axes.paint(painter)
+        if self.framed():
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(theme.DARK.accent), ACTIVE_FRAME))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+
+    def _is_active(self) -> bool:
+        viewer = self.viewer
+        return viewer.active is self.plane and viewer.maximised is None
 
     @property
     def is_narrow(self) -> bool:
@@ -271,6 +311,7 @@ class SliceView(QWidget):
         """Start a drag."""
         self._dragging = None if self.axes.press(event) else self._tool_for(event)
         self._last = self._pressed = event.position()
+        self._dragged = 0.0
         if self._dragging is Tool.CROSSHAIR:
             self._point(event.position())
 
@@ -289,6 +330,8 @@ class SliceView(QWidget):
             self._point(event.position())
         elif self._dragging is Tool.WINDOW:
             self.viewer.drag_window(moved.x(), moved.y())
+        elif self._dragging is Tool.SCROLL:
+            self._drag_slices(moved.y())
         elif self._dragging is Tool.PAN:
             self.viewer.set_viewport(self.plane, viewport.panned(moved.x(), moved.y()))
         elif self._dragging is Tool.ZOOM:
@@ -297,8 +340,11 @@ class SliceView(QWidget):
             self.viewer.set_viewport(self.plane, viewport.zoomed(factor, start.x(), start.y()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End a drag."""
+        """End a drag; a right click opens the menu."""
         self._dragging = None
+        moved = (event.position() - self._pressed).manhattanLength()
+        if event.button() == Qt.MouseButton.RightButton and moved < CLICK:
+            self._menu(event.position())
         self.viewer.end_drag()
         self.axes.release()
         self._read()
@@ -307,6 +353,26 @@ class SliceView(QWidget):
         """Fill the centre with this plane, or show all again."""
         if event.button() == Qt.MouseButton.LeftButton:
             self.viewer.maximise(self.plane)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Open the menu by its key; the right button opens it when it goes up undragged."""
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            self._menu(QPointF(self.rect().center()))
+        event.accept()
+
+    def _menu(self, at: QPointF) -> None:
+        if self.open_menu is not None and self.state is not None:
+            self.open_menu(at)
+
+    def _drag_slices(self, dy: float) -> None:
+        state = self.state
+        assert state is not None  # there is a viewport
+        low, high = DRAG_SLICE
+        self._dragged += dy
+        steps = int(self._dragged / min(max(self.height() / state.count, low), high))
+        if steps:
+            self._dragged -= steps * min(max(self.height() / state.count, low), high)
+            self.viewer.scroll(self.plane, steps)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll slices, or zoom with Ctrl."""

@@ -21,6 +21,9 @@ from app.views.parts.painting import painted
 #: Letters that a line of words has room for at least.
 FEWEST_LETTERS = 4
 
+#: Choices that are seen at once; more of them scroll.
+MOST_CHOICES = 24
+
 
 class ElidedLabel(QLabel):
     """One line of words that never makes the window wider."""
@@ -64,6 +67,10 @@ class ElidedLabel(QLabel):
 
 class ChoiceBox(QComboBox):
     """A box of choices that may be narrower than they are."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMaxVisibleItems(MOST_CHOICES)
 
     @property
     def shown(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.viewmodels.core.exporting import Content
+from app.viewmodels.core.exporting import Content, MakeFile
 from app.viewmodels.window.workspace import Exporter
 
 #: Told what was chosen.
@@ -51,11 +51,19 @@ def ask_where_to_save(
 
 
 class Saver:
-    """Asks where to save exported texts and files; `exporter` writes them."""
+    """Asks where to save exported texts and files; `exporter` writes them.
 
-    def __init__(self, parent: QWidget, exporter: Exporter) -> None:
+    `stem` is what their names begin with: files of two patients never have one name.
+    """
+
+    def __init__(self, parent: QWidget, exporter: Exporter, stem: Callable[[], str] = str) -> None:
         self._parent = parent
         self._exporter = exporter
+        self._stem = stem
+
+    def named(self, name: str) -> str:
+        """A file name of the series that is open."""
+        return "-".join(filter(None, (self._stem(), name)))
 
     def ask(self, name: str, content: Content, *, types: str = "") -> QFileDialog:
         """Open the dialog with a suggested name; the content is that of this moment.
@@ -63,7 +71,10 @@ class Saver:
         `types` are as in `ask_where_to_save`.
         """
         return ask_where_to_save(
-            self._parent, name, lambda path: self._exporter.start(path, content), types=types
+            self._parent,
+            self.named(name),
+            lambda path: self._exporter.start(path, content),
+            types=types,
         )
 
     def ask_folder(
@@ -74,8 +85,17 @@ class Saver:
         `what` a file is called in the notice that counts them.
         """
         return ask_for_folder(
-            self._parent, title, lambda folder: self._exporter.start_all(folder, files(), what)
+            self._parent,
+            title,
+            lambda folder: self._exporter.start_all(
+                folder, {self.named(name): data for name, data in files().items()}, what
+            ),
         )
+
+    def ask_folder_for(self, title: str, make: MakeFile) -> QFileDialog:
+        """Open the dialog for a folder that `make` writes files into, apart from the window."""
+        exporter = self._exporter
+        return ask_for_folder(self._parent, title, lambda folder: exporter.start(folder, make))
 
 
 def _opened(dialog: QFileDialog, chosen: Chosen) -> QFileDialog:

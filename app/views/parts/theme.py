@@ -211,21 +211,29 @@ def _style_sheet(theme: Theme) -> str:
                  selection-color: {theme.on_accent}; }}
     QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
     QComboBox {{ background: {theme.button}; border: 1px solid {theme.line};
-                 border-radius: 4px; padding: 3px 2px 3px 6px; }}
+                 border-radius: 4px; padding: 3px 2px 3px 6px; combobox-popup: 0; }}
     QComboBox:hover, QComboBox:focus {{ border-color: {theme.accent}; }}
     QComboBox:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
+    QComboBox QAbstractItemView {{ background: {theme.panel}; color: {theme.text}; outline: 0;
+                 border: 1px solid {theme.line}; selection-background-color: {theme.accent};
+                 selection-color: {theme.on_accent}; }}
+    QComboBox QAbstractItemView::item {{ padding: 3px 6px; }}
+    QComboBox QAbstractItemView::item:hover, QComboBox QAbstractItemView::item:selected {{
+                 background: {theme.accent}; color: {theme.on_accent}; }}
     QComboBox::drop-down {{ border: 0; width: 18px; }}
     QComboBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; }}
-    QSpinBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 4px;
-                padding: 2px 20px 2px 6px; selection-background-color: {theme.accent};
-                selection-color: {theme.on_accent}; }}
-    QSpinBox:focus, QSpinBox:hover {{ border-color: {theme.accent}; }}
-    QSpinBox::up-button, QSpinBox::down-button {{ subcontrol-origin: border; width: 18px;
-                border: 0; background: transparent; }}
-    QSpinBox::up-button {{ subcontrol-position: top right; }}
-    QSpinBox::down-button {{ subcontrol-position: bottom right; }}
-    QSpinBox::up-arrow {{ image: url({_chevron("_up")}); width: 10px; height: 10px; top: 2px; }}
-    QSpinBox::down-arrow {{ image: url({_chevron()}); width: 10px; height: 10px; bottom: 2px; }}
+    QAbstractSpinBox {{ background: {theme.field}; border: 1px solid {theme.line};
+                border-radius: 4px; padding: 2px 20px 2px 6px;
+                selection-background-color: {theme.accent}; selection-color: {theme.on_accent}; }}
+    QAbstractSpinBox:focus, QAbstractSpinBox:hover {{ border-color: {theme.accent}; }}
+    QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
+                subcontrol-origin: border; width: 18px; border: 0; background: transparent; }}
+    QAbstractSpinBox::up-button {{ subcontrol-position: top right; }}
+    QAbstractSpinBox::down-button {{ subcontrol-position: bottom right; }}
+    QAbstractSpinBox::up-arrow {{
+                image: url({_chevron("_up")}); width: 10px; height: 10px; top: 2px; }}
+    QAbstractSpinBox::down-arrow {{
+                image: url({_chevron()}); width: 10px; height: 10px; bottom: 2px; }}
     QSlider::groove:horizontal {{ height: 3px; background: {theme.line}; border-radius: 1px; }}
     QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 1px; }}
     QSlider::handle:horizontal {{ width: 10px; height: 10px; margin: -4px 0; border-radius: 5px;
@@ -247,6 +255,7 @@ def _style_sheet(theme: Theme) -> str:
     QLabel[error="true"] {{ color: {theme.error}; }}
     QLabel[warning="true"] {{ color: {theme.warning}; }}
     QLabel[heading="true"] {{ font-weight: 600; }}
+    QFrame[bar="error"], QFrame[bar="notice"] {{ border-top: 1px solid {theme.line}; }}
     QFrame[bar="error"] {{ background: {theme.panel}; border: 0;
                            border-left: 3px solid {theme.error}; }}
     QFrame[bar="warning"] {{ background: {theme.panel}; border: 0;

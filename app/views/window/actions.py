@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QWidget
 
+from app.imaging.colour_names import ColourMap
+from app.imaging.turn import Turn
 from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
-from app.viewmodels.core.work import Message
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
@@ -23,11 +24,6 @@ from med2e3.measures import SlicePlane
 #: Slices that PgUp and PgDn go.
 PAGE = 10
 
-#: Said where something is to be marked on the series that is shown beside the open one.
-NOT_BESIDE = Message(
-    "The series beside the open one is looked at only: open it itself to mark its key images."
-)
-
 Actions = Mapping[str, Callable[[], object]]
 
 
@@ -37,6 +33,8 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
     return {
         "open_files": lambda: _open_files(workspace, window),
         "open_folder": lambda: _open_folder(workspace, window),
+        "add_folder": lambda: _add_folder(workspace, window),
+        "close_study": workspace.study.close,
         "open_overlay": lambda: _open_overlay(workspace, window),
         "open_demo": lambda: workspace.study.start(Target(workspace.demo_study)),
         **{f"{tool}_tool": _tool(workspace, tool) for tool in Tool},
@@ -44,10 +42,19 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "key_image": lambda: _mark(workspace),
         "undo": workspace.steps.undo,
         "redo": workspace.steps.redo,
-        "delete": workspace.annotations.remove_selected,
+        "delete": lambda: workspace.books.in_hand.remove_selected(),
         **{f"preset:{name}": _preset(workspace, name) for name in PRESETS},
         "invert": lambda: compare.hand.invert(),
         "reset": compare.reset,
+        "reset_view": lambda: compare.leader.fit(),
+        "reset_window": lambda: compare.leader.reset_window(),
+        **{f"colours:{name}": _colours(workspace, name) for name in ColourMap},
+        "turn_quarter": lambda: compare.lie(Turn.quarter),
+        "mirror": lambda: compare.lie(Turn.mirrored),
+        "upend": lambda: compare.lie(Turn.upended),
+        "hide_drawings": lambda: workspace.books.hide(),
+        "link": compare.swap_link,
+        "hanging": workspace.layouts.toggle_hanging,
         "toggle_crosshair": viewer.toggle_crosshair,
         "toggle_text": viewer.toggle_corner_text,
         "maximise": lambda: viewer.maximise(viewer.maximised or viewer.active),
@@ -64,6 +71,10 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
 
 def _preset(workspace: Workspace, name: str) -> Callable[[], object]:
     return lambda: workspace.compare.hand.use_preset(name)
+
+
+def _colours(workspace: Workspace, name: ColourMap) -> Callable[[], object]:
+    return lambda: workspace.compare.hand.use_colours(name)
 
 
 def _scroll(compare: Compare, steps: float) -> Callable[[], object]:
@@ -85,13 +96,13 @@ def _tool(workspace: Workspace, tool: str) -> Callable[[], object]:
 
 def _mark(workspace: Workspace) -> None:
     """Mark the slice that the keys act on as a key image, or take the mark away."""
-    if workspace.compare.hand is not workspace.viewer:
-        workspace.notices.show(NOT_BESIDE)
-        return
-    state = workspace.viewer.shown.get(workspace.compare.plane_of_keys)
+    viewer, books = workspace.compare.hand, workspace.books
+    state = viewer.shown.get(workspace.compare.plane_of_keys)
     if state is not None:
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)
-        workspace.annotations.toggle_key_image(plane)
+        book = books.first if viewer is workspace.viewer else books.second
+        books.take(book)
+        book.toggle_key_image(plane)
 
 
 def _file_types() -> str:
@@ -109,6 +120,11 @@ def _open_files(workspace: Workspace, window: QWidget) -> None:
 def _open_folder(workspace: Workspace, window: QWidget) -> None:
     start = workspace.settings.values.last_folder
     ask_for_folder(window, "Open", partial(_open, workspace), start=start)
+
+
+def _add_folder(workspace: Workspace, window: QWidget) -> None:
+    start = workspace.settings.values.last_folder
+    ask_for_folder(window, "Add", lambda path: workspace.study.add((path,)), start=start)
 
 
 def _open(workspace: Workspace, path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -12,12 +14,14 @@ from PySide6.QtWidgets import (
     QPushButton,
     QToolButton,
     QVBoxLayout,
+    QWidget,
 )
 
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.study.study import Study
 from app.views.parts.icons import dress
+from app.views.parts.theme import mark
 
 #: Lines of an error's details that are seen at once.
 MOST_LINES = 9
@@ -61,6 +65,7 @@ class ErrorBar(QFrame):
         self.more.setChecked(False)
         self.details.hide()
         if message is not None:
+            mark(self, "bar", "notice" if message.is_good else "error")
             self.sentence.setText(message.sentence)
             self.details.setPlainText(message.details)
             self.details.setFixedHeight(self._height_of(message.details))
@@ -79,6 +84,47 @@ class ErrorBar(QFrame):
         self._notices.dismiss()
         if remedy is not None:
             remedy.act()
+
+
+class BarsOverImages(QWidget):
+    """Bars that come and go, at the lower edge of the images: no image moves or changes size."""
+
+    def __init__(self, images: QWidget, bars: Sequence[QWidget]) -> None:
+        super().__init__(images.window())
+        self._images = images
+        self._bars = tuple(bars)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(1)
+        for watched in (images, *self._bars):
+            watched.installEventFilter(self)
+        for bar in self._bars:
+            bar.setAutoFillBackground(True)
+            column.addWidget(bar)
+        self.place()
+
+    def place(self) -> None:
+        """As wide as the images and as high as what is said; away where nothing is."""
+        said = any(not bar.isHidden() for bar in self._bars)
+        self.setVisible(said)
+        if said:
+            width = self._images.width()
+            self.layout().activate()  # type: ignore[union-attr]  # it has one
+            high = max(self.heightForWidth(width), self.minimumSizeHint().height())
+            corner = self._images.mapTo(self.parentWidget(), self._images.rect().bottomLeft())
+            self.setGeometry(corner.x(), corner.y() + 1 - high, width, high)
+            self.raise_()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the images, and bars that come, go or grow."""
+        kinds = QEvent.Type
+        if watched is self._images:
+            moved = event.type() in (kinds.Resize, kinds.Move)
+        else:
+            moved = event.type() in (kinds.ShowToParent, kinds.HideToParent, kinds.LayoutRequest)
+        if moved:
+            QTimer.singleShot(0, self, self.place)  # when the layouts have what they ask for
+        return False
 
 
 class WarningBar(QFrame):
@@ -142,7 +188,7 @@ class LoadingBar(QFrame):
         target, progress = self._study.loading, self._study.progress
         self.setVisible(target is not None)
         if target is not None:
-            self.text.setText(f"{target.path.name} — {progress.doing}")
+            self.text.setText(f"{self._study.opening} — {progress.doing}")
             known = progress.fraction >= 0
             # A bar paints at once when it is set, and with it all of the window that waits for
             # painting, inside this very call; while it may not, it waits for the next turn too.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
+from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.window.layouts import GridSpan
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.annotation_layer import AnnotationLayer
@@ -32,17 +33,17 @@ from med2e3.geometry import Plane
 def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
     def made(workspace: Workspace) -> QWidget:
         cell = PlaneCell(workspace.viewer, workspace.assistant, workspace.viewed, plane)
-        _draw_on(cell.view, workspace)
+        OverlayLayer(cell.view, workspace.overlays)
+        ScoreLevels(cell.view, workspace.assistant)
+        _draw_on(cell.view, workspace, workspace.books.first)
         return cell
 
     return made
 
 
-def _draw_on(view: SliceView, workspace: Workspace) -> None:
-    """Show overlays and annotations in a view of the open volume, and let the mouse draw in it."""
-    OverlayLayer(view, workspace.overlays)
-    ScoreLevels(view, workspace.assistant)
-    AnnotationLayer(view, workspace.annotations, workspace.drawing)
+def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
+    """Show what is drawn on the volume of a view, and let the mouse draw there."""
+    AnnotationLayer(view, book, workspace.books.drawing[book])
 
 
 #: Every cell by its name: what makes its widget from the workspace.
@@ -82,7 +83,9 @@ class Centre(QWidget):
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
         self.compare = ComparePane(workspace.compare, workspace.refiner_beside)
-        _draw_on(self.compare.first, workspace)
+        OverlayLayer(self.compare.first, workspace.overlays)
+        _draw_on(self.compare.first, workspace, workspace.books.first)
+        _draw_on(self.compare.second, workspace, workspace.books.second)
         self._stack.addWidget(self.compare)
         self.idle_timer = IdleTimer(workspace.refiner, self)
         self.cine_timer = CineTimer(workspace.cine, self)
@@ -115,6 +118,14 @@ class Centre(QWidget):
             made.setParent(self.grid)
             made.hide()
         return self._made[name]
+
+    def serve_views(self, serve: Callable[[SliceView, Annotations], object]) -> None:
+        """Tell `serve` of every view with the drawings that belong to it."""
+        books = self._workspace.books
+        for cell in self.cells.values():
+            serve(cell.view, books.first)
+        serve(self.compare.first, books.first)
+        serve(self.compare.second, books.second)
 
     def hand_out(self, name: str) -> QWidget:
         """Give a cell to another window; it has no place here until `take_back`."""

@@ -31,8 +31,9 @@ class KeyBindings:
         workspace.shortcuts.changed.connect(self.refresh)
         for signal in (workspace.viewer.volume_changed, workspace.assistant.model_changed):
             signal.connect(self.enable)
-        for signal in (workspace.annotations.changed, workspace.annotations.selection_changed):
-            signal.connect(self.enable)
+        for book in (workspace.books.first, workspace.books.second):
+            for signal in (book.changed, book.selection_changed):
+                signal.connect(self.enable)
         for signal in (workspace.assistant.turns_changed, workspace.assistant.chosen_changed):
             signal.connect(self.enable)
         self._before: tuple[object, ...] = ()

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
+from app.viewmodels.core.patients import file_stem
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.commands import COMMANDS
@@ -32,16 +33,19 @@ from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
 from app.views.study.tag_browser import TagBrowser
 from app.views.window import actions, window_memory
-from app.views.window.bars import ErrorBar, LoadingBar, WarningBar
+from app.views.window.bars import BarsOverImages, ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.close_question import CloseQuestion
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
+from app.views.window.image_menu import ImageMenu
 from app.views.window.key_bindings import KeyBindings
+from app.views.window.pictures import Pictures
 from app.views.window.second_window import SecondWindow
 from app.views.window.status import StatusLine
 from app.views.window.toolbar import ToolBar
 from app.views.window.window_dialogs import WindowDialogs
+from med2e3.words import person_name
 
 #: First widths of series list, images and assistant, in logical pixels.
 WIDTHS = (240, 680, 360)
@@ -61,7 +65,7 @@ class MainWindow(QMainWindow):
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
         self.addToolBar(self.tools)
-        saver = Saver(self, workspace.exporter)
+        saver = Saver(self, workspace.exporter, self._stem)
         self.series = SeriesPanel(workspace.study, workspace.viewer)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)
@@ -75,6 +79,9 @@ class MainWindow(QMainWindow):
         )
         self.measurements = MeasurementsPanel(workspace, saver, self.actions_by_name)
         self.assistant.tabs.addTab(self.measurements, "Measurements")
+        self.pictures = Pictures(workspace, self.centre, saver)
+        self.image_menu = ImageMenu(workspace, self.actions_by_name)
+        self.centre.serve_views(self.image_menu.serve)
         self.errors = ErrorBar(workspace.notices)
         self.warnings = WarningBar(workspace.viewer)
         self.loading = LoadingBar(workspace.study)
@@ -87,6 +94,9 @@ class MainWindow(QMainWindow):
         self.key_bindings = KeyBindings(workspace, self, self.actions_by_name)
         self.key_bindings.refresh()
         workspace.viewer.volume_changed.connect(self._title)
+        workspace.settings.changed.connect(
+            lambda name: self._title() if name == "patient_name" else None
+        )
         self.second = SecondWindow(self, self.centre, workspace, self.actions_by_name.values())
         self.panels = {"series": self.series, "assistant": self.assistant}
         window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
@@ -104,6 +114,7 @@ class MainWindow(QMainWindow):
             "toggle_series": lambda: self.series.setVisible(not self.series.isVisible()),
             "toggle_assistant": lambda: self.assistant.setVisible(not self.assistant.isVisible()),
             **self._dialog_commands(),
+            **self._late_commands(),
             "quit": self.close,
         }
 
@@ -115,7 +126,23 @@ class MainWindow(QMainWindow):
             "preferences": lambda: self.dialogs.preferences(),
             "full_screen": lambda: self.dialogs.full_screen(),
             "theme": lambda: self.dialogs.swap_theme(),
+            "window_values": lambda: self.dialogs.window_values(),
             "help": lambda: self.help.toggle(),
+        }
+
+    def _late_commands(self) -> dict[str, Callable[[], object]]:
+        """The commands of panels, which are made after the table of commands."""
+        pictures = ("copy_view", "save_view", "save_layout", "save_slices", "save_cine")
+        return {
+            **{name: _later(lambda: self.pictures.commands(), name) for name in pictures},
+            "one_to_one": self._one_to_one,
+            "copy_report": lambda: self.assistant.report.copy.click(),
+            "save_report": lambda: self.assistant.report.save.click(),
+            "to_report": lambda: self.measurements.to_report.click(),
+            "copy_value": lambda: self.measurements.copy_value(),
+            "choose_model": self._choose_model,
+            "demo_model": lambda: self.load_model("demo"),
+            "edit_layout": lambda: self.tools.views.edit(),
         }
 
     def _library_commands(self) -> dict[str, Callable[[], object]]:
@@ -162,33 +189,52 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for part in (self.errors, self.loading, self.warnings, self.hint):
+        for part in (self.warnings, self.hint):
             column.addWidget(part)
         column.addWidget(splitter, 1)
         self.setCentralWidget(body)
+        self.bars = BarsOverImages(self.centre, (self.errors, self.loading))
         return splitter
 
+    def _stem(self) -> str:
+        """What names of exported files begin with; without a name where images have none."""
+        named = self.workspace.settings.values.corners.patient_name
+        return file_stem(self.workspace.viewer.volume, named=named)
+
     def _title(self) -> None:
-        volume = self.workspace.viewer.volume
-        self.setWindowTitle(f"{volume.name} — Med-2E3 viewer" if volume else "Med-2E3 viewer")
+        volume, words = self.workspace.viewer.volume, []
+        if volume is not None:
+            info = volume.info
+            if self.workspace.settings.values.corners.patient_name:
+                whose = person_name(info.patient_name), info.patient_id
+                words.append(" · ".join(filter(None, whose)))
+            words.append(volume.name)
+        self.setWindowTitle(" — ".join(filter(None, (*words, "Med-2E3 viewer"))))
 
     # --- commands of the window ------------------------------------------------------------
 
     def load_model(self, name: str) -> None:
-        """Load a model by name or folder and remember it."""
-        settings = self.workspace.settings
-        settings.set("model", name)
-        settings.save()
-        self.workspace.tasks.start(self.workspace.assistant.load_model(name))
+        """Load a model by name or folder, and remember it where it works."""
+        self.workspace.tasks.start(self._load_model(name))
+
+    async def _load_model(self, name: str) -> None:
+        if await self.workspace.assistant.load_model(name):
+            settings = self.workspace.settings
+            settings.set("model", name)
+            settings.save()
 
     def _choose_model(self) -> None:
         ask_for_folder(self, "Folder with a model", lambda path: self.load_model(str(path)))
 
+    def _one_to_one(self) -> None:
+        view = self.pictures.view()
+        view.viewer.one_to_one(view.plane, view.width(), view.height())
+
     def _escape(self) -> None:
         if self.help.isVisible():
             self.help.hide()
-        elif self.workspace.drawing.busy or self.workspace.assistant.running is None:
-            self.workspace.drawing.cancel()
+        elif self.workspace.books.busy or self.workspace.assistant.running is None:
+            self.workspace.books.cancel()
         else:
             self.workspace.assistant.stop()
 
@@ -240,6 +286,9 @@ class MainWindow(QMainWindow):
         places = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if places:
             event.acceptProposedAction()
+            if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+                self.workspace.study.add([Path(place) for place in places])
+                return
             first, *others = map(Path, places)
             self.workspace.study.start(Target(first, others=tuple(others)))
 
@@ -257,3 +306,10 @@ class MainWindow(QMainWindow):
         settings.save()
         self.closed.emit()
         event.accept()
+
+
+def _later(
+    commands: Callable[[], dict[str, Callable[[], object]]], name: str
+) -> Callable[[], object]:
+    """A command of a table that is made later."""
+    return lambda: commands()[name]()

@@ -32,6 +32,9 @@ from app.views.window.layout_dialog import INSET
 #: First size at the usual size of text, in logical pixels: the longest page without scrolling.
 SIZE = (520, 470)
 
+#: Left and right of the tabs, in logical pixels.
+AROUND = 24
+
 
 class PreferencesDialog(QDialog):
     """A dialog with a tab for each page and a control for each preference."""
@@ -50,6 +53,10 @@ class PreferencesDialog(QDialog):
             pages.setdefault(how.page, {})[name] = how
         for title, preferences in pages.items():
             self.tabs.addTab(self._page(preferences), title)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        room = self.screen().availableSize().width()
+        self.setMinimumWidth(min(self.tabs.tabBar().sizeHint().width() + AROUND, room))
         kinds = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(kinds.RestoreDefaults | kinds.Cancel | kinds.Ok)
         self.buttons.accepted.connect(self.accept)

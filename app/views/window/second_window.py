@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QByteArray, QEvent, QRect
+from PySide6.QtCore import QByteArray, QEvent, QRect, QSize
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -16,7 +16,7 @@ from app.viewmodels.window.layouts import TITLES
 from app.viewmodels.window.workspace import Workspace
 from app.views.parts.keys import is_typed
 from app.views.window.centre import Centre
-from app.views.window.window_memory import brought_back, text_of
+from app.views.window.window_memory import brought_back, inside, text_of
 
 #: Size where there is no second monitor, in logical pixels.
 FIRST_SIZE = (720, 720)
@@ -95,8 +95,10 @@ class SecondWindow(QWidget):
         elif others:
             self.setGeometry(others[0])
         else:
-            self.setGeometry(QRect(self._main.geometry().center(), self.size()))
-            self.resize(*FIRST_SIZE)
+            room = self._main.screen().availableGeometry()
+            self.setGeometry(
+                inside(QRect(self._main.geometry().center(), QSize(*FIRST_SIZE)), room)
+            )
         self.setGeometry(brought_back(self.geometry(), [s.availableGeometry() for s in screens]))
 
     def _remember(self) -> None:

@@ -33,8 +33,11 @@ class StatusLine(QStatusBar):
         if readout is None:
             self.voxel.clear()
             return
-        where = numbers.millimetres(readout.patient_mm)
-        self.voxel.setText(f"{readout.unit} {numbers.value(readout.value)} at {where}")
+        where = numbers.sides(readout.patient_mm, digits=1)
+        index = " ".join(str(n) for n in readout.index)
+        self.voxel.setText(
+            f"{readout.unit} {numbers.value(readout.value)} at {where} mm  ·  voxel {index}"
+        )
 
     def _show_facts(self) -> None:
         volume = self._viewer.volume
@@ -42,8 +45,9 @@ class StatusLine(QStatusBar):
             self.facts.clear()
             self.voxel.clear()
             return
-        shape = " × ".join(str(n) for n in volume.shape)
-        spacing = " × ".join(f"{mm:.2f}" for mm in volume.geometry.spacing_mm)
+        # Columns × rows × slices, as headers and other viewers count.
+        shape = " × ".join(str(n) for n in reversed(volume.shape))
+        spacing = " × ".join(f"{mm:.2f}" for mm in reversed(volume.geometry.spacing_mm))
         window = windows.describe(self._viewer.window)
         memory = fine_size_text(volume.voxels.nbytes, decimals=0)
         self.facts.setText(f"{window}  ·  {shape}  ·  {spacing} mm  ·  {memory}")

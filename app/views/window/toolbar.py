@@ -24,14 +24,26 @@ from app.views.parts.icons import dress
 from app.views.window.view_tools import ViewTools
 from med2e3.volume import WINDOWS
 
+#: Entries of the menu of opening before those of places.
+OPENING = 5
+
 #: What the box says while the window is none of the presets.
 CUSTOM = "window"
 
 #: What leaves the bar for the menu of more, in this order: what is needed least, and has a key.
 LEAVING = (
-    "open_demo", "theme", "toggle_text", "help", "redo", "undo", "reset", "invert", "pan_tool",
-    "zoom_tool", "window_tool",
+    "open_demo", "preferences", "theme", "toggle_text", "help", "redo", "undo", "reset_view",
+    "invert", "pan_tool", "scroll_tool", "zoom_tool", "window_tool",
 )  # fmt: skip
+
+#: What the menu of doors opens, in groups.
+DOORS = (
+    ("palette", "shortcuts", "preferences"),
+    ("tags", "left_out", "open_overlay", "toggle_scene"),
+    ("key_image", "hide_drawings", "to_report"),
+    ("turn_quarter", "mirror", "upend", "one_to_one", "window_values"),
+    ("copy_view", "save_view", "save_layout", "save_slices", "save_cine"),
+)
 
 #: Letters that the box of windows has room for at least.
 FEWEST_LETTERS = 9
@@ -44,13 +56,25 @@ _ICONS = {
     "window_tool": "window",
     "zoom_tool": "zoom",
     "pan_tool": "pan",
+    "scroll_tool": "scroll",
     **{f"{tool.name}_tool": tool.icon for tool in kinds.tools()},
     "key_image": "key_image",
     "undo": "undo",
     "redo": "redo",
     "delete": "delete",
     "invert": "invert",
+    "reset_view": "fit",
     "reset": "reset",
+    "turn_quarter": "turn_quarter",
+    "mirror": "mirror",
+    "upend": "upend",
+    "copy_view": "copy",
+    "save_view": "picture",
+    "preferences": "settings",
+    "tags": "series",
+    "open_overlay": "open",
+    "to_report": "report",
+    "copy_value": "copy",
     "toggle_text": "text",
     "theme": "theme",
     "help": "help",
@@ -81,7 +105,7 @@ class ToolBar(QToolBar):
         others = [actions[name] for name in ("open_overlay", "toggle_scene")]
         self.colours = ColourButton(self._viewer, others)
         self.addWidget(self.colours)
-        for name in ("invert", "reset", "toggle_text"):
+        for name in ("invert", "reset_view", "toggle_text"):
             self._add(name)
         self.addSeparator()
         self.views = ViewTools(self, workspace, actions)
@@ -89,7 +113,8 @@ class ToolBar(QToolBar):
         spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.addWidget(spacer)
         self.more = self._add_more()
-        for name in ("theme", "help"):
+        self.doors = self._add_doors()
+        for name in ("preferences", "theme", "help"):
             self._add(name)
         # A key for the volume beside checks its button here, too, which is about the open one.
         for viewer in (self._viewer, workspace.compare.other):
@@ -152,6 +177,23 @@ class ToolBar(QToolBar):
         """The commands that stand in the menu of more, since the bar has no room for them."""
         return tuple(n for n in _ICONS if n in self._places and not self._places[n].isVisible())
 
+    def _add_doors(self) -> QToolButton:
+        """Everything that has a window or a list of its own, in one menu with a visible door."""
+        button = QToolButton()
+        dress(button, "series")
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setToolTip("More: commands, shortcuts, header, overlays, 3D, pictures")
+        button.setAccessibleName("More")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        for group in DOORS:
+            for name in group:
+                menu.addAction(self._actions[name])
+            menu.addSeparator()
+        button.setMenu(menu)
+        self.addWidget(button)
+        return button
+
     def _add_more(self) -> QToolButton:
         button = QToolButton()
         dress(button, "more")
@@ -184,7 +226,7 @@ class ToolBar(QToolBar):
         button = self._add("open_folder", text=True)
         self._actions["open_folder"].setIconText("Open")  # a button of an action follows it
         menu = QMenu(self)
-        for name in ("open_folder", "open_files", "open_demo"):
+        for name in ("open_folder", "open_files", "add_folder", "open_demo"):
             menu.addAction(self._actions[name])
         menu.addSeparator()
         menu.aboutToShow.connect(lambda: self._fill_recent(menu))
@@ -195,9 +237,16 @@ class ToolBar(QToolBar):
         return button
 
     def _fill_recent(self, menu: QMenu) -> None:
-        for action in menu.actions()[4:]:
+        for action in menu.actions()[OPENING:]:
             menu.removeAction(action)
-            action.deleteLater()
+            if action.parent() is menu:  # a command stands in other places too
+                action.deleteLater()
+        study = self._workspace.study
+        for place in study.places:
+            closing = menu.addAction(f"Close {place.name}")
+            closing.triggered.connect(lambda _=False, p=place: study.close((p,)))
+        if study.places:
+            menu.addSeparator()
         for place in self._workspace.settings.values.recent:
             entry = menu.addAction(place)
             entry.triggered.connect(

@@ -18,6 +18,7 @@ from app.views.parts.icons import dress_again
 from app.views.window.command_palette import CommandPalette
 from app.views.window.preferences_dialog import PreferencesDialog
 from app.views.window.shortcut_editor import ShortcutEditor
+from app.views.window.window_values import WindowValues
 
 
 class WindowDialogs:
@@ -44,6 +45,11 @@ class WindowDialogs:
     def shortcuts(self) -> None:
         """Open the editor of shortcuts."""
         self._open(ShortcutEditor(self._window, self._workspace.shortcuts))
+
+    def window_values(self) -> None:
+        """Type width and level of the window of what the keys act on."""
+        hand, settings = self._workspace.compare.hand, self._workspace.settings
+        self._open(WindowValues(self._window, hand, settings))
 
     def swap_theme(self) -> None:
         """Change from the dark theme to the light one, or back, and keep it."""

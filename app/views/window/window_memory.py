@@ -67,6 +67,14 @@ def brought_back(place: QRect, screens: Sequence[QRect]) -> QRect:
     return QRect(corner, size)
 
 
+def inside(place: QRect, screen: QRect) -> QRect:
+    """The place moved onto a screen, and smaller where the screen is."""
+    size = place.size().boundedTo(screen.size())
+    left = min(max(place.left(), screen.left()), screen.right() + 1 - size.width())
+    top = min(max(place.top(), screen.top()), screen.bottom() + 1 - size.height())
+    return QRect(QPoint(left, top), size)
+
+
 def text_of(data: QByteArray) -> str:
     """State saved by Qt as text (base 64), as the preferences have it."""
     return bytes(data.toBase64().data()).decode()

@@ -149,6 +149,8 @@ def series_info(dataset: Attributes) -> SeriesInfo:
         manufacturer=text(dataset, "Manufacturer"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
         windows=windows(dataset),
+        study_time=text(dataset, "StudyTime"),
+        peak_kilovolts=text(dataset, "KVP"),
     )
 
 

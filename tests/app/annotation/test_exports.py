@@ -33,8 +33,12 @@ def test_what_is_drawn_is_saved_as_a_table_and_as_a_record(
     button, book = gui.window.measurements.export, pen.book
     assert titles(button) == [one.title for one in of_drawings.FORMATS]
     wanted = {
-        "measurements.csv": of_drawings.table(book.document, book.volume, book.reading, "HU"),
-        "measurements.json": of_drawings.record(book.document, book.volume, book.reading),
+        "Test-Phantom-Phantom-measurements.csv": of_drawings.table(
+            book.document, book.volume, book.reading, "HU"
+        ),
+        "Test-Phantom-Phantom-measurements.json": of_drawings.record(
+            book.document, book.volume, book.reading
+        ),
     }
     for title, (name, text) in zip(titles(button), wanted.items(), strict=False):
         choose = exports(gui, button, title)

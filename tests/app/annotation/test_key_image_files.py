@@ -48,8 +48,8 @@ def test_those_of_another_series_in_the_folder_stay_and_it_is_said(
     gui.until(lambda: said.text().startswith("1 key image was written"))
     assert {name: (folder / name).read_bytes() for name in first} == first
     assert {path.name for path in folder.glob("*.png")} - set(first) == {
-        "key-image-1-axial-13-3.png",
-        "key-image-1-axial-13-4.png",
+        "other-nii-key-image-1-axial-13.png",
+        "other-nii-key-image-1-axial-13-2.png",
     }
 
 

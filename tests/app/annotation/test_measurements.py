@@ -25,6 +25,7 @@ from app.viewmodels.annotation import exports
 from app.viewmodels.annotation.codec import decode, encode
 from app.viewmodels.annotation.slices import slab_text, slice_of
 from app.viewmodels.annotation.view_frame import FULL
+from app.viewmodels.core.patients import file_stem
 from app.viewmodels.images.viewer import Viewer
 from app.views.annotation.annotation_layer import AnnotationLayer
 from med2e3.geometry import Geometry, Plane
@@ -371,7 +372,8 @@ class TestKeyImages:
     def saved(self, pen: Pen, folder: Path) -> np.ndarray:
         folder.mkdir()
         save_pictures(pen.gui, folder)
-        path = folder / f"key-image-1-{pen.plane.value}-{pen.view.state.slice_index + 1}.png"
+        name = f"key-image-1-{pen.plane.value}-{pen.view.state.slice_index + 1}.png"
+        path = folder / f"{file_stem(pen.gui.viewer.volume)}-{name}"
         pen.gui.until(path.exists)
         image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
         raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), -1)

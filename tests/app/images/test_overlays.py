@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvista
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtWidgets import QFileDialog
 
 from app.imaging.colour_names import ColourMap
@@ -20,7 +20,7 @@ from app.views.images.overlay_panel import OverlayPanel
 from med2e3.engine.grounding import Mask, parse_boxes
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import write_dicom_series, write_nifti
-from med2e3.volume import SeriesInfo, Volume
+from med2e3.volume import SeriesInfo, Volume, Window
 from tests.app.bodies import MARK, SHAPE, SPACING_MM, phantom
 
 
@@ -355,3 +355,35 @@ def test_a_second_volume_has_no_surface_to_save(bare: Any, tmp_path: Path) -> No
     lay_over(bare, values, tmp_path)
     (row,) = bare.panel.rows
     assert not row.menu.actions()
+
+
+@pytest.mark.parametrize("plane", list(Plane))
+def test_letters_scale_bar_and_texts_stand_over_a_fusion_at_full_opacity(
+    open_gui: Any, tmp_path: Path, plane: Plane
+) -> None:
+    """A fusion that fills the view, in one colour: what is written over it stays as bright."""
+    viewer, overlays = open_gui.viewer, open_gui.workspace.overlays
+    view = open_gui.view(plane)
+    open_gui.do(lambda: viewer.set_window(Window(-2000, 10)))  # all white: only rims are dark
+    state = view.state
+    wide = Volume(
+        np.full((8, 8, 8), 500, np.int16),
+        Geometry.from_spacing((8, 8, 8), (200, 200, 200), origin_mm=(-700.0, -700.0, 900.0)),
+        SeriesInfo(series_description="PET"),
+    )
+    assert open_gui.run(overlays.open(write_nifti(wide, tmp_path / "pet.nii")))
+    layer = overlays.layers[0]
+    assert "outside" not in layer.note
+    open_gui.do(lambda: overlays.change(layer, opacity=1.0))
+    shown = open_gui.pixels(view).astype(int)
+    image = QRectF(*view.viewport().image_rect()).toRect() & view.rect()
+    tinted = shown[image.top() + 2 : image.bottom() - 2, image.left() + 2 : image.right() - 2]
+    assert len(np.unique(tinted.reshape(-1, 3), axis=0)) > 4  # more than the fusion alone
+    editor = open_gui.window.dialogs.editor
+    for hide in ("letters", "scale_bar", "corner_text"):
+        open_gui.do(lambda name=hide: editor.set(name, False))
+        without = open_gui.pixels(view).astype(int)
+        open_gui.do(lambda name=hide: editor.set(name, True))
+        changed = np.abs(without - shown).max(axis=2) > 60
+        assert changed.sum() > 20, hide
+    assert state is view.state

@@ -14,12 +14,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from app.imaging.camera import Camera
+from app.rendering import markings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Message, Outcome, Stopped
 from app.viewmodels.images.scene import WHOLE, FrameRequest, Preset, RenderedFrame, Scene
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.window.layouts import Kind
 from app.views.images.scene_cell import SceneCell
-from med2e3.geometry import Plane
+from med2e3.geometry import Plane, direction_letters
 from med2e3.volume import SeriesInfo
 from tests.app.bodies import phantom
 
@@ -317,3 +319,28 @@ def test_without_vtk_the_cell_says_so_and_the_planes_go_on(
     gui.do(lambda: QTest.mouseClick(cell.retry, Qt.MouseButton.LeftButton))
     gui.until(lambda: scene.frame is not None)
     assert scene.message is None
+
+
+@pytest.mark.parametrize("drag", [(40.0, 70.0), (-95.0, 20.0), (70.0, -60.0)])
+def test_letters_of_a_turned_scene_are_composed_as_those_of_turned_planes(
+    open_gui: Any, monkeypatch: pytest.MonkeyPatch, drag: tuple[float, float]
+) -> None:
+    written: list[tuple[str, ...]] = []
+    draw = markings.draw_letters
+
+    def heard(painter: Any, size: Any, letters: Any, bottom: float = 0.0) -> None:
+        written.append(tuple(letters))
+        draw(painter, size, letters, bottom)
+
+    monkeypatch.setattr("app.views.images.scene_view.markings.draw_letters", heard)
+    scene, layouts = open_gui.workspace.scene, open_gui.workspace.layouts
+    open_gui.do(lambda: layouts.choose_main("3d"))
+    open_gui.do(lambda: layouts.choose(Kind.SINGLE))
+    open_gui.do(lambda: scene.turn(*drag))
+    open_gui.until(lambda: scene.frame is not None and scene.frame.look == scene.look)
+    view = open_gui.window.centre.cell("3d").view
+    open_gui.pixels(view)
+    right, up, _ = scene.frame.look.camera.axes
+    assert written[-1] == tuple(direction_letters(v) for v in (-right, right, up, -up))
+    assert len(set(written[-1])) == 4  # no side of the patient lies at two edges
+    assert any(len(letters) > 1 for letters in written[-1])

@@ -117,7 +117,7 @@ def test_the_readout_is_the_voxel_under_the_mouse(open_gui: Any) -> None:
             tuple(expected.geometry.to_patient_mm((10, row, column)))
         )
     text = open_gui.window.statusBar().voxel.text()
-    assert text == "HU −1000 at (35.0, 48.0, 150.0) mm"
+    assert text == "HU −1000 at L 35.0 · P 48.0 · S 150.0 mm  ·  voxel 55 39 10"
 
 
 def test_the_readout_follows_wheel_and_keys_under_a_mouse_that_rests(open_gui: Any) -> None:

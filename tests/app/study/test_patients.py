@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from app.viewmodels.core.patients import different_patients
+from app.viewmodels.images.compare import UNKNOWN, Compare
+from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.study.browser import browse
+from med2e3.io import write_nifti
 from med2e3.io.series import SeriesFacts, SeriesSummary
 from med2e3.volume import SeriesInfo
+from tests.app.bodies import phantom
 
 
 def patients(*keys: tuple[str, str, str]) -> list[set[int]]:
@@ -44,6 +52,55 @@ def test_an_id_with_less_beside_it_is_that_of_the_only_patient_it_can_be() -> No
     bare = SeriesInfo(patient_id="ANON", study_uid="1.1")
     (row,) = browse([SeriesSummary(i, 5, (5, 4, 4), facts=SeriesFacts()) for i in (bare, info)])
     assert (row.title, row.details) == ("Alpha Anna", "ANON · 1950-01-01")
+
+
+def test_no_identity_is_not_the_same_identity() -> None:
+    """Two scans that name nobody are two patients and two studies, each with its own date."""
+    infos = [SeriesInfo(study_date=day) for day in ("20240131", "20250301")]
+    series = [
+        SeriesSummary(info, 5, (5, 4, 4), files=(Path(f"{k}.nii"),), facts=SeriesFacts())
+        for k, info in enumerate(infos)
+    ]
+    rows = browse(series, series[0])
+    assert [[s.title for s in patient.studies] for patient in rows] == [
+        ["2024-01-31"],
+        ["2025-03-01"],
+    ]
+    assert not any(study.mark for patient in rows for study in patient.studies)
+    # A birth date alone names nobody; one study, or one frame of reference, is one patient's.
+    assert patients(("", "", "19500101"), ("", "", "19500101")) == [{0}, {1}]
+    together = [SeriesInfo(study_uid="1.5", series_number=str(k)) for k in range(2)]
+    (row,) = browse([SeriesSummary(i, 5, (5, 4, 4), facts=SeriesFacts()) for i in together])
+    assert len(row.studies[0].series) == 2
+    # A patient who is named, in studies without a UID, keeps both of their dates.
+    named = [SeriesInfo("Doe^J", "A", study_date=day) for day in ("20240131", "20250301")]
+    (row,) = browse([SeriesSummary(i, 5, (5, 4, 4), facts=SeriesFacts()) for i in named])
+    assert [study.title for study in row.studies] == ["2025-03-01", "2024-01-31"]
+
+
+def test_two_unnamed_scans_compared_are_not_called_those_of_one_patient() -> None:
+    viewer = Viewer()
+    compare = Compare(viewer)
+    bare = replace(phantom(), info=SeriesInfo(modality="CT"))
+    viewer.show(bare)
+    compare.open(replace(bare, info=SeriesInfo(modality="CT", patient_name="Doe^J")))
+    assert UNKNOWN in compare.note
+    compare.open(replace(bare, info=bare.info))
+    assert UNKNOWN in compare.note
+    viewer.show(phantom())
+    compare.open(phantom("Again"))
+    assert UNKNOWN not in compare.note
+
+
+def test_two_unnamed_files_are_listed_as_two(gui: Any, tmp_path: Path) -> None:
+    (tmp_path / "both").mkdir()
+    for name, value in (("a", 900), ("b", 700)):
+        bare = replace(phantom(value=value), info=SeriesInfo())
+        write_nifti(bare, tmp_path / "both" / f"{name}.nii.gz")
+    gui.open(tmp_path / "both")
+    tree = gui.window.series.tree
+    titles = [tree.topLevelItem(k).text(0) for k in range(tree.topLevelItemCount())]
+    assert titles == ["Patient not named", "Patient not named"]
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_a_recorded_key_is_taken_from_its_holder_who_is_named(open_gui: Any, edi
     assert open_gui.workspace.shortcuts.keys("invert") == ("I", "R")
     assert not editor.recorder.isChecked()
     open_gui.do(editor.reset.click)
-    assert open_gui.workspace.shortcuts.keys("reset") == ("R",)
+    assert open_gui.workspace.shortcuts.keys("reset_view") == ("R",)
 
 
 def test_escape_records_nothing_and_reserved_keys_are_refused(open_gui: Any, editor: Any) -> None:

@@ -24,9 +24,9 @@ def shortcuts() -> Shortcuts:
 
 def test_a_key_given_to_one_command_leaves_the_other(shortcuts: Shortcuts) -> None:
     loser = shortcuts.add("invert", "R")
-    assert loser is BY_NAME["reset"]
+    assert loser is BY_NAME["reset_view"]
     assert shortcuts.keys("invert") == ("I", "R")
-    assert shortcuts.keys("reset") == ()
+    assert shortcuts.keys("reset_view") == ()
     assert shortcuts.holder("R") is BY_NAME["invert"]
     held = [key for command in COMMANDS for key in shortcuts.keys(command.name)]
     assert len(held) == len(set(held))
@@ -34,8 +34,8 @@ def test_a_key_given_to_one_command_leaves_the_other(shortcuts: Shortcuts) -> No
 
 def test_a_reset_brings_the_tables_keys_back_from_whoever_has_them(shortcuts: Shortcuts) -> None:
     shortcuts.add("invert", "R")
-    assert shortcuts.reset("reset") == (BY_NAME["invert"],)
-    assert shortcuts.keys("reset") == ("R",)
+    assert shortcuts.reset("reset_view") == (BY_NAME["invert"],)
+    assert shortcuts.keys("reset_view") == ("R",)
     assert shortcuts.keys("invert") == ("I",)
     assert not shortcuts.any_changed
 
@@ -44,7 +44,7 @@ def test_a_key_of_the_user_beats_the_same_key_in_the_table(tmp_path: Path) -> No
     settings = Settings(tmp_path / "settings.json")
     settings.values.shortcuts = {"invert": ["R"], "of another version": ["X"]}
     shortcuts = Shortcuts(settings)
-    assert shortcuts.keys("reset") == ()
+    assert shortcuts.keys("reset_view") == ()
     assert shortcuts.keys("toggle_crosshair") == ("X",)
 
 
@@ -52,8 +52,8 @@ def test_changed_keys_come_back_and_the_tables_are_not_stored(tmp_path: Path) ->
     file = tmp_path / "settings.json"
     first = Shortcuts(Settings(file))
     first.add("invert", "Ctrl+I")
-    first.add("reset", "Ctrl+0")
-    first.remove("reset", "Ctrl+0")
+    first.add("reset_view", "Ctrl+0")
+    first.remove("reset_view", "Ctrl+0")
     again = Settings(file)
     assert again.values.shortcuts == {"invert": ["I", "Ctrl+I"]}
     assert Shortcuts(again).keys("invert") == ("I", "Ctrl+I")
@@ -146,7 +146,7 @@ def test_the_help_shows_the_keys_that_hold_now(open_gui: Any) -> None:
 
 
 def test_a_key_that_comes_back_to_its_command_is_remembered_no_more(shortcuts: Shortcuts) -> None:
-    shortcuts.add("reset", "I")
+    shortcuts.add("reset_view", "I")
     assert shortcuts.keys("invert") == ()
     shortcuts.add("invert", "I")
     assert shortcuts.keys("invert") == ("I",)
