@@ -6,8 +6,9 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DynamicCache
 
-from med2e3.benchmark.result import Result, TimedPart
-from med2e3.engine import Model, Session
+from med2e3.benchmark.result import Result, TimedEvidence, TimedPart
+from med2e3.engine import Answer, Model, Session
 from med2e3.engine.backends.backend import advance
+from med2e3.evidence.leave_one_out import leave_one_out
 from med2e3.geometry import Geometry
 from med2e3.model.placing import device_of
 from med2e3.volume import Volume
@@ -79,7 +81,31 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         peak_bytes=peak_memory(device_of(network)),
         read_bytes_per_second=read_bandwidth(device_of(network)),
         parts=tuple(measure_parts(model, session)),
+        leave_one_out=measure_leave_one_out(model, session, repeats),
     )
+
+
+def measure_leave_one_out(model: Model, session: Session, repeats: int) -> TimedEvidence | None:
+    """Medians of an answer, and of it without each slice; None for a model without slice scores."""
+    if not model.info.has_scores:
+        return None
+
+    def ask(asked: Session, left_out: Sequence[int] = ()) -> Answer:
+        answer = asked.ask(QUESTIONS[1], max_new_tokens=NEW_TOKENS, leave_out=left_out)
+        answer.complete()
+        return answer
+
+    rows = []
+    for _ in range(repeats):
+        answer, whole = timed(partial(ask, session))
+        if not answer.token_ids:
+            return None
+        found, shared = timed(partial(leave_one_out, session, answer))
+        again = Session(model, session.volume, session.input)
+        _, alone = timed(partial(ask, again, [0]))
+        rows.append((whole, shared, alone))
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    return TimedEvidence(len(found.without), *medians)
 
 
 def synthetic_volume() -> Volume:

@@ -21,6 +21,35 @@ class TimedPart:
 
 
 @dataclass(frozen=True)
+class TimedEvidence:
+    """An answer without each of `slices` slices in turn: seconds, beside those of the answer.
+
+    `shared_seconds` is with the volume's prefix shared and variants in batches; `alone_seconds` is
+    one variant that reads the volume again, as there was nothing to share.
+    """
+
+    slices: int
+    answer_seconds: float
+    shared_seconds: float
+    alone_seconds: float
+
+    @property
+    def times_one_answer(self) -> float:
+        """All variants together, in answers."""
+        return self.shared_seconds / self.answer_seconds
+
+    @property
+    def shared_per_second(self) -> float:
+        """Variants a second with what they share computed once."""
+        return self.slices / self.shared_seconds
+
+    @property
+    def alone_per_second(self) -> float:
+        """Variants a second with nothing shared."""
+        return 1 / self.alone_seconds
+
+
+@dataclass(frozen=True)
 class Result:
     """Medians over the repeats, in seconds; every ratio is of two figures from this run.
 
@@ -47,6 +76,7 @@ class Result:
     peak_bytes: int
     read_bytes_per_second: float
     parts: tuple[TimedPart, ...]
+    leave_one_out: TimedEvidence | None = None
 
     @property
     def speed_up(self) -> float:
@@ -66,6 +96,8 @@ class Result:
             "decode_share_of_memory_bandwidth": self.bandwidth_share,
             "peak_memory_over_weights": self.peak_bytes / max(1, self.weights_bytes),
         }
+        if self.leave_one_out is not None:
+            ratios["leave_one_out_over_one_answer"] = self.leave_one_out.times_one_answer
         return dataclasses.asdict(self) | {"ratios": ratios}
 
     def table(self) -> str:
@@ -85,6 +117,13 @@ class Result:
             ("kept of the volume", f"{self.cache_bytes / gb:9.3f} GB"),
             ("peak memory of the process", f"{self.peak_bytes / gb:9.3f} GB"),
         ]
+        if (left := self.leave_one_out) is not None:
+            rows += [
+                (f"without each of {left.slices} slices", f"{left.shared_seconds:9.3f} s"),
+                ("  by one answer", f"{left.times_one_answer:9.1f} ×"),
+                ("  tests a second, prefix shared", f"{left.shared_per_second:9.1f}"),
+                ("  tests a second, all recomputed", f"{left.alone_per_second:9.1f}"),
+            ]
         form = f"{self.dtype}, {self.quantize}" if self.quantize else self.dtype
         lines = [
             f"{self.model}: {self.parameters / 1e6:,.1f} M parameters, {form} on "

@@ -7,6 +7,7 @@ measure of `med2e3.evidence.faithfulness` is taken of both answers, right or wro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -130,17 +131,35 @@ def _measures(
         ("same answer, shuffled slices", lambda f: float(f.shuffled_same), None),
     ]  # fmt: skip
     for size in _names(rows, lambda f: f.sensitivity_n):
-        names.append((f"sensitivity-{size}", lambda f, s=size: f.sensitivity_n[s], 0.0))
+        names.append((f"sensitivity-{size}", partial(_sensitivity, size), 0.0))
     for part in _names(rows, lambda f: f.randomised):
-        names.append((f"ρ without {part}", lambda f, p=part: f.randomised[p], None))
+        names.append((f"ρ without {part}", partial(_randomised, part), None))
     for change in STABILITY:
-        names.append((f"moved, {change}", lambda f, c=change: f.stability[c].moved, None))
-        names.append(
-            (f"same answer, {change}", lambda f, c=change: float(f.stability[c].same_answer), None)
-        )
+        names.append((f"moved, {change}", partial(_moved, change), None))
+        names.append((f"same answer, {change}", partial(_stays, change), None))
     for name in dict.fromkeys(key for one in held for key in one):
-        names.append((name, lambda f, n=name: f.localisation.get(n, float("nan")), None))
+        names.append((name, partial(_located, name), None))
     return names
+
+
+def _sensitivity(size: str, one: Faithfulness) -> float:
+    return one.sensitivity_n[size]
+
+
+def _randomised(part: str, one: Faithfulness) -> float:
+    return one.randomised[part]
+
+
+def _moved(change: str, one: Faithfulness) -> float:
+    return one.stability[change].moved
+
+
+def _stays(change: str, one: Faithfulness) -> float:
+    return float(one.stability[change].same_answer)
+
+
+def _located(name: str, one: Faithfulness) -> float:
+    return one.localisation.get(name, float("nan"))
 
 
 def _names(

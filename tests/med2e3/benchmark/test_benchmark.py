@@ -23,7 +23,10 @@ def test_every_figure_is_there_for_people_and_for_machines(result: Any) -> None:
         "recomputed_over_second_question",
         "decode_share_of_memory_bandwidth",
         "peak_memory_over_weights",
+        "leave_one_out_over_one_answer",
     }
+    assert facts["leave_one_out"]["slices"] == 8
+    assert "without each of 8 slices" in result.table()
     assert all(value > 0 for value in facts["ratios"].values())
     for words in ("second question, to first token", "recomputed", "tokens per second"):
         assert words in result.table()
@@ -51,6 +54,7 @@ def test_recomputing_includes_reading_the_volume(
     monkeypatch.setattr(type(model), "read", slow_read)
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(measuring, "read_bandwidth", lambda device: 1.0)
+    monkeypatch.setattr(measuring, "measure_leave_one_out", lambda *_: None)
     monkeypatch.setattr(measuring, "_ask", lambda session, question: TimedAnswer(0.25, 1.0))
     found = measure(model, repeats=1)
     assert found.recomputed_seconds == pytest.approx(1.25)

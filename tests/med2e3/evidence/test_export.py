@@ -19,7 +19,8 @@ from med2e3.evidence.certainty import how_sure
 from med2e3.evidence.export import COLUMNS, WRITERS, Collected, weight_volume, write_evidence
 from med2e3.evidence.interventions import run_tests
 from med2e3.evidence.leave_one_out import leave_one_out
-from med2e3.geometry import Plane
+from med2e3.geometry import Geometry, Plane
+from med2e3.volume import Volume
 
 QUESTION = "is there a nodule in the left lung ?"
 OTHERS = ("which organ is the nodule in ?", "where is the nodule ?", "is there a kidney ?")
@@ -126,6 +127,15 @@ def test_each_voxel_of_the_crop_has_the_weight_of_the_band_that_it_lies_in(
     assert inside > 50
     k, i, j = (0, 0, 0)
     assert values[i, j, k] == 0, "outside the crop"
+
+
+def test_a_volume_of_one_slice_holds_all_the_weight(tiny: med2e3.Model) -> None:
+    voxels = np.full((1, 16, 16), 40, dtype=np.int16)
+    geometry = Geometry.from_spacing(voxels.shape, (5.0, 1.0, 1.0))
+    one = collect(tiny.read(Volume(voxels, geometry)))
+    np.testing.assert_allclose(weight_volume(one.session, one.answer).voxels, 1, atol=1e-5)
+    assert one.left_out is not None
+    assert len(one.left_out.without) == 8
 
 
 def test_the_parametric_map_lies_on_its_source_images(two: list[Collected], tmp_path: Path) -> None:
