@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from app.benchmark import events
 from app.benchmark.heartbeat import Heartbeat
 from app.benchmark.rows import STALL_MS, Bench, Row, stalls
 from app.demo import ask_ready
 from app.viewmodels.study.study import Target
+from app.views.images.slice_view import NOTCH
 from med2e3.geometry import Plane
 
 
@@ -35,8 +37,11 @@ async def answering(bench: Bench) -> list[Row]:
 async def _scroll_while_answering(bench: Bench) -> None:
     assistant, viewer = bench.workspace.assistant, bench.workspace.viewer
     bench.application.window.assistant.ask_box.ask_report()
+    view = bench.application.window.centre.cells[Plane.AXIAL].view
     step = 0
     while assistant.running is not None:
-        viewer.go_to_slice(Plane.AXIAL, step % viewer.planes[Plane.AXIAL].count)
+        # By real notches of the wheel, to and fro through the volume.
+        count = viewer.planes[Plane.AXIAL].count
+        events.turn(view, -NOTCH if step % (2 * count) < count else NOTCH)
         step += 1
         await asyncio.sleep(0.01)

@@ -7,14 +7,17 @@ that the change made stale in it, each widget once, as the loop's next turn does
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QEvent, QSize
+from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize
 from PySide6.QtGui import QImage, QPainter, QPixmap
 
+from app.benchmark import events
 from app.benchmark.loading import opened
 from app.benchmark.rows import Bench, Row, stalls, timed
+from app.rendering.grey import as_picture, grey_map
 from app.viewmodels.window.layouts import Kind
 from app.views.images.slice_view import SliceView
 from med2e3.geometry import Plane
@@ -22,6 +25,9 @@ from med2e3.volume import Volume, Window
 
 #: Bounds in ms: a slice, a window or a zoom step must leave time for the rest of a 60 Hz frame.
 SLICE_MS, LINKED_MS, WINDOW_MS, ZOOM_MS = 4.0, 8.0, 4.0, 8.0
+
+#: Times as long as its bare windowing that a slice change may take.
+BARE = 1.3
 
 #: Slices are visited one after the other as in scrolling, from this one on.
 FIRST = 100
@@ -45,6 +51,8 @@ async def slices(bench: Bench) -> list[Row]:
             note = f"windowing in floats into a new pixmap: {plain.value:.1f} ms"
             work = partial(_scroll, bench, view.plane)
             rows.append(await timed(f"slice change, {view.plane}", work, SLICE_MS, note=note))
+            bare = await timed("", partial(_windowed, view))
+            rows.append(_against(rows[-1], bare))
         work = partial(_scroll_all, bench)
         rows.append(await timed("slice change, three linked planes", work, LINKED_MS))
     return rows
@@ -72,10 +80,18 @@ async def windowing(bench: Bench) -> list[Row]:
 
 
 async def zooming(bench: Bench) -> list[Row]:
-    """Zooming and panning one plane while all three are seen."""
+    """Zooming and panning one plane while all three are seen: by calls, and by events of Qt.
+
+    Events also read the voxel under the mouse, choose what a button does, and set the cursor.
+    """
     await opened(bench)
     view = (await two_by_two(bench))[0]
     rows: list[Row] = []
+    with stalls(rows, "wheel and drag"):
+        for name, send in (("wheel", events.wheel), ("drag", events.drag), ("mouse", events.move)):
+            work = partial(_event, send, view, bench)
+            rows.append(await timed(f"{name} event, one plane of three", work, ZOOM_MS))
+    events.release(view)
     with stalls(rows, "zooming and panning"):
         for name, work in (("zoom", _zoom), ("pan", _pan)):
             rows.append(
@@ -128,6 +144,34 @@ def _scroll_all(bench: Bench, k: int) -> None:
     viewer = bench.workspace.viewer
     for plane, state in viewer.planes.items():
         viewer.go_to_slice(plane, (FIRST + k) % state.count)
+    paint(bench)
+
+
+def _windowed(view: SliceView, k: int) -> QPixmap:
+    """The least that a slice takes: its window by a table, and one smooth picture of the view."""
+    viewer, state, viewport = view.viewer, view.state, view.viewport()
+    assert state is not None
+    assert viewport is not None
+    grey = grey_map(viewer.window, viewer.inverted, viewer.colours)
+    picture = as_picture(grey.pixels(state.volume.voxels[(FIRST + k) % state.count]))
+    target = QPixmap(view.size())
+    painter = QPainter(target)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    painter.drawImage(QRectF(*viewport.image_rect()), picture.image)
+    painter.end()
+    return target
+
+
+def _against(whole: Row, bare: Row) -> Row:
+    """A slice change as a multiple of windowing alone."""
+    assert whole.value is not None
+    assert bare.value is not None
+    note = f"{whole.value:.1f} ms against {bare.value:.1f} ms"
+    return Row(f"{whole.name}, over its windowing", whole.value / bare.value, "×", BARE, note=note)
+
+
+def _event(send: Callable[[SliceView, int], object], view: SliceView, bench: Bench, k: int) -> None:
+    send(view, k)
     paint(bench)
 
 

@@ -21,6 +21,7 @@ from app.benchmark.planes import planes
 from app.benchmark.rows import Bench, Row, plain, table
 from app.benchmark.scan import scan
 from app.benchmark.scene import rotation
+from app.benchmark.switching import switching
 
 if TYPE_CHECKING:
     from app.application import Application
@@ -40,6 +41,7 @@ GROUPS: dict[str, Group] = {
     "memory": memory,
     "jpeg2000": compressed,
     "3000": three_thousand,
+    "switching": switching,
     "scan": scan,
     "assistant": answering,
 }

@@ -6,15 +6,12 @@ Turning changes which voxel stands where on the screen, never where it is in the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.imaging.slice_reader import Image
 from med2e3.geometry import Geometry
 from med2e3.volume import Volume
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,10 @@ class Turn:
         """Top and bottom on the screen exchanged."""
         return replace(self, rows_back=not self.rows_back)
 
-    def of_slice(self, pixels: NDArray[Number]) -> NDArray[Number]:
+    def of_slice(self, pixels: Image) -> Image:
         """(..., rows, columns) turned; a view of the same memory."""
         if self.exchanged:
-            pixels = np.swapaxes(pixels, -1, -2)
+            pixels = pixels.swapaxes(-1, -2)
         if self.rows_back:
             pixels = pixels[..., ::-1, :]
         return pixels[..., ::-1] if self.columns_back else pixels
@@ -72,5 +69,6 @@ class Turn:
         """A volume whose slices are turned; its voxels are a view of the same memory."""
         if self.is_straight:
             return volume
-        voxels = self.of_slice(volume.voxels)
-        return replace(volume, voxels=voxels, geometry=self.of_grid(volume.geometry))
+        return replace(
+            volume, voxels=self.of_slice(volume.voxels), geometry=self.of_grid(volume.geometry)
+        )

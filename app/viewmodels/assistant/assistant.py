@@ -83,6 +83,8 @@ class Assistant:
         self.volume: Volume | None = None
         self.turns: list[Turn] = []
         self.running: Turn | None = None
+        #: Questions that wait for the running answer, in their order.
+        self.waiting: list[str] = []
         self.chosen: Turn | None = None
         self.plane: Plane | None = None
         self.window_choice = MODEL_DEFAULT
@@ -200,8 +202,23 @@ class Assistant:
         self._tasks.start(self._follow(turn, self._job))
         return turn
 
+    def ask_next(self, question: str) -> Turn | None:
+        """Ask now, or after the running answer and what waits already; its turn, if it began."""
+        if self.running is None:
+            return self.ask(question)
+        if question.strip():
+            self.waiting.append(question)
+            self.turns_changed.emit()
+        return None
+
+    def forget_waiting(self) -> None:
+        """Ask none of the questions that wait."""
+        self.waiting.clear()
+        self.turns_changed.emit()
+
     def stop(self) -> None:
-        """Stop the running answer; what has arrived of it stays."""
+        """Stop the running answer, and ask nothing that waits; what has arrived of it stays."""
+        self.waiting.clear()
         turn, job = self.running, self._job
         if turn is None or job is None:
             return
@@ -270,6 +287,8 @@ class Assistant:
         self.running = self._job = None
         self.turn_changed.emit(turn)
         self.turns_changed.emit()
+        if self.waiting and self.can_ask:
+            self.ask(self.waiting.pop(0))
 
     def _window(self) -> Window | str | None:
         if self.window_choice == MODEL_DEFAULT:

@@ -38,6 +38,7 @@ from app.views.parts.keys import show_command
 from app.views.parts.theme import mark
 from app.views.report.report_tab import ReportTab
 from med2e3.geometry import Plane
+from med2e3.words import counted
 
 #: Buttons of ready questions side by side: as many as have room for their words, else the fewest.
 QUESTION_COLUMNS = (3, 2)
@@ -68,6 +69,7 @@ class AssistantPanel(QWidget):
         self.header = ModelHeader(assistant, model_actions)
         self.chat = Chat(assistant, viewer)
         self.ask_box = AskBox(assistant, self.show_report)
+        self.chat.edit = self.ask_box.edit
         self.report = ReportTab(report, viewer, saver)
         self.scores = ScoresTab(assistant, viewer, saver)
         self.evidence = EvidenceTab(evidence)
@@ -231,6 +233,8 @@ class AskBox(QWidget):
         self._show_button()
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.button.clicked.connect(self._pressed)
+        self.waiting = ElidedLabel()
+        self.waiting.setProperty("dim", True)
         self._sees = QLabel("Model sees")
         self._sees.setProperty("dim", True)
         self._given = QGridLayout()
@@ -245,8 +249,10 @@ class AskBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, 8, MARGIN, 8)
         layout.setSpacing(6)
-        for part in (self._grid, self._given, row):
+        for part in (self._grid, self._given):
             layout.addLayout(part)
+        layout.addWidget(self.waiting)
+        layout.addLayout(row)
         assistant.model_changed.connect(self._model_changed)
         assistant.turns_changed.connect(self.refresh)
         assistant.chosen_changed.connect(self.refresh)
@@ -258,6 +264,9 @@ class AskBox(QWidget):
         can_ask = self._assistant.can_ask
         for button in self.ready:
             button.setEnabled(can_ask)
+        waiting = self._assistant.waiting
+        self.waiting.setVisible(bool(waiting))
+        self.waiting.setText(f"{counted(len(waiting), 'question')} waiting: {'; '.join(waiting)}")
         self.line.setEnabled(self._assistant.model_state is ModelState.READY)
         self.button.setEnabled(running or can_ask)
         if running != self._stops:
@@ -273,9 +282,16 @@ class AskBox(QWidget):
         mark(self.button, "primary", not stops)
 
     def ask_typed(self) -> None:
-        """Ask what was typed; the text stays in the box until it can be asked."""
-        if self._assistant.ask(self.line.text()) is not None:
+        """Ask what was typed, after a running answer; the text stays until it can be asked."""
+        before = len(self._assistant.waiting)
+        turn = self._assistant.ask_next(self.line.text())
+        if turn is not None or len(self._assistant.waiting) > before:
             self.line.clear()
+
+    def edit(self, question: str) -> None:
+        """Put a question into the box, to be changed and asked again."""
+        self.line.setText(question)
+        self.line.setFocus()
 
     def ask_ready(self, question: ReadyQuestion) -> None:
         """Ask a ready question."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
@@ -37,6 +40,8 @@ class Chat(QScrollArea):
         self._viewer = viewer
         self.cards: list[TurnCard] = []
         self._follow = True
+        #: Takes a question that the reader wants to change.
+        self.edit: Callable[[str], object] = lambda question: None
         self._hint = QLabel(EMPTY)
         self._hint.setWordWrap(True)
         self._hint.setProperty("dim", True)
@@ -66,11 +71,19 @@ class Chat(QScrollArea):
     def _turns_changed(self) -> None:
         for turn in self._assistant.turns[len(self.cards) :]:
             card = TurnCard(turn, self._assistant, self._jump)
+            card.again.clicked.connect(partial(self._ask_again, turn))
+            card.edit.clicked.connect(partial(self._edit, turn))
             self.cards.append(card)
             self._layout.insertWidget(self._layout.count() - 1, card)
             self._follow = True
         self._hint.setVisible(not self.cards)
         self._layout.setStretch(self._layout.count() - 1, 1 if self.cards else 0)
+
+    def _ask_again(self, turn: Turn, _checked: bool = False) -> None:
+        self._assistant.ask_next(turn.question)
+
+    def _edit(self, turn: Turn, _checked: bool = False) -> None:
+        self.edit(turn.question)
 
     def _chosen_changed(self) -> None:
         for card in self.cards:

@@ -59,6 +59,8 @@ class TurnCard(QFrame):
         self.copy.clicked.connect(
             lambda: QGuiApplication.clipboard().setText(exports.answer_text(turn))
         )
+        self.again = _button("reset", "Ask this again")
+        self.edit = _button("measure_note", "Change this question")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 8, 6)
         layout.setSpacing(4)
@@ -66,7 +68,8 @@ class TurnCard(QFrame):
             layout.addWidget(widget)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
-        foot.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignBottom)
+        for button in (self.edit, self.again, self.copy):
+            foot.addWidget(button, 0, Qt.AlignmentFlag.AlignBottom)
         layout.addLayout(foot)
         self.refresh()
 
@@ -130,7 +133,7 @@ def status_of(turn: Turn) -> str:
 def _given(turn: Turn) -> str:
     if turn.seen is None:
         return f"about {turn.volume_name}" if turn.volume is None else ""
-    return f"{turn.seen.plane} · {turn.seen.describe_window()}"
+    return f"{turn.seen.plane} · {turn.seen.describe_window()} · {turn.model}"
 
 
 def _end(turn: Turn) -> str:
@@ -162,6 +165,7 @@ def _button(name: str, tip: str, parent: QWidget | None = None) -> QToolButton:
     button = QToolButton(parent)
     dress(button, name, "dim")
     button.setToolTip(tip)
+    button.setAccessibleName(tip)
     button.setAutoRaise(True)
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button

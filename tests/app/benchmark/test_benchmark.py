@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.benchmark import images, loading, run, scene
+from app.benchmark import events, images, loading, run, scene, switching
 from app.benchmark.rows import Bench, Row, plain, ratio, table
 from app.benchmark.series import write_jpeg2000, write_series
+from med2e3.geometry import Plane
 from med2e3.io import load_volume
 
 SMALL = (12, 32, 32)
@@ -74,10 +75,39 @@ def test_groups_of_images_and_loading_measure_in_the_window(
     assert len(set(names)) == len(names)
     for expected in (
         "slice change, coronal", "window drag, one plane", "pan, one plane of three",
-        "longest stall, scrolling",
+        "longest stall, scrolling", "wheel event, one plane of three",
+        "drag event, one plane of three", "mouse event, one plane of three",
+        "slice change, axial, over its windowing", "longest stall, wheel and drag",
     ):  # fmt: skip
         assert expected in names
     assert all(row.value is None or row.value > 0 for row in rows if "stall" not in row.name)
+
+
+def test_switching_series_is_measured_to_the_first_picture_and_to_the_whole(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switching, "SHAPE", SMALL)
+    monkeypatch.setattr(switching, "SWITCHES", 2)
+    bench = Bench(gui.application, argparse.Namespace(), tmp_path)
+    rows = {row.name: row for row in gui.run(switching.switching(bench), 60)}
+    first, whole = (
+        rows[f"switching series, {what}"].value for what in ("first picture", "all of it")
+    )
+    assert 0 < first <= whole
+    assert rows["longest stall, switching series"].bound == 50
+
+
+def test_events_of_the_mouse_zoom_pan_and_read(open_gui: Any) -> None:
+    view = open_gui.view(Plane.AXIAL)
+    open_gui.do(lambda: events.wheel(view, 0))
+    assert view.state.zoom > 1
+    centre = view.state.centre
+    open_gui.do(lambda: [events.drag(view, k) for k in range(3)])
+    assert view.state.centre != centre
+    open_gui.do(lambda: events.release(view))
+    open_gui.viewer.leave()
+    open_gui.do(lambda: events.move(view, 1))
+    assert open_gui.viewer.readout is not None
 
 
 def test_the_decoder_alone_decodes_every_frame(tmp_path: Path) -> None:
