@@ -20,7 +20,7 @@ from med2e3.errors import CheckpointError, DataError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration
 from med2e3.model.insight import InsightModel
 from med2e3.training.data.formats import open_samples
-from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe
+from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe, InsightStageRecipe
 from med2e3.training.insight.teacher import SPECIAL_WORDS, new_teacher, words_of_captions
 from med2e3.training.published_recipe import PARTS, PublishedRecipe
 from med2e3.training.recipe import Recipe
@@ -170,6 +170,7 @@ def _plan_insight(recipe: InsightRecipe, precision: str) -> list[StagePlan]:
                 precision,
                 stage.learning_rate,
                 stage.parts,
+                stage.note if isinstance(stage, InsightStageRecipe) else "",
             )
         )
     return plans
