@@ -24,7 +24,7 @@ from med2e3.model.m3d_lamed import M3DLaMedForConditionalGeneration
 from med2e3.model.m3d_lamed_config import M3DLaMedConfig
 from med2e3.training.data.formats import SampleFile
 from med2e3.training.data.m3d_samples import open_m3d
-from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe
+from med2e3.training.insight.recipe import INSIGHT, TEACHER, InsightRecipe, InsightStageRecipe
 from med2e3.training.insight.teacher import SPECIAL_WORDS, new_teacher, words_of_captions
 from med2e3.training.m3d_recipe import STAGES as STAGES_OF_M3D
 from med2e3.training.m3d_recipe import M3DRecipe, M3DStage
@@ -182,6 +182,7 @@ def _plan_insight(recipe: InsightRecipe, precision: str) -> list[StagePlan]:
                 precision,
                 stage.learning_rate,
                 stage.parts,
+                stage.note if isinstance(stage, InsightStageRecipe) else "",
             )
         )
     return plans

@@ -24,6 +24,7 @@ BIN = Path(sys.executable).parent
 PAGES = (
     "README.md", "CONTRIBUTING.md", "app/README.md", "med2e3/README.md",
     "med2e3/study/README.md", "resources/benchmarks/README.md", "resources/demo-model/README.md",
+    "resources/insight/README.md",
 )  # fmt: skip
 
 #: A newcomer reads this many lines.

@@ -114,6 +114,18 @@ class InsightStageRecipe(StageRecipe):
                 ("volumes",),
             )
 
+    @property
+    def note(self) -> str:
+        """What should be known before it runs; empty where there is nothing."""
+        alignment, pairs = self.alignment, self.volumes * self.slices + self.alignment.queue
+        if alignment.kind != "partial_ot" or alignment.left_out(pairs) >= 1:
+            return ""
+        return (
+            f" (partial_ot with mass = {alignment.mass:g} can leave out "
+            f"{alignment.left_out(pairs):.1g} of {pairs} pairs, which is nearly ot: take more "
+            "pairs, a queue, or a smaller mass)"
+        )
+
     def smoke(self) -> Self:
         """Three steps of two volumes."""
         return replace(super().smoke(), volumes=2, slices=min(self.slices, 2))

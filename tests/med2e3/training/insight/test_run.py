@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from med2e3.checkpoints import Hub
 from med2e3.cli import main
 from med2e3.errors import CheckpointError, DataError, InputError, RecipeError
 from med2e3.model.insight import open_insight
 from med2e3.training import Options, open_recipe
+from med2e3.training.dry_run import plan_recipe
 from med2e3.training.insight import pipeline
 from med2e3.training.insight.alignment import AlignmentRecipe
 from med2e3.training.insight.caption_study import varied
@@ -225,6 +227,25 @@ def test_the_command_trains_in_smoke_and_plans_without_training(
     assert "stage teacher" in planned
     assert "stage insight" in planned
     assert "8 volumes × 6 slices" in planned
+
+
+@pytest.mark.parametrize(
+    ("volumes", "mass", "said"),
+    [(5, "0.95", "can leave out 0.5 of 10 pairs"), (200, "0.95", "")],
+)
+def test_the_plan_says_where_partial_transport_cannot_act(
+    tiny_recipe: Make, volumes: int, mass: str, said: str
+) -> None:
+    recipe = open_recipe(
+        tiny_recipe(
+            ("volumes = 3", f"volumes = {volumes}"), ("mass = 0.75", f"mass = {mass}"),
+            ("queue = 8", "queue = 0"),
+        ),
+        Options(cpu=True),
+    )  # fmt: skip
+    (_, plan) = plan_recipe(recipe, Hub(None), None)
+    assert said in plan.text(1)
+    assert ("nearly ot" in plan.text(1)) == bool(said)
 
 
 def test_embeddings_of_other_captions_are_not_taken_for_these(
