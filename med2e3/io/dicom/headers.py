@@ -25,6 +25,7 @@ from med2e3.io.dicom.attributes import (
     NOTHING,
     Attributes,
     Lookup,
+    OddHeaderError,
     as_text,
     file_meta,
     modality_of,
@@ -229,8 +230,9 @@ def read_header(path: Path) -> Header | None:
             _convert(dataset)
         return Header(path, dataset, *_frames(path, dataset, place))
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
+        why = f": {error}" if isinstance(error, OddHeaderError) else ""
         raise ImageReadError(
-            f"{path}: the DICOM header cannot be read: {error}. "
+            f"{path}: the DICOM header cannot be read{why}. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
 
@@ -306,7 +308,7 @@ def _frames(path: Path, dataset: Attributes, place: _Place) -> tuple[tuple[Frame
     if place.offset is None:
         kind = sop_class(dataset).name
         if kind.endswith("Image Storage"):
-            raise ValueError("it is of an image, and ends before the pixels")
+            raise OddHeaderError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
     special = kind_of_object(dataset)
     if special is not None and special.is_derived:
@@ -337,7 +339,7 @@ def _pixels(dataset: Attributes, offset: int, place: _Place) -> Pixels:
     stated = None if is_float else dataset.get("HighBit")
     high_bit = stored - 1 if stated is None else int(stated)
     if not 0 < stored <= high_bit + 1 <= allocated:
-        raise ValueError(
+        raise OddHeaderError(
             f"bits {high_bit} and below cannot hold {stored} stored bits of {allocated} allocated"
         )
     return Pixels(
@@ -362,7 +364,7 @@ def _is_little(dataset: Attributes) -> bool:
 def _needed(dataset: Attributes, keyword: str) -> int:
     value = dataset.get(keyword)
     if value is None:
-        raise ValueError(f"{keyword} is missing")
+        raise OddHeaderError(f"{keyword} is missing")
     return int(value)
 
 

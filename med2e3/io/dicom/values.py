@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.io.dicom.attributes import Attributes, as_text, first_item
+from med2e3.io.dicom.attributes import Attributes, OddHeaderError, as_text, first_item
 
 #: Nothing in a body is darker than air; noise and sharp kernels reach some hundreds below it.
 DARKEST_PLAUSIBLE_HU = -1500
@@ -44,7 +44,7 @@ class Table:
 
 
 def table_of(dataset: Attributes) -> Table | None:
-    """The Modality LUT of a file; None where it has none. Raises `ValueError` for a damaged one."""
+    """The Modality LUT of a file; None where it has none. Raises `OddHeaderError` for a torn one."""
     item = first_item(dataset, "ModalityLUTSequence")
     descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
     if descriptor is None or data is None:
@@ -58,7 +58,7 @@ def table_of(dataset: Attributes) -> Table | None:
         values = np.asarray(data)
     count = count or 1 << 16  # a count that does not fit its 16 bits is written as 0
     if len(values) < count:
-        raise ValueError(f"its Modality LUT has {len(values)} of {count} entries")
+        raise OddHeaderError(f"its Modality LUT has {len(values)} of {count} entries")
     kind = unit_of(item.get("ModalityLUTType"))
     return Table(first, values[:count].astype(np.float32), kind)
 
