@@ -78,6 +78,8 @@ _TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
 
 _WANTED = tags_of(KEYWORDS)
 
+_MOMENT_KEYWORDS = tuple(row.keyword for row in MOMENT)
+
 
 IMAGE_TYPE, KERNEL, THICKNESS = (
     MOMENT_NAMES.index(name) for name in ("image type", "kernel", "slice thickness")
@@ -401,8 +403,9 @@ def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Fra
 
 def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
     """The values of `MOMENT_NAMES`, which tell two images at one position apart."""
-    values = []
-    for row in MOMENT:
-        value = find(row.group, row.frame_keyword) if row.group else None
-        values.append(value or dataset.get(row.keyword))
+    values = [dataset.get(keyword) for keyword in _MOMENT_KEYWORDS]
+    if find.groups:  # a classic image has none
+        for k, row in enumerate(MOMENT):
+            own = find(row.group, row.frame_keyword) if row.group else None
+            values[k] = own or values[k]
     return tuple(f"{v:g}" if isinstance(v, float) else as_text(v or "") for v in values)

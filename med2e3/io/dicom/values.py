@@ -44,7 +44,7 @@ class Table:
 
 
 def table_of(dataset: Attributes) -> Table | None:
-    """The Modality LUT of a file; None where it has none. Raises `OddHeaderError` for a torn one."""
+    """The Modality LUT of a file; None where it has none. `OddHeaderError` for a torn one."""
     item = first_item(dataset, "ModalityLUTSequence")
     descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
     if descriptor is None or data is None:
@@ -82,6 +82,8 @@ def _float(stated: Any, otherwise: float) -> float:
 
 def unit_of(stated: Any) -> str:
     """The Rescale Type as the standard writes it."""
+    if stated is None or stated == "HU":
+        return stated or ""
     text = as_text(stated)
     return "HU" if text.lower() in HOUNSFIELD else text
 
