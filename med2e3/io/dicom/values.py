@@ -110,7 +110,7 @@ def padding_of(dataset: Attributes, allocated: int) -> tuple[int, int] | None:
 
 
 def is_padding(
-    stored: NDArray[np.generic],
+    stored: NDArray[np.integer[Any]],
     padding: tuple[int, int],
     rescale: tuple[float, float],
     *,
@@ -121,7 +121,7 @@ def is_padding(
     Lossy compression moves padding off its value: then all that no CT measures, on the side of the
     declared values, stands for none.
     """
-    empty = (stored >= padding[0]) & (stored <= padding[1])
+    empty: NDArray[np.bool_] = (stored >= padding[0]) & (stored <= padding[1])
     slope, intercept = rescale
     ends = sorted(slope * end + intercept for end in padding)
     if is_lossy and ends[1] < DARKEST_PLAUSIBLE_HU:
