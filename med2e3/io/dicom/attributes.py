@@ -39,6 +39,11 @@ CT_CLASSES = frozenset(
     (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 )
 
+
+class OddHeaderError(ValueError):
+    """An attribute of a header cannot be what it states; the message is for people to read."""
+
+
 #: An item with no attributes.
 NOTHING: Mapping[str, Any] = {}
 
@@ -95,6 +100,8 @@ def first_item(dataset: Attributes, keyword: str) -> Attributes:
 
 def numbers(value: Any) -> tuple[float, ...]:
     """A multi-valued number as floats, also one that is written as a text; empty if it is none."""
+    if type(value) is tuple:  # the quick reader's; asking for abstract classes takes longer
+        return tuple(map(float, value))
     if isinstance(value, str):
         try:
             return tuple(float(part.replace(",", ".")) for part in value.split("\\"))
@@ -104,8 +111,6 @@ def numbers(value: Any) -> tuple[float, ...]:
         return (float(value),)
     if value is None:
         return ()
-    if type(value) is tuple:  # the quick reader's; asking for abstract classes takes longer
-        return tuple(map(float, value))
     return tuple(float(x) for x in value) if isinstance(value, Sequence | MultiValue) else ()
 
 

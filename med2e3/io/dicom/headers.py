@@ -24,6 +24,7 @@ from med2e3.io.dicom.attributes import (
     NOTHING,
     Attributes,
     Lookup,
+    OddHeaderError,
     as_text,
     file_meta,
     modality_of,
@@ -78,6 +79,8 @@ KEYWORDS = (
 _TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
 
 _WANTED = tags_of(KEYWORDS)
+
+_MOMENT_KEYWORDS = tuple(row.keyword for row in MOMENT)
 
 
 IMAGE_TYPE, KERNEL, THICKNESS = (
@@ -229,15 +232,12 @@ def read_header(path: Path) -> Header | None:
     except OSError as error:
         raise not_opened(path, error) from error
     except Exception as error:  # a damaged header can fail in any of pydicom's converters
-        why = str(error) if isinstance(error, HeaderError) else "one of its elements is damaged"
+        odd = isinstance(error, OddHeaderError)
+        why = str(error) if odd else "one of its elements is damaged"
         raise ImageReadError(
             f"{path}: the DICOM header cannot be read: {why}. "
             "The file is damaged; copy or send it again, or take it out of the folder."
         ) from error
-
-
-class HeaderError(ValueError):
-    """What is wrong with a header, as a clause of ours."""
 
 
 class _Place(NamedTuple):
@@ -319,7 +319,7 @@ def _frames(path: Path, dataset: Attributes, place: _Place) -> tuple[tuple[Frame
     if place.offset is None:
         kind = sop_class(dataset).name
         if kind.endswith("Image Storage"):
-            raise HeaderError("it is of an image, and ends before the pixels")
+            raise OddHeaderError("it is of an image, and ends before the pixels")
         return (), f"{kind or 'DICOM object'} without an image"
     special = kind_of_object(dataset)
     if special is not None and special.is_derived:
@@ -350,7 +350,7 @@ def _pixels(dataset: Attributes, offset: int, place: _Place) -> Pixels:
     stated = None if is_float else dataset.get("HighBit")
     high_bit = stored - 1 if stated is None else int(stated)
     if not 0 < stored <= high_bit + 1 <= allocated:
-        raise HeaderError(
+        raise OddHeaderError(
             f"bits {high_bit} and below cannot hold {stored} stored bits of {allocated} allocated"
         )
     return Pixels(
@@ -375,9 +375,9 @@ def _is_little(dataset: Attributes) -> bool:
 def _needed(dataset: Attributes, keyword: str) -> int:
     value = dataset.get(keyword)
     if value is None:
-        raise HeaderError(f"{keyword} is missing")
+        raise OddHeaderError(f"{keyword} is missing")
     if int(value) < 1:
-        raise HeaderError(f"{keyword} is {int(value)}")
+        raise OddHeaderError(f"{keyword} is {int(value)}")
     return int(value)
 
 
@@ -414,8 +414,9 @@ def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Fra
 
 def _moment(dataset: Attributes, find: Lookup) -> tuple[str, ...]:
     """The values of `MOMENT_NAMES`, which tell two images at one position apart."""
-    values = []
-    for row in MOMENT:
-        value = find(row.group, row.frame_keyword) if row.group else None
-        values.append(value or dataset.get(row.keyword))
+    values = [dataset.get(keyword) for keyword in _MOMENT_KEYWORDS]
+    if find.groups:  # a classic image has none
+        for k, row in enumerate(MOMENT):
+            own = find(row.group, row.frame_keyword) if row.group else None
+            values[k] = own or values[k]
     return tuple(f"{v:g}" if isinstance(v, float) else as_text(v or "") for v in values)

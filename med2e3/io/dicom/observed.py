@@ -30,7 +30,7 @@ class Observed:
     def add_reports(self, frame: Frame, reports: tuple[str, ...]) -> None:
         """Note what a decoder reported of a frame."""
         for report in reports:
-            self._reports[report].append(_name(frame))
+            self._reports[report].append(frame.name)
 
     def add_padding(self, values: NDArray[np.generic], empty: NDArray[np.bool_]) -> None:
         """Note that the `values` (row, column) where `empty` counted as padding."""
@@ -65,10 +65,6 @@ class Observed:
             f"{counted(self._replaced, 'voxel')} became air ({AIR_HU} HU), "
             f"{self._replaced / self._voxels:.2g} of those in these slices.{where}"
         )
-
-
-def _name(frame: Frame) -> str:
-    return f"{frame.path.name} (frame {frame.number + 1})" if frame.number else frame.path.name
 
 
 def _enclosed(empty: NDArray[np.bool_]) -> int:

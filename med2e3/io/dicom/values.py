@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.io.dicom.attributes import Attributes, as_text, first_item
+from med2e3.io.dicom.attributes import Attributes, OddHeaderError, as_text, first_item
 from med2e3.io.plausible import BRIGHTEST_PLAUSIBLE_HU, DARKEST_PLAUSIBLE_HU
 
 #: How files write the Rescale Type of Hounsfield units, in small letters; the standard has "HU".
@@ -39,7 +39,7 @@ class Table:
 
 
 def table_of(dataset: Attributes) -> Table | None:
-    """The Modality LUT of a file; None where it has none. Raises `ValueError` for a damaged one."""
+    """The Modality LUT of a file; None where it has none. `OddHeaderError` for a torn one."""
     item = first_item(dataset, "ModalityLUTSequence")
     descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
     if descriptor is None or data is None:
@@ -53,7 +53,7 @@ def table_of(dataset: Attributes) -> Table | None:
         values = np.asarray(data)
     count = count or 1 << 16  # a count that does not fit its 16 bits is written as 0
     if len(values) < count:
-        raise ValueError(f"its Modality LUT has {len(values)} of {count} entries")
+        raise OddHeaderError(f"its Modality LUT has {len(values)} of {count} entries")
     kind = unit_of(item.get("ModalityLUTType"))
     return Table(first, values[:count].astype(np.float32), kind)
 
@@ -77,6 +77,8 @@ def _float(stated: Any, otherwise: float) -> float:
 
 def unit_of(stated: Any) -> str:
     """The Rescale Type as the standard writes it."""
+    if stated is None or stated == "HU":
+        return stated or ""
     text = as_text(stated)
     return "HU" if text.lower() in HOUNSFIELD else text
 
@@ -103,7 +105,7 @@ def padding_of(dataset: Attributes, allocated: int) -> tuple[int, int] | None:
 
 
 def is_padding(
-    stored: NDArray[np.generic],
+    stored: NDArray[np.integer[Any]],
     padding: tuple[int, int],
     rescale: tuple[float, float],
     *,
@@ -114,7 +116,7 @@ def is_padding(
     Lossy compression moves padding off its value: then all that no CT measures, on the side of the
     declared values, stands for none.
     """
-    empty = (stored >= padding[0]) & (stored <= padding[1])
+    empty: NDArray[np.bool_] = (stored >= padding[0]) & (stored <= padding[1])
     slope, intercept = rescale
     ends = sorted(slope * end + intercept for end in padding)
     if is_lossy and ends[1] < DARKEST_PLAUSIBLE_HU:

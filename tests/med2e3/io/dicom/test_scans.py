@@ -55,6 +55,10 @@ def clock(k: int, scan: int) -> str:
     )
 
 
+def day(time: str) -> str:
+    return f"20260301{time}"
+
+
 @pytest.mark.parametrize("row", [*MOMENT, *LATER], ids=lambda row: row.keyword)
 def test_every_attribute_of_the_tables_tells_apart(tmp_path: Path, row: Any) -> None:
     vr = pydicom.datadict.dictionary_VR(row.keyword)
@@ -78,14 +82,14 @@ def test_every_attribute_of_the_tables_tells_apart(tmp_path: Path, row: Any) -> 
         ("acquired at", lambda d, k, n: setattr(d, "AcquisitionTime", clock(k, n))),
         ("made at", lambda d, k, n: setattr(d, "ContentTime", clock(k, n))),
         ("stored at", lambda d, k, n: setattr(d, "InstanceCreationTime", clock(k, n))),
-        ("acquired at", lambda d, k, n: setattr(d, "AcquisitionDateTime", f"20260301{clock(k, n)}")),
+        ("acquired at", lambda d, k, n: setattr(d, "AcquisitionDateTime", day(clock(k, n)))),
         (
             "acquired at",
-            lambda d, k, n: setattr(d, "FrameAcquisitionDateTime", f"20260301{clock(k, n)}"),
+            lambda d, k, n: setattr(d, "FrameAcquisitionDateTime", day(clock(k, n))),
         ),
         (
             "reference time",
-            lambda d, k, n: setattr(d, "FrameReferenceDateTime", f"20260301{clock(k, n)}"),
+            lambda d, k, n: setattr(d, "FrameReferenceDateTime", day(clock(k, n))),
         ),
         ("frame time", lambda d, k, n: setattr(d, "FrameReferenceTime", 1000 * n + 10 * k)),
         ("trigger time", lambda d, k, n: setattr(d, "TriggerTime", 310 + 340 * n + k * 7 % 5)),

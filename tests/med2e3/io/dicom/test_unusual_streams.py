@@ -106,7 +106,7 @@ def test_a_stream_cut_short_is_damaged(tmp_path: Path) -> None:
 def test_a_whole_stream_that_no_decoder_reads_is_not_called_damaged(
     tmp_path: Path, marker: int
 ) -> None:
-    """Progressive JPEG, coded by Huffman and by arithmetic, which DICOM has retired or never had."""
+    """Progressive JPEG, by Huffman and by arithmetic: DICOM has retired it."""
     stream = jpeg()
     at = stream.index(b"\xff\xc1")
     other = stream[: at + 1] + bytes([marker]) + stream[at + 2 :]
