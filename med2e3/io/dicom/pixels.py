@@ -10,12 +10,17 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
 
 from med2e3.errors import ImageReadError
 from med2e3.io.bounds import Claim, Packing, check_claim
@@ -37,12 +42,16 @@ from med2e3.io.dicom.decode_pool import (
 )
 from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.facts import may_be_lossy
-from med2e3.io.dicom.headers import Frame
+from med2e3.io.dicom.headers import PIXEL_DATA, Frame
 from med2e3.io.dicom.observed import Observed
 from med2e3.io.dicom.values import is_padding
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
+from med2e3.words import counted
+
+#: Bytes read behind the pixels of an uncompressed file, and those of the shortest element.
+REST_READ, ELEMENT = 64, 8
 
 Stored = NDArray[np.integer[Any]]
 
@@ -84,7 +93,7 @@ def stored_numbers(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
             if is_compressed(frame):
                 yield next(decoded)
             elif transfer_syntax(frame.header) in NATIVE_SYNTAXES:
-                yield Decoded(native(frame))
+                yield Decoded(native(frame), _after(frame))
             else:
                 yield Decoded(deflated(frame))
 
@@ -274,6 +283,35 @@ def why_not_native(frame: Frame) -> str:
             "the pixels"
         )
     return ""
+
+
+def _after(frame: Frame) -> tuple[str, ...]:
+    """A report where bytes follow the pixels that begin no element: some may have been inserted.
+
+    Zeros are let be: media and archives fill up with them.
+    """
+    pixels = frame.pixels
+    end = pixels.offset + (pixels.length or 0)
+    with frame.path.open("rb") as file:
+        file.seek(end)
+        rest = file.read(REST_READ)
+    if not rest.strip(b"\0"):
+        return ()
+    more = frame.path.stat().st_size - end
+    if _begins_an_element(rest, more, transfer_syntax(frame.header)):
+        return ()
+    return (f"{counted(more, 'byte')} after the pixels are no DICOM",)
+
+
+def _begins_an_element(rest: bytes, more: int, syntax: UID) -> bool:
+    """Whether the first of `more` bytes can be an element behind the pixels (PS3.5 7.1)."""
+    order: Literal["big", "little"] = "big" if syntax == ExplicitVRBigEndian else "little"
+    tag = tuple(int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
+    if len(rest) < ELEMENT or tag <= PIXEL_DATA:
+        return False
+    if syntax == ImplicitVRLittleEndian:
+        return int.from_bytes(rest[4:8], order) <= more - ELEMENT
+    return rest[4:6].isalpha() and rest[4:6].isupper()
 
 
 def is_too_long(frame: Frame) -> bool:
