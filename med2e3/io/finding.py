@@ -62,7 +62,7 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
     if not any(scan.series for scan in found):
         raise ImageReadError(
             " ".join(notes)
-            or "None of what was given holds an image. Open a folder with the DICOM files of a study."
+            or "None of what was given holds an image. Open a folder with the files of a study."
         )
     merged = merge(found)
     return replace(merged, notes=(*merged.notes, *notes))

@@ -42,8 +42,9 @@ from med2e3.io.dicom.decode_pool import (
 )
 from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.facts import may_be_lossy
-from med2e3.io.dicom.headers import PIXEL_DATA, Frame
+from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.observed import Observed
+from med2e3.io.dicom.quick import PIXEL_DATA
 from med2e3.io.dicom.values import is_padding
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
@@ -306,8 +307,8 @@ def _after(frame: Frame) -> tuple[str, ...]:
 def _begins_an_element(rest: bytes, more: int, syntax: UID) -> bool:
     """Whether the first of `more` bytes can be an element behind the pixels (PS3.5 7.1)."""
     order: Literal["big", "little"] = "big" if syntax == ExplicitVRBigEndian else "little"
-    tag = tuple(int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
-    if len(rest) < ELEMENT or tag <= PIXEL_DATA:
+    group, element = (int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
+    if len(rest) < ELEMENT or group << 16 | element <= PIXEL_DATA:
         return False
     if syntax == ImplicitVRLittleEndian:
         return int.from_bytes(rest[4:8], order) <= more - ELEMENT
