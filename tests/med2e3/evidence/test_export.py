@@ -132,7 +132,7 @@ def test_each_voxel_of_the_crop_has_the_weight_of_the_band_that_it_lies_in(
 def test_a_volume_of_one_slice_holds_all_the_weight(tiny: med2e3.Model) -> None:
     voxels = np.full((1, 16, 16), 40, dtype=np.int16)
     geometry = Geometry.from_spacing(voxels.shape, (5.0, 1.0, 1.0))
-    one = collect(tiny.read(Volume(voxels, geometry)))
+    one = collect(tiny.read(Volume(voxels, geometry), window="soft tissue"))
     np.testing.assert_allclose(weight_volume(one.session, one.answer).voxels, 1, atol=1e-5)
     assert one.left_out is not None
     assert len(one.left_out.without) == 8
