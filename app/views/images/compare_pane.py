@@ -42,7 +42,9 @@ class ComparePane(QWidget):
         self.zoom.clicked.connect(lambda on: compare.lock(zoom=on))
         self.window_lock = _lock("Window", "Both have one window")
         self.window_lock.clicked.connect(lambda on: compare.lock(window=on))
-        self.end = QPushButton("End comparing")
+        self.end = QPushButton("End")
+        self.end.setToolTip("End comparing")
+        self.end.setAccessibleName("End comparing")
         self.end.clicked.connect(compare.close)
         self.sliders: list[SliceSlider] = []
         self.first.framed = lambda: not compare.pointed

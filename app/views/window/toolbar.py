@@ -171,6 +171,7 @@ class ToolBar(QToolBar):
         for name, place in self._places.items():
             place.setVisible(name not in left)
         self._more_place.setVisible(bool(left))
+        self._doors_place.setVisible(not left)  # its entries stand in the menu of more, too
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -191,7 +192,7 @@ class ToolBar(QToolBar):
                 menu.addAction(self._actions[name])
             menu.addSeparator()
         button.setMenu(menu)
-        self.addWidget(button)
+        self._doors_place = self.addWidget(button)
         return button
 
     def _add_more(self) -> QToolButton:
@@ -202,10 +203,16 @@ class ToolBar(QToolBar):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         menu.aboutToShow.connect(menu.clear)
-        menu.aboutToShow.connect(lambda: menu.addActions([self._actions[n] for n in self.left]))
+        menu.aboutToShow.connect(lambda: self._fill_more(menu))
         button.setMenu(menu)
         self._more_place = self.addWidget(button)
         return button
+
+    def _fill_more(self, menu: QMenu) -> None:
+        menu.addActions([self._actions[name] for name in self.left])
+        for group in DOORS:
+            menu.addSeparator()
+            menu.addActions([self._actions[n] for n in group if n not in self.left])
 
     # --- building --------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ def test_the_patients_name_goes_from_the_images_at_once_and_cancel_brings_it_bac
         ("corner_series", "Phantom"),
         ("corner_thickness", "slices every 5.00 mm"),
         ("corner_slice", "13/24"),
-        ("corner_position", "z "),
+        ("corner_position", "S "),
         ("corner_window", "W 400 L 40"),
     ],
 )
