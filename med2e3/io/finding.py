@@ -63,10 +63,8 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
         except InputError as error:
             notes.append(str(error))
     if not any(scan.series for scan in found):
-        raise ImageReadError(
-            " ".join(notes)
-            or "None of what was given holds an image. Open a folder with the DICOM files of a study."
-        )
+        nothing = "None of what was given holds an image. Open a folder that holds a study."
+        raise ImageReadError(" ".join(notes) or nothing)
     merged = merge(found)
     return replace(merged, notes=(*merged.notes, *notes))
 
