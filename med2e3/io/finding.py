@@ -29,6 +29,9 @@ from med2e3.words import counted, some_names
 #: Files that operating systems leave in folders: neither read nor named.
 LITTER = ("thumbs.db", "desktop.ini")
 
+#: The name of the table of contents of a medium (PS3.10 8.6).
+CONTENTS = "DICOMDIR"
+
 #: Share of the progress that unpacks an archive; the rest scans its files.
 UNPACKING_SHARE = 0.6
 
@@ -60,17 +63,16 @@ def find_several(paths: Sequence[Path], watch: Watch) -> ScanResult:
         except InputError as error:
             notes.append(str(error))
     if not any(scan.series for scan in found):
-        raise ImageReadError(
-            " ".join(notes)
-            or "None of what was given holds an image. Open a folder with the files of a study."
-        )
+        nothing = "None of what was given holds an image. Open a folder that holds a study."
+        raise ImageReadError(" ".join(notes) or nothing)
     merged = merge(found)
     return replace(merged, notes=(*merged.notes, *notes))
 
 
 def _is_loose_dicom(path: Path) -> bool:
     archived = path.name.lower().endswith(archive.SUFFIXES)
-    return not archived and format_of(path) is None and path.name.upper() != "DICOMDIR"
+    is_other = archived or path.name.upper() == CONTENTS
+    return not is_other and format_of(path) is None
 
 
 def _told_with(tell: SoFar | None, before: tuple[ScanResult, ...]) -> SoFar | None:
@@ -108,6 +110,8 @@ def _find(path: Path, watch: Watch) -> ScanResult:
         return _find_in_archive(path, watch)
     if (known := format_of(path)) is not None:
         return known.scan(path)
+    if path.name.upper() == CONTENTS:
+        return _find_on_medium(path, watch)  # however damaged it is
     if is_dicom(path):
         header = read_header(path)
         if header is not None and header.is_directory:
@@ -208,6 +212,11 @@ def _only(path: Path, series_uid: str, scan: ScanResult) -> ScanResult:
     if not own:  # a copy of an image that is there already
         own = {f.summary.key for f in scan.series if f.summary.info.series_uid == series_uid}
     mine = tuple(f for f in scan.series if f.summary.key in own)
+    if not mine:
+        raise ImageReadError(
+            f"{path} is a DICOM file that belongs to no series. Open a folder with the DICOM files "
+            "of a study."
+        )
     count = sum(len(f.summary.files) for f in mine)
     notes = [f"All {count} files of the series of {path.name} in its folder were opened."]
     lost = [one for one in scan.skipped if one.defect is not Defect.NONE]

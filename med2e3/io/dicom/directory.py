@@ -39,6 +39,8 @@ def read_contents(directory: Path) -> Contents:
     except Exception:  # a damaged list can fail in any of pydicom's converters
         return Contents((), "is damaged")
     listed = tuple(name for name in names if name)
+    if not names:
+        return Contents((), "lists nothing")
     return Contents(listed, "" if list_is_whole(directory, Tag(RECORDS)) else "ends early")
 
 
