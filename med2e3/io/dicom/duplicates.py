@@ -121,8 +121,8 @@ def _distinct(
         if groups := in_sequence(kept, spots, look):
             return _apart(kept, groups, notes), copies
         return [_unresolved(kept, spots, notes, grouping)], copies
-    if scans := _scans(kept, grouping):
-        return [Distinct(tuple(scan), notes) for scan in scans], copies
+    if between := _scans(kept, grouping):
+        return [Distinct(tuple(group), notes) for group in between], copies
     if grouping is not Grouping.JOINED and (found := sweeps(kept)):
         return _apart(kept, found, notes), copies
     return [Distinct(tuple(kept), (*notes, *_end_to_end(kept)))], copies

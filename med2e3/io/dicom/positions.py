@@ -167,4 +167,5 @@ def _half_widths(index: Float | NDArray[np.intp], origins: Float) -> Float:
 
 
 def _width(index: Float | NDArray[np.intp], origins: Float, slope: Float) -> Float:
-    return np.asarray(np.ptp(origins - np.multiply.outer(index, slope), axis=0), np.float64)
+    width: Float = np.ptp(origins - np.multiply.outer(index, slope), axis=0)
+    return width
