@@ -138,8 +138,8 @@ def read_volumes(path: Path) -> Seen:
         _ = volume.value_range
         words |= set(volume.warnings)
         seen.append(_seen(volume))
-    for series in source.series[:1]:
-        read_tags(series.files[len(series.files) // 2])
+    for indexed in source.scan.series[:1]:
+        read_tags(indexed.slices[len(indexed.slices) // 2].path)
     return Seen(tuple(sorted(seen)), frozenset(_plain(w) for w in words if w))
 
 
