@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SCREENSHOT ?= output/demo.png
 
-.PHONY: run test test-all coverage lint format tree docs-check measure hooks wheel bundle screenshots benchmark clean
+.PHONY: run test test-all fuzz coverage lint format tree docs-check measure hooks wheel bundle screenshots benchmark clean
 
 $(STAMP): pyproject.toml .ci/system.sh
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one (Debian/Ubuntu: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -34,6 +34,11 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"
+
+# Damages FILES files of every kind and reads them in child processes; SEED=… repeats a run.
+FILES ?= 36000
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ Knows no models.
 
 from __future__ import annotations
 
+import os
 import textwrap
 import threading
 from collections.abc import Mapping, Sequence
@@ -107,7 +108,7 @@ def check_figure_path(path: Path) -> None:
             f"“{path.name}” cannot hold a figure: its name ends in “{path.suffix}”. "
             f"End it in {', '.join(METADATA)}."
         )
-    if not path.absolute().parent.is_dir():
+    if not os.path.isdir(path.absolute().parent):  # noqa: PTH112 - also of a path that is too long
         raise InputError(f"There is no folder {path.parent} for {path.name}; make it first.")
 
 

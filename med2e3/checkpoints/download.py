@@ -9,6 +9,7 @@ are the only ones that open a connection. Knows nothing of models.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +23,16 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 
 from med2e3.errors import Cancelled, DownloadError
 from med2e3.files import file_sha256
+from med2e3.words import size_text
 
 #: Bytes between two reports: small enough for a smooth bar, large enough not to slow the transfer.
 REPORTED = 1 << 20
 
 #: Seconds without any byte after which a connection counts as lost.
 SILENCE = 60.0
+
+#: Bytes of a list of files; the longest published ones take some hundred kB.
+MOST_JSON = 20_000_000
 
 #: A lost connection is taken up again as long as each attempt brought something, this often.
 ATTEMPTS = 20
@@ -84,8 +89,7 @@ def get_json(url: str, connection: Connection) -> Any:
     """Ask a server for JSON; returns it parsed. Raises `DownloadError`."""
     try:
         with connection.open(url) as response:
-            response.read()
-            return response.json()
+            return json.loads(_bounded(response, url))
     except (httpx2.HTTPError, OSError) as error:
         raise DownloadError(
             f"{url} cannot be reached ({error}). Check the network or the proxy settings, and try "
@@ -146,7 +150,7 @@ def _continue(remote: RemoteFile, part: Path, connection: Connection) -> str:
             if have and not resumed:  # the server sends the whole file again
                 connection.received(-have)
             with part.open("ab" if resumed else "wb") as file:
-                _copy(response, file, connection)
+                _copy(response, file, connection, remote.size - (have if resumed else 0))
         return "closed by the server"
     except (httpx2.HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -156,15 +160,35 @@ def _continue(remote: RemoteFile, part: Path, connection: Connection) -> str:
         return str(error) or type(error).__name__
 
 
-def _copy(response: httpx2.Response, file: BinaryIO, connection: Connection) -> None:
-    """Write bytes as they come, so that what came before a cut is kept."""
-    fresh = 0
+def _bounded(response: httpx2.Response, url: str) -> bytes:
+    """The body of an answer that should be small."""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MOST_JSON:
+            raise DownloadError(
+                f"{url} answers with more than {size_text(MOST_JSON)}, and a list of files takes "
+                "less: something between here and the server answers in its place."
+            )
+    return bytes(body)
+
+
+def _copy(response: httpx2.Response, file: BinaryIO, connection: Connection, most: int) -> None:
+    """Write bytes as they come, so that what came before a cut is kept.
+
+    Of a body that is longer than the `most` bytes that were stated, one byte too many is written,
+    which tells that it is, and no more: it could fill the disk.
+    """
+    fresh, room = 0, most + 1
     try:
         for chunk in response.iter_bytes():
             if connection.cancelled():
                 raise Cancelled("The download was stopped; what was fetched so far is kept.")
-            file.write(chunk)
-            fresh += len(chunk)
+            file.write(chunk[:room])
+            fresh += len(chunk[:room])
+            room -= len(chunk)
+            if room <= 0:
+                return
             if fresh >= REPORTED:
                 connection.received(fresh)
                 fresh = 0

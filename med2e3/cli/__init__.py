@@ -6,6 +6,7 @@ imports happen inside the commands, so that `--help` and `info` answer at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -43,6 +44,7 @@ for group in (asking, retrieving, weights, training, evaluating, measuring):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code instead of raising."""
+    _print_any_name()
     try:
         code = cli.main(args=argv, prog_name="med2e3", standalone_mode=False)
     except click.ClickException as usage:
@@ -58,3 +60,10 @@ def main(argv: list[str] | None = None) -> int:
         complain(str(error))
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _print_any_name() -> None:
+    """Let names of files that are no UTF-8 be printed, with escapes in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -190,9 +190,16 @@ class Session:
 
 
 def check_question(question: str) -> None:
-    """Raises `QuestionError` for a question that no model can take: empty, or far too long."""
+    """Raises `QuestionError` for a question that no model can take: empty, far too long, no text."""
     if not _bare(question):
         raise QuestionError("The question is empty. Type what you want to know about the scan.")
+    try:
+        question.encode()
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"The question holds bytes that are no text at character {error.start + 1}: it is not "
+            "in UTF-8. Type it again."
+        ) from error
     if len(question) > LONGEST_QUESTION:
         raise QuestionError(
             f"The question has {len(question):,} characters; no model here reads more than "

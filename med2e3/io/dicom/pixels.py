@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.attributes import NATIVE_SYNTAXES, transfer_syntax
@@ -25,11 +25,15 @@ from med2e3.io.dicom.decode_pool import (
     decoded_by_workers,
     request,
 )
-from med2e3.io.dicom.headers import Frame
+from med2e3.io.dicom.headers import PIXEL_DATA, Frame
 from med2e3.io.dicom.observed import Observed
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
+from med2e3.words import counted
+
+#: Bytes read behind the pixels of an uncompressed file, and those of the shortest element.
+REST_READ, ELEMENT = 64, 8
 
 Stored = NDArray[np.integer[Any]]
 
@@ -68,7 +72,7 @@ def stored_numbers(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
             if is_compressed(frame):
                 yield next(decoded)
             elif transfer_syntax(frame.header) in NATIVE_SYNTAXES:
-                yield Decoded(native(frame))
+                yield Decoded(native(frame), _after(frame))
             else:
                 yield deflated(frame)
 
@@ -163,6 +167,27 @@ def _check_length(frame: Frame) -> None:
             f"{pixels.rows} pixels of {pixels.allocated} bits need {end}. The header does not fit "
             "the pixels; export the series again, or take the file out of the folder."
         )
+
+
+def _after(frame: Frame) -> tuple[str, ...]:
+    """A report where bytes follow the pixels that begin no element: some may have been inserted.
+
+    Zeros are let be: media and archives fill up with them.
+    """
+    pixels = frame.pixels
+    end = pixels.offset + (pixels.length or 0)
+    with frame.path.open("rb") as file:
+        file.seek(end)
+        rest = file.read(REST_READ)
+    if not rest.strip(b"\0"):
+        return ()
+    is_big = transfer_syntax(frame.header) == ExplicitVRBigEndian
+    order: Literal["big", "little"] = "big" if is_big else "little"
+    tag = tuple(int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
+    if len(rest) >= ELEMENT and tag > PIXEL_DATA:
+        return ()
+    more = frame.path.stat().st_size - end
+    return (f"{counted(more, 'byte')} after the pixels are no DICOM",)
 
 
 def is_too_long(frame: Frame) -> bool:

@@ -336,7 +336,7 @@ def test_a_token_is_not_passed_on_to_where_the_server_sends_us(hub: Hub) -> None
 def test_a_disk_that_fills_up_says_so_and_keeps_what_came(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill(response: Any, file: Any, connection: Any) -> None:
+    def fill(response: Any, file: Any, connection: Any, most: int) -> None:
         file.write(WEIGHTS[:1000])
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -387,3 +387,23 @@ def test_a_model_in_the_hub_cache_counts_as_installed(tmp_path: Path) -> None:
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("abc")
     assert store.find_installed("GoodBaiBai88/M3D-CLIP") == folder / "snapshots" / "abc"
+
+
+@pytest.mark.parametrize("begun", [0, 400])
+def test_no_more_than_the_stated_bytes_of_a_longer_body_are_written(
+    begun: int, hub: Hub, tmp_path: Path
+) -> None:
+    target, counts = tmp_path / "model.safetensors", []
+    target.with_name("model.safetensors.part").write_bytes(WEIGHTS[:begun])
+    remote = RemoteFile("model.safetensors", f"{hub.address}/resolve/rev1/model.safetensors", 1000)
+    with pytest.raises(DownloadError, match=r"1001 bytes .* but 1000 bytes"):
+        fetch(remote, target, Connection(received=counts.append))
+    assert sum(counts) == 1001 - begun
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_an_endless_list_of_files_is_refused(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("med2e3.checkpoints.download.MOST_JSON", 5000)
+    hub.page = b"[" + b" " * 300_000
+    with pytest.raises(DownloadError, match="more than"):
+        _fetch(hub)

@@ -46,9 +46,8 @@ COMMANDS = dict(commands(cli))
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[..., Path]) -> Path:
     """A folder with a small study and a small model."""
-    from tests.med2e3.cli.conftest import make_volume
-
     from med2e3.io.write import write_dicom_series
+    from tests.med2e3.cli.conftest import make_volume
 
     folder = tmp_path_factory.mktemp("place")
     write_dicom_series(make_volume(), folder / "study")

@@ -310,6 +310,24 @@ class TestDamage:
         with pytest.raises(ImageReadError, match=rf"{victim.name}.*ends after 16 of 20 pixels"):
             load_volume(folder)
 
+    @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+    def test_bytes_inserted_into_the_pixels_are_said(self, series: Write, syntax: UID) -> None:
+        folder = series()
+        rewrite(folder, syntax)
+        victim = sorted(folder.iterdir())[2]
+        raw = victim.read_bytes()
+        victim.write_bytes(raw[:-20] + b"\x07\x01" + raw[-20:])
+        (warning,) = load_volume(folder).warnings
+        assert victim.name in warning
+        assert "2 bytes after the pixels" in warning
+
+    @pytest.mark.parametrize("end", [b"\0" * 512, b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0abcd", b"\0"])
+    def test_what_may_follow_the_pixels_needs_no_word(self, series: Write, end: bytes) -> None:
+        folder = series()
+        for path in folder.iterdir():
+            path.write_bytes(path.read_bytes() + end)
+        assert load_volume(folder).warnings == ()
+
     def test_a_corrupt_compressed_slice_is_named(self, series: Write) -> None:
         folder = series(of=textured())
         rewrite(folder, JPEG2000Lossless)
