@@ -190,7 +190,7 @@ class Session:
 
 
 def check_question(question: str) -> None:
-    """Raises `QuestionError` for a question that no model can take: empty, far too long, no text."""
+    """Raises `QuestionError` for a question that is empty, far too long, or no text."""
     if not _bare(question):
         raise QuestionError("The question is empty. Type what you want to know about the scan.")
     try:
