@@ -18,6 +18,7 @@ from app.application import Application
 from app.paths import annotations_folder, reports_folder, settings_file
 from app.services.errors import explain
 from app.services.jobs import Lane
+from app.services.studies import start_decoding
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.parts import theme
@@ -68,6 +69,7 @@ async def _run_window(application: Application, options: argparse.Namespace) -> 
     application.window.closed.connect(closed.set)
     application.window.show()
     application.jobs.start(Lane.SCAN, lambda _: remove_leftovers())
+    application.jobs.start(Lane.SCAN, lambda _: start_decoding())
     signal.signal(signal.SIGINT, lambda *_: application.window.close())
     workspace = application.workspace
     model = workspace.settings.values.model if options.model is None else options.model

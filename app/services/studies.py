@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from app.services.jobs import Context, Jobs, Lane
@@ -57,11 +58,23 @@ class Studies:
         return self._jobs.start(Lane.FILES, lambda _: _tags(source))
 
 
-def _scan(paths: Sequence[Path], context: Context) -> Source:
-    from med2e3.io import open_source
+def start_decoding() -> None:
+    """Start the process that decodes compressed images: the first one need not wait for it."""
+    _decode_pool().warm()
+
+
+def _decode_pool() -> ModuleType:
+    """The module, which knows now how the bundle is called to decode."""
     from med2e3.io.dicom import decode_pool
 
     decode_pool.frozen_arguments = DECODE_FRAMES
+    return decode_pool
+
+
+def _scan(paths: Sequence[Path], context: Context) -> Source:
+    from med2e3.io import open_source
+
+    _decode_pool()
     return open_source(
         *paths,
         progress=context.progress,

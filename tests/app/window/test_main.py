@@ -21,6 +21,7 @@ from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from med2e3 import files
 from med2e3.geometry import Plane
+from med2e3.io.dicom import decode_pool
 from tests.app.conftest import Gui
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +80,23 @@ def test_the_start_removes_what_a_killed_run_left(
         return await running
 
     assert gui.run(run()) == 0
+
+
+def test_the_start_brings_up_the_process_that_decodes(
+    gui: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    decode_pool._end_idle()
+
+    async def run() -> int:
+        running = asyncio.create_task(main._run_window(gui.application, options(model="")))
+        while not decode_pool._IDLE:
+            await asyncio.sleep(0.01)
+        gui.window.close()
+        return await running
+
+    assert gui.run(run()) == 0
+    decode_pool._end_idle()
 
 
 def test_the_heartbeat_notices_a_stall(gui: Any) -> None:
