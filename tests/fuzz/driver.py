@@ -117,6 +117,8 @@ class Fuzz:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
             if self.keep is None:
                 shutil.rmtree(work, ignore_errors=True)
 

@@ -14,7 +14,12 @@ from typing import Any, Literal
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
 
 from med2e3.errors import ImageReadError
 from med2e3.io.dicom.attributes import NATIVE_SYNTAXES, transfer_syntax
@@ -181,13 +186,21 @@ def _after(frame: Frame) -> tuple[str, ...]:
         rest = file.read(REST_READ)
     if not rest.strip(b"\0"):
         return ()
-    is_big = transfer_syntax(frame.header) == ExplicitVRBigEndian
-    order: Literal["big", "little"] = "big" if is_big else "little"
-    tag = tuple(int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
-    if len(rest) >= ELEMENT and tag > PIXEL_DATA:
-        return ()
     more = frame.path.stat().st_size - end
+    if _begins_an_element(rest, more, transfer_syntax(frame.header)):
+        return ()
     return (f"{counted(more, 'byte')} after the pixels are no DICOM",)
+
+
+def _begins_an_element(rest: bytes, more: int, syntax: UID) -> bool:
+    """Whether the first of `more` bytes can be an element behind the pixels (PS3.5 7.1)."""
+    order: Literal["big", "little"] = "big" if syntax == ExplicitVRBigEndian else "little"
+    tag = tuple(int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
+    if len(rest) < ELEMENT or tag <= PIXEL_DATA:
+        return False
+    if syntax == ImplicitVRLittleEndian:
+        return int.from_bytes(rest[4:8], order) <= more - ELEMENT
+    return rest[4:6].isalpha() and rest[4:6].isupper()
 
 
 def is_too_long(frame: Frame) -> bool:
