@@ -27,7 +27,6 @@ from med2e3.cli import (  # noqa: E402
 from med2e3.cli.console import complain  # noqa: E402
 from med2e3.errors import Cancelled, Med2E3Error  # noqa: E402
 
-
 #: Letters of a path that the system refused which are shown: it may have refused its length.
 NAME_SHOWN = 300
 
