@@ -29,6 +29,9 @@ from med2e3.cli import (  # noqa: E402
 from med2e3.cli.console import complain  # noqa: E402
 from med2e3.errors import Cancelled, Med2E3Error  # noqa: E402
 
+#: Letters of a path that the system refused which are shown: it may have refused its length.
+NAME_SHOWN = 300
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="med2e3")
@@ -60,6 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except Med2E3Error as error:
         complain(str(error))
+        return 1
+    except (
+        OSError
+    ) as error:  # a name that is too long, a disk that is full, a right that is missing
+        where = f"{str(error.filename)[:NAME_SHOWN]!r}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}. Check the path, its rights and the disk.")
         return 1
     return code if isinstance(code, int) else 0
 

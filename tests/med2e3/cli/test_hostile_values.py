@@ -25,7 +25,6 @@ VALUES: dict[str, str] = {
     "too long a path": "a" * 5000,
     "too deep a path": "/".join(["deep"] * 2000),
     "no UTF-8": os.fsdecode(b"caf\xe9\xff.nii"),
-    "a zero byte": "a\0b",
     "markup": "[red]<b>x</b>[/red]",
     "a device file": "/dev/null",
 }
@@ -41,6 +40,16 @@ def commands(group: click.Group, *before: str) -> Iterator[tuple[tuple[str, ...]
 
 
 COMMANDS = dict(commands(cli))
+
+#: What is tried by default; the rest loads models or trains, and is tried by `make test-all`.
+QUICK = (
+    (("info",), "path"),
+    (("series",), "path"),
+    (("ask",), "path"),
+    (("ask",), "question"),
+    (("download",), "name"),
+    (("convert",), "source"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +91,7 @@ def test_every_command_has_usual_arguments(place: Path) -> None:
 def fault_of(ran: Any) -> str:
     """What is wrong with an answer; empty where it is done, one sentence, or a wrong usage."""
     lines = [line for line in ran.err.splitlines() if line.startswith("med2e3: ")]
-    if ran.code not in (0, 1, 2) or "Traceback" in ran.err or len(ran.err) > 8000:
+    if ran.code not in (0, 1, 2) or "Traceback" in ran.err or len(ran.err) > 20_000:
         return f"{ran.code}: {ran.err}"
     return "" if ran.code != 1 or len(lines) == 1 else f"no sentence: {ran.err}"
 
@@ -91,7 +100,9 @@ def options() -> Iterator[Any]:
     for words, command in COMMANDS.items():
         for one in command.params:
             if not (isinstance(one, click.Option) and (one.is_flag or one.nargs != 1)):
-                yield pytest.param(words, one, id=f"{' '.join(words)} {one.name}")
+                quick = (words, one.name) in QUICK
+                marks = () if quick else (pytest.mark.slow,)
+                yield pytest.param(words, one, marks=marks, id=f"{' '.join(words)} {one.name}")
 
 
 @pytest.mark.parametrize(("words", "parameter"), list(options()))
