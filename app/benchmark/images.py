@@ -93,9 +93,9 @@ async def zooming(bench: Bench) -> list[Row]:
             rows.append(await timed(f"{name} event, one plane of three", work, ZOOM_MS))
     events.release(view)
     with stalls(rows, "zooming and panning"):
-        for name, work in (("zoom", _zoom), ("pan", _pan)):
+        for name, act in (("zoom", _zoom), ("pan", _pan)):
             rows.append(
-                await timed(f"{name}, one plane of three", partial(work, view, bench), ZOOM_MS)
+                await timed(f"{name}, one plane of three", partial(act, view, bench), ZOOM_MS)
             )
     bench.workspace.viewer.reset()
     return rows

@@ -27,7 +27,7 @@ from app.viewmodels.core.identity import Stack
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.undo import Step
+from app.viewmodels.core.undo import Step, UndoStack
 from app.viewmodels.core.work import Done, Failed, Job, Message
 from app.viewmodels.images.look import Greys
 from app.viewmodels.images.viewer import Viewer
@@ -121,7 +121,7 @@ class Annotations:
         """
         self.viewer = viewer
         self._beside = beside
-        self.steps = viewer.steps if beside is None else beside.steps
+        self.steps: UndoStack = viewer.steps if beside is None else beside.steps
         self._store = store
         self._tasks = tasks
         self._notices = notices

@@ -90,7 +90,9 @@ class BarsOverImages(QWidget):
     """Bars that come and go, at the lower edge of the images: no image moves or changes size."""
 
     def __init__(self, images: QWidget, bars: Sequence[QWidget]) -> None:
-        super().__init__(images.window())
+        window = images.window()
+        super().__init__(window)
+        self._window = window
         self._images = images
         self._bars = tuple(bars)
         column = QVBoxLayout(self)
@@ -111,7 +113,7 @@ class BarsOverImages(QWidget):
             width = self._images.width()
             self.layout().activate()  # type: ignore[union-attr]  # it has one
             high = max(self.heightForWidth(width), self.minimumSizeHint().height())
-            corner = self._images.mapTo(self.parentWidget(), self._images.rect().bottomLeft())
+            corner = self._images.mapTo(self._window, self._images.rect().bottomLeft())
             self.setGeometry(corner.x(), corner.y() + 1 - high, width, high)
             self.raise_()
 

@@ -249,9 +249,9 @@ class ToolBar(QToolBar):
             if action.parent() is menu:  # a command stands in other places too
                 action.deleteLater()
         study = self._workspace.study
-        for place in study.places:
-            closing = menu.addAction(f"Close {place.name}")
-            closing.triggered.connect(lambda _=False, p=place: study.close((p,)))
+        for path in study.places:
+            closing = menu.addAction(f"Close {path.name}")
+            closing.triggered.connect(lambda _=False, p=path: study.close((p,)))
         if study.places:
             menu.addSeparator()
         for place in self._workspace.settings.values.recent:
