@@ -21,6 +21,7 @@ from app.viewmodels.assistant.answers import Turn
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.viewmodels.images.viewer import Viewer
+from app.views.assistant.matrix_view import MatrixView
 from app.views.assistant.score_bars import ScoreBars
 from app.views.parts.export_button import export_button
 from app.views.parts.file_dialogs import Saver
@@ -49,6 +50,7 @@ class ScoresTab(QScrollArea):
         self.note = QLabel(EXPLANATION)
         self.note.setWordWrap(True)
         self.note.setProperty("dim", True)
+        self.matrix = MatrixView(assistant)
         self.export = export_button(exports.FORMATS, lambda: assistant.shown, saver)
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
@@ -63,6 +65,7 @@ class ScoresTab(QScrollArea):
         layout.addLayout(head)
         layout.addWidget(self.bars)
         layout.addWidget(self.table)
+        layout.addWidget(self.matrix)
         layout.addWidget(self.note)
         layout.addStretch(1)
         assistant.chosen_changed.connect(self.refresh)
