@@ -231,10 +231,11 @@ def parse_slices(text: str, count: int) -> tuple[int, ...]:
     """
     found: set[int] = set()
     for part in filter(None, (p.strip() for p in text.replace("–", "-").split(","))):
-        first, _, last = part.partition("-")
-        if not first.strip().isdecimal() or not (last.strip() or first.strip()).isdecimal():
+        first, dash, last = part.partition("-")
+        ends = (first.strip(), last.strip()) if dash else (first.strip(), first.strip())
+        if not all(end.isdecimal() and end.isascii() for end in ends):
             raise ValueError(f"“{part}” is no slice. Write numbers and ranges, as 3, 5-7.")
-        low, high = int(first), int(last or first)
+        low, high = map(int, ends)
         if not 1 <= low <= high <= count:
             raise ValueError(f"“{part}” is outside the model's slices, 1 to {count}.")
         found.update(range(low - 1, high))
