@@ -44,7 +44,7 @@ def test_a_segmentation_is_learned(finished: Path) -> None:
     encoder = open_insight(finished / "model").encoder
     setting = Setting("segmentation", "fine-tuning", SCRATCH, 1.0, 1)
     data = boxes(8)
-    cases = fit(encoder, setting, data, data, steps=300)
+    cases = fit(encoder, setting, data, data, steps=120)
     assert np.mean([case["Dice liver"] for case in cases[::2]]) > 0.8  # type: ignore[misc]
     assert cases[1]["Dice liver"] is None  # it holds none
 
