@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Slab
 from app.viewmodels.annotation.location import locate
-from app.viewmodels.images.compare import NOTES, Compare, Link
+from app.viewmodels.images.compare import NOTES, UNKNOWN, Compare, Link
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Geometry, Plane
@@ -217,7 +217,7 @@ def test_both_are_shown_with_their_names_and_the_note(beside: Any) -> None:
     pane = beside.window.centre.compare
     assert pane.isVisible()
     assert not beside.view(Plane.AXIAL).isVisible()
-    assert pane.note.text() == NOTES[Link.POSITION]
+    assert pane.note.text() == f"{NOTES[Link.POSITION]}. {UNKNOWN}"
     assert pane.titles[1].text() == "2024-01-31  Prior"
     assert abs(pane.first.width() - pane.second.width()) <= 1
     assert beside.pixels(pane.second).max() > 100
@@ -278,7 +278,7 @@ def test_the_note_over_the_images_follows_the_crosshair(beside: Any) -> None:
         beside.do(lambda k=slice_index: beside.viewer.go_to_slice(Plane.AXIAL, k))
         texts.append(pane.note.text())
     assert any("mm apart" in text for text in texts)
-    assert NOTES[Link.POSITION] in texts
+    assert f"{NOTES[Link.POSITION]}. {UNKNOWN}" in texts
 
 
 def test_planes_are_not_turned_while_two_volumes_are_compared(beside: Any) -> None:

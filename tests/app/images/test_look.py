@@ -24,7 +24,7 @@ from med2e3.volume import Volume, Window
 from tests.app.bodies import phantom
 
 SIGNALS = (
-    "display_changed", "first_seen", "maximised_changed", "readout_changed", "sent_to",
+    "activated", "display_changed", "first_seen", "maximised_changed", "readout_changed", "sent_to",
     "slab_changed", "slices_changed", "tool_changed", "turned", "voxels_filled", "volume_changed",
     "window_changed", "zoomed",
 )  # fmt: skip
@@ -57,8 +57,8 @@ def test_the_table_above_names_every_signal(viewer: Viewer) -> None:
     [
         (lambda v: v.choose_tool(Tool.PAN), {"tool_changed"}),
         (lambda v: v.hold_space(True), {"tool_changed"}),
-        (lambda v: v.activate(Plane.CORONAL), set()),
-        (lambda v: v.send_to(Plane.CORONAL), {"sent_to"}),
+        (lambda v: v.activate(Plane.CORONAL), {"activated"}),
+        (lambda v: v.send_to(Plane.CORONAL), {"activated", "sent_to"}),
         (lambda v: v.maximise(Plane.CORONAL), {"maximised_changed"}),
         (lambda v: v.toggle_crosshair(), {"display_changed"}),
         (lambda v: v.toggle_reference_lines(), {"display_changed"}),
