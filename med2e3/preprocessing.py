@@ -168,8 +168,9 @@ def resolve_window(
     if isinstance(spec, Window):
         return _checked(spec)
     name = " ".join(spec.lower().split())
-    if name in WINDOWS:
-        return WINDOWS[name]
+    for preset, window in WINDOWS.items():
+        if preset.lower() == name:
+            return window
     if name == MIN_MAX:
         return None
     if name == FULL_RANGE:

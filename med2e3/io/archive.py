@@ -140,7 +140,8 @@ class Unpacked:
             with self.in_words():
                 one.check()
 
-        return replace(one, load=load, check=check)
+        summary = replace(one.summary, reason=self.named(one.summary.reason))
+        return replace(one, summary=summary, load=load, check=check)
 
 
 def _unpack(path: Path, folder: Path, watch: Watch) -> Iterator[SkippedFile]:

@@ -180,7 +180,9 @@ def _chosen(
     own = [one for one in again.series if one.key == chosen.key]
     best = max(own, key=lambda one: (len(files & set(one.files)), one.is_volume))
     if not best.is_volume:
-        raise SeriesChoiceError(f"{best.label} cannot be grouped as {way}: {best.reason}.")
+        raise SeriesChoiceError(
+            f"{best.label} cannot be grouped as {way}: {best.reason}. Open it as it was found."
+        )
     return again, best
 
 

@@ -94,7 +94,7 @@ def scores() -> Scores:
     """Scores of four slices, half of the weight on the third."""
     bands = tuple(Band(k, 10.0 * k, 10.0 * k + 10, (2 * k, 2 * k + 1), (k, k)) for k in range(4))
     values = np.array([0.25, 0.125, 0.5, 0.125], np.float32)
-    return scores_of(values, bands, Plane.AXIAL, "Is there a <nodule>?")
+    return scores_of(values, bands, plane=Plane.AXIAL, question="Is there a <nodule>?")
 
 
 def test_scores_draw_and_list_themselves(scores: Scores) -> None:

@@ -132,10 +132,10 @@ def _check_growth(
 ) -> None:
     if tilt > STEEPEST_DEGREES or math.prod(new_shape[1:]) > LARGEST_GROWTH * math.prod(shape[1:]):
         raise GeometryError(
-            f"slices lie up to {np.abs(lateral).max():.0f} mm beside each other, "
+            f"Slices lie up to {np.abs(lateral).max():.0f} mm beside each other, "
             f"{tilt:.1f}° off their normal, and a "
             f"rectangular grid around them would have {new_shape[1]} × {new_shape[2]} pixels where "
-            f"the images have {shape[1]} × {shape[2]}. They are no stack; open another series"
+            f"the images have {shape[1]} × {shape[2]}. They are no stack; open another series."
         )
 
 

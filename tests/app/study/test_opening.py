@@ -48,7 +48,7 @@ def test_a_dropped_file_or_folder_opens(gui: Any, request: Any, kind: str) -> No
 
 def test_the_title_and_the_list_name_the_series(gui: Any, dicom: Path) -> None:
     gui.open(dicom)
-    assert gui.window.windowTitle() == "Phantom — Med-2E3 viewer"
+    assert gui.window.windowTitle() == "Test Phantom — Phantom — Med-2E3 viewer"
     panel = gui.window.series
     assert panel.patient.text() == "Test Phantom"
     (item,) = panel.tree.items

@@ -56,6 +56,7 @@ MEANT = {
 
 #: Where a sentence may repeat an error: it is one of this tree, in our words.
 REPEATED = {
+    "resample.py": "why the slices are no stack, with the series that they are of",
     "reader.py": "a gap, and the damaged files that may fill it",
     "archive.py": "an error within the archive, with its name",
     "array_file.py": "a clause of the format's own reader",
