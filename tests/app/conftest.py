@@ -75,8 +75,15 @@ class Gui:
         return application
 
     def run(self, work: Coroutine[Any, Any, Any], seconds: float = 20) -> Any:
-        """Run a coroutine in the window's loop."""
-        return self.loop.run_until_complete(asyncio.wait_for(work, seconds))
+        """Run a coroutine in the window's loop.
+
+        qasync's own `run_until_complete` handles events once more after the loop has ended, and a
+        task that is due then finds no running loop.
+        """
+        task = self.loop.create_task(asyncio.wait_for(work, seconds))
+        task.add_done_callback(lambda _: self.loop.stop())
+        self.loop.run_forever()
+        return task.result()
 
     def do(self, act: Callable[[], Any]) -> Any:
         """Do something as the loop would: inside it, with what follows from it."""

@@ -18,7 +18,9 @@ from PySide6.QtWidgets import QWidget
 
 import app.views
 from app.views.annotation.histogram import Histogram
+from app.views.assistant.outcome_card import ProbabilityBars
 from app.views.parts import painting
+from med2e3.evidence.outcomes import Outcome
 from med2e3.geometry import Plane
 from tests.app.annotating import Pen
 
@@ -75,6 +77,15 @@ class Failing:
         raise OverflowError(f"{name} is too far away")
 
 
+def _bars_of_a_test(gui: Any) -> ProbabilityBars:
+    """The bars of an outcome, which the fake model gives none of."""
+    outcome = Outcome("blank", "of nothing", "?", "Yes.", "No.", (), 0.9, 0.1, (), draws=(0.2, 0.4))
+    bars = ProbabilityBars(outcome)
+    bars.setParent(gui.window)
+    bars.resize(200, 18)
+    return bars
+
+
 @pytest.fixture
 def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
     """One widget of each class, with all that it can paint."""
@@ -91,8 +102,11 @@ def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
     histogram.resize(200, 80)
     histogram.show_values(np.arange(50.0), "HU")
     assert gui.view(Plane.AXIAL).isVisible()
-    found = {}
-    for kind in sorted(painting_classes(), key=lambda one: one.__name__):
+    found: dict[type[QWidget], QWidget] = {ProbabilityBars: _bars_of_a_test(gui)}
+    gui.ask("And here?")  # the matrix has two rows
+    panel = gui.window.assistant
+    gui.do(lambda: panel.tabs.setCurrentWidget(panel.scores))
+    for kind in sorted(painting_classes() - found.keys(), key=lambda one: one.__name__):
         widgets = gui.window.findChildren(kind)
         own = [w for w in widgets if type(w) is kind and w.width() > 0 and w.height() > 0]
         assert own, f"there is no {kind.__name__} in the window"

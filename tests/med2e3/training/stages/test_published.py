@@ -221,7 +221,7 @@ def test_a_run_is_not_gone_on_with_by_another_recipe(
         ({"batch": 2}, "batch was 4, and is 2 now"),
         ({"learning_rate": 1e-3}, r"learning_rate was 0\.02, and is 0\.001 now"),
         ({"seed": 43}, "seed was 42, and is 43 now"),
-        ({"file": "other.json"}, r"data\.0\.file was m3d_pretrain\.json, and is other\.json now"),
+        ({"file": "other.json"}, r"data\.1\.file was m3d_pretrain\.json, and is other\.json now"),
     ):
         with pytest.raises(InputError, match=said):
             train(write_recipe(pretrain_text, max_steps=1, **changes), run, resume=True,
