@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QWidget
 import app.views
 from app.views.annotation.histogram import Histogram
 from app.views.assistant.outcome_card import ProbabilityBars
+from app.views.assistant.score_levels import ScoreLevels
 from app.views.parts import painting
 from med2e3.evidence.outcomes import Outcome
 from med2e3.geometry import Plane
@@ -102,7 +103,11 @@ def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
     histogram.resize(200, 80)
     histogram.show_values(np.arange(50.0), "HU")
     assert gui.view(Plane.AXIAL).isVisible()
-    found: dict[type[QWidget], QWidget] = {ProbabilityBars: _bars_of_a_test(gui)}
+    levels = gui.view(Plane.CORONAL).findChild(ScoreLevels)  # the model's own plane has none
+    found: dict[type[QWidget], QWidget] = {
+        ProbabilityBars: _bars_of_a_test(gui),
+        ScoreLevels: levels,
+    }
     gui.ask("And here?")  # the matrix has two rows
     panel = gui.window.assistant
     gui.do(lambda: panel.tabs.setCurrentWidget(panel.scores))

@@ -197,8 +197,9 @@ def test_a_window_comes_back_to_where_a_screen_is() -> None:
 
 
 def test_f11_fills_the_screen_and_goes_back(open_gui: Any) -> None:
+    open_gui.until(open_gui.window.isActiveWindow)  # the system takes its time
     open_gui.key(Qt.Key.Key_F11)
-    open_gui.until(open_gui.window.isFullScreen)  # the system takes its time
+    open_gui.until(open_gui.window.isFullScreen)
     open_gui.key(Qt.Key.Key_F11)
     open_gui.until(lambda: not open_gui.window.isFullScreen())
 
