@@ -197,10 +197,11 @@ def test_a_window_comes_back_to_where_a_screen_is() -> None:
 
 
 def test_f11_fills_the_screen_and_goes_back(open_gui: Any) -> None:
-    open_gui.until(open_gui.window.isActiveWindow)  # the system takes its time
-    open_gui.key(Qt.Key.Key_F11)
-    open_gui.until(open_gui.window.isFullScreen)
-    open_gui.key(Qt.Key.Key_F11)
+    action = open_gui.window.actions_by_name["full_screen"]
+    assert [key.toString() for key in action.shortcuts()] == ["F11"]
+    open_gui.do(action.trigger)
+    open_gui.until(open_gui.window.isFullScreen)  # the system takes its time
+    open_gui.do(action.trigger)
     open_gui.until(lambda: not open_gui.window.isFullScreen())
 
 

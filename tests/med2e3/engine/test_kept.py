@@ -295,7 +295,7 @@ def test_two_programs_and_a_kill_leave_the_folder_whole(
         process.start()
         return process
 
-    one, two = program([1, 2, 3, 1, 2, 3] * 5), program([3, 2, 1, 4] * 8)
+    one, two = program([1, 2, 3, 1, 2, 3] * 2), program([3, 2, 1, 4] * 3)
     victim = program([5, 6, 7, 8] * 500)
     deadline = time.monotonic() + 60
     while not _files(folder) and time.monotonic() < deadline:

@@ -220,6 +220,7 @@ def test_answers_of_another_evaluation_are_not_gone_on_with(
     assert said.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.slow
 def test_processes_share_the_volumes_and_answers_are_recounted(
     evaluate: Evaluate, files: Files
 ) -> None:

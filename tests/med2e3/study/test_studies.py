@@ -193,6 +193,7 @@ def test_a_part_that_was_written_before_a_kill_is_not_computed_again(
     assert rows_of(here(plan, tmp_path / "out")) == before
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_with_a_sentence_and_the_same_command_goes_on(
     make_plan: Callable, tmp_path: Path, compared: Callable
 ) -> None:

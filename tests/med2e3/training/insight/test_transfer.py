@@ -138,6 +138,7 @@ def test_something_else_than_an_encoder_is_named(
     assert "--workers" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_study_of_wrong_captions_has_every_loss_at_every_share(
     finished: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
