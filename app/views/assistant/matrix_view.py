@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen
-from PySide6.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from app.imaging import numbers
 from app.rendering import colours
@@ -14,6 +14,7 @@ from app.viewmodels.assistant.answers import Turn
 from app.viewmodels.assistant.assistant import Assistant
 from app.viewmodels.core.signal import Signal
 from app.views.parts import theme
+from app.views.parts.elided import ChoiceBox
 from app.views.parts.painting import painted
 from app.views.parts.theme import mark
 
@@ -37,7 +38,7 @@ class MatrixView(QWidget):
     def __init__(self, assistant: Assistant) -> None:
         super().__init__()
         self._assistant = assistant
-        self.order = QComboBox()
+        self.order = ChoiceBox()
         for name, words in ORDERS:
             self.order.addItem(f"All questions, {words}", name)
         self.order.setAccessibleName("Order of the questions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject
+from PySide6.QtCore import QEvent, QObject, QSize
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app.viewmodels.core.patients import patient_name
@@ -15,6 +15,9 @@ from app.views.parts.elided import ChoiceBox, ElidedLabel
 from app.views.parts.theme import mark
 from med2e3.geometry import Plane
 from med2e3.volume import Volume
+
+#: Width of the pane at least, in logical pixels: what panels leave of a screen of 800.
+NARROWEST = 300
 
 
 class ComparePane(QWidget):
@@ -56,6 +59,11 @@ class ComparePane(QWidget):
         for view in (self.first, self.second):
             view.installEventFilter(self)
         self.refresh()
+
+    def minimumSizeHint(self) -> QSize:
+        """No wider than a small screen leaves for it; its line of words is cut there."""
+        least = super().minimumSizeHint()
+        return QSize(min(least.width(), NARROWEST), least.height())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The keys are for the view under the mouse; neither of the two fills the centre alone."""
