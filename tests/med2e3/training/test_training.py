@@ -73,10 +73,12 @@ def run_folder(small_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def seen_run_folder(run_folder: RunFolder) -> RunFolder:
-    """The same run with its encoders trained and its features made."""
+    """The same run with all that comes before tuning."""
+    train_stage(run_folder, "text")
     for encoder in ENCODERS:
         train_stage(run_folder, encoder)
         make_features(run_folder, encoder, run_folder.starts())
+    train_stage(run_folder, "align")
     return run_folder
 
 
