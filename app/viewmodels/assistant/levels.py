@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.viewmodels.assistant.answers import Turn
-
-#: Bands that are marked: about what a reader will go and look at.
-MARKED = 3
+from app.viewmodels.assistant.strip import strip_of
 
 #: A plane that climbs by less than this share of a band over its whole image lies along the bands.
 ALONG = 1.0
@@ -45,7 +43,8 @@ def levels_of(
 
     None for an image along the bands, as one of the model's own plane is.
     """
-    if turn is None or turn.seen is None or turn.scores is None:
+    strip = strip_of(turn)
+    if turn is None or turn.seen is None or strip is None:
         return ()
     inverse = np.linalg.inv(turn.seen.geometry.affine_lps)
 
@@ -68,17 +67,13 @@ def levels_of(
     return tuple(
         Level(
             rank,
-            scored.band.model_slice,
-            scored.times_uniform,
+            cell.model_slice,
+            cell.times_uniform or 0.0,
             across,
             tuple(
-                (
-                    place(scored.band.model_slice - 0.5, border),
-                    place(scored.band.model_slice + 0.5, border),
-                )
+                (place(cell.model_slice - 0.5, border), place(cell.model_slice + 0.5, border))
                 for border in borders
             ),
         )
-        for rank, scored in enumerate(turn.scores.top(MARKED), start=1)
-        if scored.times_uniform > 1.0
+        for rank, cell in enumerate(strip.ranked, start=1)
     )

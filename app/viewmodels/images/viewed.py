@@ -25,6 +25,16 @@ class Viewed:
         """The slices of a plane that were on the screen."""
         return frozenset(self._slices[plane])
 
+    def runs(self, plane: Plane) -> list[tuple[int, int]]:
+        """The same as first and last slices of runs without a gap, in order."""
+        found: list[tuple[int, int]] = []
+        for index in sorted(self._slices[plane]):
+            if found and found[-1][1] == index - 1:
+                found[-1] = (found[-1][0], index)
+            else:
+                found.append((index, index))
+        return found
+
     def _begin(self) -> None:
         for seen in self._slices.values():
             seen.clear()

@@ -119,8 +119,8 @@ class StripView(QWidget):
         if state is None or self.strip is None:
             return
         colour = QColor(theme.DARK.accent)
-        for index in self._viewed.of(self.plane):
-            y0, y1 = self.y_of(index / state.count), self.y_of((index + 1) / state.count)
+        for first, last in self._viewed.runs(self.plane):
+            y0, y1 = self.y_of(first / state.count), self.y_of((last + 1) / state.count)
             painter.fillRect(QRectF(VIEWED_X, y0, VIEWED_W, max(y1 - y0, 0.5)), colour)
 
     def _paint_still(self, painter: QPainter) -> None:
