@@ -6,7 +6,6 @@ One recipe is one stage, by its `stage`. Knows nothing of steps.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,8 +24,8 @@ from med2e3.fields import (
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.formats import MASK_FORMATS, SampleFile
 from med2e3.training.distributed import PRECISIONS
+from med2e3.training.epochs import check_parts, plan_of, steps_of
 from med2e3.training.lora import LoRA
-from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import FOLDER, RecipeFile
 from med2e3.training.stage_recipe import StageRecipe
 
@@ -126,12 +125,7 @@ class M3DRecipe:
                 "nothing.",
                 ("lora",),
             )
-        if self.batch % self.parts:
-            raise RecipeError(
-                f"batch = {self.batch} samples cannot be cut into parts = {self.parts} equal "
-                "parts.",
-                ("parts",),
-            )
+        check_parts(self)
         if self.stage == "clip" and self.batch // self.parts < 2:
             raise RecipeError(
                 "A contrastive part of one pair has nothing to tell it from: make batch / parts at "
@@ -141,17 +135,11 @@ class M3DRecipe:
 
     def steps(self, samples: int) -> int:
         """How many steps so many samples make."""
-        whole = math.ceil(self.epochs * samples / self.batch)
-        return min(whole, self.max_steps) if self.max_steps else whole
+        return steps_of(self, samples)
 
     def plan(self, samples: int) -> StageRecipe:
-        """The loop's view of it. AdamW's other numbers are those of transformers' Trainer."""
-        schedule = Schedule(
-            warmup=self.warmup, floor=0.0, weight_decay=self.weight_decay, betas=(0.9, 0.999)
-        )
-        return StageRecipe(
-            self.name, self.steps(samples), self.learning_rate, parts=self.parts, schedule=schedule
-        )
+        """The loop's view of it."""
+        return plan_of(self, samples)
 
     def with_lora(self, rank: int) -> M3DRecipe:
         """The same with adapters of that rank in place of the language model's weights."""

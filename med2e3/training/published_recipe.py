@@ -6,7 +6,6 @@ Knows nothing of steps.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,8 +25,8 @@ from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.formats import MASK_FORMATS, SampleFile
 from med2e3.training.distributed import PRECISIONS
+from med2e3.training.epochs import check_parts, plan_of, steps_of
 from med2e3.training.lora import LoRA
-from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import FOLDER, RecipeFile
 from med2e3.training.stage_recipe import StageRecipe
 
@@ -138,26 +137,15 @@ class PublishedRecipe:
             raise RecipeError(
                 f"Med-2E3 draws no masks and cannot train on {drawn[0]}; M3D-LaMed can.", ("data",)
             )
-        if self.batch % self.parts:
-            raise RecipeError(
-                f"batch = {self.batch} samples cannot be cut into parts = {self.parts} equal "
-                "parts.",
-                ("parts",),
-            )
+        check_parts(self)
 
     def steps(self, samples: int) -> int:
         """How many steps so many samples make."""
-        whole = math.ceil(self.epochs * samples / self.batch)
-        return min(whole, self.max_steps) if self.max_steps else whole
+        return steps_of(self, samples)
 
     def stage(self, samples: int) -> StageRecipe:
-        """The loop's view of it. AdamW's other numbers are those of transformers' Trainer."""
-        schedule = Schedule(
-            warmup=self.warmup, floor=0.0, weight_decay=self.weight_decay, betas=(0.9, 0.999)
-        )
-        return StageRecipe(
-            self.name, self.steps(samples), self.learning_rate, parts=self.parts, schedule=schedule
-        )
+        """The loop's view of it."""
+        return plan_of(self, samples)
 
     def with_lora(self, rank: int) -> PublishedRecipe:
         """The same with adapters of that rank in place of the language model's weights."""

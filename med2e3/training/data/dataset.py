@@ -212,11 +212,9 @@ class Collator:
 
     def __call__(self, items: Sequence[Item | DataError]) -> Batch | DataError:
         """The first error among the items, if there is one."""
-        good: list[Item] = []
-        for item in items:
-            if isinstance(item, DataError):
-                return item
-            good.append(item)
+        good = whole(items)
+        if isinstance(good, DataError):
+            return good
         tensors = {
             "pixel_values": torch.stack([item.volume for item in good]),
             "input_ids": padded([item.ids for item in good], self.pad_id),
@@ -228,6 +226,16 @@ class Collator:
         count = int((tensors["labels"][:, 1:] != IGNORE).sum())
         skipped = tuple(line for item in good for line in item.skipped)
         return Batch(tensors, count, skipped)
+
+
+def whole(items: Sequence[Item | DataError]) -> list[Item] | DataError:
+    """All items, or the first error among them."""
+    good: list[Item] = []
+    for item in items:
+        if isinstance(item, DataError):
+            return item
+        good.append(item)
+    return good
 
 
 def padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:

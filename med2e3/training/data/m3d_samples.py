@@ -18,7 +18,7 @@ from med2e3.model.m3d_lamed_processor import M3DLaMedProcessor
 from med2e3.model.prompts import IGNORE
 from med2e3.model.regions import Terms, ask_region, mask_to_box, read_terms
 from med2e3.training.data.augment import Augmentation
-from med2e3.training.data.dataset import Batch, Item, padded, padding_id
+from med2e3.training.data.dataset import Batch, Item, padded, padding_id, whole
 from med2e3.training.data.formats import MASK_FORMATS, SampleFile, open_samples
 from med2e3.training.data.masks import MaskItem, RefSegDataset, SegDataset
 from med2e3.training.data.samples import Sample, read_volume
@@ -106,11 +106,9 @@ class LaMedReader:
 
     def collate(self, items: Sequence[Item | DataError]) -> Batch | DataError:
         """Padded on the right; `mask_labels` (B, 1, S, H, W) where the model learns to draw."""
-        good: list[Item] = []
-        for item in items:
-            if isinstance(item, DataError):
-                return item
-            good.append(item)
+        good = whole(items)
+        if isinstance(good, DataError):
+            return good
         tensors = {
             "pixel_values": torch.stack([item.volume for item in good]),
             "input_ids": padded([item.ids for item in good], padding_id(self.processor.tokenizer)),
@@ -186,11 +184,9 @@ class PairReader:
 
     def collate(self, items: Sequence[Item | DataError]) -> Batch | DataError:
         """Padded on the right; a batch counts its pairs."""
-        good: list[Item] = []
-        for item in items:
-            if isinstance(item, DataError):
-                return item
-            good.append(item)
+        good = whole(items)
+        if isinstance(good, DataError):
+            return good
         tensors = {
             "pixel_values": torch.stack([item.volume for item in good]),
             "input_ids": padded([item.ids for item in good], padding_id(self.tokenizer)),
