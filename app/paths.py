@@ -6,6 +6,8 @@ from pathlib import Path
 
 import platformdirs
 
+from med2e3.files import cache_place
+
 #: The folder name under the system's places for settings.
 APP_NAME = "med2e3-viewer"
 
@@ -22,7 +24,7 @@ def annotations_folder() -> Path:
 
 def kept_volumes_folder() -> Path:
     """The folder of the cache that the command line shares: what volumes cost to encode."""
-    return Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / "volumes"
+    return cache_place("volumes")
 
 
 def reports_folder() -> Path:

@@ -52,6 +52,13 @@ def write_whole(
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def cache_place(name: str) -> Path:
+    """A file or folder of this name in the user's cache, which window and command line share."""
+    import platformdirs  # loaded by who keeps something
+
+    return Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / name
+
+
 def private_folder(path: Path) -> Path:
     """Make a folder, and those above it that are missing, which its owner alone can enter."""
     missing = [p for p in (path, *path.parents) if not p.exists()]

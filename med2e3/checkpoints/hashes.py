@@ -13,10 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from med2e3.errors import CheckpointError
-from med2e3.files import file_sha256, private_folder, write_whole
+from med2e3.files import cache_place, file_sha256, private_folder, write_whole
 
 #: Written beside downloaded files: source, revision, and size and SHA-256 of each file.
 RECORD_FILE = "download.json"
@@ -76,7 +74,7 @@ def check_recorded(folder: Path, names: Iterable[str] = ()) -> None:
 
 def _hashes(files: Sequence[Path], report: Report) -> list[str]:
     """The SHA-256 of each file, read only where it is not remembered."""
-    memory = Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / "hashes.json"
+    memory = cache_place("hashes.json")
     known = _remembered(memory)
     before, found = dict(known), []
     for number, file in enumerate(files):

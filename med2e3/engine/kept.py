@@ -16,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
 import safetensors
 import torch
 import transformers
@@ -26,7 +25,7 @@ from transformers import DynamicCache
 
 import med2e3
 from med2e3.engine.volume_cache import VolumeCache
-from med2e3.files import OWN_FILE, locked, private_folder, whole_file
+from med2e3.files import OWN_FILE, cache_place, locked, private_folder, whole_file
 from med2e3.model.placing import device_of
 from med2e3.words import size_text
 
@@ -49,7 +48,7 @@ FEATURE, KEYS, VALUES = "feature.", "keys.", "values."
 
 def default_folder() -> Path:
     """The folder of this user's cache that the command line and the viewer share."""
-    return Path(platformdirs.user_cache_dir("med2e3", appauthor=False)) / "volumes"
+    return cache_place("volumes")
 
 
 class KeptVolumes:

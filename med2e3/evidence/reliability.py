@@ -9,28 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from med2e3.engine import ModelInfo
 from med2e3.errors import DataError, InputError
 from med2e3.evidence.values import from_json, to_json
 from med2e3.files import write_whole
 
+if TYPE_CHECKING:
+    from med2e3.figures import ReliabilityBin
+
 #: The file's name in a model's folder, and the version of its fields.
 FILE, FORMAT = "reliability.json", 1
-
-
-class MeasuredBin(Protocol):
-    """What is kept of `med2e3.evaluation.calibration.Bin`."""
-
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
-    @property
-    def count(self) -> int: ...  # noqa: D102
-    @property
-    def accuracy(self) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Reliability:
 
 
 def write_reliability(
-    path: Path, weights_sha256: str, what: str, bins: Mapping[str, Sequence[MeasuredBin]]
+    path: Path, weights_sha256: str, what: str, bins: Mapping[str, Sequence[ReliabilityBin]]
 ) -> None:
     """Write what an evaluation counted. Raises `InputError` where the file cannot be written."""
     forms = {

@@ -36,7 +36,7 @@ from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.dicom.attributes import file_meta
 from med2e3.io.dicom.gdcm_frames import decode_frame
-from med2e3.io.dicom.quick import first_transfer_syntax
+from med2e3.io.dicom.quick import first_transfer_syntax, quiet
 from med2e3.io.dicom.streams import Stream, check_end, check_tiles, has_end, read_stream
 
 #: The decoders that notice damage, in the order in which they are tried; pydicom would choose
@@ -120,8 +120,7 @@ def whole_file(path: Path, shown: str = "") -> Dataset:
 
 def _read(path: Path) -> Dataset:
     """The file as pydicom reads it; packed pixels that lack their last delimiter likewise."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the delimiter is missing
+    with quiet():  # that the delimiter is missing
         dataset = pydicom.dcmread(path, force=True)
         if len(dataset.file_meta) and PIXELS.isdisjoint(dataset.keys()):
             content = path.read_bytes()

@@ -90,11 +90,15 @@ def stored_numbers(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
     compressed = [frame for frame in frames if is_compressed(frame)]
     with closing(_decoded(compressed)) as decoded:
         native, deflated = _Native(), _Deflated()
+        after: dict[Path, tuple[str, ...]] = {}  # once a file, however many frames it has
         for frame in frames:
             if is_compressed(frame):
                 yield next(decoded)
             elif transfer_syntax(frame.header) in NATIVE_SYNTAXES:
-                yield Decoded(native(frame), _after(frame))
+                numbers = native(frame)
+                if frame.path not in after:
+                    after[frame.path] = _after(frame)
+                yield Decoded(numbers, after[frame.path])
             else:
                 yield Decoded(deflated(frame))
 
