@@ -66,7 +66,13 @@ def test_nothing_in_git_is_over_25_megabytes() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import med2e3", "from med2e3.io import *", "import med2e3.phantoms", "import med2e3.cli"],
+    [
+        "import med2e3",
+        "from med2e3.io import *",
+        "import med2e3.phantoms",
+        "import med2e3.cli",
+        "import med2e3.checkpoints.store",
+    ],
 )
 def test_importing_costs_no_torch_and_no_qt(statement: str) -> None:
     assert not modules_after(statement) & {
