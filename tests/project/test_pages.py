@@ -46,6 +46,13 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
+def chains() -> list[tuple[str, ...]]:
+    """Each command by itself, but those of one run together: what one makes, the next reads."""
+    listed = commands()
+    run = tuple(line for line in listed if "runs/" in line)
+    return [run, *((line,) for line in listed if line not in run)]
+
+
 def test_the_readme_is_short_enough_for_a_newcomer() -> None:
     assert len(text_of("README.md").splitlines()) <= README_LINES
 
@@ -99,25 +106,18 @@ def test_files_that_a_page_names_are_there(page: str) -> None:
         assert (ROOT / name).exists(), f"{page} names {name}"
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
-    words = shlex.split(command)
-    assert words[0] == "med2e3"
-    words = [str(tmp_path / "try") if word == "runs/try" else word for word in words]
-    if "runs/try/model" in words:  # what the line before made
-        made = subprocess.run(
-            [BIN / "med2e3", "train", "demo", "--out", str(tmp_path / "try"), "--smoke"],
+@pytest.mark.parametrize("chain", chains(), ids=" && ".join)
+def test_commands_of_the_readme_run(chain: tuple[str, ...], tmp_path: Path) -> None:
+    for command in chain:
+        words = shlex.split(command)
+        assert words[0] == "med2e3"
+        done = subprocess.run(
+            [BIN / words[0], *(re.sub("^runs/", f"{tmp_path}/", word) for word in words[1:])],
             cwd=ROOT, capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
-        assert made.returncode == 0, made.stderr
-        words[words.index("runs/try/model")] = str(tmp_path / "try" / "model")
-    done = subprocess.run(
-        [BIN / words[0], *words[1:]],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
 
 
 def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:

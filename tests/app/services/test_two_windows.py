@@ -96,7 +96,7 @@ from tests.app.services.test_two_windows import length
 async def draw():
     store, volume = AnnotationStore(jobs, Path(sys.argv[1])), phantom()
     document = (await store.load(volume)).value.document
-    for number in range(100):
+    for number in range(30):
         document = document.with_annotation(length(f"{sys.argv[2]}-{number}"))
         assert isinstance(await store.save(volume, series_key(volume), document), Done)
 
@@ -115,7 +115,7 @@ def test_two_processes_that_draw_at_once_lose_nothing(tmp_path: Path) -> None:
     assert [child.wait(120) for child in children] == [0, 0]
     (path,) = folder.iterdir()
     kept = {a.uid for a in decode(path.read_text("utf-8"), path.stem).annotations}
-    assert kept == {f"{who}-{number}" for who in "ab" for number in range(100)}
+    assert kept == {f"{who}-{number}" for who in "ab" for number in range(30)}
 
 
 class TestMerging:

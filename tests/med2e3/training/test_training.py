@@ -174,6 +174,7 @@ def test_a_whole_run_makes_a_model_that_loads_and_answers(run_folder: RunFolder)
     assert set(json.loads((run_folder.folder / LETTERS_FILE).read_text())) == set(TOPICS)
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_steps_of_tuning(small_recipe: Recipe, tmp_path: Path) -> None:
     """And come to the losses of one that takes a step's parts one after the other."""
     parts = {
