@@ -138,8 +138,9 @@ def read_volumes(path: Path) -> Seen:
         _ = volume.value_range
         words |= set(volume.warnings)
         seen.append(_seen(volume))
-    for indexed in source.scan.series[:1]:
-        read_tags(indexed.slices[len(indexed.slices) // 2].path)
+    slices = next((one.slices for one in source.scan.series if one.slices), ())
+    if slices:  # a series that is no volume may have none
+        read_tags(slices[len(slices) // 2].path)
     return Seen(tuple(sorted(seen)), frozenset(_plain(w) for w in words if w))
 
 
