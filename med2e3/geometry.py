@@ -123,7 +123,8 @@ class Geometry:
             )
         _check_extent(shape, affine)
         lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        volume = abs(float(np.linalg.det(affine[:3, :3])))
+        with np.errstate(all="ignore"):  # of axes without length
+            volume = abs(float(np.linalg.det(affine[:3, :3])))
         if lengths.min() < 1e-6 or volume < 1e-4 * float(np.prod(lengths)):
             raise GeometryError(
                 f"The axes of the volume are degenerate (spacing {lengths.tolist()} mm, "

@@ -119,7 +119,8 @@ def values_of(frame: Frame) -> NDArray[np.generic]:
     if frame.table is not None:
         return frame.table(_stored(frame))
     slope, intercept = frame.rescale or (1.0, 0.0)
-    values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
+    with np.errstate(all="ignore"):  # what is not finite is said when the volume is read
+        values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
     return values
 
 
