@@ -211,7 +211,7 @@ def other_vr(raw: bytes, of: Element, choose: random.Random) -> Damage:
     """Give an element another value representation; its bytes stay."""
     vr = choose.choice(VRS)
     content = raw[: of.at + 4] + vr + raw[of.at + 6 :]
-    return Damage(content, f"{of.name} {of.vr.decode()} as {vr!r}", True, of.at)
+    return Damage(content, f"{of.name} {of.vr.decode("latin-1")} as {vr!r}", True, of.at)
 
 
 @_on_element
