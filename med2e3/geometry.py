@@ -31,6 +31,10 @@ OBLIQUE_DEGREES = 0.5
 #: Off-axis angle of the stacking direction against the slice normal that counts as gantry tilt.
 TILT_DEGREES = 0.1
 
+#: No corner of a grid lies further from the origin along an axis: 1 km, which also bounds what is
+#: written in another unit than mm.
+FARTHEST_MM = 1e6
+
 
 class Plane(StrEnum):
     """The three anatomical planes, named as in M3D-VQA's plane questions."""
@@ -75,6 +79,20 @@ class Orientation:
         return straight.transpose(tuple(int(k) for k in np.argsort(self.axes)))
 
 
+def _check_extent(shape: tuple[int, ...], affine: Float) -> None:
+    """Raise `GeometryError` where a corner of the grid lies beyond `FARTHEST_MM`."""
+    farthest = float(np.abs(affine[:3]).max())
+    if farthest <= FARTHEST_MM:  # else products may overflow
+        reach = np.abs(affine[:3, :3]) @ (np.array(shape) - 1) + np.abs(affine[:3, 3])
+        farthest = float(reach.max())
+    if farthest > FARTHEST_MM:
+        raise GeometryError(
+            f"The grid reaches {farthest:.3g} mm from the origin, and nothing in a patient lies "
+            f"beyond {FARTHEST_MM:g} mm. The file's geometry is damaged or of another unit; export "
+            "it again from its source."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Geometry:
     """The grid of a volume: its shape and the affine from index to patient_mm.
@@ -103,8 +121,10 @@ class Geometry:
                 f"The last row of the affine is {affine[3].tolist()}, not 0 0 0 1. "
                 "Projective geometry is not supported; export the volume again."
             )
+        _check_extent(shape, affine)
         lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        volume = abs(float(np.linalg.det(affine[:3, :3])))
+        with np.errstate(all="ignore"):  # of axes without length
+            volume = abs(float(np.linalg.det(affine[:3, :3])))
         if lengths.min() < 1e-6 or volume < 1e-4 * float(np.prod(lengths)):
             raise GeometryError(
                 f"The axes of the volume are degenerate (spacing {lengths.tolist()} mm, "

@@ -46,6 +46,7 @@ class Originals:
         """Put the files of a subject into `target`; returns the path to open there."""
         if subject.name not in self._paths:
             own = self._folder / subject.name.replace(" ", "-")
+            shutil.rmtree(own, ignore_errors=True)  # of a run before, in a kept folder
             own.mkdir(parents=True)
             self._paths[subject.name] = subject.write(own).relative_to(own)
         shutil.rmtree(target, ignore_errors=True)

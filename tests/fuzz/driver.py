@@ -26,8 +26,8 @@ MOST_SECONDS, NO_ANSWER = 10, 90
 #: Seconds for a child's start and for the undamaged files, which are made and read in it first.
 START_SECONDS = 240
 
-#: Cases of one child: what a library keeps for ever does not add up.
-BATCH = 1500
+#: Cases of one child: what a library keeps for ever does not add up, and torch is loaded once in each.
+BATCH = 4000
 
 #: Outcomes that are right, and those that are faults.
 RIGHT = ("same", "said", "refused", "unknowable")

@@ -211,7 +211,7 @@ def other_vr(raw: bytes, of: Element, choose: random.Random) -> Damage:
     """Give an element another value representation; its bytes stay."""
     vr = choose.choice(VRS)
     content = raw[: of.at + 4] + vr + raw[of.at + 6 :]
-    return Damage(content, f"{of.name} {of.vr.decode()} as {vr!r}", True, of.at)
+    return Damage(content, f"{of.name} {of.vr.decode("latin-1")} as {vr!r}", True, of.at)
 
 
 @_on_element
@@ -259,5 +259,6 @@ def damage(raw: bytes, choose: random.Random, *, in_elements: bool) -> Damage:
     if choose.random() < 0.9:
         return first
     second = choose.choice(makers)(first.content, choose)
-    both = first.knowable and second.knowable
+    # Bytes lost at one place and as many inserted at another: no length disagrees any more.
+    both = first.knowable and second.knowable and len(second.content) != len(raw)
     return Damage(second.content, f"{first.doing}, {second.doing}", both, min(first.at, second.at))

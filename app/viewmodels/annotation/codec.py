@@ -14,6 +14,7 @@ from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Mode, Slab
 from app.viewmodels.annotation import kinds
 from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from med2e3 import geometry
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
 from med2e3.volume import Window
@@ -22,8 +23,8 @@ from med2e3.volume import Window
 FORMAT = 1
 
 
-#: mm from the origin: 100 times the table of a scanner. What lies further away cannot be painted.
-FARTHEST_MM = 100_000.0
+#: mm from the origin: twice as far as any voxel lies. What lies further away cannot be painted.
+FARTHEST_MM = 2 * geometry.FARTHEST_MM
 
 #: No window of any modality is wider, nor its centre further from 0.
 WIDEST = 1e9

@@ -37,7 +37,15 @@ from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.dicom.attributes import file_meta
 from med2e3.io.dicom.gdcm_frames import decode_frame
 from med2e3.io.dicom.quick import first_transfer_syntax, quiet
-from med2e3.io.dicom.streams import Stream, check_end, check_tiles, has_end, read_stream
+from med2e3.io.dicom.streams import (
+    ITEM,
+    Stream,
+    check_end,
+    check_tiles,
+    has_end,
+    items_end,
+    read_stream,
+)
 
 #: The decoders that notice damage, in the order in which they are tried; pydicom would choose
 #: others. On a JPEG stream that is cut short, pylibjpeg's libjpeg returns a picture without its
@@ -79,9 +87,6 @@ DECODING = 4
 
 #: Bytes of a frame from which on the free memory is asked for.
 LARGE = 64 * 1024**2
-
-#: An item of packed pixels begins so (PS3.5 A.4).
-ITEM = b"\xfe\xff\x00\xe0"
 
 #: The last item of packed pixels, which only closes them.
 ITEMS_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -183,6 +188,8 @@ def _decode(dataset: Dataset, name: str, number: int, isolated: bool) -> Decoded
             numbers = _first_that_decodes(dataset, number, frame, bits, isolated)
         finally:
             dataset.file_meta.TransferSyntaxUID = stated
+    if number == 0 and items_end(dataset.PixelData) != len(dataset.PixelData):  # once a file
+        reports.append("the lengths of its packed parts do not add up to its pixels")
     told = [str(one.message) for one in said]
     reports += [words for words in told if not words.startswith(OF_THE_HEADER)]
     return Decoded(numbers, tuple(dict.fromkeys(reports)))

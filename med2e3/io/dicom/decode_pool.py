@@ -31,6 +31,9 @@ FEWEST_FOR_WORKERS = 64
 #: Most workers: more would wait for the disk.
 MOST_WORKERS = 8
 
+#: Most answers that are read though nobody wants them: a process takes half a second to start.
+FEW_ANSWERS = 8
+
 #: Each message is preceded by its length in this many bytes.
 LENGTH_BYTES = 8
 
@@ -139,6 +142,9 @@ def _given_back(worker: Worker) -> None:
 def _on_one(lane: _Lane) -> Generator[Decoded, None, None]:
     try:
         yield from lane.rest()
+    except ImageReadError:
+        lane.pass_over_few()
+        raise
     finally:
         if lane.is_over:
             _given_back(lane.worker)
@@ -237,6 +243,13 @@ class _Lane:
     def rest(self) -> Generator[Decoded, None, None]:
         for _ in self._frames:
             yield self.next()
+
+    def pass_over_few(self) -> None:
+        """Read the answers that are still to come, where they take less time than a new process."""
+        if len(self._frames) - self._done > FEW_ANSWERS:
+            return
+        while not self.is_over and self.worker.answer() is not None:
+            self._done += 1
 
     def next(self) -> Decoded:
         frame = self._frames[self._done]

@@ -10,24 +10,19 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from med2e3.errors import ImageReadError
 from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.io.dicom.attributes import NATIVE_SYNTAXES, transfer_syntax
+from med2e3.io.dicom.behind import REST_READ, behind_deflated, behind_native
 from med2e3.io.dicom.decode import (
     DECODING,
-    ITEM,
     Decoded,
     decode,
     is_known,
@@ -44,15 +39,11 @@ from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.facts import may_be_lossy
 from med2e3.io.dicom.headers import Frame
 from med2e3.io.dicom.observed import Observed
-from med2e3.io.dicom.quick import PIXEL_DATA
+from med2e3.io.dicom.streams import ITEM
 from med2e3.io.dicom.values import is_padding
 from med2e3.io.voxels import VoxelBuffer, Voxels, middle_out, replaced_sentence
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU
-from med2e3.words import counted
-
-#: Bytes read behind the pixels of an uncompressed file, and those of the shortest element.
-REST_READ, ELEMENT = 64, 8
 
 Stored = NDArray[np.integer[Any]]
 
@@ -97,10 +88,10 @@ def stored_numbers(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
             elif transfer_syntax(frame.header) in NATIVE_SYNTAXES:
                 numbers = native(frame)
                 if frame.path not in after:
-                    after[frame.path] = _after(frame)
+                    after[frame.path] = behind_native(frame)
                 yield Decoded(numbers, after[frame.path])
             else:
-                yield Decoded(deflated(frame))
+                yield deflated(frame)
 
 
 def _decoded(frames: Sequence[Frame]) -> Generator[Decoded, None, None]:
@@ -128,7 +119,8 @@ def values_of(frame: Frame) -> NDArray[np.generic]:
     if frame.table is not None:
         return frame.table(_stored(frame))
     slope, intercept = frame.rescale or (1.0, 0.0)
-    values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
+    with np.errstate(all="ignore"):  # what is not finite is said when the volume is read
+        values: NDArray[np.generic] = _stored(frame) * np.float32(slope) + intercept
     return values
 
 
@@ -187,37 +179,48 @@ class _Deflated:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._content = b""
+        self._reports: tuple[str, ...] = ()
 
-    def __call__(self, frame: Frame) -> Stored:
+    def __call__(self, frame: Frame) -> Decoded:
         pixels = frame.pixels
         dtype = _dtype(frame)
         if frame.path != self._path:
             self._path, self._content = None, b""
-            self._content = _inflated(frame)
+            self._content, self._reports = _inflated(frame)
             self._path = frame.path
         size = pixels.frame_bytes
         stored: Stored = np.frombuffer(
             self._content, dtype, pixels.rows * pixels.columns, frame.number * size
         )
-        return _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
+        used = _used_bits(stored.reshape(pixels.rows, pixels.columns), frame)
+        return Decoded(used, self._reports)
 
 
-def _inflated(frame: Frame) -> bytes:
-    """The pixels of all frames of a deflated file."""
+def _inflated(frame: Frame) -> tuple[bytes, tuple[str, ...]]:
+    """The pixels of all frames of a deflated file, and what is odd behind them."""
     pixels = frame.pixels
     need = _frame_count(frame) * pixels.frame_bytes
     there = frame.path.stat().st_size
     holds = f"{_frame_count(frame)} images of {pixels.columns} × {pixels.rows}"
     check_claim(Claim(frame.path, holds, need, there, Packing.DEFLATE, 2 * need))
     try:
-        with dicom_file(frame.path, pixels.offset + need) as file:
+        with dicom_file(frame.path, pixels.offset + need + 1 + REST_READ) as file:
             file.seek(pixels.offset)
             content = file.read(need)
+            reports = _behind(file, frame, need) if len(content) == need else ()
     except (EOFError, zlib.error, ValueError) as error:
         raise _cut(frame, "its deflated pixels end early or are damaged") from error
     if len(content) < need:
         raise _cut(frame, f"{len(content)} of {need} bytes of its pixels are there")
-    return content
+    return content, reports
+
+
+def _behind(file: BinaryIO, frame: Frame, need: int) -> tuple[str, ...]:
+    """What is odd behind deflated pixels of `need` bytes; longer ones are said elsewhere."""
+    if is_too_long(frame):
+        return ()
+    file.seek(frame.pixels.offset + max(need, frame.pixels.length or 0))
+    return behind_deflated(file, transfer_syntax(frame.header))
 
 
 def _cut(frame: Frame, why: str) -> ImageReadError:
@@ -288,35 +291,6 @@ def why_not_native(frame: Frame) -> str:
             "the pixels"
         )
     return ""
-
-
-def _after(frame: Frame) -> tuple[str, ...]:
-    """A report where bytes follow the pixels that begin no element: some may have been inserted.
-
-    Zeros are let be: media and archives fill up with them.
-    """
-    pixels = frame.pixels
-    end = pixels.offset + (pixels.length or 0)
-    with frame.path.open("rb") as file:
-        file.seek(end)
-        rest = file.read(REST_READ)
-    if not rest.strip(b"\0"):
-        return ()
-    more = frame.path.stat().st_size - end
-    if _begins_an_element(rest, more, transfer_syntax(frame.header)):
-        return ()
-    return (f"{counted(more, 'byte')} after the pixels are no DICOM",)
-
-
-def _begins_an_element(rest: bytes, more: int, syntax: UID) -> bool:
-    """Whether the first of `more` bytes can be an element behind the pixels (PS3.5 7.1)."""
-    order: Literal["big", "little"] = "big" if syntax == ExplicitVRBigEndian else "little"
-    group, element = (int.from_bytes(rest[k : k + 2], order) for k in (0, 2))
-    if len(rest) < ELEMENT or group << 16 | element <= PIXEL_DATA:
-        return False
-    if syntax == ImplicitVRLittleEndian:
-        return int.from_bytes(rest[4:8], order) <= more - ELEMENT
-    return rest[4:6].isalpha() and rest[4:6].isupper()
 
 
 def is_too_long(frame: Frame) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import GeometryError
-from med2e3.geometry import Float, Geometry
+from med2e3.geometry import FARTHEST_MM, Float, Geometry
 from med2e3.io.dicom.headers import Frame
 
 #: Scanners round each coordinate to 0.1 mm at the coarsest, and some add two rounded numbers: what
@@ -60,12 +60,17 @@ class SlicePositions:
 def slice_positions(frames: Sequence[Frame]) -> SlicePositions:
     """Positions and mean directions of `frames`.
 
-    Raises `GeometryError` for directions that are not perpendicular or values that are not finite.
+    Raises `GeometryError` for directions that are not perpendicular, and for values that are not
+    finite or lie outside every patient.
     """
-    cosines = np.mean([f.orientation for f in frames], axis=0)
+    with np.errstate(all="ignore"):  # of damaged numbers, which are refused below
+        cosines = np.mean([f.orientation for f in frames], axis=0)
+        spacing = np.mean([f.spacing for f in frames], axis=0)
     columns, rows = cosines[:3], cosines[3:]
-    lengths = np.linalg.norm(columns), np.linalg.norm(rows)
-    if abs(lengths[0] - 1) > 0.01 or abs(lengths[1] - 1) > 0.01 or abs(columns @ rows) > 0.01:
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(columns), np.linalg.norm(rows)
+    are_units = all(abs(length - 1) <= 0.01 for length in lengths)  # none that is no number
+    if not are_units or abs(columns @ rows) > 0.01:
         raise GeometryError(
             f"ImageOrientationPatient {[round(float(c), 4) for c in cosines]} is not two "
             "perpendicular directions of length 1. The geometry is damaged; re-send the series."
@@ -74,8 +79,8 @@ def slice_positions(frames: Sequence[Frame]) -> SlicePositions:
     normal = np.cross(columns, rows)
     normal /= np.linalg.norm(normal)
     origins = np.array([f.position for f in frames], dtype=np.float64)
-    spacing = np.mean([f.spacing for f in frames], axis=0)
-    if not (np.isfinite(origins).all() and spacing.min() > 0):
+    are_near = np.abs(origins).max() <= FARTHEST_MM and spacing.max() <= FARTHEST_MM
+    if not (are_near and spacing.min() > 0):  # nor where one is no number
         raise GeometryError(
             f"ImagePositionPatient or PixelSpacing {spacing.tolist()} are not usable numbers. "
             "The geometry is damaged; re-send the series."

@@ -295,13 +295,14 @@ def _refusal(frames: Sequence[Frame]) -> str:
     for frame in frames:
         if reason := unreadable(frame):
             return reason
-    positions = slice_positions(frames)
-    if is_even(positions):
-        first = frames[0].pixels
-        try:
-            check_upright(evened(positions), (len(frames), first.rows, first.columns))
-        except GeometryError as error:
-            return str(error)
+    shape = (len(frames), frames[0].pixels.rows, frames[0].pixels.columns)
+    try:
+        positions = slice_positions(frames)
+        acquired_grid(evened(positions), shape)
+        if is_even(positions):
+            check_upright(evened(positions), shape)
+    except GeometryError as error:
+        return str(error)
     return ""
 
 

@@ -53,6 +53,10 @@ J2K_SYNTAXES = (
 SOT = 0xFF90
 
 
+#: An item of packed pixels begins so, before the four bytes of its length (PS3.5 A.4).
+ITEM = b"\xfe\xff\x00\xe0"
+
+
 class Stream(NamedTuple):
     """What a compressed frame states: its possible syntaxes, rows, columns and bits a sample."""
 
@@ -60,6 +64,17 @@ class Stream(NamedTuple):
     rows: int
     columns: int
     precision: int
+
+
+def items_end(packed: bytes) -> int:
+    """The byte at which the last item of packed pixels ends by the lengths that the items state.
+
+    It is the length of `packed` where no byte was lost or inserted.
+    """
+    at = 0
+    while packed[at : at + 4] == ITEM and at + 8 <= len(packed):
+        at += 8 + int.from_bytes(packed[at + 4 : at + 8], "little")
+    return at
 
 
 def read_stream(frame: bytes) -> Stream | None:

@@ -53,6 +53,27 @@ def test_an_attribute_that_cannot_be_converted_names_its_file(
     assert victim in shown or [file.path for file in source.skipped] == [victim]
 
 
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        (b"\x28\x00\x30\x00", b"inf\\inf"),
+        (b"\x28\x00\x30\x00", b"9e9\\9e9"),
+        (b"\x20\x00\x32\x00", b"1e308\\0\\0"),
+    ],
+    ids=["no number", "too wide", "too far"],
+)
+def test_a_series_outside_every_patient_is_named_and_the_other_opens(
+    series: Write, tag: bytes, value: bytes
+) -> None:
+    for path in series(name="odd").iterdir():
+        patched(path, tag, value=value)
+    good = series(name="good")
+    source = open_source(good.parent)
+    assert [one.is_volume for one in source.series].count(True) == 1
+    assert {one.path.parent.name for one in source.skipped} == {"odd"}
+    assert load_volume(good.parent).shape == load_volume(good).shape
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are of Unix")
 @pytest.mark.parametrize("name", ["pipe.dcm", "pipe.nii", "pipe"])
 @pytest.mark.timeout(20)
