@@ -11,11 +11,14 @@ from collections.abc import Sequence
 
 #: Words that name nothing in a scan. A question of these alone leans on the one before it.
 _LEANING = frozenset(
-    "a about also and are at big bigger can diameter do does exact exactly extent find finding for"
-    " found give has have how in is it its large left length lie located location long look many"
-    " measure mm much no now of ok on one or other part place please position right see seen side"
-    " size so tell that the them then there this to too very was we what whereabouts where which"
-    " wide with you".split()
+    re.findall(
+        r"\w+",
+        "a about also and are at big bigger can diameter do does exact exactly extent find finding "
+        "for found give has have how in is it its large left length lie located location long look "
+        "many measure mm much no now of ok on one or other part place please position right see "
+        "seen side size so tell that the them then there this to too very was we what whereabouts "
+        "where which wide with you",
+    )
 )
 
 

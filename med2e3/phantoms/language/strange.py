@@ -1,4 +1,4 @@
-"""Names of findings that no phantom has: real ones, place and pathology combined, and invented ones.
+"""Names of findings that no phantom has: real, place and pathology combined, and invented ones.
 
 There are far more than training can draw, so that a name never heard is refused like them.
 """

@@ -166,22 +166,34 @@ def normalised(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
+@dataclass(frozen=True)
+class _Reserved:
+    """Whole texts that training never says, and by first word the names that no text may hold."""
+
+    texts: frozenset[str]
+    names: dict[str, tuple[str, ...]]
+
+
 @lru_cache(maxsize=1)
-def _reserved() -> tuple[frozenset[str], re.Pattern[str]]:
-    """Whole texts that training never says, and names that none of its texts holds."""
+def _reserved() -> _Reserved:
     held = held_out().tables
-    asked = {normalised(row["ask"]) for row in free_questions()}
-    talk = [*held["smalltalk"]["about"], *held["smalltalk"]["foreign"], *held["unknown"]["beyond"]]
+    texts = [row["ask"] for row in free_questions()]
+    texts += [*held["smalltalk"]["about"], *held["smalltalk"]["foreign"]]
+    texts += held["unknown"]["beyond"]
     names = [without_article(n) for n in (*held["unknown"]["findings"], *held["unknown"]["organs"])]
     names += held["smalltalk"]["things"]
-    names += [form for terms in held_out().terms.values() for t in terms for form in
-              (t.bare, t.plural)]  # fmt: skip
-    either = "|".join(re.escape(n.lower()) for n in sorted(set(names), key=len, reverse=True))
-    whole = frozenset(asked | {normalised(t) for t in talk})
-    return whole, re.compile(rf"(?<!\w)(?:{either})(?!\w)")
+    names += [n for terms in held_out().terms.values() for t in terms for n in (t.bare, t.plural)]
+    by_first: dict[str, tuple[str, ...]] = {}
+    for name in map(normalised, names):
+        first = name.split()[0]
+        by_first[first] = (*by_first.get(first, ()), f" {name} ")
+    return _Reserved(frozenset(map(normalised, texts)), by_first)
 
 
 def is_reserved(text: str) -> bool:
     """Whether the text is kept for the evaluation: a free question, or something held out."""
-    whole, names = _reserved()
-    return normalised(text) in whole or names.search(text.lower()) is not None
+    kept, said = _reserved(), normalised(text)
+    if said in kept.texts:
+        return True
+    whole = f" {said} "
+    return any(name in whole for word in said.split() for name in kept.names.get(word, ()))
