@@ -91,9 +91,10 @@ class ModelHost:
 
     def _ask(self, request: Request, context: Context) -> Finished:
         session = self._session(request, context)
-        context.emit(_seen(request, session.input))
+        context.emit(_seen(request, session.input, getattr(session, "cautions", ())))
         context.progress(-1, "Reading the question")
-        answer = session.ask(request.question)
+        history = {"history": request.history} if request.history else {}
+        answer = session.ask(request.question, **history)
         context.on_cancel(answer.cancel)
         context.emit(Scored(answer.scores))
         finished = _stream(answer, context)
@@ -166,7 +167,7 @@ def _stream(answer: Answer, context: Context) -> Finished:
     return Finished(answer.text, answer.finish_reason, answer.record, *named)
 
 
-def _seen(request: Request, given: ModelInput) -> Seen:
+def _seen(request: Request, given: ModelInput, cautions: tuple[str, ...]) -> Seen:
     grid = given.grid[0].cpu().numpy()  # (D, H, W) in 0..1
     return Seen(
         volume=request.volume,
@@ -178,4 +179,5 @@ def _seen(request: Request, given: ModelInput) -> Seen:
         crop_shape=given.crop_shape,
         bands=given.bands,
         unread=given.unread_slices,
+        cautions=cautions,
     )

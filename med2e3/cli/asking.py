@@ -206,6 +206,7 @@ def ask(
     warn(volume.warnings)
     if model.info.notice:
         click.echo(f"note: {model.info.notice}", err=True)
+    warn(session.cautions)
     if as_json:
         answer.complete()
         found = answer_object(answer, model.info.name) | sure_object(session, answer)
@@ -291,6 +292,7 @@ def answer_object(answer: Answer, model: str) -> dict[str, Any]:
     return {
         "answer": answer.text,
         "model": model,
+        "cautions": answer.record["cautions"],
         "scores": None if scores is None else [float(v) for v in scores.values],
         "bands": bands,
         "record": answer.record,

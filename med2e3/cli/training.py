@@ -37,6 +37,9 @@ _folder = click.Path(path_type=Path)
 @click.option("--skip-damaged", is_flag=True, help="List what cannot be read, and go on.")
 @click.option("--prompts", type=_folder, help="File of requests for reports, one a line.")
 @click.option("--lora", type=click.IntRange(0), default=0, help="Rank of LoRA adapters to train.")
+@click.option(
+    "--stages", multiple=True, metavar="NAME", help="Run this stage alone; may be repeated."
+)
 def train(  # noqa: PLR0913 - one argument an option
     recipe: str,
     out: Path | None,
@@ -54,6 +57,7 @@ def train(  # noqa: PLR0913 - one argument an option
     skip_damaged: bool,
     prompts: Path | None,
     lora: int,
+    stages: tuple[str, ...],
 ) -> None:
     """Train RECIPE ("demo", "pretrain", "finetune", "insight", or a recipe file).
 
@@ -66,7 +70,8 @@ def train(  # noqa: PLR0913 - one argument an option
 
     folder = out or Path("runs") / Path(recipe).stem
     options = Options(
-        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts, lora
+        mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts, lora,
+        stages,
     )  # fmt: skip
     if dry_run:
         click.echo(_plan(recipe, folder, options, smoke, processes))

@@ -130,6 +130,7 @@ def describe(
         notes=(f"Loaded from {checkpoint.folder}.", *checkpoint.notes),
         questions=ready_questions(config),
         quantize=quantize,
+        history_turns=int(getattr(config, "history_turns", 0)),
     )
 
 

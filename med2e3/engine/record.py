@@ -20,11 +20,17 @@ FORMAT = 1
 
 
 def make_record(
-    info: ModelInfo, volume: Volume, model_input: ModelInput, answer: Answer, left_out: list[int]
+    info: ModelInfo,
+    volume: Volume,
+    model_input: ModelInput,
+    answer: Answer,
+    left_out: list[int],
+    cautions: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """A dict of plain values; `scores` in full precision, lengths in mm, slices 0-based.
 
     `model_input` is what the model saw of `volume`; `left_out` are model slices without weight.
+    `cautions` are sentences that belong to every answer about the volume.
     """
     return {
         "format": FORMAT,
@@ -43,6 +49,7 @@ def make_record(
             "transformers": transformers.__version__,
         },
         "input": _input(volume, model_input),
+        "cautions": list(cautions),
         "question": answer.prompt.question,
         "scored_by": answer.prompt.guide,
         "history": [list(turn) for turn in answer.prompt.turns[:-1]],

@@ -11,6 +11,7 @@ import torch
 from med2e3.engine.answer import Answer, DecoderInput
 from med2e3.engine.backends.backend import NO_SCORES, Prompt
 from med2e3.engine.batch import Reply, answer_all
+from med2e3.engine.cautions import cautions
 from med2e3.engine.decoding import SamplingParams
 from med2e3.engine.encoding import encode_volume
 from med2e3.engine.grounding import Grounding
@@ -22,6 +23,7 @@ from med2e3.engine.scores import ScoredBand, scores_of
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.engine.without import Without, model_slice
 from med2e3.errors import QuestionError
+from med2e3.model.follow_ups import guide_of
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import IMAGE_PLACEHOLDER, Turn
 from med2e3.preprocessing import Band, ModelInput
@@ -43,6 +45,15 @@ class Session:
         self.volume = volume
         self.input = model_input
         self.cache: VolumeCache | None = None
+        self._cautions: tuple[str, ...] | None = None
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What has to be said of every answer about this volume; empty for nothing."""
+        if self._cautions is None:
+            given = self.input.window
+            self._cautions = cautions(self.model.info, self.volume, given, self.computed())
+        return self._cautions
 
     def computed(
         self, progress: Progress | None = None, cancelled: StopCheck | None = None
@@ -84,7 +95,9 @@ class Session:
     ) -> Answer:
         """An answer whose slice scores are known now, and whose text comes by iterating over it.
 
-        `history` are earlier (question, answer) turns. `leave_out` are model slices whose 2D
+        `history` are earlier (question, answer) turns; where the question names nothing itself, the
+        slice scores of a model that was trained on conversations follow an earlier one, too.
+        `leave_out` are model slices whose 2D
         features get no weight; the 3D tokens still hold them. `scored_by` is what the slice scores
         follow in place of the question: conversations of the published form state it apart. Raises
         `QuestionError`.
@@ -105,7 +118,8 @@ class Session:
         decoder_input = self._decoder_input(cache, prompt, suffix.rows, max_new_tokens)
 
         def describe(answer: Answer) -> dict[str, Any]:
-            return make_record(self.model.info, self.volume, self.input, answer, left_out)
+            said = self.cautions
+            return make_record(self.model.info, self.volume, self.input, answer, left_out, said)
 
         return Answer(
             self.model,
@@ -201,7 +215,10 @@ class Session:
                 f"in all, of which volume, prompt and earlier turns take {rest}: "
                 f"{max(0, limit - rest - 1)} are left. Ask in fewer words."
             )
-        prompt = dataclasses.replace(prompt, scored_by=_bare(scored_by))
+        guide = _bare(scored_by)
+        if not guide and history and self.model.info.history_turns:
+            guide = guide_of([asked for asked, _ in prompt.turns])
+        prompt = dataclasses.replace(prompt, scored_by=guide)
         self._check_guide(prompt)
         return prompt
 

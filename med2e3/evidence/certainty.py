@@ -30,7 +30,9 @@ CLOSED, PRESENCE, OPEN = "closed", "presence", "open"
 SHORT_ANSWER = 16
 
 #: The other word of an answer that says whether something is there.
-OPPOSITES = {"yes": "No", "no": "Yes"}
+OPPOSITES = {"yes": "No", "no": "Yes", "none": "Seen", "seen": "None"}
+
+UNSURE = "The model is not sure of this answer."
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Certainty:
     reliability is told by: of a closed answer and one of presence the probability of the first
     word, else of the whole. `options` are the choices of a closed question in their order, or the
     answer's first word and the opposite for one of presence. `level` is what was measured at that
-    probability, on `measured_on`; where there is nothing, `note` says why.
+    probability, on `measured_on`; where there is nothing, `note` says why. `unsure` says that
+    `deciding` lies below what was measured as enough.
     """
 
     question: str
@@ -66,11 +69,13 @@ class Certainty:
     measured_on: str = ""
     note: str = ""
     familiarity: Familiarity | None = None
+    unsure: bool = False
 
     @property
     def sentence(self) -> str:
         """How sure, how reliable, and a word where the question is outside the training."""
-        parts = [f"Probability of this answer: {self.probability:.3f}."]
+        parts = [UNSURE] if self.unsure else []
+        parts += [f"Probability of this answer: {self.probability:.3f}."]
         if self.level is not None:
             low, high = self.level.low, self.level.high
             share = f"{100 * self.level.right:.0f} % of {self.level.count}"
@@ -125,7 +130,10 @@ def how_sure(session: Session, answer: Answer, reliability: Reliability | None =
 
 
 def form_of(question: str, answer: str) -> str:
-    """CLOSED for a question with choices, PRESENCE for an answer of yes or no, else OPEN."""
+    """CLOSED for a question with choices, PRESENCE for an answer of yes or no, else OPEN.
+
+    Whether something is absent is answered by "seen" or "none", which count as yes and no.
+    """
     if choices_of(question):
         return CLOSED
     first = re.match(r"\W*(\w+)", answer)
@@ -161,6 +169,7 @@ def _with_level(found: Certainty, known: Reliability | None, note: str) -> Certa
         return replace(found, note=note or "How often it is right when so sure was not measured.")
     if found.form == OPEN and len(found.words) > SHORT_ANSWER:
         return replace(found, note="Reliability was measured of short answers, not of reports.")
+    found = replace(found, unsure=found.deciding < known.enough.get(found.form, 0.0))
     level = known.level(found.form, found.deciding)
     if level is None:
         return replace(

@@ -7,7 +7,7 @@ of the weights that were measured, so that no other model is judged by it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: The file's name in a model's folder, and the version of its fields.
 FILE, FORMAT = "reliability.json", 1
+
+#: Answers are sure from the probability on above which this share of them was right.
+AIM = 0.98
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class Reliability:
     """What was measured: `forms` has the levels of closed, presence and open answers.
 
     `what` says on what ("500 phantoms, seed 37"); `weights_sha256` which weights gave the answers.
+    `enough` is the probability of each form from which on answers count as sure.
     """
 
     format: int
     weights_sha256: str
     what: str
     forms: dict[str, tuple[Level, ...]]
+    enough: dict[str, float] = field(default_factory=dict)
 
     def level(self, form: str, probability: float) -> Level | None:
         """The level of an answer of a form; None where none such was measured."""
@@ -57,6 +62,18 @@ class Reliability:
         )
 
 
+def enough_of(levels: Sequence[Level]) -> float:
+    """The lowest edge of a level from which on `AIM` of the answers were right; 1 where none is."""
+    count = right = 0.0
+    found = 1.0
+    for level in sorted(levels, key=lambda one: -one.low):
+        count += level.count
+        right += level.right * level.count
+        if count and right / count >= AIM:
+            found = level.low
+    return found
+
+
 def write_reliability(
     path: Path, weights_sha256: str, what: str, bins: Mapping[str, Sequence[ReliabilityBin]]
 ) -> None:
@@ -67,7 +84,8 @@ def write_reliability(
         if found
     }
     try:
-        write_whole(path, to_json(Reliability(FORMAT, weights_sha256, what, forms)) + "\n")
+        enough = {name: enough_of(levels) for name, levels in forms.items()}
+        write_whole(path, to_json(Reliability(FORMAT, weights_sha256, what, forms, enough)) + "\n")
     except OSError as error:
         raise InputError(f"The reliability cannot be written to {path}: {error}.") from error
 

@@ -97,6 +97,7 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
       limit.
     - `demo` marks a model whose answers about real scans mean nothing; `ready_questions` are labels
       and wordings of questions that it was trained to answer.
+    - `history_turns`: how many earlier turns it was trained to read before a question; 0 for none.
     - `default_plane` "" means the plane in which a series is stored; `default_window` is (centre,
       width) in HU, or None to scale from minimum to maximum.
     """
@@ -134,6 +135,7 @@ class Med2E3Config(PreTrainedConfig):  # type: ignore[misc]
     default_window: list[float] | tuple[float, ...] | None = None
     demo: bool = False
     ready_questions: dict[str, str] | None = None
+    history_turns: int = 0
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -37,6 +37,7 @@ class Question:
 
     `choices` is empty for an open one. `asked` names the kinds of finding that it is about, seen or
     not; `about` those of them that are there: the slices that hold them are where to look.
+    `history` are the (question, answer) turns before it.
     """
 
     topic: str
@@ -45,6 +46,7 @@ class Question:
     choices: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
+    history: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_closed(self) -> bool:
@@ -70,11 +72,16 @@ class Question:
         return f"{self.text} Choices: {listed}"
 
     @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """The whole conversation with its answers."""
+        return (*self.history, (self.prompt, self.answer))
+
+    @property
     def answer(self) -> str:
         """What the model should say."""
         if self.choices:
             return f"{self.letter}. {self.answer_text}"
-        if self.topic in ("report", "presence"):
+        if self.topic not in TOPICS:
             return self.answer_text
         return f"{self.answer_text[:1].upper()}{self.answer_text[1:]}."
 

@@ -33,7 +33,8 @@ def train(
     report: Report | None = None,
     options: Options | None = None,
 ) -> Path:
-    """Trains a recipe (by name, or a TOML file) in the folder `out`; returns the model's folder.
+    """Trains a recipe (by name, or a TOML file) in the folder `out`; returns the model's folder, or
+    `out` where only some stages were asked for.
 
     `resume` goes on from what is in `out`; without it, `out` must be empty. `smoke` runs the same
     code on a handful of samples. `report(step, steps, numbers)` is told of every step; without it
@@ -61,7 +62,7 @@ def train(
             keep_to_recipe(kept, folder)
     if processes > 1 and not is_launched():
         in_processes(processes, _train_here, (recipe, folder, resume, smoke, None, given))
-        return folder / "model"
+        return folder if given.stages else folder / "model"
     return _train_here(recipe, folder, resume, smoke, report, given)
 
 
@@ -95,7 +96,12 @@ def open_recipe(
                 "file."
             )
         made = parse_recipe(file)
+        made.check_stages(options.stages)
         return made.smoke() if smoke else made
+    if options.stages:
+        raise InputError(
+            f"The recipe {file.path.stem} has no stages that run alone. Leave the stages out."
+        )
     whole: PublishedRecipe | M3DRecipe = (
         parse_published(file, options.data)
         if kind == KIND
@@ -152,7 +158,7 @@ def _train_here(
     from med2e3.training.insight.pipeline import train_insight
     from med2e3.training.insight.recipe import InsightRecipe
     from med2e3.training.m3d_recipe import M3DRecipe
-    from med2e3.training.pipeline import Conditions, run_all
+    from med2e3.training.pipeline import Conditions, run_all, run_stages
     from med2e3.training.progress import stage_reports
     from med2e3.training.recipe import Recipe
     from med2e3.training.run_folder import RunFolder
@@ -164,6 +170,8 @@ def _train_here(
         compute = Compute(options.mixed_precision or "no", options.cpu or not has_cuda())
         conditions = Conditions(compute, options.tensorboard)
         run_folder = RunFolder(chosen, folder)
+        if options.stages:
+            return run_stages(run_folder, options.stages, report, conditions)
         return run_all(run_folder, report, workers=1 if smoke else None, conditions=conditions)
     if isinstance(chosen, InsightRecipe):
         return train_insight(chosen, folder, options, report)

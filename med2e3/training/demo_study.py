@@ -11,6 +11,7 @@ from pathlib import Path
 from med2e3.geometry import Plane
 from med2e3.io.write import write_dicom_series
 from med2e3.phantoms import Phantom, Phase, Region, Wish, make_phantom
+from med2e3.phantoms.maker import PHANTOM_MAKER
 from med2e3.volume import WINDOWS
 
 #: Chosen out of forty because the demo model tells its findings, at different levels of the chest.
@@ -28,9 +29,9 @@ WISH = Wish(
 )
 
 
-def demo_phantom() -> Phantom:
+def demo_phantom(seed: int = SEED) -> Phantom:
     """The phantom itself, with its truth."""
-    phantom = make_phantom(SEED, WISH)
+    phantom = make_phantom(seed, WISH)
     info = replace(
         phantom.volume.info,
         patient_name="PHANTOM^DEMO",
@@ -38,7 +39,7 @@ def demo_phantom() -> Phantom:
         study_description="Synthetic phantom",
         series_description="Synthetic chest CT, arterial phase",
         series_number="1",
-        manufacturer="med2e3 phantoms",
+        manufacturer=PHANTOM_MAKER,
         windows=(WINDOWS["soft tissue"], WINDOWS["lung"]),
     )
     return replace(phantom, volume=replace(phantom.volume, info=info))

@@ -18,7 +18,8 @@ class Options:
     place of the recipe's, `hub` a folder of models in `owner/name` folders, `workers` how many
     processes read ahead; `skip_damaged` counts and lists what cannot be used, in place of stopping;
     `prompts` is a file of requests for reports, in place of the recipe's; `lora` is the rank of
-    adapters to train in place of the language model's weights, 0 as the recipe says.
+    adapters to train in place of the language model's weights, 0 as the recipe says. `stages` are
+    those of a recipe on phantoms to run alone; none is all.
     """
 
     mixed_precision: str | None = None
@@ -31,6 +32,7 @@ class Options:
     skip_damaged: bool = False
     prompts: Path | None = None
     lora: int = 0
+    stages: tuple[str, ...] = ()
 
     def unread_of_phantoms(self) -> str:
         """What was chosen that recipes on phantoms do not read: "start, hub"; empty: nothing."""

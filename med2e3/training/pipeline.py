@@ -7,17 +7,19 @@ Everything is under one folder, so that a run resumes where it stopped. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from med2e3.errors import InputError
 from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.inputs import (
     ENCODERS,
     StageInputs,
+    before,
     encoder_stages,
     make_features,
     make_pool,
@@ -120,6 +122,41 @@ def run_all(
         export(run_folder)
     distributed.accelerator.wait_for_everyone()
     return run_folder.model_folder
+
+
+def run_stages(
+    run_folder: RunFolder, names: Collection[str], report: Report | None, given: Conditions
+) -> Path:
+    """These stages alone, in the recipe's order, each with what it reads; returns the run's folder.
+
+    What is done already is kept. A stage on features goes on from all stages before it. Raises
+    `InputError` where one of these has not been run.
+    """
+    keep_memory()
+    run_folder.processor()
+    with stage_reports(report) as report_of:
+        for name in run_folder.stages():
+            if name not in names:
+                continue
+            _check_before(run_folder, name)
+            reads = STAGES[name].reads
+            if reads is not Reads.TEXTS:
+                make_pool(run_folder, run_folder.starts())
+            if reads is Reads.FEATURES:
+                for encoder in ENCODERS:
+                    make_features(run_folder, encoder, run_folder.tuning_starts(), given.device)
+            train_stage(run_folder, name, True, report_of(name), given)
+    return run_folder.folder
+
+
+def _check_before(run_folder: RunFolder, name: str) -> None:
+    """Raises `InputError` where a stage that this one goes on from has not been run."""
+    for earlier in before(run_folder, name):
+        if not (run_folder.folder / f"{earlier}.pt").is_file():
+            raise InputError(
+                f"The stage “{name}” goes on from “{earlier}”, which {run_folder.folder} does not "
+                "have. Run that one first."
+            )
 
 
 def _tune(run_folder: RunFolder, report: Report | None, given: Conditions) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import SiglipVisionConfig
 
-from med2e3.errors import RecipeError
+from med2e3.errors import InputError, RecipeError
 from med2e3.fields import Count, CountOrNone, Key, build, unknown_key
 from med2e3.model import Med2E3Config
 from med2e3.model.config import TEXT_CONFIGS, Vision3DConfig
@@ -61,6 +61,15 @@ class Recipe:
         """The model's config with a vocabulary of this size."""
         text = {**self.model["text_config"], "vocab_size": vocabulary}
         return Med2E3Config(**{**self.model, "text_config": text})
+
+    def check_stages(self, names: Collection[str]) -> None:
+        """Raises `InputError` for a name that is no stage of this recipe."""
+        wrong = [name for name in names if name not in self.stages]
+        if wrong:
+            raise InputError(
+                f"The recipe {self.name} has no stage “{wrong[0]}”. Name some of: "
+                f"{', '.join(self.stages)}."
+            )
 
     def smoke(self) -> Recipe:
         """The same run in a minute: few phantoms, few steps."""

@@ -11,11 +11,11 @@ from typing import Annotated, Self
 
 from med2e3.errors import RecipeError
 from med2e3.fields import Between, Count, NotNegative, OneOf, check_fields
-from med2e3.phantoms.questions import ALL_TOPICS
+from med2e3.phantoms.language import EVERY_TOPIC
 from med2e3.training.optimizers import OPTIMIZERS, Schedule
 
 #: How often each topic is asked, in proportion.
-Mix = dict[Annotated[str, OneOf(ALL_TOPICS)], NotNegative]
+Mix = dict[Annotated[str, OneOf(EVERY_TOPIC)], NotNegative]
 
 #: Steps of a stage in a run that only shows that everything works.
 SMOKE_STEPS = 3

@@ -86,9 +86,14 @@ class FakeSession:
     input: ModelInput
     cache: Any = ()
 
-    def ask(self, question: str) -> FakeAnswer:
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        return self.model.engine.cautions
+
+    def ask(self, question: str, *, history: tuple[tuple[str, str], ...] = ()) -> FakeAnswer:
         check_question(question)
         engine = self.model.engine
+        engine.histories.append(history)
         if engine.failure is not None:
             raise engine.failure
         weights = np.full(GRID[0], 0.5 / (GRID[0] - 1), np.float32)
@@ -120,6 +125,10 @@ class FakeEngine:
     pieces: tuple[str, ...] = ("There ", "is ", "a ", "nodule.")
     peak: int = 2
     has_scores: bool = True
+    is_demo: bool = False
+    history_turns: int = 0
+    cautions: tuple[str, ...] = ()
+    histories: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
     failure: Exception | None = None
     load_failure: Exception | None = None
     gate: Gate = field(default_factory=lambda: Gate())
@@ -140,7 +149,7 @@ class FakeEngine:
         info = ModelInfo(
             name=name,
             kind="med2e3",
-            is_demo=name == "demo",
+            is_demo=self.is_demo,
             notice="Trained on synthetic phantoms: its answers about real scans mean nothing.",
             parameters=6_200_000,
             device="cpu",
@@ -153,5 +162,6 @@ class FakeEngine:
             weights_sha256="",
             licence="",
             notes=(),
+            history_turns=self.history_turns,
         )
         return FakeModel(self, info)

@@ -47,7 +47,7 @@ class Seen:
 
     `slices` (D, H, W) uint8 is its grid, 0..255 for 0..1. `crop_start` and `crop_shape` are in
     voxels of the volume turned into `plane`; `unread` are slices of that plane, counted along the
-    stored axis that it cuts.
+    stored axis that it cuts. `cautions` are sentences that belong to every answer about it.
     """
 
     volume: Volume
@@ -59,6 +59,7 @@ class Seen:
     crop_shape: tuple[int, int, int]
     bands: tuple[Band, ...]
     unread: tuple[int, ...]
+    cautions: tuple[str, ...] = ()
 
     @cached_property
     def slice_count(self) -> int:
@@ -128,12 +129,16 @@ class Finished:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the model; `plane` and `window` None are the model's own."""
+    """What is asked of the model; `plane` and `window` None are the model's own.
+
+    `history` are the (question, answer) turns that it reads before the question.
+    """
 
     volume: Volume
     question: str
     plane: Plane | None = None
     window: Window | str | None = None
+    history: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +180,10 @@ class Turn:
     record: dict[str, Any] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
     masks: tuple[Mask, ...] = ()
+    #: Sentences that belong to the answer, wherever it goes.
+    cautions: tuple[str, ...] = ()
+    #: How many turns before it the model read with the question; None where there were none.
+    read_after: int | None = None
     #: How sure the model is of the answer; None while it is not complete.
     certainty: Certainty | None = None
     #: What tests of the answer need, what they found, and why the last ones failed.

@@ -27,6 +27,7 @@ from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Plane
+from med2e3.phantoms.maker import NO_PHANTOM, made_as_phantom
 from med2e3.volume import WINDOWS, Volume, Window
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Assistant:
         self._tasks = tasks
         self._explain = explain
         self._past = PastAnswers()
+        self._drafts_meant: Volume | None = None
         self._job: Job[Finished] | None = None
         self._loading: LatestJob[ModelInfo] = LatestJob()
         self.model: ModelInfo | None = None
@@ -181,11 +183,19 @@ class Assistant:
         ready = self.model_state is ModelState.READY and self.running is None
         return ready and self.volume is not None and self.volume is self._viewer.volume
 
-    def ask(self, question: str, *, is_report: bool = False) -> Turn | None:
-        """Ask about the open volume; None if that is not possible now."""
+    def ask(
+        self, question: str, *, is_report: bool = False, alone: bool = False
+    ) -> Turn | None:  # fmt: skip
+        """Ask about the open volume; None if that is not possible now.
+
+        A model that was trained on conversations reads the last turns with it, unless the question
+        is to stand `alone`.
+        """
         if not self.can_ask or self.volume is None or self.model is None:
             return None
-        request = Request(self.volume, question, self.plane, self._window())
+        before = self._before(self.volume)
+        history = () if alone else before[max(0, len(before) - self.model.history_turns) :]
+        request = Request(self.volume, question, self.plane, self._window(), history)
         turn = Turn(
             question,
             self.model.name,
@@ -193,6 +203,7 @@ class Assistant:
             self.volume.name,
             is_report,
             has_scores=self.model.has_scores,
+            read_after=len(history) if before else None,
         )
         self.turns.append(turn)
         self.running = turn
@@ -201,6 +212,37 @@ class Assistant:
         self.choose(turn)
         self._tasks.start(self._follow(turn, self._job))
         return turn
+
+    def _before(self, volume: Volume) -> tuple[tuple[str, str], ...]:
+        """The complete turns about a volume with this model, reports aside."""
+        model = "" if self.model is None else self.model.name
+        return tuple(
+            (turn.question, turn.text)
+            for turn in self.turns
+            if turn.volume is volume and turn.complete and turn.model == model
+            and not turn.is_report
+        )  # fmt: skip
+
+    @property
+    def draft_doubt(self) -> str:
+        """What to ask before a report of the open volume is drafted; "" for nothing.
+
+        A model of phantoms drafts of another volume only where its reader means it, once a volume.
+        """
+        model, volume = self.model, self.volume
+        if model is None or volume is None or not model.is_demo or volume is self._drafts_meant:
+            return ""
+        said = made_as_phantom(volume)
+        if said is None:  # the model may have seen by now what it is
+            said = any(
+                turn.volume is volume and turn.seen is not None and NO_PHANTOM not in turn.cautions
+                for turn in self.turns
+            )
+        return "" if said else f"{NO_PHANTOM} Draft a report of this series all the same?"
+
+    def mean_draft(self) -> None:
+        """The reader means drafts of the open volume, whatever it is."""
+        self._drafts_meant = self.volume
 
     def ask_next(self, question: str) -> Turn | None:
         """Ask now, or after the running answer and what waits already; its turn, if it began."""
@@ -265,7 +307,7 @@ class Assistant:
         if isinstance(event, Progress):
             turn.doing = event.doing
         elif isinstance(event, Seen):
-            turn.seen, turn.plane = event, event.plane
+            turn.seen, turn.plane, turn.cautions = event, event.plane, event.cautions
         elif isinstance(event, Scored):
             turn.scores, turn.has_scores = event.scores, event.scores is not None
         elif isinstance(event, Piece):
@@ -289,6 +331,13 @@ class Assistant:
         self.turns_changed.emit()
         if self.waiting and self.can_ask:
             self.ask(self.waiting.pop(0))
+
+    def is_trained_window(self, choice: str) -> bool:
+        """Whether the model was trained in the window of this choice; True while none is loaded."""
+        if self.model is None or choice == MODEL_DEFAULT:
+            return True
+        given = self._viewer.window if choice == AS_DISPLAYED else WINDOWS.get(choice)
+        return given == self.model.default_window
 
     def _window(self) -> Window | str | None:
         if self.window_choice == MODEL_DEFAULT:

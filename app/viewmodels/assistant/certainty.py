@@ -39,7 +39,8 @@ def sure_line(certainty: Certainty) -> str:
             f"{unsure} of {words} words unsure; the least, “{least.text}”, "
             f"{percent(least.probability)}"
         )
-    return f"Probability of this answer: {percent(certainty.probability)}"
+    unsure = "The model is not sure of this answer. " if certainty.unsure else ""
+    return f"{unsure}Probability of this answer: {percent(certainty.probability)}"
 
 
 def short_line(certainty: Certainty | None) -> str:
@@ -49,7 +50,8 @@ def short_line(certainty: Certainty | None) -> str:
     if len(certainty.words) > LONG:
         unsure = sum(map(doubtful, certainty.words))
         return f"{unsure} of {len(certainty.words)} words unsure"
-    line = f"probability {percent(certainty.deciding)}"
+    line = "unsure · " if certainty.unsure else ""
+    line += f"probability {percent(certainty.deciding)}"
     if certainty.level is not None:
         line += f" · right in {percent(certainty.level.right)} when so sure"
     return line

@@ -26,6 +26,7 @@ COLUMNS = (
     "weight",
     "times_uniform",
     "sop_instance_uids",
+    "cautions",
 )
 
 
@@ -34,8 +35,8 @@ PARTIAL = "[PARTIAL — this answer stopped before its end.]"
 
 
 def answer_text(turn: Turn) -> str:
-    """The text of an answer for the clipboard, marked where it is not complete."""
-    return turn.text if turn.complete else f"{turn.text}\n{PARTIAL}"
+    """The text of an answer for the clipboard with what belongs to it, marked if not complete."""
+    return "\n".join([turn.text, *([] if turn.complete else [PARTIAL]), *turn.cautions])
 
 
 def scores_csv(turn: Turn) -> str:
@@ -60,6 +61,7 @@ def scores_csv(turn: Turn) -> str:
                     f"{weight:.8g}",
                     f"{times:.6g}",
                     " ".join(uids[first : last + 1]),
+                    " ".join(turn.cautions),
                 ]
             )
     return out.getvalue()
@@ -76,6 +78,7 @@ def scores_figure(turn: Turn) -> MakeFile:
     It raises `InputError` where the volume that they lie in is not open any more.
     """
     question, seen, scores = turn.question, turn.seen, turn.scores
+    heading = "\n".join([question, *turn.cautions])
 
     def make(path: Path) -> str:
         if seen is None or scores is None:
@@ -83,7 +86,7 @@ def scores_figure(turn: Turn) -> MakeFile:
                 f"The scores of “{question}” cannot be drawn: the series that they lie in is not "
                 "open any more. Open it and ask again."
             )
-        save_figure(score_figure([(question, scores)], seen.plane), path)
+        save_figure(score_figure([(heading, scores)], seen.plane), path)
         return ""
 
     return make

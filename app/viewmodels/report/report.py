@@ -29,6 +29,11 @@ BY_A_MODEL = "Text by a research model; it must be checked against the images."
 PARTIAL = "PARTIAL — NOT COMPLETE. The draft stopped before its end; the rest is missing."
 
 
+def draft_text(turn: Turn) -> str:
+    """The text of a draft as the report takes it over: led by what has to be said of it."""
+    return "\n".join([*turn.cautions, turn.text])
+
+
 class Report:
     """The text of the draft report and where it comes from."""
 
@@ -148,7 +153,7 @@ class Report:
     @property
     def offer(self) -> tuple[Change, ...]:
         """What the offered draft would change."""
-        return () if self.offered is None else difference(self.text, self.offered.text)
+        return () if self.offered is None else difference(self.text, draft_text(self.offered))
 
     # --- versions ----------------------------------------------------------------------------
 
@@ -238,7 +243,7 @@ class Report:
     def _take(self, turn: Turn) -> None:
         self.offered = None
         old, mine = self._draft.version, self.before
-        self._draft.replace_by(Version(turn.text, turn.model, partial=not turn.complete))
+        self._draft.replace_by(Version(draft_text(turn), turn.model, partial=not turn.complete))
         # The reader's text can be brought back also when the model has drafted twice since.
         self.before = mine if mine is not None and mine.edited and not old.edited else old
         self.changed.emit()

@@ -23,12 +23,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.viewmodels.assistant.assistant import WINDOW_CHOICES, Assistant, ModelState
+from app.viewmodels.assistant.assistant import (
+    AS_DISPLAYED,
+    WINDOW_CHOICES,
+    Assistant,
+    ModelState,
+)
 from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.assistant.questions import ReadyQuestion, ready_questions
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
 from app.views.assistant.chat import Chat
+from app.views.assistant.draft_question import DraftQuestion
 from app.views.assistant.evidence_tab import EvidenceTab
 from app.views.assistant.scores_tab import ScoresTab
 from app.views.parts.elided import ChoiceBox, ElidedLabel
@@ -45,6 +51,9 @@ QUESTION_COLUMNS = (3, 2)
 
 #: Left and right of the words on such a button, border included, in logical pixels.
 READY_PADDING = 4
+
+#: Stands behind a window that the model was not trained in.
+UNTRAINED = "(untrained)"
 
 #: Left and right of what is asked with, in logical pixels.
 MARGIN = 10
@@ -209,6 +218,7 @@ class AskBox(QWidget):
         super().__init__()
         self._assistant = assistant
         self._on_report = on_report
+        self.draft_question = DraftQuestion(self)
         self.ready: list[QPushButton] = []
         self._grid = QGridLayout()
         self._grid.setSpacing(4)
@@ -218,7 +228,8 @@ class AskBox(QWidget):
             self.plane.addItem(plane.value, plane)
         self.plane.setToolTip("The plane in which the model is given the slices")
         self.window_choice = ChoiceBox()
-        self.window_choice.addItems(WINDOW_CHOICES)
+        for choice in WINDOW_CHOICES:
+            self.window_choice.addItem(choice, choice)
         self.window_choice.setToolTip("The grey-level window in which the model sees the volume")
         for box in (self.plane, self.window_choice):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -295,9 +306,17 @@ class AskBox(QWidget):
 
     def ask_ready(self, question: ReadyQuestion) -> None:
         """Ask a ready question."""
-        turn = self._assistant.ask(question.text, is_report=question.is_report)
+        doubt = self._assistant.draft_doubt if question.is_report else ""
+        if doubt and self._assistant.can_ask:
+            self.draft_question.ask(doubt, lambda: self._draft_meant(question))
+            return
+        turn = self._assistant.ask(question.text, is_report=question.is_report, alone=True)
         if turn is not None and question.is_report:
             self._on_report()
+
+    def _draft_meant(self, question: ReadyQuestion) -> None:
+        self._assistant.mean_draft()
+        self.ask_ready(question)
 
     def ask_report(self) -> None:
         """Ask the ready question whose answer is a report."""
@@ -315,7 +334,7 @@ class AskBox(QWidget):
     def _give(self) -> None:
         name = self.plane.currentData()  # Qt keeps only the text of an enumeration
         plane = Plane(name) if name is not None else None
-        self._assistant.give(plane, self.window_choice.currentText())
+        self._assistant.give(plane, str(self.window_choice.currentData()))
 
     def _model_changed(self) -> None:
         for button in self.ready:
@@ -329,8 +348,17 @@ class AskBox(QWidget):
             button.clicked.connect(lambda _=False, q=question: self.ask_ready(q))
             button.setProperty("ready", True)
             self.ready.append(button)
+        self._mark_windows()
         self._fit_words()
         self.refresh()
+
+    def _mark_windows(self) -> None:
+        """Mark the windows that the model was not trained in."""
+        for k, choice in enumerate(WINDOW_CHOICES):
+            trained = choice == AS_DISPLAYED or self._assistant.is_trained_window(choice)
+            self.window_choice.setItemText(k, choice if trained else f"{choice} {UNTRAINED}")
+            tip = "" if trained else "The model was not trained in this window"
+            self.window_choice.setItemData(k, tip, Qt.ItemDataRole.ToolTipRole)
 
     def _fit_words(self) -> None:
         """Words of ready questions that have no room are cut, and whole in the tooltip."""

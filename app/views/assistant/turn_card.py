@@ -26,6 +26,7 @@ from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.views.assistant.score_bars import ScoreBars
 from app.views.parts.icons import dress
 from app.views.parts.theme import mark
+from med2e3.words import counted
 
 #: Why an answer ended, in words; an answer that came to its own end needs none.
 REASONS = {"length": "cut off at the longest length", "cancelled": "stopped"}
@@ -78,7 +79,7 @@ class TurnCard(QFrame):
         turn = self.turn
         self.show_text()
         self.bars.show_strip(strip_of(turn) if turn.scores is not None else None)
-        outside = outside_words(turn.certainty)
+        outside = "\n".join(filter(None, (*turn.cautions, outside_words(turn.certainty))))
         self.outside.setText(outside)
         self.outside.setVisible(bool(outside))
         failed = turn.state is TurnState.FAILED
@@ -119,7 +120,7 @@ def status_of(turn: Turn) -> str:
         return f"{turn.doing} …"
     if turn.state is TurnState.FAILED:
         return turn.message.sentence if turn.message is not None else "failed"
-    lines = [" · ".join(filter(None, (_given(turn), _end(turn))))]
+    lines = [" · ".join(filter(None, (_given(turn), _before(turn), _end(turn))))]
     if turn.scores is not None:
         best = turn.scores.top(1)[0]
         axis = numbers.axis_of(turn.plane) + " " if turn.plane is not None else ""
@@ -134,6 +135,15 @@ def _given(turn: Turn) -> str:
     if turn.seen is None:
         return f"about {turn.volume_name}" if turn.volume is None else ""
     return f"{turn.seen.plane} · {turn.seen.describe_window()} · {turn.model}"
+
+
+def _before(turn: Turn) -> str:
+    """Whether the model read what came before; nothing where nothing did."""
+    if turn.read_after is None:
+        return ""
+    if not turn.read_after:
+        return "without what came before"
+    return f"after {counted(turn.read_after, 'turn')}"
 
 
 def _end(turn: Turn) -> str:

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from med2e3.model.prompts import TEMPLATES
 from med2e3.phantoms.facts import draw_facts, report
-from med2e3.phantoms.questions import ALL_TOPICS, draw_question
+from med2e3.phantoms.language import EVERY_TOPIC, ask
 
 PAD, END = "<|pad|>", "<|endoftext|>"
 
@@ -27,9 +27,10 @@ def texts(count: int, seed: int) -> Iterator[str]:
     for _ in range(count):
         facts = draw_facts(rng)
         yield report(facts)
-        topic = ALL_TOPICS[int(rng.integers(len(ALL_TOPICS)))]
-        question = draw_question(facts, topic, closed=bool(rng.random() < 0.5), rng=rng)
-        yield f"{template.user.format(question.prompt)}{template.assistant} {question.answer}"
+        topic = EVERY_TOPIC[int(rng.integers(len(EVERY_TOPIC)))]
+        question = ask(facts, topic, closed=bool(rng.random() < 0.5), rng=rng)
+        turns = [f"{template.user.format(q)}{template.assistant} {a}" for q, a in question.turns]
+        yield "".join(turns)
 
 
 def train_tokenizer(count: int, size: int, seed: int) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from med2e3.model import Med2E3Processor
+from med2e3.model.follow_ups import guide_of
 from med2e3.model.prompts import IGNORE
 from med2e3.training.data.dataset import padded
 from med2e3.training.precision import CPU
@@ -36,6 +37,10 @@ REPORT_ROW = 2.0
 ROWS_AT_ONCE = {"cpu": 12, "cuda": 64}
 
 
+#: (question, answer) turns; all answers are learned.
+Conversation = tuple[tuple[str, str], ...]
+
+
 class AnswerCollator:
     """Questions and answers as token ids and labels; rows that come again are kept."""
 
@@ -52,14 +57,14 @@ class AnswerCollator:
         read = self.processor.tokenizer
         return torch.tensor([read(f, add_special_tokens=False)["input_ids"][-1] for f in forms])
 
-    def _row(self, prompt: str, answer: str, image: bool) -> tuple[list[int], list[int]]:
-        return self.processor.answered_ids([(prompt, answer)], image=image)
+    def _row(self, turns: Conversation, image: bool) -> tuple[list[int], list[int]]:
+        return self.processor.answered_ids(turns, image=image)
 
     def batch(
-        self, rows: Sequence[tuple[str, str]], device: torch.device = CPU, *, image: bool
+        self, rows: Sequence[Conversation], device: torch.device = CPU, *, image: bool
     ) -> dict[str, Tensor]:
-        """Padded on the right: `input_ids`, `labels`, `attention_mask`, and bare questions."""
-        pairs = [self.row(prompt, answer, image) for prompt, answer in rows]
+        """Padded on the right: `input_ids`, `labels`, `attention_mask`, and what scores follow."""
+        pairs = [self.row(turns, image) for turns in rows]
         labels = padded([labels for _, labels in pairs], IGNORE)
         batch = {
             "input_ids": padded([ids for ids, _ in pairs], 0),
@@ -68,7 +73,7 @@ class AnswerCollator:
             "weights": self.weigh(labels),
         }
         if image:
-            asked = [self.question(prompt) for prompt, _ in rows]
+            asked = [self.question(guide_of([text for text, _ in turns])) for turns in rows]
             batch["question_ids"] = padded(asked, 0)
             batch["question_mask"] = padded([[1] * len(ids) for ids in asked], 0)
         return {name: values.to(device) for name, values in batch.items()}

@@ -20,7 +20,7 @@ from med2e3.checkpoints.adapters import merge_lora, save_adapter
 from med2e3.checkpoints.building import quietly
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
-from med2e3.model.prompts import IGNORE
+from med2e3.model.prompts import IGNORE, TEMPLATES
 from med2e3.training.data.dataset import (
     Batch,
     BatchPlan,
@@ -37,7 +37,7 @@ from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.starting import load_start, trained_parts
 from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
 
-#: The template that a finished model is asked with, whatever it was trained with.
+#: The template that a model is asked with which was trained on captions, where no question stands.
 ASKING_TEMPLATE = "phi"
 
 MODEL_FOLDER, DAMAGED_FILE = "model", "damaged.csv"
@@ -205,4 +205,5 @@ def _export(
     model.generation_config.pad_token_id = config.text_config.pad_token_id
     config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=half)
-    processor.with_template(ASKING_TEMPLATE).save_pretrained(folder)
+    asked = ASKING_TEMPLATE if TEMPLATES[processor.template].caption else processor.template
+    processor.with_template(asked).save_pretrained(folder)

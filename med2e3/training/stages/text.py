@@ -20,10 +20,11 @@ from med2e3.files import write_whole
 from med2e3.model.placing import device_of
 from med2e3.model.prompts import IGNORE
 from med2e3.phantoms.facts import draw_facts, report
+from med2e3.phantoms.language import ask
 from med2e3.phantoms.questions import LETTERS, TOPICS, Question, draw_question
 from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
-from med2e3.training.stages.answers import AnswerCollator, answer_loss, first_of
+from med2e3.training.stages.answers import AnswerCollator, Conversation, answer_loss, first_of
 from med2e3.training.stages.base import PhantomStage, Reads, StageData
 
 #: Beside the stage's checkpoint: the share of right letters of each topic.
@@ -52,12 +53,21 @@ def draw_topic(mix: Mix, rng: np.random.Generator) -> str:
     return names[int(rng.choice(len(names), p=shares / shares.sum()))]
 
 
-def letter_drill(question: Question, rng: np.random.Generator) -> tuple[str, str]:
+def about_report(said: str, question: Question) -> Conversation:
+    """The question's conversation with the report where the volume would stand: a line before it.
+
+    The first question's first word has the same token then as after the volume.
+    """
+    (first, answer), *rest = question.turns
+    return ((f"{said}\n{first}", answer), *rest)
+
+
+def letter_drill(question: Question, rng: np.random.Generator) -> Conversation:
     """The question's choices, and as the answer each of them in random order with its letter."""
     listed = " ".join(f"{a}. {c}" for a, c in zip(LETTERS, question.choices, strict=False))
     order = [int(k) for k in rng.permutation(len(question.choices))]
     said = "; ".join(f"{question.choices[k]}: {LETTERS[k]}" for k in order)
-    return f"Choices: {listed}", said
+    return ((f"Choices: {listed}", said),)
 
 
 @dataclass(frozen=True)
@@ -106,18 +116,18 @@ class TextStage(PhantomStage[TextRecipe]):
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Answer loss of a batch of made-up facts."""
         drill = bool(rng.random() < DRILL)
-        rows: list[tuple[str, str]] = []
+        rows: list[Conversation] = []
         closed: list[bool] = []
         while len(rows) < self.rows:
             facts = draw_facts(rng)
             topic = draw_topic(DRILLED if drill else self.mix, rng)
             offered = drill or bool(rng.random() < CLOSED)
-            question = draw_question(facts, topic, closed=offered, rng=rng)
+            question = ask(facts, topic, closed=offered, rng=rng)
             if drill and question.is_closed:
                 rows.append(letter_drill(question, rng))
             elif not drill:
                 said = report(facts, brief=bool(rng.random() < BRIEF))
-                rows.append((f"{said} {question.prompt}", question.answer))
+                rows.append(about_report(said, question))
                 closed.append(question.is_closed)
         device = device_of(self.module)
         batch = self.collator.batch(rows, device, image=False)
@@ -155,12 +165,12 @@ def letters_right(
     shares = {}
     for topic in TOPICS:
         rng = np.random.default_rng(0)
-        rows: list[tuple[str, str]] = []
+        rows: list[Conversation] = []
         while len(rows) < questions:
             facts = draw_facts(rng)
             question = draw_question(facts, topic, closed=True, rng=rng)
             if question.is_closed:
-                rows.append((f"{report(facts, brief=True)} {question.prompt}", question.answer))
+                rows.append(about_report(report(facts, brief=True), question))
         batch = collator.batch(rows, device, image=False)
         target = batch["labels"][:, 1:]
         first = first_of(target != IGNORE)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from med2e3.fields import Count, NotNegative, Share
 from med2e3.model import ImageFeatures, Med2E3ForConditionalGeneration
 from med2e3.model.placing import device_of
-from med2e3.phantoms.questions import Question, draw_question
+from med2e3.phantoms.language import ask
+from med2e3.phantoms.questions import Question
 from med2e3.training.data.features import Features
 from med2e3.training.data.pool import KIND_NAMES, Example
 from med2e3.training.precision import half_precision
@@ -118,9 +119,9 @@ class TuneStage(PhantomStage[TuningRecipe]):
                 closed = bool(rng.random() < CLOSED)
                 topic = draw_topic(self.mix, rng)
                 facts = self.pool[int(k)].facts
-                rows.append((position, draw_question(facts, topic, closed=closed, rng=rng)))
+                rows.append((position, ask(facts, topic, closed=closed, rng=rng)))
         device = device_of(self.module)
-        batch = self.collator.batch([(q.prompt, q.answer) for _, q in rows], device, image=True)
+        batch = self.collator.batch([q.turns for _, q in rows], device, image=True)
         index = torch.tensor([position for position, _ in rows], device=device)
         with half_precision(device):
             three, two = self.features.take(chosen)

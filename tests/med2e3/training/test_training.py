@@ -124,7 +124,9 @@ def test_right_letters_are_told_by_topic(run_folder: RunFolder) -> None:
 def test_a_report_is_weighed_by_what_its_sections_say(run_folder: RunFolder) -> None:
     collator = AnswerCollator(run_folder.processor())
     said = "Axial chest CT, arterial phase. Lungs: normal. Pleura: pleural effusion, 30 mm."
-    batch = collator.batch([("Draft a report.", said), ("Is there a mass?", "No.")], image=True)
+    batch = collator.batch(
+        [(("Draft a report.", said),), (("Is there a mass?", "No."),)], image=True
+    )
     words = run_folder.processor().tokenizer.convert_ids_to_tokens(batch["labels"][0].clamp(min=0))
     weigh = dict(zip((w.strip("Ġ") for w in words), batch["weights"][0].tolist(), strict=True))
     assert weigh["normal"] == pytest.approx(6 * weigh["chest"])
@@ -272,7 +274,7 @@ def test_any_text_can_be_written_and_read_back() -> None:
 
 def test_labels_cover_the_answer_and_nothing_else(run_folder: RunFolder) -> None:
     processor = run_folder.processor()
-    batch = AnswerCollator(processor).batch([("Is there a cyst?", "No.")], image=False)
+    batch = AnswerCollator(processor).batch([(("Is there a cyst?", "No."),)], image=False)
     labelled = batch["labels"][0][batch["labels"][0] != -100]
     assert processor.tokenizer.decode(labelled) == f" No.{processor.tokenizer.eos_token}"
 

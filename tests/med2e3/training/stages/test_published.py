@@ -17,6 +17,7 @@ import torch
 import med2e3
 from med2e3.checkpoints import Hub, build, convert, open_checkpoint
 from med2e3.errors import CheckpointError, DataError, InputError
+from med2e3.model import Med2E3Processor
 from med2e3.training import Options, open_recipe, train
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.dataset import Collator, Reader
@@ -108,6 +109,21 @@ def test_the_finetuned_model_answers_as_it_was_taught(finetuned: Path, m3d_files
         answers.append(answer.text.strip())
     assert answers[0].startswith(("Yes", "No"))
     assert answers[1].startswith(("Yes", "No"))
+
+
+def test_a_model_is_asked_by_the_template_that_its_recipe_trained_it_with(
+    pretrained: Path, finetuned: Path, options: Options, write_recipe: Any, finetune_text: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """It was always "phi": asked so, a model that learned another one said "No." to everything."""
+    short = replace(options, start=str(pretrained / "model"))
+    path = write_recipe(finetune_text, template="short")
+    made = train(path, tmp_path / "short", smoke=True, options=short)
+    folders = {"phi": finetuned / "model", "short": made}
+    for template, folder in folders.items():
+        assert Med2E3Processor.from_pretrained(folder).template == template
+    captions = Med2E3Processor.from_pretrained(pretrained / "model")
+    assert captions.template == "phi"  # a template without a question cannot ask one
 
 
 def test_the_loss_is_that_of_the_published_code(
