@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import ImageReadError, SeriesChoiceError
+from med2e3.io.single import Singles
 from med2e3.io.watch import Watch
 from med2e3.volume import SeriesInfo, Volume
 from med2e3.words import counted
@@ -92,7 +93,9 @@ class SeriesSummary:
     is no volume, in words that finish "not a volume: ...". `part` names one of several stacks that
     share a SeriesInstanceUID and a `key`; `split_by` says what splits them ("kernel: B30f / B70f").
     `ways` are the groupings that would change these stacks.
-    `is_scout` says that the images are localizers, which are never a volume.
+    `is_scout` says that the images are localizers, which are never a volume. `kind` says what a
+    series is that is no volume ("dose page"), `seen` how many images or reports of it can be seen
+    one by one.
     """
 
     info: SeriesInfo
@@ -107,6 +110,8 @@ class SeriesSummary:
     ways: tuple[Grouping, ...] = ()
     facts: SeriesFacts = SeriesFacts()
     is_scout: bool = False
+    kind: str = ""
+    seen: int = 0
 
     @property
     def label(self) -> str:
@@ -138,6 +143,7 @@ class IndexedSeries:
     in their order. `middle` reads the values (row, column) of an image in the middle; None where
     that would read more than one image. `bytes_needed` is the memory at the height of loading; 0
     where it is not known. `check` raises `ImageReadError` where the files cannot hold the series.
+    `singles` are the images or reports of a series that is no volume.
     """
 
     summary: SeriesSummary
@@ -146,6 +152,7 @@ class IndexedSeries:
     middle: Callable[[], NDArray[np.generic]] | None = None
     bytes_needed: int = 0
     check: Callable[[], object] = lambda: None
+    singles: Singles | None = None
 
 
 @dataclass(frozen=True)

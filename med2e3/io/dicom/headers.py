@@ -44,7 +44,7 @@ from med2e3.io.dicom.quick import (
     quiet,
     tags_of,
 )
-from med2e3.io.dicom.skipped import kind_of_object
+from med2e3.io.dicom.skipped import VIDEO, is_picture, kind_of_object
 from med2e3.io.dicom.telling import MOMENT, MOMENT_NAMES
 from med2e3.io.dicom.values import Table, padding_of, rescale_of, table_of, unit_of
 from med2e3.io.references import not_opened
@@ -178,13 +178,15 @@ class Frame:
 class Header:
     """One DICOM file: its attributes, and its frames if it holds grey images.
 
-    `reason` says why a file has no frames.
+    `reason` says why a file has no frames; `is_image` whether it holds images that can be seen one
+    by one all the same.
     """
 
     path: Path
     dataset: Attributes
     frames: tuple[Frame, ...]
     reason: str = ""
+    is_image: bool = False
 
     @property
     def is_directory(self) -> bool:
@@ -260,7 +262,9 @@ def _header(
         return None
     if convert:
         _convert(dataset)
-    return Header(path, dataset, *_frames(path, dataset, place))
+    frames, reason = _frames(path, dataset, place)
+    is_image = not frames and place.offset is not None and is_picture(dataset)
+    return Header(path, dataset, frames, reason, is_image)
 
 
 def _whole_header(path: Path) -> tuple[Dataset, _Place]:
@@ -324,6 +328,8 @@ def _frames(path: Path, dataset: Attributes, place: _Place) -> tuple[tuple[Frame
     special = kind_of_object(dataset)
     if special is not None and special.is_derived:
         return (), f"a {special.name}, not images of a patient"
+    if special is VIDEO:
+        return (), "a video, which is not played here"
     if int(dataset.get("SamplesPerPixel") or 1) != 1 or not _is_grey(dataset):
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, place.offset, place)

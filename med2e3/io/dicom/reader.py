@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from med2e3.io.dicom.notes import notes_of
 from med2e3.io.dicom.pixels import check_claims, is_compressed, read_voxels, values_of
 from med2e3.io.dicom.positions import acquired_grid, evened, slice_positions
 from med2e3.io.dicom.resample import ResamplePlan, carry_out, plan
+from med2e3.io.dicom.singles import kind_of, singles_of_files, singles_of_frames
 from med2e3.io.dicom.skipped import DIRECTORY, foreign, kind_of_object, not_regular
 from med2e3.io.dicom.stacks import Stack, find_stacks
 from med2e3.io.references import not_opened
@@ -31,6 +33,7 @@ from med2e3.io.series import (
     SkippedFile,
     SliceSource,
 )
+from med2e3.io.single import Singles
 from med2e3.io.voxels import VoxelBuffer, Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
@@ -158,11 +161,26 @@ def _indexed(stack: Stack, damaged: tuple[str, ...]) -> IndexedSeries:
             ) from error
 
     frames = stack.frames
+    singles = _singles(stack)
     slices = tuple(SliceSource(f.path, f.number, f.uid, f.position) for f in frames)
     middle = partial(values_of, frames[len(frames) // 2]) if frames else None
-    return IndexedSeries(
-        stack.summary, load, slices, middle, _bytes_needed(stack), partial(check_claims, frames)
-    )
+    summary = stack.summary
+    if singles is not None:
+        slices = slices or tuple(SliceSource(header.path) for header in stack.headers)
+        summary = replace(summary, kind=singles.kind, seen=singles.count)
+    elif stack.headers:
+        summary = replace(summary, kind=kind_of(stack.headers[0].dataset))
+    check = partial(check_claims, frames)
+    return IndexedSeries(summary, load, slices, middle, _bytes_needed(stack), check, singles)
+
+
+def _singles(stack: Stack) -> Singles | None:
+    """What can be seen one by one of a stack that is no volume."""
+    if stack.summary.is_volume:
+        return None
+    if stack.frames:
+        return singles_of_frames(stack.frames, is_scout=stack.summary.is_scout)
+    return singles_of_files(stack.headers)
 
 
 def _described(stack: Stack) -> str:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from med2e3.io.dicom.attributes import Attributes, sop_class, text
+from med2e3.io.dicom.attributes import Attributes, sop_class, text, transfer_syntax
 from med2e3.io.references import not_opened
 from med2e3.io.series import Defect, SkippedFile
 
@@ -27,6 +27,8 @@ class ObjectKind(NamedTuple):
 
 STRUCTURED_REPORT = ObjectKind("structured report (SR)")
 DIRECTORY = ObjectKind("table of contents (DICOMDIR)")
+SECONDARY_CAPTURE = ObjectKind("secondary capture")
+VIDEO, WAVEFORM = ObjectKind("video"), ObjectKind("waveform")
 
 #: SOP classes that show no slices of a patient, by how their UID begins (PS3.4 B.5); the first one
 #: that fits counts.
@@ -40,9 +42,21 @@ OBJECTS: dict[str, ObjectKind] = {
     "1.2.840.10008.5.1.4.1.1.66.4": ObjectKind("segmentation", is_derived=True),
     "1.2.840.10008.5.1.4.1.1.66": ObjectKind("raw data"),
     "1.2.840.10008.5.1.4.1.1.481.": ObjectKind("radiotherapy object", is_derived=True),
-    "1.2.840.10008.5.1.4.1.1.7": ObjectKind("secondary capture"),
+    "1.2.840.10008.5.1.4.1.1.77.1.1.1": VIDEO,
+    "1.2.840.10008.5.1.4.1.1.77.1.2.1": VIDEO,
+    "1.2.840.10008.5.1.4.1.1.77.1.4.1": VIDEO,
+    "1.2.840.10008.5.1.4.1.1.77.": ObjectKind("photograph"),
+    "1.2.840.10008.5.1.4.1.1.7": SECONDARY_CAPTURE,
+    "1.2.840.10008.5.1.4.1.1.9.1.": ObjectKind("ECG"),
+    "1.2.840.10008.5.1.4.1.1.9.": WAVEFORM,
     "1.2.840.10008.1.3.10": DIRECTORY,
 }
+
+#: SOP classes of structured reports, by how their UID begins.
+REPORTS = "1.2.840.10008.5.1.4.1.1.88."
+
+#: Transfer syntaxes of videos, whose frames are packed together (PS3.5 10.7 and following).
+VIDEO_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{k}" for k in range(100, 109))
 
 #: Kinds of files that lie beside studies, by their suffix.
 SUFFIXES: dict[str, str] = {
@@ -58,7 +72,20 @@ LOOK = 512
 
 def kind_of_object(header: Attributes) -> ObjectKind | None:
     """The kind of a DICOM object by its SOP class; None for a usual image."""
+    if transfer_syntax(header).startswith(VIDEO_SYNTAXES):
+        return VIDEO
     return _kind(str(sop_class(header)), text(header, "Modality"))
+
+
+def is_picture(header: Attributes) -> bool:
+    """Whether the pixels of an object, if it has any, are pictures that can be seen as they are."""
+    special = kind_of_object(header)
+    return special is None or not (special.is_derived or special is VIDEO)
+
+
+def is_report(header: Attributes) -> bool:
+    """Whether an object is a structured report, key object selections included."""
+    return str(sop_class(header)).startswith(REPORTS)
 
 
 @lru_cache(maxsize=256)

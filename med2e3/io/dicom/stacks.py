@@ -50,7 +50,8 @@ class Stack:
     """Frames of one series, sorted along their normal.
 
     `notes` say what was left out or joined on the way. `copies` are the frames that repeat others.
-    `is_even` says that the slices form an even grid; others are resampled.
+    `is_even` says that the slices form an even grid; others are resampled. `headers` are the files
+    of a stack without frames.
     """
 
     frames: tuple[Frame, ...]
@@ -58,6 +59,7 @@ class Stack:
     notes: tuple[str, ...] = ()
     copies: tuple[Frame, ...] = ()
     is_even: bool = True
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -391,5 +393,5 @@ def _without_image(headers: Sequence[Header], key: tuple[str, ...]) -> list[Stac
             files=tuple(h.path for h in members),
             key=key,
         )
-        found.append(Stack((), summary))
+        found.append(Stack((), summary, headers=tuple(members)))
     return found
