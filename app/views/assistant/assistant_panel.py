@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewmodels.assistant.assistant import WINDOW_CHOICES, Assistant, ModelState
+from app.viewmodels.assistant.attention import WordMaps
 from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.assistant.questions import ReadyQuestion, ready_questions
 from app.viewmodels.images.viewer import Viewer
@@ -62,12 +63,13 @@ class AssistantPanel(QWidget):
         viewer: Viewer,
         report: Report,
         evidence: Evidence,
+        word_maps: WordMaps,
         saver: Saver,
         model_actions: dict[str, Callable[[], object]],
     ) -> None:
         super().__init__()
         self.header = ModelHeader(assistant, model_actions)
-        self.chat = Chat(assistant, viewer)
+        self.chat = Chat(assistant, viewer, word_maps)
         self.ask_box = AskBox(assistant, self.show_report)
         self.chat.edit = self.ask_box.edit
         self.report = ReportTab(report, viewer, saver)

@@ -74,6 +74,7 @@ class MainWindow(QMainWindow):
             workspace.viewer,
             workspace.report,
             workspace.evidence,
+            workspace.word_maps,
             saver,
             self._model_actions(),
         )
