@@ -125,7 +125,14 @@ def _workspace(
     return Workspace(
         viewer=viewer,
         assistant=assistant,
-        evidence=Evidence(assistant, host, tasks, explain, lambda: compare.other.volume),
+        evidence=Evidence(
+            assistant,
+            host,
+            tasks,
+            explain,
+            other_volume=lambda: compare.other.volume,
+            marked=lambda: [image.plane for image in annotations.document.key_images],
+        ),
         word_maps=WordMaps(assistant, host, tasks, explain),
         study=study,
         report=report,
