@@ -25,6 +25,7 @@ from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.books import Books
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.attention import WordMaps
 from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
@@ -124,7 +125,15 @@ def _workspace(
     return Workspace(
         viewer=viewer,
         assistant=assistant,
-        evidence=Evidence(assistant, host, tasks, explain, lambda: compare.other.volume),
+        evidence=Evidence(
+            assistant,
+            host,
+            tasks,
+            explain,
+            other_volume=lambda: compare.other.volume,
+            marked=lambda: [image.plane for image in annotations.document.key_images],
+        ),
+        word_maps=WordMaps(assistant, host, tasks, explain),
         study=study,
         report=report,
         autosave=autosave,

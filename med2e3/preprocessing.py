@@ -138,7 +138,7 @@ def prepare(
     cropped = _scaled_crop(
         turned.voxels, start, shape, low, width, slices=_touched(positions, shape[0])
     )
-    geometry = _grid_geometry(turned.geometry.cropped(start, shape), target)
+    geometry = resized_geometry(turned.geometry.cropped(start, shape), target)
     flipped = volume.geometry.orientation(plane).flips[0]
     count = turned.shape[0]
     read = {start[0] + k for k in _read(positions, shape[0])}
@@ -216,6 +216,15 @@ def _range(volume: Volume, window: Window | None) -> tuple[float, float]:
             "−1024 HU) before it is read."
         )
     return low, high - low
+
+
+def resized_geometry(grid: Geometry, target: Shape) -> Geometry:
+    """The geometry of a resized grid: cells scale about the outer edges of the one before."""
+    steps = np.asarray(grid.shape, dtype=np.float64) / np.asarray(target)
+    affine = grid.affine_lps.copy()
+    affine[:3, :3] *= steps
+    affine[:3, 3] = grid.to_patient_mm(steps / 2 - 0.5)
+    return Geometry(target, affine)
 
 
 def foreground(values: NDArray[np.generic], low: float, complaint: str) -> tuple[Shape, Shape]:
@@ -301,15 +310,6 @@ def _resize(values: torch.Tensor, target: Shape) -> torch.Tensor:
         values[None, None], size=target, mode="trilinear", align_corners=False
     )
     return resized[0]  # (1, D, H, W)
-
-
-def _grid_geometry(crop: Geometry, target: Shape) -> Geometry:
-    """The geometry of the resized grid: cells scale about the outer edges of the crop."""
-    steps = np.asarray(crop.shape, dtype=np.float64) / np.asarray(target)
-    affine = crop.affine_lps.copy()
-    affine[:3, :3] *= steps
-    affine[:3, 3] = crop.to_patient_mm(steps / 2 - 0.5)
-    return Geometry(target, affine)
 
 
 def _bands(

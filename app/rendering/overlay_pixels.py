@@ -98,7 +98,7 @@ def label_ids(layer: Layer, plane: PixelPlane) -> NDArray[np.intp]:
 
 def value_pixels(layer: Layer, plane: PixelPlane) -> NDArray[np.uint32]:
     """(rows, columns) of premultiplied 0xAARRGGBB pixels of a layer of values."""
-    sampled = sample(layer.voxels, layer.geometry, plane, smooth=True)
+    sampled = sample(layer.voxels, layer.geometry, plane, smooth=not layer.stepped)
     span = max(layer.high - layer.low, 1e-9)
     place = np.clip((sampled.values - layer.low) / span * 255, 0, 255).astype(np.uint8)
     shown = sampled.inside & (sampled.values >= layer.low)

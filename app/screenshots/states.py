@@ -16,6 +16,7 @@ from app.viewmodels.assistant.answers import Turn, TurnState
 from app.viewmodels.assistant.questions import ready_questions
 from app.viewmodels.core.waiting import until
 from app.viewmodels.window.layouts import LARGEST, SCENE, TITLES, Custom, Kind
+from app.views.assistant.assistant_panel import TALK_AND_TABS
 from app.views.window.preferences_dialog import PreferencesDialog
 from med2e3.geometry import Plane
 
@@ -172,6 +173,61 @@ async def _tab(title: str, stage: Stage) -> QWidget | None:
     return seen
 
 
+async def _attention(stage: Stage) -> QWidget | None:
+    """The attention of a word over the images."""
+    seen = await _answered(stage)
+    maps, turn = stage.workspace.word_maps, stage.workspace.assistant.shown
+    if turn is None:
+        return None
+    maps.toggle(turn)
+    await until(maps.changed, lambda: maps.found is not None or maps.turn is None)
+    stage.afterwards.append(maps.hide)
+    return seen
+
+
+async def _marked(stage: Stage) -> QWidget | None:
+    """Two marked slices, and how the weights lie on them."""
+    seen = await _tab("Evidence", stage)
+    turn = stage.workspace.assistant.shown
+    if turn is None or turn.seen is None or turn.scores is None:
+        return None
+    for scored in turn.scores.top(2):
+        place = turn.seen.centre_slice(scored.band.model_slice)
+        stage.workspace.viewer.go_to_slice(turn.seen.plane, place)
+        stage.run("key_image")
+    return seen
+
+
+async def _matrix(stage: Stage) -> QWidget | None:
+    """Several questions as rows over the model's slices."""
+    assistant = stage.workspace.assistant
+    if await _answered(stage) is None or assistant.model is None:
+        return None
+    known = {turn.question for turn in _done(stage)}
+    for question in ready_questions(assistant.model):
+        if question.text not in known and not question.is_report:
+            assistant.ask(question.text)
+            await until(assistant.turns_changed, lambda: assistant.running is None)
+    return await _tab("Scores", stage)
+
+
+async def _tested(stage: Stage) -> QWidget | None:
+    """The strip beside tests of the answer, and what they found."""
+    seen = await _tab("Evidence", stage)
+    evidence = stage.workspace.evidence
+    if evidence.turn is None:
+        return None
+    if not evidence.turn.outcomes:
+        evidence.run(["leave-out", "random-bands", "mirrored"])
+        await until(evidence.changed, lambda: evidence.tested is None)
+    tab = stage.window.assistant.evidence
+    stage.window.assistant.splitter.setSizes([1, 2])
+    stage.afterwards.append(lambda: stage.window.assistant.splitter.setSizes(TALK_AND_TABS))
+    tab.ensureWidgetVisible(tab.cards[0])
+    tab.verticalScrollBar().setValue(tab.cards[0].y() - 8)
+    return seen
+
+
 async def _sheet(stage: Stage) -> QWidget | None:
     seen = await _answered(stage)
     await _cell("sheet", stage)
@@ -201,6 +257,11 @@ STATES: dict[str, State] = {
     "answered": State(_answered),
     "scores": State(partial(_tab, "Scores")),
     "report": State(partial(_tab, "Report")),
+    "evidence": State(partial(_tab, "Evidence")),
+    "attention": State(_attention),
+    "matrix": State(_matrix),
+    "tested": State(_tested),
+    "marked": State(_marked),
     "sheet": State(_sheet),
     **{f"layout-{kind}": State(partial(_layout, kind)) for kind in Kind},
     **{f"cell-{name}": State(partial(_cell, name)) for name in TITLES},

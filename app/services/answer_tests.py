@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from app.services.jobs import Context
 from app.viewmodels.assistant.answers import Asked, Request
+from app.viewmodels.assistant.attention import AttentionRequest
 from app.viewmodels.assistant.evidence import Found, TestRequest
 from med2e3.errors import QuestionError
+from med2e3.volume import Volume
 
 if TYPE_CHECKING:
     from med2e3.engine import Answer, Session
+    from med2e3.evidence.attention import Attention
     from med2e3.evidence.certainty import Certainty
 
 #: Reasons of an answer that came to an end, and not to a stop.
@@ -52,7 +55,7 @@ class AnswerTests:
         """Run tests one after another; each emits `Found`. Raises what they raise, `Cancelled`."""
         from med2e3.evidence.interventions import Choices, run_tests
 
-        session, answer = self._again(request, session_of, context)
+        session, answer = self._again(request.asked, request.volume, session_of, context)
         chosen = request.choice
         choices = Choices(
             bands=chosen.bands, top_k=chosen.top_k, rewordings=chosen.rewordings,
@@ -66,9 +69,22 @@ class AnswerTests:
             found = run_tests(session, answer, [name], choices, progress, context.cancelled)
             context.emit(Found(found))
 
+    def attend(
+        self,
+        request: AttentionRequest,
+        session_of: Callable[[Request, Context], Session],
+        context: Context,
+    ) -> Attention:
+        """The attention of an answer's words. Raises `QuestionError`, `Cancelled`."""
+        from med2e3.evidence.attention import attention_of
+
+        session, answer = self._again(request.asked, request.volume, session_of, context)
+        return attention_of(session, answer, context.cancelled)
+
     def _again(
         self,
-        request: TestRequest,
+        asked: Asked,
+        volume: Volume,
         session_of: Callable[[Request, Context], Session],
         context: Context,
     ) -> tuple[Session, Answer]:
@@ -76,12 +92,11 @@ class AnswerTests:
 
         Raises `QuestionError` where the answer is another one now.
         """
-        asked = request.asked
         held = self._answers.get(asked.ticket)
         if held is not None:
             return held
         session = session_of(
-            Request(request.volume, asked.record["question"], asked.plane, asked.window), context
+            Request(volume, asked.record["question"], asked.plane, asked.window), context
         )
         if session.model.info.weights_sha256 != asked.weights:
             raise QuestionError(

@@ -17,6 +17,7 @@ import numpy as np
 from app.services.answer_tests import AnswerTests, certainty_of
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.assistant.answers import Finished, Piece, Request, Scored, Seen
+from app.viewmodels.assistant.attention import AttentionRequest
 from app.viewmodels.assistant.evidence import TestRequest
 from app.viewmodels.core.work import Job, Listener
 from med2e3.errors import Cancelled, CheckpointError
@@ -25,6 +26,7 @@ from med2e3.volume import Volume
 
 if TYPE_CHECKING:
     from med2e3.engine import Answer, Model, ModelInfo, Session
+    from med2e3.evidence.attention import Attention
     from med2e3.preprocessing import ModelInput
 
 LoadModel = Callable[..., "Model"]
@@ -71,6 +73,14 @@ class ModelHost:
     def test(self, request: TestRequest, listener: Listener) -> Job[None]:
         """Run tests of an answer; events: `Progress`, and `Found` after each."""
         return self._jobs.start(Lane.MODEL, lambda context: self._test(request, context), listener)
+
+    def attend(self, request: AttentionRequest, listener: Listener) -> Job[Attention]:
+        """Compute the attention of an answer's words; events: `Progress`."""
+        return self._jobs.start(
+            Lane.MODEL,
+            lambda context: self._tests.attend(request, self._session, context),
+            listener,
+        )
 
     def _load(self, name: str, context: Context) -> ModelInfo:
         context.progress(-1, "Loading the model")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from med2e3.cli.console import progress
-from med2e3.errors import InputError
+from med2e3.errors import CheckpointError, InputError, QuestionError
 
 if TYPE_CHECKING:
     from med2e3.engine import Answer, Session
+    from med2e3.evidence.attention import Attention
     from med2e3.evidence.interventions import Choices
     from med2e3.evidence.outcomes import Outcome
 
@@ -94,6 +95,41 @@ def sure_object(session: Session, answer: Answer) -> dict[str, Any]:
         return {"certainty": None}
     found = how_sure(session, answer)
     return {"certainty": plain(found) | {"sentence": found.sentence}}
+
+
+attention_option = click.option(
+    "--attention",
+    is_flag=True,
+    help="Where the language model attends to while it says each word: attention, not proof.",
+)
+
+
+def attention_or_reason(session: Session, answer: Answer) -> tuple[Attention | None, str]:
+    """The attention of the answer's words, or why it cannot be had exactly."""
+    from med2e3.evidence.attention import attention_of
+
+    try:
+        return attention_of(session, answer), ""
+    except (CheckpointError, QuestionError) as error:
+        return None, str(error)
+
+
+def attention_object(found: Attention | None, why_not: str) -> dict[str, Any]:
+    """The same for JSON."""
+    return {"why_not": why_not} if found is None else found.as_dict()
+
+
+def print_attention(found: Attention | None, why_not: str) -> None:
+    """For each word how much goes to slices and volume, and to which place the most."""
+    if found is None:
+        click.echo(f"\nNo attention is shown. {why_not}")
+        return
+    click.echo("\nAttention of each word, not proof: share to 2D and 3D tokens, and the most at")
+    for k, word in enumerate(found.words):
+        shares = [f"{100 * share:5.1f} %" for share in found.shares(k)]
+        place = found.most(k)
+        where = "" if place is None else f"  ({', '.join(f'{x:.0f}' for x in place)}) mm"
+        click.echo(f"  {word:<16}{'  '.join(shares)}{where}")
 
 
 def outcome_object(outcome: Outcome) -> dict[str, Any]:

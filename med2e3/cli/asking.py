@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from med2e3.cli.answer_tests import (
+    attention_object,
+    attention_option,
+    attention_or_reason,
     check_test_names,
     outcome_object,
+    print_attention,
     print_outcomes,
     print_sure,
     run_named,
@@ -165,6 +169,7 @@ def series(path: str, grouping: str, as_json: bool) -> None:
     "--keep", is_flag=True, help="Keep what the model reads in your cache: the next time is sooner."
 )
 @test_option
+@attention_option
 @figure_option("the slice scores")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def ask(
@@ -212,6 +217,8 @@ def ask(
         found = answer_object(answer, model.info.name) | sure_object(session, answer)
         if tests:
             found["tests"] = [outcome_object(o) for o in run_named(session, answer, tests)]
+        if options["attention"]:
+            found["attention"] = attention_object(*attention_or_reason(session, answer))
         print_json(found)
     else:
         for piece in answer:
@@ -222,6 +229,8 @@ def ask(
         print_top_bands(answer, session.input.plane)
         if tests:
             print_outcomes(run_named(session, answer, tests))
+        if options["attention"]:
+            print_attention(*attention_or_reason(session, answer))
     if figure is not None:
         draw_scores(question, answer, session.input.plane, figure)
     if model.kept is not None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from med2e3.cli.answer_tests import (
+    attention_option,
+    attention_or_reason,
     check_test_names,
+    print_attention,
     print_outcomes,
     print_sure,
     run_named,
@@ -50,6 +53,7 @@ device_option = click.option("--device", help="cuda, cpu, … (default: CUDA whe
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all that is drawn.  [0]")
 @click.option("--leave-one-out", is_flag=True, help="The answer without each slice by itself.")
 @click.option("--faithfulness", is_flag=True, help="All measures of faithfulness of the answer.")
+@attention_option
 @click.option("--marks", help="Slices that matter, from 1, for --faithfulness: “5,6,9”.")
 @click.option(
     "--export",
@@ -152,10 +156,15 @@ def _collect(
     answer.complete()
     tests = options["tests"]
     marks = _slices(options["marks"], "--marks")
+    attention, why_not = None, ""
+    if options["attention"]:
+        attention, why_not = attention_or_reason(session, answer)
     with progress() as report:
         return Collected(
             session,
             answer,
+            attention=attention,
+            no_attention=why_not,
             certainty=how_sure(session, answer) if answer.token_ids else None,
             outcomes=run_named(session, answer, tests, choices) if tests else (),
             left_out=leave_one_out(session, answer) if options["leave_one_out"] else None,
@@ -197,6 +206,8 @@ def _print(one: Collected) -> None:
         click.echo(f"\n{one.faithfulness.sentence}")
         for name, value in _measures(one.faithfulness.as_rows()):
             click.echo(f"  {name:<46}{value}")
+    if one.attention is not None or one.no_attention:
+        print_attention(one.attention, one.no_attention)
     click.echo()
 
 

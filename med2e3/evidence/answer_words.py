@@ -74,6 +74,20 @@ def words_of(
     )
 
 
+def sentences_of(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The sentences of an answer, each with the probability of its words together."""
+    found: list[list[Word]] = [[]]
+    for word in words:
+        found[-1].append(word)
+        if word.text.endswith((".", "!", "?")):
+            found.append([])
+    return tuple(
+        Word(" ".join(w.text for w in one), joint([w.probability for w in one]))
+        for one in found
+        if one
+    )
+
+
 def joint(probabilities: Sequence[float]) -> float:
     """The probability of all tokens together; 1 for none."""
     return float(np.prod(np.asarray(probabilities, dtype=np.float64)))

@@ -10,13 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from med2e3.engine import Answer, Session
 from med2e3.engine.forcing import force_tokens
 from med2e3.errors import DataError
-from med2e3.evidence.answer_words import Word, confidence, joint, words_of
+from med2e3.evidence.answer_words import Word, confidence, joint, sentences_of, words_of
 from med2e3.evidence.familiarity import Familiarity, familiarity
 from med2e3.evidence.probing import Probe, keep_mask
 from med2e3.evidence.reliability import Level, Reliability, read_reliability
@@ -93,6 +92,11 @@ class Certainty:
         """As one JSON object."""
         return to_json(self)
 
+    @property
+    def sentences(self) -> tuple[Word, ...]:
+        """The sentences of the answer, each with the probability of its words together."""
+        return sentences_of(self.words)
+
     @classmethod
     def from_json(cls, text: str) -> Certainty:
         """Back from JSON. Raises `InputError`."""
@@ -147,20 +151,6 @@ def choices_of(question: str) -> list[tuple[str, str]]:
         return []
     parts = re.split(r"(?:^|\s)([A-Z])\.\s", listed)
     return [(a, text.strip()) for a, text in zip(parts[1::2], parts[2::2], strict=True)]
-
-
-def sentences_of(certainty: Certainty) -> tuple[Word, ...]:
-    """The sentences of a report, each with the probability of its words together."""
-    found: list[list[Word]] = [[]]
-    for word in certainty.words:
-        found[-1].append(word)
-        if word.text.endswith((".", "!", "?")):
-            found.append([])
-    return tuple(
-        Word(" ".join(w.text for w in words), float(np.prod([w.probability for w in words])))
-        for words in found
-        if words
-    )
 
 
 def _with_level(found: Certainty, known: Reliability | None, note: str) -> Certainty:

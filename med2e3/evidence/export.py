@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from med2e3.engine import Answer, Session
 from med2e3.errors import InputError, QuestionError, ResourceError
+from med2e3.evidence.attention import Attention
 from med2e3.evidence.certainty import Certainty
 from med2e3.evidence.faithfulness import Faithfulness
 from med2e3.evidence.leave_one_out import LeaveOneOut
@@ -51,6 +52,9 @@ class Collected:
     outcomes: tuple[Outcome, ...] = ()
     left_out: LeaveOneOut | None = None
     faithfulness: Faithfulness | None = field(default=None)
+    attention: Attention | None = None
+    #: Why no attention could be had exactly, where it was wanted.
+    no_attention: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -64,6 +68,9 @@ class Collected:
         if self.faithfulness is not None:
             told = {"sentence": self.faithfulness.sentence}
             found["faithfulness"] = plain(self.faithfulness) | told
+        if self.attention is not None or self.no_attention:
+            why_not = {"why_not": self.no_attention}
+            found["attention"] = why_not if self.attention is None else self.attention.as_dict()
         return plain(found)  # type: ignore[no-any-return]
 
 
@@ -183,6 +190,7 @@ def _write_npz(collected: Sequence[Collected], path: Path) -> None:
         arrays[f"prompt_ids_{number}"] = np.array(record["prompt_ids"], dtype=np.int64)
         arrays[f"token_ids_{number}"] = np.array(record["token_ids"], dtype=np.int64)
         arrays[f"token_probabilities_{number}"] = np.array(record["token_probabilities"])
+        arrays |= _attention_arrays(one.attention, number)
     with whole_file(path) as draft, draft.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -200,6 +208,23 @@ def _score_arrays(collected: Sequence[Collected]) -> dict[str, NDArray[Any]]:
         "crop_start": np.array(first["input"]["crop_start"]),
         "crop_shape": np.array(first["input"]["crop_shape"]),
     }
+
+
+def _attention_arrays(found: Attention | None, number: int) -> dict[str, NDArray[Any]]:
+    """Maps of all words (W, slices, rows, columns), the words, and where the cells lie."""
+    if found is None:
+        return {}
+    arrays: dict[str, NDArray[Any]] = {f"attention_words_{number}": np.array(found.words)}
+    each = {
+        "slices": (found.slices, found.slices_grid),
+        "volume": (found.volume, found.volume_grid),
+    }
+    for name, (of_word, grid) in each.items():
+        maps = [of_word(k) for k in range(len(found.words))]
+        if grid is not None and maps[0] is not None:
+            arrays[f"attention_{name}_{number}"] = np.stack([m for m in maps if m is not None])
+            arrays[f"attention_{name}_affine_lps_{number}"] = grid.affine_lps
+    return arrays
 
 
 def _write_parquet(collected: Sequence[Collected], path: Path) -> None:

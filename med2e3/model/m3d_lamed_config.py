@@ -130,6 +130,15 @@ class M3DLaMedConfig(PreTrainedConfig):  # type: ignore[misc]
         return patches // averaged
 
     @property
+    def cells3d(self) -> tuple[int, int, int] | None:
+        """Visual tokens along slice, row and column axis; None where runs of them are averaged."""
+        if self.projector == "spp" and self.pooling == "sequence" and self.pool > 1:
+            return None
+        pool = self.pool if self.projector == "spp" else 1
+        d, h, w = (n // pool for n in self.vision_config.patch_grid)
+        return d, h, w
+
+    @property
     def max_context(self) -> int:
         """Rows that prompt and answer may take together."""
         limit: int = self.text_config.max_position_embeddings

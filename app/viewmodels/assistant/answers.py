@@ -22,6 +22,7 @@ from med2e3.volume import Volume, Window
 if TYPE_CHECKING:
     from med2e3.engine import Scores
     from med2e3.engine.grounding import Box, Mask
+    from med2e3.evidence.attention import Attention
     from med2e3.evidence.certainty import Certainty
     from med2e3.evidence.outcomes import Outcome
     from med2e3.preprocessing import Band
@@ -190,6 +191,9 @@ class Turn:
     asked: Asked | None = None
     outcomes: tuple[Outcome, ...] = ()
     test_message: Message | None = None
+    #: The attention of its words once it was asked for, or why it cannot be had exactly.
+    attention: Attention | None = None
+    attention_message: Message | None = None
     message: Message | None = None
     seconds: float = 0.0
 

@@ -43,6 +43,12 @@ def sure_line(certainty: Certainty) -> str:
     return f"{unsure}Probability of this answer: {percent(certainty.probability)}"
 
 
+def by_sentence(certainty: Certainty) -> tuple[Word, ...]:
+    """The sentences with their probabilities; none of an answer that has only one."""
+    sentences = certainty.sentences
+    return sentences if len(sentences) > 1 else ()
+
+
 def short_line(certainty: Certainty | None) -> str:
     """The same for the foot of a card; "" where nothing is known."""
     if certainty is None:

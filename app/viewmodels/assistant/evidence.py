@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.viewmodels.assistant.answers import Asked, Turn, TurnState
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.marks import hit_rates, marked_slices, marks_line
 from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Failed, Job, Listener, Message, Progress
+from med2e3.measures import SlicePlane
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
@@ -126,12 +128,15 @@ class Evidence:
         tasks: Tasks,
         explain: Callable[[BaseException], Message],
         other_volume: Callable[[], Volume | None] = lambda: None,
+        marked: Callable[[], Sequence[SlicePlane]] = tuple,
     ) -> None:
+        """`marked` gives the planes of the slices that the reader has marked."""
         self._assistant = assistant
         self._tester = tester
         self._tasks = tasks
         self._explain = explain
         self._other_volume = other_volume
+        self._marked = marked
         self._job: LatestJob[None] = LatestJob()
         #: The answer under test; None while no test runs.
         self.tested: Turn | None = None
@@ -146,6 +151,14 @@ class Evidence:
     def turn(self) -> Turn | None:
         """The answer whose tests are shown: the one whose scores are."""
         return self._assistant.shown
+
+    def marks_line(self, k: int) -> str:
+        """How the weights lie on the marked slices, the top `k` among them; "" without scores."""
+        turn = self.turn
+        if turn is None or turn.seen is None or turn.scores is None:
+            return ""
+        marks = marked_slices(turn.seen, self._marked())
+        return marks_line(marks, hit_rates(turn, marks, k))
 
     @property
     def why_not(self) -> str:

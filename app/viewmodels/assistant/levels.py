@@ -1,4 +1,4 @@
-"""Where the bands of highest weight lie in planes other than the model's. Knows no widgets.
+"""Where the bands of highest weight lie in planes other than the model's, and in 3D. No widgets.
 
 A band is the slab of one model slice. A plane across it shows the slab between two lines, which end
 at two opposite borders of the image.
@@ -6,6 +6,7 @@ at two opposite borders of the image.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,34 @@ class Level:
     times_uniform: float
     across: bool
     ends: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Slab3D:
+    """A band above an equal share in the patient: rank from 1, weight, and its eight corners.
+
+    `corners_mm` (8, 3) LPS count in binary along slice, row and column axis. The slab is as large
+    as what the model was given of its slices.
+    """
+
+    rank: int
+    times_uniform: float
+    corners_mm: NDArray[np.float64]
+
+
+def slabs_of(turn: Turn | None) -> tuple[Slab3D, ...]:
+    """The bands of highest weight, the highest first; none where the weights are nearly equal."""
+    strip = strip_of(turn)
+    if turn is None or turn.seen is None or strip is None or strip.flat:
+        return ()
+    _, rows, columns = turn.seen.geometry.shape
+    found = []
+    for rank, cell in enumerate(strip.ranked, start=1):
+        slices = (cell.model_slice - 0.5, cell.model_slice + 0.5)
+        ends = (slices, (-0.5, rows - 0.5), (-0.5, columns - 0.5))
+        corners = turn.seen.geometry.to_patient_mm(np.array(list(itertools.product(*ends))))
+        found.append(Slab3D(rank, cell.times_uniform or 0.0, corners))
+    return tuple(found)
 
 
 def levels_of(

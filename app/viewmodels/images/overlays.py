@@ -64,7 +64,9 @@ class Layer:
     """One overlay: a label map where it has `labels` (0 is background), else a volume of values.
 
     Values are coloured by `colours` from `low` to `high` and are transparent below `low`. `hidden`
-    are the values of labels that are switched off. `note` says what is uncertain about its place.
+    are the values of labels that are switched off. `note` says what is uncertain about it.
+    `stepped`: each voxel is shown as it is, not between its neighbours. `of_answer`: it belongs to
+    the answer that is shown, `of_word` to a word of it.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Layer:
     hidden: frozenset[int] = frozenset()
     note: str = ""
     of_answer: bool = False
+    stepped: bool = False
+    of_word: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +102,19 @@ class Overlaid:
 
     volume: Volume
     labels: tuple[tuple[int, int], ...]
+
+
+class WordMap(Protocol):
+    """The attention of a word: `cells` (slices, rows, columns) on a grid of their own."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def cells(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+    @property
+    def grid(self) -> Geometry: ...  # noqa: D102
 
 
 class OverlayLoader(Protocol):
@@ -285,7 +302,7 @@ class Overlays:
         Those that are there already stay as the reader has set them.
         """
         mine = [
-            *(x.voxels for x in self.layers if x.of_answer),
+            *(x.voxels for x in self._drawn),
             *(b.corners_mm for b in self.boxes),
         ]
         theirs = [*(mask.voxels for mask in masks), *(box.corners_mm for box in boxes)]
@@ -293,13 +310,30 @@ class Overlays:
             return
         name = _short(question)
         self.layers = (
-            *(x for x in self.layers if not x.of_answer),
+            *(x for x in self.layers if x not in self._drawn),
             *(_answer_layer(name, mask, k) for k, mask in enumerate(masks)),
         )
         self.boxes = tuple(
             BoxMark(f"box {k + 1}: {name}", label_colour(k + len(masks)), box.corners_mm)
             for k, box in enumerate(boxes)
         )
+        self.changed.emit()
+
+    @property
+    def _drawn(self) -> tuple[Layer, ...]:
+        """The masks that the answer has drawn."""
+        return tuple(x for x in self.layers if x.of_answer and not x.of_word)
+
+    def show_word(self, word: WordMap | None, note: str) -> None:
+        """Lay the map of a word over the images, in place of the last word's; None: none.
+
+        Cells below an equal share of it are clear. Opacity and colours stay as they were set.
+        """
+        before = next((x for x in self.layers if x.of_word), None)
+        if word is None and before is None:
+            return
+        rest = tuple(x for x in self.layers if not x.of_word)
+        self.layers = rest if word is None else (*rest, _word_layer(word, note, before))
         self.changed.emit()
 
 
@@ -332,6 +366,21 @@ def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
 def _answer_layer(name: str, mask: Mask, k: int) -> Layer:
     label = Label(1, f"mask {k + 1}", label_colour(k), mask.millilitres)
     return Layer(name, mask.voxels, mask.geometry, (label,), of_answer=True)
+
+
+def _word_layer(word: WordMap, note: str, before: Layer | None) -> Layer:
+    high = float(word.cells.max())
+    layer = Layer(word.name, word.cells, word.grid, note=note, of_answer=True, of_word=True)
+    share = float(word.cells.mean())
+    return replace(
+        layer,
+        opacity=VALUES_OPACITY if before is None else before.opacity,
+        colours=layer.colours if before is None else before.colours,
+        low=share,
+        high=max(high, share),
+        value_range=(0.0, high),
+        stepped=True,
+    )
 
 
 def _short(question: str) -> str:

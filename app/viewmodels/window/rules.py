@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.settings import group_of
+from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.assistant.assistant import Assistant, ModelState
+from app.viewmodels.assistant.attention import NOTE, WordMaps
+from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.work import Message
@@ -41,6 +44,8 @@ def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
     report_follows_answers(workspace.assistant, workspace.report)
     report_enters_the_volume_of_the_assistant(workspace.assistant, workspace.report)
     what_answers_draw_lies_over_the_images(workspace.assistant, workspace.overlays)
+    attention_of_a_word_lies_over_the_images(workspace.word_maps, workspace.overlays)
+    marking_a_slice_counts_as_evidence(workspace.annotations, workspace.evidence)
     comparing_stops_cine(workspace.compare, workspace.cine)
     choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
     series_loaded_beside_is_compared(workspace.study, workspace.compare)
@@ -65,6 +70,16 @@ def report_enters_the_volume_of_the_assistant(assistant: Assistant, report: Repo
 def what_answers_draw_lies_over_the_images(assistant: Assistant, overlays: Overlays) -> None:
     """When another answer is shown, its boxes and masks lie over the images."""
     assistant.drawn.connect(overlays.show_answer)
+
+
+def attention_of_a_word_lies_over_the_images(word_maps: WordMaps, overlays: Overlays) -> None:
+    """When a word of an answer is chosen, the map of its attention lies over the images."""
+    word_maps.shown.connect(lambda word: overlays.show_word(word, NOTE))
+
+
+def marking_a_slice_counts_as_evidence(annotations: Annotations, evidence: Evidence) -> None:
+    """When a slice is marked or unmarked, the hit rate of the slice scores is another one."""
+    annotations.changed.connect(evidence.changed.emit)
 
 
 def comparing_stops_cine(compare: Compare, cine: Cine) -> None:

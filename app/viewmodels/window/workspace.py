@@ -11,6 +11,7 @@ from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.books import Books
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.attention import WordMaps
 from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.exporting import Content
 from app.viewmodels.core.notices import Notices
@@ -52,6 +53,8 @@ class Workspace:
     viewer: Viewer
     assistant: Assistant
     evidence: Evidence
+    #: The attention of a word over the images.
+    word_maps: WordMaps
     study: Study
     report: Report
     autosave: ReportAutosave

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, QTimer
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -29,6 +29,7 @@ from app.viewmodels.assistant.assistant import (
     Assistant,
     ModelState,
 )
+from app.viewmodels.assistant.attention import WordMaps
 from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.assistant.questions import ReadyQuestion, ready_questions
 from app.viewmodels.images.viewer import Viewer
@@ -71,17 +72,20 @@ class AssistantPanel(QWidget):
         viewer: Viewer,
         report: Report,
         evidence: Evidence,
+        word_maps: WordMaps,
         saver: Saver,
         model_actions: dict[str, Callable[[], object]],
+        mark_action: QAction,
     ) -> None:
+        """`mark_action` marks the slice that is shown."""
         super().__init__()
         self.header = ModelHeader(assistant, model_actions)
-        self.chat = Chat(assistant, viewer)
+        self.chat = Chat(assistant, viewer, word_maps)
         self.ask_box = AskBox(assistant, self.show_report)
         self.chat.edit = self.ask_box.edit
         self.report = ReportTab(report, viewer, saver)
         self.scores = ScoresTab(assistant, viewer, saver)
-        self.evidence = EvidenceTab(evidence)
+        self.evidence = EvidenceTab(evidence, mark_action)
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)

@@ -9,10 +9,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout
 
 from app.viewmodels.assistant.certainty import (
+    by_sentence,
     doubtful,
     known_line,
     options_line,
     outside_line,
+    percent,
     sure_line,
 )
 from app.views.parts import theme
@@ -32,6 +34,9 @@ class CertaintyView(QFrame):
         self.options = _label()
         self.words = _label()
         self.words.setTextFormat(Qt.TextFormat.RichText)
+        self.sentences = _label()
+        self.sentences.setTextFormat(Qt.TextFormat.RichText)
+        self.sentences.setAccessibleName("Probability of each sentence")
         self.known = _label()
         mark(self.known, "dim", value=True)
         self.outside = _label()
@@ -39,7 +44,14 @@ class CertaintyView(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        for label in (self.sure, self.options, self.words, self.known, self.outside):
+        for label in (
+            self.sure,
+            self.options,
+            self.words,
+            self.sentences,
+            self.known,
+            self.outside,
+        ):
             layout.addWidget(label)
         self.show_certainty(None)
 
@@ -52,6 +64,7 @@ class CertaintyView(QFrame):
             (self.sure, sure_line(certainty)),
             (self.options, options_line(certainty)),
             (self.words, words_html(certainty)),
+            (self.sentences, sentences_html(certainty)),
             (self.known, known_line(certainty)),
             (self.outside, outside_line(certainty)),
         )
@@ -72,6 +85,18 @@ def words_html(certainty: Certainty) -> str:
             text = f'<u style="color:{colours.warning}">{text}</u> ({word.probability:.2f})'
         parts.append(text)
     return " ".join(parts)
+
+
+def sentences_html(certainty: Certainty) -> str:
+    """A line a sentence, with its probability before it; unsure ones in the colour of a warning."""
+    colours = theme.current()
+    rows = []
+    for sentence in by_sentence(certainty):
+        colour = colours.warning if doubtful(sentence) else colours.dim
+        share = f'<span style="color:{colour}">{percent(sentence.probability)}</span>'
+        cell = '<td style="padding-right:8px; white-space:nowrap" align="right">'
+        rows.append(f"<tr>{cell}{share}</td><td>{html.escape(sentence.text)}</td></tr>")
+    return f"<table>{''.join(rows)}</table>" if rows else ""
 
 
 def _label() -> QLabel:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.viewmodels.assistant.answers import Turn
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.attention import WordMaps
 from app.viewmodels.assistant.strip import BandCell
 from app.viewmodels.images.viewer import Viewer
 from app.views.assistant.turn_card import TurnCard
@@ -34,8 +35,9 @@ class _Body(QWidget):
 class Chat(QScrollArea):
     """All turns; it keeps to the end while the reader has not scrolled up."""
 
-    def __init__(self, assistant: Assistant, viewer: Viewer) -> None:
+    def __init__(self, assistant: Assistant, viewer: Viewer, word_maps: WordMaps) -> None:
         super().__init__()
+        self._word_maps = word_maps
         self._assistant = assistant
         self._viewer = viewer
         self.cards: list[TurnCard] = []
@@ -66,11 +68,12 @@ class Chat(QScrollArea):
         assistant.turn_changed.connect(self._turn_changed)
         assistant.text_changed.connect(self._text_changed)
         assistant.chosen_changed.connect(self._chosen_changed)
+        word_maps.changed.connect(self._attention_changed)
         assistant.volume_entered.connect(lambda _: self._refresh())
 
     def _turns_changed(self) -> None:
         for turn in self._assistant.turns[len(self.cards) :]:
-            card = TurnCard(turn, self._assistant, self._jump)
+            card = TurnCard(turn, self._assistant, self._word_maps, self._jump)
             card.again.clicked.connect(partial(self._ask_again, turn))
             card.edit.clicked.connect(partial(self._edit, turn))
             self.cards.append(card)
@@ -88,6 +91,10 @@ class Chat(QScrollArea):
     def _chosen_changed(self) -> None:
         for card in self.cards:
             card.show_chosen()
+
+    def _attention_changed(self) -> None:
+        for card in self.cards:
+            card.show_attention()
 
     def _turn_changed(self, turn: Turn) -> None:
         for card in self.cards:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -43,13 +44,17 @@ EXPLANATION = (
 class EvidenceTab(QScrollArea):
     """The certainty of the shown answer, its tests, and their outcomes, latest tests last."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, mark_action: QAction) -> None:
+        """`mark_action` marks the slice that is shown as a key image, or unmarks it."""
         super().__init__()
         self._evidence = evidence
         self._shown: tuple[object, ...] = ()
         self.title = _words("heading")
         self.certainty = CertaintyView()
         self.why_not = _words("dim")
+        self.marks = _words("dim")
+        self.mark = _button("Mark slice", "Mark the slice shown as one that matters, or unmark it")
+        self.mark.clicked.connect(mark_action.trigger)
         self.buttons = {row.name: _button(row.label, row.tip) for row in TESTS}
         for name, button in self.buttons.items():
             button.clicked.connect(lambda _=False, name=name: self._run(name))
@@ -61,6 +66,7 @@ class EvidenceTab(QScrollArea):
         self.top.setValue(TOP_BANDS)
         self.top.setPrefix("top ")
         self.top.setAccessibleName("Slices of highest weight to leave out")
+        self.top.valueChanged.connect(lambda _: self._show_marks())
         self.slices = QLineEdit()
         self.slices.setPlaceholderText("or model slices: 3, 5-7")
         self.slices.setAccessibleName("Model slices to leave out")
@@ -105,7 +111,14 @@ class EvidenceTab(QScrollArea):
         failure = turn.test_message if turn is not None else None
         self.problem.setText("" if failure is None else failure.sentence)
         self.problem.setVisible(failure is not None)
+        self._show_marks()
         self._show_outcomes(turn)
+
+    def _show_marks(self) -> None:
+        line = self._evidence.marks_line(self.top.value())
+        self.marks.setText(line)
+        for widget in (self.marks, self.mark):
+            widget.setVisible(bool(line))
 
     def _show_outcomes(self, turn: Turn | None) -> None:
         outcomes = () if turn is None else turn.outcomes
@@ -163,7 +176,8 @@ class EvidenceTab(QScrollArea):
         layout.setContentsMargins(10, 8, 10, 8)
         layout.setSpacing(8)
         for part in (
-            self.title, self.certainty, self.why_not, self.controls, self.problem, self.running,
+            self.title, self.certainty, self.why_not, self.controls, self.marks, self.mark,
+            self.problem, self.running,
         ):  # fmt: skip
             layout.addWidget(part)
         layout.addLayout(self._found)

@@ -21,9 +21,11 @@ from app.imaging import numbers
 from app.viewmodels.assistant import exports
 from app.viewmodels.assistant.answers import Turn, TurnState
 from app.viewmodels.assistant.assistant import Assistant
+from app.viewmodels.assistant.attention import NOTE, WordMaps
 from app.viewmodels.assistant.certainty import outside_words, short_line
 from app.viewmodels.assistant.strip import BandCell, strip_of
 from app.views.assistant.score_bars import ScoreBars
+from app.views.assistant.words_view import WordsView
 from app.views.parts.icons import dress
 from app.views.parts.theme import mark
 from med2e3.words import counted
@@ -43,15 +45,21 @@ class TurnCard(QFrame):
     """Shows a turn as it grows; a click shows its scores beside the images."""
 
     def __init__(
-        self, turn: Turn, assistant: Assistant, jump: Callable[[Turn, BandCell], object]
+        self,
+        turn: Turn,
+        assistant: Assistant,
+        word_maps: WordMaps,
+        jump: Callable[[Turn, BandCell], object],
     ) -> None:
         super().__init__()
         self.turn = turn
+        self._word_maps = word_maps
         self._assistant = assistant
         self.setProperty("card", True)
         self.question = _Text(self, turn.question)
         self.question.setProperty("heading", True)
         self.answer = _Text(self)
+        self.words = WordsView(turn, word_maps)
         self.outside = _Text(self)
         mark(self.outside, "warning", value=True)
         self.status = _Text(self)
@@ -60,16 +68,19 @@ class TurnCard(QFrame):
         self.copy.clicked.connect(
             lambda: QGuiApplication.clipboard().setText(exports.answer_text(turn))
         )
+        self.attention = _button("crosshair", f"Where each word attends to: {NOTE}")
+        self.attention.setCheckable(True)
+        self.attention.clicked.connect(lambda: word_maps.toggle(turn))
         self.again = _button("reset", "Ask this again")
         self.edit = _button("measure_note", "Change this question")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 8, 6)
         layout.setSpacing(4)
-        for widget in (self.question, self.answer, self.outside, self.bars):
+        for widget in (self.question, self.answer, self.words, self.outside, self.bars):
             layout.addWidget(widget)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
-        for button in (self.edit, self.again, self.copy):
+        for button in (self.attention, self.edit, self.again, self.copy):
             foot.addWidget(button, 0, Qt.AlignmentFlag.AlignBottom)
         layout.addLayout(foot)
         self.refresh()
@@ -89,6 +100,15 @@ class TurnCard(QFrame):
         self.status.setText(words if failed else numbers.unbroken(words))
         self.copy.setVisible(bool(turn.text) and not turn.running)
         self.show_chosen()
+        self.show_attention()
+
+    def show_attention(self) -> None:
+        """Take over whose attention is shown: the words of that answer can be clicked."""
+        chosen = self._word_maps.turn is self.turn
+        self.attention.setVisible(self._word_maps.offered(self.turn))
+        self.attention.setChecked(chosen)
+        self.words.refresh()
+        self.answer.setVisible(bool(self.turn.text) and not self.words.has_words)
 
     def show_chosen(self) -> None:
         """Stand out while this answer's scores are the ones shown."""
@@ -98,7 +118,7 @@ class TurnCard(QFrame):
         """Take over the text alone, as it streams."""
         caret = " ▍" if self.turn.state is TurnState.STREAMING else ""
         self.answer.setText(breakable(self.turn.text) + caret)
-        self.answer.setVisible(bool(self.turn.text))
+        self.answer.setVisible(bool(self.turn.text) and not self.words.has_words)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Show this answer's scores."""

@@ -106,7 +106,7 @@ class OverlayLayer(QWidget):
     ) -> None:
         if layer not in self._painted:
             self._painted[layer] = _image(pixels.value_pixels(layer, plane))
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not layer.stepped)
         painter.drawImage(QRectF(*viewport.image_rect()), self._painted[layer])
 
     def _paint_labels(

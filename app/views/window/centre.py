@@ -17,6 +17,7 @@ from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.annotation_layer import AnnotationLayer
 from app.views.assistant.model_sheet import ModelSheet
 from app.views.assistant.plane_cell import PlaneCell
+from app.views.assistant.scene_slabs import SceneSlabs
 from app.views.assistant.score_levels import ScoreLevels
 from app.views.images.cine_timer import CineTimer
 from app.views.images.compare_pane import ComparePane
@@ -46,15 +47,19 @@ def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
     AnnotationLayer(view, book, workspace.books.drawing[book])
 
 
+def _scene(workspace: Workspace) -> QWidget:
+    cell = SceneCell(workspace.scene, workspace.viewer, workspace.layouts, workspace.overlays)
+    SceneSlabs(cell.view, workspace.assistant)
+    return cell
+
+
 #: Every cell by its name: what makes its widget from the workspace.
 CELLS: dict[str, Callable[[Workspace], QWidget]] = {
     Plane.AXIAL.value: _plane(Plane.AXIAL),
     Plane.SAGITTAL.value: _plane(Plane.SAGITTAL),
     Plane.CORONAL.value: _plane(Plane.CORONAL),
     "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
-    "3d": lambda workspace: SceneCell(
-        workspace.scene, workspace.viewer, workspace.layouts, workspace.overlays
-    ),
+    "3d": _scene,
 }
 
 

@@ -74,8 +74,10 @@ class MainWindow(QMainWindow):
             workspace.viewer,
             workspace.report,
             workspace.evidence,
+            workspace.word_maps,
             saver,
             self._model_actions(),
+            self.actions_by_name["key_image"],
         )
         self.measurements = MeasurementsPanel(workspace, saver, self.actions_by_name)
         self.assistant.tabs.addTab(self.measurements, "Measurements")

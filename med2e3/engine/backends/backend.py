@@ -65,6 +65,21 @@ class Suffix:
     logits: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True)
+class VisualRows:
+    """Where the volume's tokens stand in the prompt of any question, and in which part of it.
+
+    `first3d` and `first2d` are rows of the prompt, counted from 0. `cells3d` (slice, row, column)
+    and `cells2d` (row, column) divide the model's grid, or each of its slices, into equal cells in
+    the order of the tokens; None where there are no such tokens, or where they have no one cell.
+    """
+
+    first3d: int = 0
+    cells3d: tuple[int, int, int] | None = None
+    first2d: int = 0
+    cells2d: tuple[int, int] | None = None
+
+
 class Backend(Protocol):
     """What the engine needs of one kind of model."""
 
@@ -114,6 +129,10 @@ class Backend(Protocol):
 
         Differentiable in `weights`. Raises `QuestionError` for a model without slice scores.
         """
+        ...
+
+    def visual_rows(self) -> VisualRows:
+        """Where the volume's tokens stand in a prompt."""
         ...
 
     def drawing_blocks(self) -> Sequence[nn.Module]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import NO_SCORES, Prompt, Suffix
+from med2e3.engine.backends.backend import NO_SCORES, Prompt, Suffix, VisualRows
 from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Grounding, Mask, parse_boxes, place_mask
 from med2e3.engine.volume_cache import VolumeCache
@@ -87,6 +87,12 @@ class M3DLaMedBackend:
     def weighted_rows(self, features: LaMedFeatures, prompt: Prompt, weights: Tensor) -> Tensor:
         """Raises `QuestionError`: this model weighs no slices."""
         raise QuestionError(NO_SCORES)
+
+    def visual_rows(self) -> VisualRows:
+        """The image's tokens; those averaged along the sequence have no one cell."""
+        config = self.network.config
+        first = self.processor.prompt_ids("").index(config.image_token_id)
+        return VisualRows(first3d=first, cells3d=config.cells3d)
 
     def drawing_blocks(self) -> Sequence[nn.Module]:
         """The blocks of the mask head's own encoder."""

@@ -5,13 +5,14 @@ The suffix has the 2D tokens and the question: slice scores mix the 2D tokens by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from med2e3.engine.backends.backend import NO_SCORES, Prompt, Suffix
+from med2e3.engine.backends.backend import NO_SCORES, Prompt, Suffix, VisualRows
 from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Grounding
 from med2e3.engine.volume_cache import VolumeCache
@@ -108,6 +109,18 @@ class Med2E3Backend:
         first = torch.zeros(len(weights), dtype=torch.long, device=weights.device)
         mixed = self.network.mixed_tokens(features, weights, volume_index=first)
         return torch.cat([mixed.to(text), text.expand(len(weights), -1, -1)], dim=1)
+
+    def visual_rows(self) -> VisualRows:
+        """3D tokens first, then the mixed 2D tokens; both after the text before the volume."""
+        config = self.network.config
+        first = self.processor.prompt_ids([("", None)]).index(config.image_token_id)
+        side = math.isqrt(config.tokens_per_slice)
+        return VisualRows(
+            first3d=first,
+            cells3d=config.grid3d if "3d" in config.encoders else None,
+            first2d=first + config.num_tokens3d,
+            cells2d=(side, side) if "2d" in config.encoders else None,
+        )
 
     def _question_rows(self, prompt: Prompt) -> Tensor:
         """Rows (1, T, D) of the text after the volume."""

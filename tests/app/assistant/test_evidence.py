@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextDocument
 from PySide6.QtTest import QTest
 
-import med2e3
 from app.viewmodels.assistant.answers import TurnState
+from app.viewmodels.assistant.certainty import percent
 from app.viewmodels.assistant.evidence import TESTS, parse_slices
-from app.viewmodels.core.settings import Settings
 from med2e3.evidence.interventions import TESTS as ALL_TESTS
 from med2e3.io.write import write_nifti
 from med2e3.phantoms import make_phantom
 from tests.app.conftest import Gui
-from tests.app.fakes import Gate
-
-
-class DemoEngine:
-    """The real engine with the demo model, loaded once."""
-
-    gate = Gate()
-    model: Any = None
-
-    def load(self, name: str, *, progress: Any = None) -> Any:
-        if name == "demo":
-            DemoEngine.model = DemoEngine.model or med2e3.load("demo", device="cpu")
-            return DemoEngine.model
-        return med2e3.load(name, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A phantom with a finding that the demo model sees."""
-    made = make_phantom(3)
-    return write_nifti(made.volume, tmp_path_factory.mktemp("study") / "phantom.nii.gz")
-
-
-@pytest.fixture
-def demo(loop: Any, study: Path) -> Iterator[Gui]:
-    made = Gui(loop, DemoEngine(), Settings(None))
-    assert made.open(study)
-    made.load_model("demo")
-    panel = made.window.assistant
-    made.do(lambda: panel.tabs.setCurrentWidget(panel.evidence))
-    yield made
-    assert made.run(made.application.close())
 
 
 def _click(gui: Gui, button: Any) -> None:
@@ -90,6 +57,22 @@ def test_an_answer_says_how_sure_it_is_on_its_card_and_in_the_tab(demo: Gui) -> 
     assert "Probability of this answer" in tab.certainty.sure.text()
     assert "Yes" in tab.certainty.options.text()
     assert "No" in tab.certainty.options.text()
+
+
+def test_a_report_is_told_by_sentence_and_a_short_answer_is_not(demo: Gui) -> None:
+    turn = demo.ask("Write a report of this scan.")
+    assert turn.certainty is not None
+    label = demo.window.assistant.evidence.certainty.sentences
+    assert label.isVisibleTo(demo.window.assistant.evidence)
+    document = QTextDocument()
+    document.setHtml(label.text())
+    cells = [text for text in document.toPlainText().splitlines() if text]
+    sentences = turn.certainty.sentences
+    assert len(sentences) > 3
+    wanted = [text for one in sentences for text in (percent(one.probability), one.text)]
+    assert cells == wanted
+    demo.ask("Is there a lung nodule?")
+    assert not label.isVisibleTo(demo.window.assistant.evidence)
 
 
 def test_a_question_outside_the_training_is_said_to_be(demo: Gui) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.viewmodels.assistant.assistant import ModelState
+from app.viewmodels.assistant.attention import NOTE
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.images.cine import Cine
@@ -80,6 +81,24 @@ def test_when_another_answer_is_shown_what_it_draws_lies_over_the_images() -> No
     rules.what_answers_draw_lies_over_the_images(assistant, overlays)
     assistant.drawn.emit("Where?", ("a box",), ())
     assert shown == [("Where?", ("a box",), ())]
+
+
+def test_when_a_word_is_chosen_its_attention_lies_over_the_images() -> None:
+    word_maps, shown = SimpleNamespace(shown=Signal()), []
+    overlays = SimpleNamespace(show_word=lambda *word: shown.append(word))
+    rules.attention_of_a_word_lies_over_the_images(word_maps, overlays)
+    word_maps.shown.emit("a map")
+    word_maps.shown.emit(None)
+    assert shown == [("a map", NOTE), (None, NOTE)]
+
+
+def test_when_a_slice_is_marked_the_evidence_counts_it() -> None:
+    annotations, evidence = SimpleNamespace(changed=Signal()), SimpleNamespace(changed=Signal())
+    told = []
+    evidence.changed.connect(lambda: told.append(1))
+    rules.marking_a_slice_counts_as_evidence(annotations, evidence)
+    annotations.changed.emit()
+    assert told == [1]
 
 
 def test_when_a_comparison_begins_cine_stops(viewer: Viewer) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from med2e3.cli.answer_tests import TESTS
+from med2e3.errors import QuestionError
 from med2e3.evidence.interventions import TESTS as RUN
 from med2e3.io.write import write_nifti
 from med2e3.resources import resource_path
@@ -42,6 +43,36 @@ def test_ask_json_has_certainty_and_tests(run: Callable) -> None:
     assert blank["before"] == said["answer"]
     assert blank["same"] is False
     assert said["record"]["format"] == 1
+
+
+def test_ask_says_where_each_word_attends_to_and_calls_it_no_proof(run: Callable) -> None:
+    ran = run("ask", STUDY, QUESTION, "--device", "cpu", "--attention")
+    assert ran.code == 0, ran.err
+    assert "Attention of each word, not proof" in ran.out
+    said = run("ask", STUDY, QUESTION, "--device", "cpu", "--attention", "--json").json
+    found = said["attention"]
+    assert found["note"] == "attention, not proof"
+    assert [one["word"] for one in found["words"]] == said["answer"].split()
+    assert found["difference"] < 1e-3
+    for one in found["words"]:
+        assert np.sum(one["to_2d"]) == pytest.approx(one["share_2d"], rel=1e-4)
+        assert f"{one['word']:<16}{100 * one['share_2d']:5.1f} %" in ran.out
+
+
+def test_evidence_keeps_attention_and_says_where_there_is_none(
+    run: Callable, series_folder: Path, tiny_folder: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    words = ("evidence", series_folder, "what plane is this ?", "--model", tiny_folder(),
+             "--device", "cpu", "--attention")  # fmt: skip
+    assert "words" in run(*words, "--json").json["answers"][0]["attention"]
+
+    def refuse(*_: object) -> None:
+        raise QuestionError("Not exactly.")
+
+    monkeypatch.setattr("med2e3.evidence.attention.attention_of", refuse)
+    assert run(*words, "--json").json["answers"][0]["attention"] == {"why_not": "Not exactly."}
+    assert "No attention is shown. Not exactly." in run(*words).out
 
 
 def test_evidence_writes_what_it_found(

@@ -90,6 +90,24 @@ def test_of_a_sum_its_own_parts_are_wholly_faithful() -> None:
     assert best == pytest.approx(falls.mean())
 
 
+def test_sensitivity_n_of_quantus_is_another_measure() -> None:
+    """On a sum of features both are 1 at the first step; its version is not from the second on."""
+    rng = np.random.default_rng(4)
+    inputs = rng.random((30, 12))  # weights that are the parts of the output: wholly faithful
+    order = np.argsort(-inputs, axis=1)
+    steps = np.take_along_axis(inputs, order, axis=1)
+    theirs = [
+        measure.correlation(steps[:, k], steps[:, : k + 1].sum(axis=1))  # last step, all steps
+        for k in range(4)
+    ]
+    assert theirs[0] == pytest.approx(1)
+    assert max(theirs[1:]) < 0.99
+    for parts in inputs[:3]:
+        by_size = [measure.random_subsets(12, n, 40, rng) for n in (1, 2, 3, 4)]
+        ours = measure.sensitivity_n(parts, linear(parts), by_size)
+        assert ours == pytest.approx([1, 1, 1, 1])
+
+
 def test_insertion_begins_with_one_slice_and_ends_with_all() -> None:
     parts = np.array([1.0, 4.0, 2.0])
     curve = measure.insertion_curve(linear(parts), measure.descending(parts))

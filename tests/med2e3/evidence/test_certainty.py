@@ -22,7 +22,6 @@ from med2e3.evidence.certainty import (
     form_of,
     how_sure,
     probabilities_of_starts,
-    sentences_of,
 )
 from med2e3.evidence.familiarity import LEAST_ALIKE, compare, familiarity
 from med2e3.evidence.probing import Probe
@@ -98,7 +97,7 @@ def test_a_start_has_the_probability_that_the_whole_model_gives_it(
 
 def test_a_report_is_told_by_sentence(seen: med2e3.Session) -> None:
     found = how_sure(seen, answered(seen, "Write a report of this scan."))
-    said = sentences_of(found)
+    said = found.sentences
     assert " ".join(sentence.text for sentence in said) == found.answer
     assert np.prod([sentence.probability for sentence in said]) == pytest.approx(found.probability)
     assert len(said) > 3

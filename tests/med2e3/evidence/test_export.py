@@ -15,6 +15,7 @@ import torch
 
 import med2e3
 from med2e3.errors import InputError, QuestionError, ResourceError
+from med2e3.evidence.attention import attention_of
 from med2e3.evidence.certainty import how_sure
 from med2e3.evidence.export import COLUMNS, WRITERS, Collected, weight_volume, write_evidence
 from med2e3.evidence.interventions import run_tests
@@ -96,6 +97,29 @@ def test_json_npz_and_parquet_say_the_same(two: list[Collected], tmp_path: Path)
     assert [row["score"] for row in table[:8]] == pytest.approx(scores[0].tolist())
     assert table[3]["sop_instance_uids"]
     check_object(json.loads(table[8]["object"]), two[1])
+
+
+def test_attention_is_written_with_its_places_or_with_why_there_is_none(
+    tiny_session: med2e3.Session, tmp_path: Path
+) -> None:
+    answer = tiny_session.ask(QUESTION, max_new_tokens=4)
+    answer.complete()
+    found = attention_of(tiny_session, answer)
+    one = Collected(tiny_session, answer, attention=found)
+    other = Collected(tiny_session, answer, no_attention="Made by the test.")
+    for ending in (".json", ".npz"):
+        write_evidence([one, other], tmp_path / f"a{ending}")
+    first, second = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert first["attention"] == json.loads(json.dumps(found.as_dict()))
+    assert second["attention"] == {"why_not": "Made by the test."}
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert arrays["attention_words_0"].tolist() == list(found.words)
+        np.testing.assert_array_equal(arrays["attention_slices_0"][1], found.slices(1))
+        np.testing.assert_array_equal(arrays["attention_volume_0"][1], found.volume(1))
+        assert found.slices_grid is not None
+        affine = arrays["attention_slices_affine_lps_0"]
+        np.testing.assert_array_equal(affine, found.slices_grid.affine_lps)
+        assert "attention_words_1" not in arrays
 
 
 @pytest.mark.parametrize("plane", list(Plane))
