@@ -17,6 +17,7 @@ from med2e3.checkpoints.spreading import DeviceMap, described
 from med2e3.engine import Model, ModelInfo
 from med2e3.engine.backends.med2e3 import Med2E3Backend
 from med2e3.engine.loading import choose_dtype, choose_places
+from med2e3.engine.token_graph import graphs_of
 from med2e3.errors import CheckpointError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.config import Vision3DConfig
@@ -84,7 +85,9 @@ def random_model(
         network = build(parts, where, precision, quantize, spread)
     backend = Med2E3Backend(network.eval(), processor)
     info = _describe(config, backend, described(network, where), precision)
-    return Model(dataclasses.replace(info, quantize=quantize or ""), backend)
+    model = Model(dataclasses.replace(info, quantize=quantize or ""), backend)
+    model.graphs = graphs_of(network, where)
+    return model
 
 
 def _filled(config: Med2E3Config, device: torch.device, dtype: torch.dtype) -> Any:

@@ -208,7 +208,7 @@ def ask(
         question, max_new_tokens=options["max_new_tokens"],
         temperature=options["temperature"], seed=options["seed"],
     )  # fmt: skip
-    warn(volume.warnings)
+    warn((*volume.warnings, *filter(None, (answer.said,))))
     if model.info.notice:
         click.echo(f"note: {model.info.notice}", err=True)
     warn(session.cautions)

@@ -9,34 +9,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from med2e3.display import html_of
-from med2e3.engine.backends.backend import Prompt, advance, language_blocks
+from med2e3.engine.backends.backend import Prompt
+from med2e3.engine.decoder import Decoder, DecoderInput
 from med2e3.engine.decoding import SamplingParams, TextStream, TokenSampler, probability
 from med2e3.engine.finite import check_finite
 from med2e3.engine.grounding import Box, Grounding, Mask
-from med2e3.engine.interruption import interruptible
 from med2e3.engine.runtime import Runtime
 from med2e3.engine.scores import Scores
 from med2e3.errors import Cancelled
-from med2e3.model.placing import device_of, is_streamed
-
-
-@dataclass(frozen=True, eq=False)
-class DecoderInput:
-    """What decoding begins with: `cache` of the prefix, and the prompt's other rows (1, T, D).
-
-    `cache` grows with every token, so each answer has a copy of its own.
-    """
-
-    cache: Any
-    rows: Tensor
-    max_new_tokens: int
 
 
 class Answer:
@@ -67,11 +50,9 @@ class Answer:
         self.seconds: float | None = None
         self.max_new_tokens = decoder_input.max_new_tokens
         self._model = model
-        self._device = device_of(model.backend.network)
-        # A token's pass is short, and hooks would cost it a part of its speed; seconds may go by
-        # while layers come from disk.
-        self._token_is_long = is_streamed(model.backend.network)
-        self._decoder_input: DecoderInput | None = decoder_input
+        #: Why the answer may be shorter than was asked for; "" where it may not.
+        self.said = decoder_input.said
+        self._decoder: Decoder | None = Decoder(model, decoder_input)
         self._sampler = TokenSampler(sampling)
         self._stream = TextStream(model.backend.processor.decode)
         self._stopped = threading.Event()
@@ -140,7 +121,7 @@ class Answer:
                 self.finish_reason = "cancelled"
 
     def stop_if_cancelled(self, _fraction: float = 0.0) -> None:
-        """Raises `Cancelled` once `cancel` was called; a callback of `interruptible`."""
+        """Raises `Cancelled` once `cancel` was called; a callback of a `PassWatch`."""
         if self._stopped.is_set():
             raise Cancelled("The answer was stopped.")
 
@@ -162,44 +143,29 @@ class Answer:
         return self._stream.push(self.token_ids)
 
     def _step(self) -> tuple[int, float] | None:
-        """The next token and its probability; None when the work was stopped."""
-        decoder_input = self._decoder_input
-        if decoder_input is None:
+        """The next token and its probability; None when the work was stopped.
+
+        A stop is seen between tokens, and between the layers of a pass.
+        """
+        decoder = self._decoder
+        if decoder is None:
             return None
         try:
-            logits = self._logits(decoder_input)
+            self.stop_if_cancelled()
+            if self.token_ids:
+                logits = decoder.token(self.token_ids[-1], self.stop_if_cancelled)
+            else:
+                logits = decoder.prompt(self.stop_if_cancelled)
+            self.stop_if_cancelled()
         except Cancelled:
             return None
         check_finite(logits, "logits")
         token = self._sampler.choose(logits)
         return token, probability(logits, token)
 
-    def _logits(self, decoder_input: DecoderInput) -> Tensor:
-        """Logits (V,) of the next token, after the prompt or the last token. Raises `Cancelled`.
-
-        A stop ends a long pass between blocks, the short one of a token after it.
-        """
-        network = self._model.backend.network
-        self.stop_if_cancelled()
-        with self._model.lock:
-            first = not self.token_ids
-            rows = decoder_input.rows if first else self._embed(self.token_ids[-1])
-            blocks = language_blocks(network) if first or self._token_is_long else ()
-            with interruptible(blocks, self.stop_if_cancelled):
-                logits = advance(network, rows, decoder_input.cache)
-        self.stop_if_cancelled()
-        return logits
-
-    def _embed(self, token: int) -> Tensor:
-        """The row (1, 1, D) of a token."""
-        ids = torch.tensor([[token]], device=self._device)
-        with torch.inference_mode():
-            rows: Tensor = self._model.backend.network.get_input_embeddings()(ids)
-        return rows
-
     def _finish(self, reason: str) -> str:
         """End the answer, release keys and values, and return the text that was held back."""
         self.finish_reason = reason
-        self._decoder_input = None
+        self._decoder = None
         self.seconds = None if self._began is None else time.perf_counter() - self._began
         return self._stream.flush(self.token_ids)

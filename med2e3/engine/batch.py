@@ -16,6 +16,7 @@ from torch import Tensor
 from med2e3.engine.backends.backend import Prompt, Suffix
 from med2e3.engine.finite import check_finite
 from med2e3.engine.runtime import Runtime
+from med2e3.engine.token_graph import Rows, TokenGraph
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.model.placing import device_of
 
@@ -23,6 +24,8 @@ from med2e3.model.placing import device_of
 BATCH_BYTES = 500_000_000
 #: More questions at once gain nothing on a CPU, and little on a GPU at the length of such prompts.
 BATCH_ROWS = 64
+#: A graph's length is a multiple of this, so that batches of like lengths share one.
+GRAPH_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class _Batch:
         self.probabilities: list[list[float]] = [[] for _ in rows]
         self.reasons = [""] * len(rows)
         self.active = list(range(len(rows)))
-        self.cache = cache.copy_prefix()
+        self.cache = cache.copy_prefix(max(row.shape[1] for row in rows) + max(limits))
         if cache.prefix_rows:
             self.cache.batch_repeat_interleave(len(rows))
         longest = max(row.shape[1] for row in rows)
@@ -101,17 +104,24 @@ class _Batch:
 
     def run(self) -> None:
         """Decode until every answer has ended."""
+        logits = self._advance()
+        graph = self._graph()
         while self.active:
-            logits = self._advance()
             check_finite(logits, "logits")
             chosen = logits.argmax(dim=1)
             probabilities = logits.softmax(dim=1).gather(1, chosen[:, None])[:, 0]
             going = self._take(chosen.tolist(), probabilities.tolist())
-            if len(going) < len(self.active):
+            dropped = len(going) < len(self.active)
+            self.active = [self.active[index] for index in going]
+            if not self.active:
+                return
+            if graph is not None:
+                logits = self._step(graph, chosen[going].tolist())
+                continue
+            if dropped:
                 self._continue_with(going)
-                chosen = chosen[going]
-            if self.active:
-                self._prepare(chosen)
+            self._prepare(chosen[going])
+            logits = self._advance()
 
     def reply(self, k: int, prompt: Prompt, suffix: Suffix) -> Reply:
         """The answer to question `k`."""
@@ -150,13 +160,30 @@ class _Batch:
                 going.append(index)
         return going
 
+    def _graph(self) -> TokenGraph | None:
+        """The recorded step for as many answers at once, with their keys and values in it."""
+        if self.model.graphs is None:
+            return None
+        length = self.mask.shape[1] + max(self.limits)
+        length += -length % GRAPH_ROWS
+        graph = self.model.graphs.of(self.cache, len(self.rows), length)
+        if graph is not None:
+            self.held = Rows(self.cache, self.mask, self.positions[:, -1] + 1)
+            graph.take(self.held)
+        return graph
+
+    def _step(self, graph: TokenGraph, chosen: Sequence[int]) -> Tensor:
+        """Logits (B, V) of the next token of the answers that go on; the others go along idle."""
+        tokens = [self.model.end_token] * len(self.tokens)
+        for row, token in zip(self.active, chosen, strict=True):
+            tokens[row] = token
+        return graph.step(tokens)[self.active]
+
     def _continue_with(self, going: list[int]) -> None:
         """Keep the answers at the indices `going` in the batch."""
-        self.active = [self.active[index] for index in going]
-        if going:
-            rows = torch.tensor(going, device=self.mask.device)
-            self.cache.batch_select_indices(rows)
-            self.mask, self.positions = self.mask[rows], self.positions[rows]
+        rows = torch.tensor(going, device=self.mask.device)
+        self.cache.batch_select_indices(rows)
+        self.mask, self.positions = self.mask[rows], self.positions[rows]
 
     def _prepare(self, chosen: Tensor) -> None:
         """Make the next pass's rows (B, 1, D), mask and positions of the chosen tokens (B,)."""

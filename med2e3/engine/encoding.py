@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from med2e3.engine.backends.backend import Backend, advance, language_blocks
+from med2e3.engine.backends.backend import Backend, advance
 from med2e3.engine.info import Progress
-from med2e3.engine.interruption import StopCheck, interruptible, stop_if
+from med2e3.engine.interruption import PassWatch, StopCheck, interruptible, stop_if
 from med2e3.engine.volume_cache import VolumeCache
 from med2e3.model.placing import device_of
 
@@ -21,11 +21,13 @@ ENCODERS_SHARE = 0.9
 
 @torch.inference_mode()
 def encode_volume(
-    backend: Backend, grid: Tensor, progress: Progress | None, cancelled: StopCheck | None
-) -> VolumeCache:
+    backend: Backend, watch: PassWatch, grid: Tensor, progress: Progress | None,
+    cancelled: StopCheck | None,
+) -> VolumeCache:  # fmt: skip
     """Pass a grid (1, S, H, W) in 0..1 through the encoders, and the prefix through the decoder.
 
-    Raises `Cancelled` between blocks once `cancelled` says so. The caller holds the model's lock.
+    `watch` is on the decoder's blocks. Raises `Cancelled` between blocks once `cancelled` says so.
+    The caller holds the model's lock.
     """
     network = backend.network
 
@@ -39,7 +41,7 @@ def encode_volume(
     prefix = DynamicCache(config=network.config.get_text_config())
     rows = backend.prefix(features)
     if rows.shape[1]:
-        with interruptible(language_blocks(network), lambda _: stop_if(cancelled)):
+        with watch.during(lambda _: stop_if(cancelled)):
             advance(network, rows, prefix)
     if progress is not None:
         progress(1.0, STEP)

@@ -1,8 +1,8 @@
-"""Keys and values that grow in place: memory is taken ahead of the tokens, not anew for each.
+"""Keys and values in memory of the length that an answer needs, taken once before its first token.
 
 A dynamic cache of transformers joins all rows so far with each new one, which copies them at every
-token. Here a layer has room for `STEP` rows more than it holds; a token fills one of them. Values
-are those of the dynamic cache, bit for bit. Knows nothing of volumes.
+token. Here a token fills one row of memory that is there. Attention sees the filled rows alone, so
+values are those of the dynamic cache, bit for bit. Knows nothing of volumes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-#: Rows of room that are taken at once: a usual answer fits, and little memory waits in vain.
+#: Rows that are taken where no length was asked for, or more come than were asked for.
 STEP = 128
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """Starts from keys and values (B, H, T, D) of another layer, which it never changes."""
+    """Starts from keys and values (B, H, T, D) of another layer, which it never changes.
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
+    `room` is how many rows will follow them.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, room: int = 0) -> None:
         super().__init__()
+        self.room = room
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
         self.keys, self.values = keys, values
@@ -34,10 +38,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         held, new = self.keys.shape[-2], key_states.shape[-2]
         rooms = self._rooms
         if rooms is None or held + new > rooms[0].shape[-2]:
-            rooms = self._rooms = (
-                _with_room(self.keys, new + STEP),
-                _with_room(self.values, new + STEP),
-            )
+            more, self.room = self.room if self.room >= new else new + STEP, 0
+            rooms = self._rooms = (_with_room(self.keys, more), _with_room(self.values, more))
         for room, rows in zip(rooms, (key_states, value_states), strict=True):
             room[..., held : held + new, :] = rows
         self.keys, self.values = (room[..., : held + new, :] for room in rooms)
@@ -63,15 +65,15 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values = (room[..., :held, :] for room in self._rooms)
 
 
-def growing(layer: Any) -> Any:
-    """A layer that starts from another one's rows and grows without changing it.
+def growing(layer: Any, room: int = 0) -> Any:
+    """A layer that starts from another one's rows, with room for more, and never changes it.
 
     Layers of a sliding window, and those that hold nothing yet, are copied as they are: they
     replace their tensors when they grow.
     """
     if type(layer) not in (DynamicLayer, GrowingLayer) or not layer.get_seq_length():
         return copy.copy(layer)
-    return GrowingLayer(layer.keys, layer.values)
+    return GrowingLayer(layer.keys, layer.values, room)
 
 
 def _with_room(rows: Tensor, more: int) -> Tensor:

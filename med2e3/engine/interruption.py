@@ -16,26 +16,48 @@ StopCheck = Callable[[], bool]
 BlockCallback = Callable[[float], None]
 
 
+class PassWatch:
+    """Hooks before the blocks of a network that are set once and stay.
+
+    Between passes that nobody watches, a hook costs one comparison. Hold the model's lock while a
+    pass is watched: a second pass over the same blocks would be counted too.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        self._callback: BlockCallback | None = None
+        self._count = max(1, len(blocks))
+        self._begun = 0
+        self._handles = [block.register_forward_pre_hook(self._before) for block in blocks]
+
+    @contextmanager
+    def during(self, callback: BlockCallback) -> Iterator[None]:
+        """Call `callback` before each block of one pass; it may raise to stop the pass."""
+        before, self._callback, self._begun = self._callback, callback, 0
+        try:
+            yield
+        finally:
+            self._callback = before
+
+    def remove(self) -> None:
+        """Take the hooks away, where the network outlives the watch."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _before(self, _module: nn.Module, _arguments: Any) -> None:
+        if self._callback is not None:
+            self._callback(min(1.0, self._begun / self._count))
+            self._begun += 1
+
+
 @contextmanager
 def interruptible(blocks: Sequence[nn.Module], callback: BlockCallback) -> Iterator[None]:
-    """Calls `callback` before each block of one long pass; it may raise to stop the pass.
-
-    Hooks are set here and removed at the end, so that short passes, one for each token, run
-    without any. Hold the model's lock: a second pass over the same blocks would be counted too.
-    """
-    begun = 0
-
-    def before(_module: nn.Module, _arguments: Any) -> None:
-        nonlocal begun
-        callback(min(1.0, begun / max(1, len(blocks))))
-        begun += 1
-
-    handles = [block.register_forward_pre_hook(before) for block in blocks]
+    """Watch one long pass over blocks that are seldom passed: hooks are removed at its end."""
+    watch = PassWatch(blocks)
     try:
-        yield
+        with watch.during(callback):
+            yield
     finally:
-        for handle in handles:
-            handle.remove()
+        watch.remove()
 
 
 def stop_if(cancelled: StopCheck | None) -> None:

@@ -30,6 +30,7 @@ from med2e3.engine.info import (
     ready_questions,
 )
 from med2e3.engine.model import Model
+from med2e3.engine.token_graph import graphs_of
 from med2e3.errors import CheckpointError, ResourceError
 from med2e3.geometry import Plane
 from med2e3.model.placing import device_of
@@ -54,6 +55,7 @@ def load(
     quantize: str | None = None,
     device_map: str | DeviceMap | None = None,
     hub: str | Path | None = None,
+    cuda_graphs: bool | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Load a model that is on this computer.
@@ -64,8 +66,9 @@ def load(
     `quantize` "8bit" or "4bit" shrinks the language model's weights through bitsandbytes (the extra
     `quantize`). `device_map` spreads the model in place of `device`: "auto" over GPUs and main
     memory, or a dict of module names to devices ("cuda:0", "cpu", "disk"). `hub` is a folder of
-    `owner/name` folders with what a published checkpoint leaves out. Raises `CheckpointError`, or
-    `ResourceError` before loading when the model does not fit.
+    `owner/name` folders with what a published checkpoint leaves out. `cuda_graphs` None records
+    each token as one CUDA graph where the model lies whole on one CUDA device. Raises
+    `CheckpointError`, or `ResourceError` before loading when the model does not fit.
     """
     report = progress or (lambda fraction, what: None)
     published = Hub(None if hub is None else Path(hub))
@@ -91,7 +94,9 @@ def load(
         _check_tokens(backend, folder)
         info = describe(str(name_or_path), checkpoint, backend, digest, quantize or "")
     report(1.0, "Loaded")
-    return Model(info, backend)
+    model = Model(info, backend)
+    model.graphs = graphs_of(network, where, cuda_graphs)
+    return model
 
 
 def _check_tokens(backend: Any, folder: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import cached_property
 
-from med2e3.engine.backends.backend import Backend
+from med2e3.engine.backends.backend import Backend, language_blocks
 from med2e3.engine.info import ModelInfo
+from med2e3.engine.interruption import PassWatch
 from med2e3.engine.kept import KeptVolumes
+from med2e3.engine.token_graph import TokenGraphs
 from med2e3.engine.volume_cache import CacheOwner
 
 #: Features and prefix of one volume at the published size take 0.33 GB in float32; this keeps six.
@@ -29,8 +32,15 @@ class Runtime:
         self.cache_limit = CACHE_LIMIT
         #: Where what volumes cost to encode is kept between programs; None: nowhere.
         self.kept: KeptVolumes | None = None
+        #: Tokens as recorded steps, on CUDA; None: layer by layer.
+        self.graphs: TokenGraphs | None = None
         # Least recently used first; replaced as a whole, so that any thread may read it.
         self._owners: tuple[weakref.ref[CacheOwner], ...] = ()
+
+    @cached_property
+    def watch(self) -> PassWatch:
+        """The hooks on the language model's layers, by which a pass can be stopped; they stay."""
+        return PassWatch(language_blocks(self.backend.network))
 
     @property
     def end_token(self) -> int:

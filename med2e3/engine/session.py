@@ -18,6 +18,7 @@ from med2e3.engine.grounding import Grounding
 from med2e3.engine.info import Progress
 from med2e3.engine.interruption import StopCheck, interruptible
 from med2e3.engine.record import make_record
+from med2e3.engine.room import fitting_tokens, shortened
 from med2e3.engine.runtime import Runtime
 from med2e3.engine.scores import ScoredBand, scores_of
 from med2e3.engine.volume_cache import VolumeCache
@@ -76,7 +77,7 @@ class Session:
 
     def _encoded(self, progress: Progress | None, cancelled: StopCheck | None) -> VolumeCache:
         model, grid = self.model, self.input.grid
-        cache = encode_volume(model.backend, grid, progress, cancelled)
+        cache = encode_volume(model.backend, model.watch, grid, progress, cancelled)
         if model.kept is not None:
             model.kept.keep(model.info, grid, cache)
         return cache
@@ -192,9 +193,16 @@ class Session:
     def _decoder_input(
         self, cache: VolumeCache, prompt: Prompt, rows: torch.Tensor, max_new_tokens: int | None
     ) -> DecoderInput:
-        """The prompt's keys, values and rows; the context's length bounds the answer's tokens."""
+        """The prompt's keys, values and rows, with room for the answer.
+
+        The context's length bounds the answer's tokens, and so does the memory for their keys and
+        values, which is then said. Raises `ResourceError` where not one token fits.
+        """
         room = self.model.backend.context_length - prompt.rows
-        return DecoderInput(cache.copy_prefix(), rows, min(room, max_new_tokens or room))
+        asked = min(room, max_new_tokens or room)
+        new = fitting_tokens(cache, rows.shape[1], asked)
+        said = "" if new == asked else shortened(new, asked)
+        return DecoderInput(cache.copy_prefix(rows.shape[1] + new - 1), rows, new, said)
 
     def _checked(
         self,

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from med2e3.engine.growing import growing
@@ -42,18 +43,24 @@ class VolumeCache:
         )
 
     @property
+    def prefix_device(self) -> torch.device | None:
+        """Where the first keys lie; None without a prefix."""
+        keys = (layer.keys for layer in self.prefix.layers)
+        return next((held.device for held in keys if isinstance(held, Tensor)), None)
+
+    @property
     def nbytes(self) -> int:
         """Memory that features, keys and values take."""
         features: Features = self.features
         return features.nbytes + self.prefix_bytes
 
-    def copy_prefix(self) -> Any:
+    def copy_prefix(self, room: int = 0) -> Any:
         """A cache that starts from the same keys and values and grows without changing them.
 
-        Nothing is copied before the first rows are added.
+        It takes memory for `room` rows more at once, when the first rows are added.
         """
         twin = copy.copy(self.prefix)
-        twin.layers = [growing(layer) for layer in self.prefix.layers]
+        twin.layers = [growing(layer, room) for layer in self.prefix.layers]
         return twin
 
 

@@ -24,13 +24,6 @@ def device_of(module: nn.Module) -> torch.device:
     return next((p.device for p in module.parameters()), torch.device("cpu"))
 
 
-def is_streamed(module: nn.Module) -> bool:
-    """Whether weights of a part come from main memory or disk at each of its calls."""
-    held = (getattr(part, "_hf_hook", None) for part in module.modules())
-    hooks = (hook for one in held for hook in getattr(one, "hooks", (one,)))
-    return any(getattr(hook, "offload", False) for hook in hooks)
-
-
 def _as_device(device: torch.device | str | int) -> torch.device:
     """A bare number is a CUDA device, as accelerate means it."""
     return torch.device("cuda", device) if isinstance(device, int) else torch.device(device)

@@ -86,18 +86,33 @@ def test_a_layer_without_rows_grows_as_it_is() -> None:
     assert torch.equal(layer.update(*rows)[0], rows[0])
 
 
+def test_memory_of_the_asked_length_is_taken_once(joined: Any) -> None:
+    mine, generator = growing(joined, 3 + 200), torch.Generator().manual_seed(9)
+    places = {mine.update(*_rows(3, generator))[0].untyped_storage().data_ptr()}
+    size = mine.keys.untyped_storage().nbytes()
+    for _ in range(200):
+        places.add(mine.update(*_rows(1, generator))[0].untyped_storage().data_ptr())
+    assert len(places) == 1
+    assert size == 3 * 8 * 4 * (5 + 3 + 200)
+
+
 def test_tokens_and_probabilities_are_those_of_a_joined_cache(
     tiny: med2e3.Model, ct: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = tiny.read(ct)
     grown = session.ask(QUESTION, max_new_tokens=30)
+    held = grown._decoder
+    assert held is not None
     grown.complete()
-    assert grown._decoder_input is None
-    monkeypatch.setattr("med2e3.engine.volume_cache.growing", copy.copy)
+    assert grown._decoder is None
+    layer = held.start.cache.layers[0]
+    room = layer.keys.untyped_storage().nbytes() // (4 * layer.keys.shape[1] * layer.keys.shape[3])
+    assert room == session.computed().prefix_rows + held.start.rows.shape[1] + 29
+    monkeypatch.setattr("med2e3.engine.volume_cache.growing", lambda layer, _: copy.copy(layer))
     joined = session.ask(QUESTION, max_new_tokens=30)
-    start = joined._decoder_input
-    assert start is not None
-    assert not any(isinstance(layer, GrowingLayer) for layer in start.cache.layers)
+    assert joined._decoder is not None
+    layers = joined._decoder.start.cache.layers
+    assert not any(isinstance(layer, GrowingLayer) for layer in layers)
     joined.complete()
     assert grown.token_ids == joined.token_ids
     assert grown.token_probabilities == joined.token_probabilities

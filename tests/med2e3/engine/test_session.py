@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import med2e3
-from med2e3.errors import Cancelled, PreprocessingError, QuestionError
+from med2e3.errors import Cancelled, PreprocessingError, QuestionError, ResourceError
 from med2e3.geometry import Plane
 from med2e3.volume import Volume, Window
 
@@ -49,8 +49,9 @@ def test_kept_features_and_prefix_give_the_logits_of_one_whole_pass(
     batch = processor(QUESTION, session.input.grid[None])
     with torch.inference_mode():
         output = network(**batch)
-        start = session.ask(QUESTION)._decoder_input
-        assert start is not None
+        decoder = session.ask(QUESTION)._decoder
+        assert decoder is not None
+        start = decoder.start
         logits = network.language_model(
             inputs_embeds=start.rows, past_key_values=start.cache, logits_to_keep=1
         ).logits
@@ -132,10 +133,11 @@ def test_a_stop_inside_the_pass_of_a_token_adds_no_token(session: med2e3.Session
     assert answer.token_ids == whole.token_ids[:1]
 
 
-def test_hooks_are_set_for_the_prompt_and_not_for_each_token(
-    session: med2e3.Session, monkeypatch: pytest.MonkeyPatch
+def test_hooks_are_set_once_for_a_model_and_stay(
+    session: med2e3.Session, ct: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layers = session.model.backend.network.language_model.model.layers
+    before = [len(layer._forward_pre_hooks) for layer in layers]
     hooked: list[Any] = []
     register = torch.nn.Module.register_forward_pre_hook
 
@@ -144,11 +146,76 @@ def test_hooks_are_set_for_the_prompt_and_not_for_each_token(
         return register(module, *args, **options)
 
     monkeypatch.setattr(torch.nn.Module, "register_forward_pre_hook", counted)
-    answer = session.ask(QUESTION, max_new_tokens=6)
+    for _ in range(2):
+        answer = session.ask(QUESTION, max_new_tokens=6)
+        answer.complete()
+        assert len(answer.token_ids) > 1
+    assert hooked == []
+    assert [len(layer._forward_pre_hooks) for layer in layers] == before
+    assert min(before) > 0
+
+
+def test_a_stop_in_the_second_layer_of_a_slow_prompt_passes_no_third(
+    tiny_folder: Make, ct: Volume
+) -> None:
+    """Layers as slow as one likes: the stop is seen before the next of them begins."""
+    model = med2e3.load(tiny_folder(text_config={"num_hidden_layers": 4}), device="cpu")
+    answer = model.read(ct).ask(QUESTION)
+    passed: list[int] = []
+
+    def slow(number: int) -> Callable[..., None]:
+        def pass_it(*_: Any) -> None:
+            passed.append(number)
+            if number == 1:
+                answer.cancel()
+
+        return pass_it
+
+    for number, layer in enumerate(model.backend.network.language_model.model.layers):
+        layer.register_forward_hook(slow(number))
     answer.complete()
-    assert len(answer.token_ids) > 1
-    assert hooked == list(layers)
-    assert not any(layer._forward_pre_hooks for layer in layers)
+    assert passed == [0, 1]
+    assert answer.finish_reason == "cancelled"
+
+
+def test_little_memory_makes_the_answer_shorter_and_says_so(
+    session: med2e3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = session.computed()
+    row = cache.prefix_bytes // cache.prefix_rows
+    rows = session.ask(QUESTION, max_new_tokens=1)._decoder.start.rows.shape[1]  # type: ignore[union-attr]
+    whole = session.ask(QUESTION, max_new_tokens=9)
+    assert (whole.max_new_tokens, whole.said) == (9, "")
+    free = row * (cache.prefix_rows + rows + 4)
+    monkeypatch.setattr("med2e3.engine.room.free_memory", lambda _: int(free / 0.9) + 1)
+    short = session.ask(QUESTION, max_new_tokens=9)
+    assert short.max_new_tokens == 4
+    assert "4 tokens in place of 9" in short.said
+    short.complete()
+    whole.complete()
+    assert short.token_ids == whole.token_ids[:4]
+    assert short.record["decoding"]["max_new_tokens"] == 4
+    monkeypatch.setattr("med2e3.engine.room.free_memory", lambda _: 0)
+    with pytest.raises(ResourceError, match="Close other programs"):
+        session.ask(QUESTION)
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_memory_that_runs_out_inside_a_pass_is_said_and_the_session_lives(
+    error: type[Exception], session: med2e3.Session
+) -> None:
+    answer = session.ask(QUESTION, max_new_tokens=5)
+
+    def run_out(*_: Any) -> None:
+        if answer.token_ids:
+            raise error
+
+    layer = session.model.backend.network.language_model.model.layers[1]
+    handle = layer.register_forward_hook(run_out)
+    with pytest.raises(ResourceError, match="ran out while the answer was computed"):
+        answer.complete()
+    handle.remove()
+    assert session.ask(QUESTION, max_new_tokens=2).complete() != ""
 
 
 def test_reading_can_be_stopped_between_blocks(tiny: med2e3.Model, ct: Volume) -> None:
