@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -76,9 +76,18 @@ KEYWORDS = (
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 )
 
+#: The functional groups that attributes are read from (PS3.3 C.7.6.16.2).
+GROUPS = (
+    "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence",
+    "PixelValueTransformationSequence", "FrameVOILUTSequence",
+)  # fmt: skip
+
 _TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
 
 _WANTED = tags_of(KEYWORDS)
+
+#: The attributes read that are decimal numbers as text, by tag.
+DECIMALS = frozenset(tag for tag in _TAGS if dictionary_VR(tag) == "DS")
 
 _MOMENT_KEYWORDS = tuple(row.keyword for row in MOMENT)
 
@@ -276,19 +285,27 @@ def _convert(dataset: Dataset) -> None:
 
     One that cannot be converted must stop its own file, not the whole scan.
     """
+    dataset.has_commas = _without_commas(dataset, _TAGS)
     for tag in _TAGS:
-        raw = dataset.get_item(tag)
-        if isinstance(raw, RawDataElement) and b"," in (raw.value or b""):
-            _without_commas(dataset, raw)
         dataset.get(tag)
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for own in dataset.get(keyword) or ():
+            for group in filter(None, map(own.get, GROUPS)):
+                dataset.has_commas |= _without_commas(group[0], list(group[0].keys()))
     series_info(dataset)
 
 
-def _without_commas(dataset: Dataset, raw: RawDataElement) -> None:
-    """Put points in place of the decimal commas of an attribute, if it is a number."""
-    if raw.VR in ("DS", None) and dictionary_VR(raw.tag) == "DS":
-        dataset[raw.tag] = raw._replace(value=(raw.value or b"").replace(b",", b"."))
-        dataset.has_commas = True
+def _without_commas(dataset: Dataset, tags: Sequence[Any]) -> bool:
+    """Put points in place of the decimal commas of numbers; returns whether there were any."""
+    found = False
+    for tag in tags:
+        raw = dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or b"," not in (raw.value or b""):
+            continue
+        if raw.VR in ("DS", None) and raw.tag in DECIMALS:
+            dataset[raw.tag] = raw._replace(value=(raw.value or b"").replace(b",", b"."))
+            found = True
+    return found
 
 
 def keep_first_syntax(dataset: Dataset, path: Path) -> None:
