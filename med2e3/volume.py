@@ -40,6 +40,9 @@ class Window:
         return self.centre + self.width / 2
 
 
+#: No window of any modality is wider, nor its centre further from 0.
+WIDEST_WINDOW = 1e9
+
 #: CT presets by the names that the interface and the command line use.
 WINDOWS: dict[str, Window] = {
     "soft tissue": Window(40, 400),

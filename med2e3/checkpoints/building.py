@@ -19,6 +19,12 @@ from med2e3.checkpoints.spreading import AUTO, DISK, check_covers, check_quantiz
 from med2e3.errors import CheckpointError
 from med2e3.files import TemporaryFolder
 
+#: Tensors of another shape that an error names.
+NAMED_SHAPES = 8
+
+#: Numbers beyond those in the files that a config may ask for before it is refused unbuilt: 64 MB.
+SLACK_NUMBERS = 16_000_000
+
 
 def build(
     checkpoint: Checkpoint,
@@ -41,7 +47,8 @@ def build(
         device_map = expanded(device_map, checkpoint.weights)
     if device_map is not None:
         check_quantized_places(device_map, quantize)
-    with refusing(checkpoint.folder):
+    with refusing(checkpoint.folder), quietly():
+        _check_sizes(checkpoint)
         need = check_memory(checkpoint, device, precision, quantize, device_map)
     options: dict[str, Any] = {}
     if quantize is not None:
@@ -102,13 +109,35 @@ def _check(report: dict[str, Any], checkpoint: Checkpoint) -> None:
         wrong.append(f"missing are {listed(report['missing_keys'])}")
     if report["unexpected_keys"]:
         wrong.append(f"unexpected are {listed(report['unexpected_keys'])}")
-    for key, found, expected in sorted(report["mismatched_keys"]):
+    others = sorted(report["mismatched_keys"])
+    for key, found, expected in others[:NAMED_SHAPES]:
         wrong.append(f"{key} is {tuple(found)} and not {tuple(expected)}")
+    if len(others) > NAMED_SHAPES:
+        wrong.append(f"{len(others) - NAMED_SHAPES} more are of another shape")
     if wrong:
-        raise CheckpointError(
-            f"The weights in {checkpoint.folder} do not fit their config: {'; '.join(wrong)}. "
-            "The copy is incomplete, or the parts are of different models."
-        )
+        raise _unfit(checkpoint, wrong)
+
+
+def _check_sizes(checkpoint: Checkpoint) -> None:
+    """Raise `CheckpointError` where a config asks for far larger tensors than the files hold.
+
+    Tensors that are missing or of another shape are made anew while the model is built. The model
+    is first described without memory, so that a damaged config takes none.
+    """
+    with torch.device("meta"):
+        asked = checkpoint.model_class(checkpoint.config).state_dict()
+    there = checkpoint.weights
+    unlike = [k for k, one in asked.items() if k not in there or there[k].shape != one.shape]
+    anew = sum(asked[key].numel() for key in unlike)
+    if anew > SLACK_NUMBERS + sum(tensor.numel() for tensor in there.values()):
+        raise _unfit(checkpoint, [f"missing or of another shape are {listed(unlike)}"])
+
+
+def _unfit(checkpoint: Checkpoint, wrong: list[str]) -> CheckpointError:
+    return CheckpointError(
+        f"The weights in {checkpoint.folder} do not fit their config: {'; '.join(wrong)}. "
+        "The copy is incomplete, or the parts are of different models."
+    )
 
 
 @contextmanager

@@ -26,8 +26,10 @@ from med2e3.io.suffixes import volume_suffixes
 from med2e3.io.watch import SoFar, Watch
 from med2e3.words import counted, some_names
 
-#: Files that operating systems leave in folders: neither read nor named.
-LITTER = ("thumbs.db", "desktop.ini")
+#: Files that operating systems leave in folders, in small letters, and how the name begins of those
+#: that lie beside every file: neither read nor named.
+LITTER = ("thumbs.db", "desktop.ini", ".ds_store", ".localized", ".directory")
+LITTER_BEGINS = "._"
 
 #: The name of the table of contents of a medium (PS3.10 8.6).
 CONTENTS = "DICOMDIR"
@@ -127,7 +129,7 @@ def _find(path: Path, watch: Watch) -> ScanResult:
 
 
 def _files(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
-    """All files below `folder`; and the folders that were not looked through."""
+    """All files below `folder`; and the hidden ones, and folders that were not looked through."""
     files: list[Path] = []
     closed: list[SkippedFile] = []
 
@@ -139,12 +141,18 @@ def _files(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
         folders.sort()
         links = [Path(where, name) for name in folders if Path(where, name).is_symlink()]
         closed += [SkippedFile(one, "link to a folder", "links are not followed") for one in links]
-        files += [
-            Path(where, name)
-            for name in sorted(names)
-            if not name.startswith(".") and name.lower() not in LITTER
-        ]
+        wanted = [name for name in sorted(names) if not _is_litter(name)]
+        files += [Path(where, name) for name in wanted if not name.startswith(".")]
+        closed += [_hidden(Path(where, name)) for name in wanted if name.startswith(".")]
     return files, closed
+
+
+def _is_litter(name: str) -> bool:
+    return name.lower() in LITTER or name.startswith(LITTER_BEGINS)
+
+
+def _hidden(path: Path) -> SkippedFile:
+    return SkippedFile(path, "hidden file", "its name begins with a dot; rename it to open it")
 
 
 def _find_in_folder(folder: Path, watch: Watch) -> ScanResult:

@@ -26,7 +26,7 @@ MOST_SECONDS, NO_ANSWER = 10, 90
 #: Seconds for a child's start and for the undamaged files, which are made and read in it first.
 START_SECONDS = 240
 
-#: Cases of one child: what a library keeps for ever does not add up, and torch is loaded once in each.
+#: Cases of one child: what a library keeps for ever does not add up. Each loads torch once.
 BATCH = 4000
 
 #: Outcomes that are right, and those that are faults.

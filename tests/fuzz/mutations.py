@@ -153,6 +153,10 @@ class Element:
         return self.value_at + (0 if self.length == UNDEFINED else self.length)
 
     @property
+    def vr_name(self) -> str:
+        return self.vr.decode("latin-1")  # a damage before may have made it no text
+
+    @property
     def name(self) -> str:
         group, number = (int.from_bytes(self.tag[k : k + 2], "little") for k in (0, 2))
         return f"({group:04X},{number:04X})"
@@ -211,7 +215,7 @@ def other_vr(raw: bytes, of: Element, choose: random.Random) -> Damage:
     """Give an element another value representation; its bytes stay."""
     vr = choose.choice(VRS)
     content = raw[: of.at + 4] + vr + raw[of.at + 6 :]
-    return Damage(content, f"{of.name} {of.vr.decode("latin-1")} as {vr!r}", True, of.at)
+    return Damage(content, f"{of.name} {of.vr_name} as {vr!r}", True, of.at)
 
 
 @_on_element

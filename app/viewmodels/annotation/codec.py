@@ -17,7 +17,7 @@ from app.viewmodels.annotation.model import Annotation, Document, KeyImage
 from med2e3 import geometry
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
-from med2e3.volume import Window
+from med2e3.volume import WIDEST_WINDOW, Window
 
 #: The version of the form below; another one is not guessed at.
 FORMAT = 1
@@ -25,9 +25,6 @@ FORMAT = 1
 
 #: mm from the origin: twice as far as any voxel lies. What lies further away cannot be painted.
 FARTHEST_MM = 2 * geometry.FARTHEST_MM
-
-#: No window of any modality is wider, nor its centre further from 0.
-WIDEST = 1e9
 
 #: Points of one annotation: thousands are a scribble; tens of thousands stop the painting.
 MOST_POINTS = 10_000
@@ -136,7 +133,7 @@ def _annotation(fields: Any) -> Annotation:
 
 
 def _key_image(fields: Any) -> KeyImage:
-    centre, width = (_number(n, WIDEST) for n in fields["window"])
+    centre, width = (_number(n, WIDEST_WINDOW) for n in fields["window"])
     if width <= 0:
         raise ValueError(f"a window of width {width}")
     note, uid = _text(fields["note"]), _text(fields["uid"])

@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from med2e3.io.dicom.quick import GE_SWAPPED_PIXELS, QuickHeader
-from med2e3.volume import SeriesInfo, Window
+from med2e3.volume import WIDEST_WINDOW, SeriesInfo, Window
 from med2e3.words import shown
 
 #: What attributes are read from: pydicom's data set, or the quick reader's.
@@ -171,5 +171,9 @@ def windows(dataset: Attributes) -> tuple[Window, ...]:
             pairs.append(numbers(find("FrameVOILUTSequence", keyword)))
         except ValueError:  # no number, as "wide"
             return ()
-    found = [Window(c, w) for c, w in zip(*pairs, strict=False) if w > 0]
+    found = [
+        Window(c, w)
+        for c, w in zip(*pairs, strict=False)
+        if abs(c) <= WIDEST_WINDOW and 0 < w <= WIDEST_WINDOW
+    ]
     return tuple(dict.fromkeys(found))

@@ -19,6 +19,9 @@ from med2e3.words import counted
 #: Bytes read behind the pixels, and those of the shortest element.
 REST_READ, ELEMENT = 64, 8
 
+#: Zeros that are read at once, and most of them: a medium fills up its last block.
+ZEROS_READ, MOST_ZEROS = 1 << 16, 1 << 22
+
 
 def behind_native(frame: Frame) -> tuple[str, ...]:
     """A report where bytes follow uncompressed pixels that begin no element."""
@@ -26,8 +29,8 @@ def behind_native(frame: Frame) -> tuple[str, ...]:
     with frame.path.open("rb") as file:
         file.seek(end)
         rest = file.read(REST_READ)
-    if not rest.strip(b"\0"):
-        return ()
+        if _is_filled_up(file, rest):
+            return ()
     more = frame.path.stat().st_size - end
     if _begins_an_element(rest, more, transfer_syntax(frame.header)):
         return ()
@@ -47,6 +50,15 @@ def behind_deflated(file: BinaryIO, syntax: UID) -> tuple[str, ...]:
     if rest.strip(b"\0") and not _begins_an_element(rest, None, syntax):
         return ("the bytes that are inflated after the pixels are no DICOM",)
     return ()
+
+
+def _is_filled_up(file: BinaryIO, rest: bytes) -> bool:
+    """Whether zeros alone follow: `rest`, and what is read behind it."""
+    read = 0
+    while rest and not rest.strip(b"\0") and read < MOST_ZEROS:
+        read += len(rest)
+        rest = file.read(ZEROS_READ)
+    return not rest.strip(b"\0")
 
 
 def _begins_an_element(rest: bytes, more: int | None, syntax: UID) -> bool:

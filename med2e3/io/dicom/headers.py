@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -35,6 +35,8 @@ from med2e3.io.dicom.attributes import (
 )
 from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.quick import (
+    BINARY,
+    DECIMALS,
     FLOAT_PIXELS,
     GE_SWAPPED_PIXELS,
     PIXEL_DATA,
@@ -56,6 +58,7 @@ logging.getLogger("pydicom").addHandler(logging.NullHandler())
 
 #: What was read as it is meant, in sentences that begin with the files.
 COMMA = "write numbers with a decimal comma; it was read as a point"
+BINARY_DECIMALS = "hold numbers in binary that DICOM writes as text; they may be wrong"
 SQUARE = "state one pixel spacing; pixels are taken as square"
 
 #: The attributes read from a header. Skipping all others halves the time of a scan of rich headers.
@@ -76,9 +79,18 @@ KEYWORDS = (
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 )
 
+#: The functional groups that attributes are read from (PS3.3 C.7.6.16.2).
+GROUPS = (
+    "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence",
+    "PixelValueTransformationSequence", "FrameVOILUTSequence",
+)  # fmt: skip
+
 _TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS.split()]
 
 _WANTED = tags_of(KEYWORDS)
+
+#: The attributes read that are decimal numbers as text, by tag.
+DECIMAL_TAGS = frozenset(tag for tag in _TAGS if dictionary_VR(tag) == "DS")
 
 _MOMENT_KEYWORDS = tuple(row.keyword for row in MOMENT)
 
@@ -280,19 +292,35 @@ def _convert(dataset: Dataset) -> None:
 
     One that cannot be converted must stop its own file, not the whole scan.
     """
+    dataset.has_commas = _without_commas(dataset, _TAGS)
+    dataset.has_binary = _is_binary(dataset)
     for tag in _TAGS:
-        raw = dataset.get_item(tag)
-        if isinstance(raw, RawDataElement) and b"," in (raw.value or b""):
-            _without_commas(dataset, raw)
         dataset.get(tag)
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for own in dataset.get(keyword) or ():
+            for group in filter(None, map(own.get, GROUPS)):
+                dataset.has_commas |= _without_commas(group[0], list(group[0].keys()))
+                dataset.has_binary |= _is_binary(group[0])
     series_info(dataset)
 
 
-def _without_commas(dataset: Dataset, raw: RawDataElement) -> None:
-    """Put points in place of the decimal commas of an attribute, if it is a number."""
-    if raw.VR in ("DS", None) and dictionary_VR(raw.tag) == "DS":
-        dataset[raw.tag] = raw._replace(value=(raw.value or b"").replace(b",", b"."))
-        dataset.has_commas = True
+def _is_binary(dataset: Dataset) -> bool:
+    """Whether a number by which images are measured is not the text that DICOM has there."""
+    stated = (dataset.get_item(word) for word in DECIMALS if word in dataset)
+    return any(one is not None and one.VR in BINARY for one in stated)
+
+
+def _without_commas(dataset: Dataset, tags: Sequence[Any]) -> bool:
+    """Put points in place of the decimal commas of numbers; returns whether there were any."""
+    found = False
+    for tag in tags:
+        raw = dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or b"," not in (raw.value or b""):
+            continue
+        if raw.VR in ("DS", None) and raw.tag in DECIMAL_TAGS:
+            dataset[raw.tag] = raw._replace(value=(raw.value or b"").replace(b",", b"."))
+            found = True
+    return found
 
 
 def keep_first_syntax(dataset: Dataset, path: Path) -> None:
@@ -389,7 +417,11 @@ def _needed(dataset: Attributes, keyword: str) -> int:
 
 def _each_frame(path: Path, dataset: Attributes, pixels: Pixels) -> Iterator[Frame]:
     """The one frame of a classic image, or each frame of an enhanced file."""
-    remarks = (COMMA,) if getattr(dataset, "has_commas", False) else ()
+    remarks = tuple(
+        words
+        for name, words in (("has_commas", COMMA), ("has_binary", BINARY_DECIMALS))
+        if getattr(dataset, name, False)
+    )
     uid = str(dataset.get("SOPInstanceUID") or file_meta(dataset, "MediaStorageSOPInstanceUID"))
     for number, own in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or [NOTHING]):
         find = Lookup(dataset, own)

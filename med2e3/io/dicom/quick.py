@@ -68,6 +68,14 @@ BINARY |= {"FD": ("d", 8), "US or SS": ("H", 2)}
 LOCAL = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 ONE_VALUE = frozenset(("LT", "ST", "UT", "UR"))
 
+#: What images are measured by, as decimal numbers in text (PS3.6).
+DECIMALS = frozenset(
+    (
+        "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope",
+        "RescaleIntercept", "SliceThickness",
+    )
+)  # fmt: skip
+
 #: Begins an escape sequence that changes the character set on the way (ISO 2022).
 ESCAPE = b"\x1b"
 
@@ -81,13 +89,15 @@ class QuickHeader(Mapping[str, Any]):
 
     `file_meta` holds the file meta information in the same way. `pixel_length` is the length of the
     pixels in bytes; None where it is undefined (packed in items) or there are none. `pixel_tag` is
-    the tag of the pixels. `has_commas` says that numbers are written with a decimal comma.
+    the tag of the pixels. `has_commas` says that numbers are written with a decimal comma,
+    `has_binary` that decimal numbers are binary, which DICOM writes as text.
     """
 
     original_encoding: tuple[bool, bool]
     pixel_length: int | None = None
     pixel_tag: int = PIXEL_DATA
     has_commas: bool = False
+    has_binary: bool = False
 
     def __init__(self, values: dict[str, Any], meta: dict[str, Any], *, implicit: bool) -> None:
         self._values = values
@@ -233,6 +243,10 @@ def _parse(source: _Bytes, wanted: Mapping[int, tuple[str, str]]) -> tuple[Quick
         pixels = _collect_explicit(source, position, wanted, raw)
     header = QuickHeader(_converted(raw), meta, implicit=implicit)
     header.has_commas = any(vr == "DS" and b"," in value for vr, value in raw.values())
+    if not implicit:
+        header.has_binary = any(
+            vr in BINARY and keyword in DECIMALS for keyword, (vr, _) in raw.items()
+        )
     if pixels is None:
         return header, None
     begin, length, header.pixel_tag = pixels

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from med2e3.io.series import (
     SliceSource,
 )
 from med2e3.io.single import Singles
-from med2e3.io.voxels import VoxelBuffer, Voxels
+from med2e3.io.voxels import Voxels
 from med2e3.io.watch import Watch
 from med2e3.volume import AIR_HU, Volume
 from med2e3.words import counted, some_names
@@ -226,22 +226,16 @@ def _load(stack: Stack, watch: Watch, resample_gaps: bool) -> Volume:
     first_look = None if look is None else lambda voxels: look(_volume(stack, voxels, geometry))
     buffer, seen = read_voxels(stack.frames, watch, first_look)
     volume = _volume(stack, buffer.values, geometry).with_range(*buffer.value_range)
-    return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen, *_of_no_number(buffer))
+    return volume.with_warnings(*notes_of(stack, buffer.value_range), *seen)
 
 
 def _resampled(stack: Stack, plan: ResamplePlan, watch: Watch) -> Volume:
     buffer, seen = read_voxels(stack.frames, watch.stage(0.0, READING_SHARE))
     fill = AIR_HU if stack.summary.info.is_ct else buffer.value_range[0]
-    said = (*seen, *_of_no_number(buffer))
-    notes = (*notes_of(stack, buffer.value_range), *said, *plan.notes)
+    notes = (*notes_of(stack, buffer.value_range), *seen, *plan.notes)
     voxels = carry_out(plan, buffer.values, fill, watch.stage(READING_SHARE, 1.0))
     frames = [stack.frames[k] for k in plan.below] if plan.keeps_slices else []
     return _volume(stack, voxels, plan.geometry, frames).with_warnings(*notes)
-
-
-def _of_no_number(buffer: VoxelBuffer) -> Iterator[str]:
-    if buffer.replaced:
-        yield f"{counted(buffer.replaced, 'voxel')} were not finite numbers and became {AIR_HU}."
 
 
 def _volume(

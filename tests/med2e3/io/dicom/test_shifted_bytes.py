@@ -68,6 +68,24 @@ def said_or_same(folder: Path, undamaged: Volume) -> None:
     assert np.array_equal(loaded.voxels, undamaged.voxels) or news
 
 
+@pytest.mark.parametrize("count", [100, 1000, 200_000])
+def test_zeros_inserted_in_the_last_row_do_not_hide_what_they_push_out(
+    tmp_path: Path, count: int
+) -> None:
+    folder = write_dicom(tmp_path)
+    path = folder / VICTIM
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-20] + bytes(count) + raw[-20:])
+    assert "after the pixels are no DICOM" in " ".join(load_volume(folder).warnings)
+
+
+def test_zeros_that_fill_a_medium_up_are_not_spoken_of(tmp_path: Path) -> None:
+    folder = write_dicom(tmp_path)
+    path = folder / VICTIM
+    path.write_bytes(path.read_bytes() + bytes(200_000))
+    assert load_volume(folder).warnings == ()
+
+
 def test_packed_parts_that_add_up_are_not_spoken_of(tmp_path: Path) -> None:
     folder = write_dicom(tmp_path, RLELossless)
     assert load_volume(folder).warnings == ()
