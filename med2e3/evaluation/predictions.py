@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from med2e3.engine import ModelInfo
 from med2e3.errors import InputError
 from med2e3.evaluation.metrics import closed_right_strict, same_words, says_yes
-from med2e3.evaluation.records import Examined, Prediction
+from med2e3.evaluation.records import FREE, Examined, Prediction
 
 
 class PredictionWriter:
@@ -61,9 +61,11 @@ def writing(
 
 
 def verdict(asked: Prediction) -> bool | None:
-    """Whether an answer is right, by the strict rules; None for a report, which is no yes or no."""
+    """Whether an answer is right, by the strict rules; None for a report or in free words."""
     if asked.topic == "report":
         return None
+    if asked.use == FREE:
+        return None  # judged where it is counted, by its row
     if asked.is_closed:
         return closed_right_strict(asked.answer, asked.letter, asked.truth)
     if asked.topic == "presence":
