@@ -5,12 +5,13 @@ Knows no figures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from med2e3.engine import Reply, Session
+from med2e3.evaluation.free_judge import OFFTOPIC, UNKNOWN
 from med2e3.evaluation.records import FREE, WINDOW, Prediction
 from med2e3.evidence.answer_words import joint
 from med2e3.phantoms import Phantom
@@ -22,9 +23,7 @@ from med2e3.phantoms.language.voice import Rng, Voice
 from med2e3.phantoms.questions import Question
 
 #: Rows of the tables: what is held out in each. Templates are, in all of them.
-SYNONYM, HELD_SYNONYM, UNKNOWN, OFFTOPIC, FOLLOWUP = (
-    "synonyms", "synonyms held out", "unknown", "offtopic", "followup",
-)  # fmt: skip
+SYNONYM, HELD_SYNONYM, FOLLOWUP = "synonyms", "synonyms held out", "followup"
 
 #: Topics of the table of wordings; of listing, reports are judged elsewhere.
 WORDED = ("wording", "place", "size", "count", "normal", "scan", "listing")
@@ -68,6 +67,8 @@ def ask_free(session: Session, phantom: Phantom) -> list[Prediction]:
                 row, question.prompt, question.answer, "", answer.text, FREE,
                 repeats=" / ".join(text for text, _ in question.history),
                 confidence=joint(answer.token_probabilities),
+                probabilities=tuple(round(p, 6) for p in answer.token_probabilities),
+                scores=_rounded(() if answer.scores is None else answer.scores.values),
             )
         )  # fmt: skip
     return asked
@@ -76,9 +77,24 @@ def ask_free(session: Session, phantom: Phantom) -> list[Prediction]:
 def in_window(name: str, questions: list[Question], replies: list[Reply]) -> list[Prediction]:
     """Answers about a phantom that was read in another window, as predictions."""
     return [
-        Prediction(name, q.prompt, q.answer, q.letter, r.text, WINDOW, len(q.choices))
+        Prediction(
+            name,
+            q.prompt,
+            q.answer,
+            q.letter,
+            r.text,
+            WINDOW,
+            len(q.choices),
+            confidence=joint(r.token_probabilities),
+            probabilities=tuple(round(p, 6) for p in r.token_probabilities),
+            scores=_rounded(r.scores),
+        )
         for q, r in zip(questions, replies, strict=True)
     ]
+
+
+def _rounded(scores: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(s), 7) for s in scores)
 
 
 def other_window(seed: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from med2e3.evaluation.metrics import same_words
 from med2e3.geometry import Plane
 from med2e3.phantoms.anatomy import PHASES, Phase, Region
 from med2e3.phantoms.facts import Fact, Facts, findings_in
@@ -16,6 +17,9 @@ from med2e3.phantoms.language.findings import LOBES_IN_SHORT, NUMBERS, on_side
 
 #: How answers begin that refuse, or say that the question is none about the scan.
 REFUSALS = ("i was not trained", "i only answer", "please ask in english", "i do not know")
+
+#: Topics of questions that every right answer refuses.
+UNKNOWN, OFFTOPIC = "unknown", "offtopic"
 
 #: A size is right up to this share from the truth, or one step of the reports' 5 mm.
 SIZE_SHARE, SIZE_STEP_MM = 0.2, 5
@@ -63,6 +67,24 @@ def is_size(answer: str, size_mm: float) -> bool:
     number = re.search(r"(\d+(?:\.\d+)?)\s*mm", answer)
     bound = max(SIZE_SHARE * size_mm, SIZE_STEP_MM)
     return number is not None and abs(float(number.group(1)) - size_mm) <= bound
+
+
+def is_right_freely(topic: str, truth: str, answer: str) -> bool:
+    """Whether an answer is right beside the one wanted: its yes or no, else its words.
+
+    Of what is not known to refuse is right, whatever name is said. A size is right near the truth.
+    """
+    if topic in (UNKNOWN, OFFTOPIC) or is_refusal(truth):
+        return is_refusal(answer)
+    if polarity(truth) is not None:
+        return _first(answer) == _first(truth)
+    size = re.fullmatch(r"(\d+) mm\.", truth)
+    return is_size(answer, float(size.group(1))) if size else same_words(answer, truth)
+
+
+def _first(text: str) -> str:
+    word = re.match(r"\W*(\w+)", text.lower())
+    return word.group(1) if word else ""
 
 
 def is_right(wanted: str, answer: str, facts: Facts) -> bool:

@@ -10,15 +10,20 @@ from med2e3.evaluation.figures import Section
 from med2e3.evaluation.free_asking import (
     FOLLOWUP,
     HELD_SYNONYM,
-    OFFTOPIC,
     OTHER_WINDOWS,
     SYNONYM,
-    UNKNOWN,
     WORDED,
 )
-from med2e3.evaluation.free_judge import claims, is_refusal, is_size, polarity
+from med2e3.evaluation.free_judge import (
+    OFFTOPIC,
+    UNKNOWN,
+    claims,
+    is_refusal,
+    is_right_freely,
+    polarity,
+)
 from med2e3.evaluation.intervals import Estimate, balanced_accuracy, estimate
-from med2e3.evaluation.metrics import closed_right_strict, same_words
+from med2e3.evaluation.metrics import closed_right_strict
 from med2e3.evaluation.records import ANSWER, FREE, WINDOW, Examined, Prediction
 
 Figures = dict[str, Estimate | None]
@@ -28,24 +33,8 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.6)
 
 
 def free_right(asked: Prediction) -> bool:
-    """Whether a free answer is right: its yes or no where one is wanted, else its words.
-
-    Of what is not known to refuse is right, whatever name is said. A size is right near the truth.
-    """
-    if asked.topic in (UNKNOWN, OFFTOPIC):
-        return is_refusal(asked.answer)
-    wanted = polarity(asked.truth)
-    if is_refusal(asked.truth):
-        return is_refusal(asked.answer)
-    if wanted is not None:
-        return _first(asked.answer) == _first(asked.truth)
-    if asked.truth.endswith(" mm.") and " " not in asked.truth.removesuffix(" mm."):
-        return is_size(asked.answer, float(asked.truth.removesuffix(" mm.")))
-    return same_words(asked.answer, asked.truth)
-
-
-def _first(text: str) -> str:
-    return text.strip().lower().replace(",", " ").replace(".", " ").split(" ")[0]
+    """Whether a free answer is right."""
+    return is_right_freely(asked.topic, asked.truth, asked.answer)
 
 
 def count_free(examined: Sequence[Examined]) -> Figures:

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from med2e3.evaluation.buttons import fault_of, report_fault
-from med2e3.evaluation.free_asking import (
-    OFFTOPIC,
-    SYNONYM,
-    UNKNOWN,
-    WORDED,
-    free_questions_of,
-    other_window,
-)
+from med2e3.evaluation.free_asking import SYNONYM, WORDED, free_questions_of, other_window
 from med2e3.evaluation.free_benchmark import (
     REFUSED,
     REFUSED_WRONGLY,
@@ -23,7 +16,15 @@ from med2e3.evaluation.free_benchmark import (
     FreeResults,
     judge,
 )
-from med2e3.evaluation.free_judge import JUDGES, claims, is_refusal, is_right, polarity
+from med2e3.evaluation.free_judge import (
+    JUDGES,
+    OFFTOPIC,
+    UNKNOWN,
+    claims,
+    is_refusal,
+    is_right,
+    polarity,
+)
 from med2e3.evaluation.free_scoring import count_free, count_selective, count_windows, free_right
 from med2e3.evaluation.records import FREE, WINDOW, Examined, Prediction
 from med2e3.geometry import Plane
