@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from med2e3.cli.console import Report, figure_option, print_json, progress
+from med2e3.cli.evaluating_models import (
+    PHANTOMS,
+    Shown,
+    ablation,
+    free_words,
+    likeness,
+    transfer,
+    wrong_captions,
+)
 from med2e3.errors import InputError
 from med2e3.figures import reliability_figure, save_figure
 from med2e3.files import write_whole
@@ -27,11 +35,6 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
-#: Phantoms where none are named: a minute or two of work, intervals of about ±0.08.
-PHANTOMS = 100
-
-#: Steps and seeds of each ablation where none are named.
-ABLATION_STEPS, ABLATION_SEEDS = 300, 2
 #: How CT-RATE's volumes were shown.
 CT_RATE_NOTE = (
     "Volumes were prepared here, as the published arrays and scripts cannot be used: HU by the "
@@ -80,6 +83,10 @@ PROMPT_NOTES = {
     default=None,
     help="Do the slice scores say what answers depend on?  [20 phantoms]",
 )
+@click.option(
+    "--free-words", is_flag=True, default=None, help="Sixty questions about the demo study, judged."
+)
+@click.option("--likeness", type=OUTPUT, help="Write what phantoms are like to MODEL (JSON).")
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
 @click.option("--split", help="Which part of M3D-Cap (test) or CT-RATE (valid).")
@@ -138,7 +145,7 @@ def evaluate(
     Figures come with their 95 % intervals, and with what chance gives where that can be said.
     """
     given = [name for name in TASKS if options[name] is not None]
-    others = {"ablation", "faithfulness", "transfer", "wrong_captions"}
+    others = {"ablation", "faithfulness", "likeness", "transfer", "wrong_captions"}
     if "phantoms" in given and others & set(given):
         given.remove("phantoms")  # there it says how many are used
     if len(given) > 1:
@@ -154,14 +161,15 @@ def evaluate(
         print_json(results.as_dict())
     else:
         click.echo(results.table())
-    if reliability is not None and not isinstance(results, Tables):
+    counted = cast("Results", results)  # what has neither refuses both options
+    if reliability is not None:
         from med2e3.evidence.reliability import write_reliability
 
         write_reliability(
-            reliability, results.settings["weights_sha256"], _measured_on(results), results.bins
+            reliability, counted.settings["weights_sha256"], _measured_on(counted), counted.bins
         )
-    if figure is not None and not isinstance(results, Tables):
-        save_figure(reliability_figure(results.bins, results.what), figure)
+    if figure is not None:
+        save_figure(reliability_figure(counted.bins, counted.what), figure)
 
 
 def _refuse_unread(task: str) -> None:
@@ -217,59 +225,6 @@ def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
     if kind == "retrieval":
         return recount_retrieval(file)
     return phantom_benchmark.recount(file, options["bertscore"])
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What the ablations found, in the form of other results."""
-
-    folder: Path
-
-    def table(self) -> str:
-        """Markdown, with what every variant got."""
-        from med2e3.training.ablation_tables import ablation_tables, budget_line
-
-        return f"{budget_line(self.folder)}\n\n{ablation_tables(self.folder)}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The numbers of each held-out phantom, by file."""
-        read = (
-            json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.folder.glob("*.json"))
-        )
-        return {"runs": list(read)}
-
-
-def _ablation(model: str, options: dict[str, Any], report: Report) -> Tables:
-    from med2e3.training.ablation import Budget, run_ablation
-
-    if model != "demo":
-        raise click.UsageError("Ablations start from the demo model: its phantoms have the truth.")
-    budget = Budget(
-        steps=options["steps"] or ABLATION_STEPS,
-        seeds=options["seeds"] or ABLATION_SEEDS,
-        phantoms=options["phantoms"] or PHANTOMS,
-    )
-    return Tables(run_ablation(options["ablation"], budget, options["workers"]))
-
-
-def _transfer(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.training.insight.transfer import TASKS as TRANSFER_TASKS
-    from med2e3.training.insight.transfer import TransferPlan, run_transfer
-
-    chosen = options["transfer"]
-    tasks = tuple(TRANSFER_TASKS) if chosen == "all" else (chosen,)
-    named = {"labelled": "labelled", "test": "phantoms", "steps": "steps", "seeds": "seeds"}
-    sizes = {name: options[option] for name, option in named.items() if options[option]}
-    plan = TransferPlan(tasks=tasks, seed=options["seed"], **sizes)
-    return run_transfer(Path(model), plan, options["predictions"], report)
-
-
-def _wrong_captions(model: str, options: dict[str, Any], report: Report) -> Results:
-    from med2e3.training.insight.caption_study import CaptionStudy, run_study
-
-    named = {"test": "phantoms", "labelled": "labelled", "steps": "steps"}
-    sizes = {name: options[option] for name, option in named.items() if options[option]}
-    return run_study(options["wrong_captions"], CaptionStudy(**sizes), report)
 
 
 def _m3d_vqa(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -445,7 +400,7 @@ def _images(file: Path, options: dict[str, Any]) -> Path:
 
 
 #: Evaluations by the option that asks for each.
-TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
+TASKS: dict[str, Callable[[str, dict[str, Any], Report], Shown]] = {
     "phantoms": _phantoms,
     "m3d_vqa": _m3d_vqa,
     "m3d_cap": _m3d_cap,
@@ -455,10 +410,12 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Results | Tables]] = {
     "rad3d": _rad3d,
     "retrieval": _retrieval,
     "recount": _recount,
-    "ablation": _ablation,
-    "transfer": _transfer,
-    "wrong_captions": _wrong_captions,
+    "ablation": ablation,
+    "transfer": transfer,
+    "wrong_captions": wrong_captions,
     "faithfulness": _faithfulness,
+    "free_words": free_words,
+    "likeness": likeness,
 }
 
 #: What loads a model, and what asks it about the images of a file.
@@ -480,6 +437,8 @@ READ: dict[str, frozenset[str]] = {
     "retrieval": LOADING | {"images", "split", "limit", "seed", "predictions"},
     "recount": CLINICAL | LOADING | {"bertscore", "figure", "judge", "reliability"},
     "faithfulness": LOADING | {"phantoms", "seed"},
+    "free_words": LOADING,
+    "likeness": LOADING | {"phantoms", "seed"},
     "m3d_bench": (ASKING - {"images"}) | {"split", "prompts", "clip", "terms", "omit_missing"},
     "ct_rate": ASKING | CLINICAL | {"split", "prompt", "prompts", "window"},
     "rad3d": ASKING | {"window"},

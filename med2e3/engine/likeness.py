@@ -26,7 +26,7 @@ FILE, FORMAT = "likeness.json", 1
 
 #: A volume is unlike from this many times the largest distance of a phantom on. Phantoms differ
 #: from one another by tenths; other volumes lie several times farther away.
-MARGIN = 1.5
+MARGIN = 1.3
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 
 from med2e3.engine import Model, Reply, Session
 from med2e3.errors import InputError
+from med2e3.evaluation.free_asking import ask_free, in_window, other_window
 from med2e3.evaluation.records import ANSWER, BLANK, REWORDED, Examined, Pointed, Prediction
 from med2e3.evaluation.reference import finding_grid
 from med2e3.evidence.answer_words import confidence
@@ -89,11 +90,20 @@ class Examiner:
             self._asked(question, use, reply, held)
             for (question, use), reply in zip(uses, [*replies, *unseen], strict=True)
         ]
+        asked += ask_free(session, phantom)
+        asked += self._in_other_window(phantom, blind)
         return Examined(
             phantom.seed, phantom.plane.value, phantom.phase.value, phantom.region.value,
             tuple(f.name for f in phantom.findings), tuple(asked),
             tuple(_point(session, phantom, held)),
         )  # fmt: skip
+
+    def _in_other_window(self, phantom: Phantom, questions: list[Question]) -> list[Prediction]:
+        """The same questions of the phantom in a window that the model was not trained in."""
+        name = other_window(phantom.seed)
+        session = self.model.read(phantom.volume, plane=phantom.plane, window=name)
+        replies = session.ask_many([q.prompt for q in questions], max_new_tokens=ANSWER_TOKENS)
+        return in_window(name, questions, replies)
 
     def _asked(
         self, question: Question, use: str, reply: Reply, held: dict[str, np.ndarray]

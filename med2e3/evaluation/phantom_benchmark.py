@@ -11,6 +11,16 @@ from med2e3.engine import Model
 from med2e3.errors import InputError
 from med2e3.evaluation.examiner import Examiner, Progress, phantom_seeds
 from med2e3.evaluation.figures import Results, Section
+from med2e3.evaluation.free_scoring import (
+    count_free,
+    count_selective,
+    count_windows,
+    selective_section,
+    synonym_section,
+    unknown_section,
+    window_section,
+    wording_section,
+)
 from med2e3.evaluation.parallel import ModelChoice, examine_in_processes
 from med2e3.evaluation.pointing import FEW_SLICES, count_pointing, count_text_dependence
 from med2e3.evaluation.predictions import read_predictions, writing
@@ -137,6 +147,11 @@ METRICS: dict[str, Metric] = {
     "pointing": Metric(lambda e, _: count_pointing(e), _pointing_section),
     "text dependence": Metric(lambda e, _: count_text_dependence(e), _dependence_section),
     "paraphrases": Metric(lambda e, _: count_paraphrases(e), _paraphrase_section),
+    "wordings": Metric(lambda e, _: count_free(e), wording_section),
+    "synonyms": Metric(lambda e, _: {}, synonym_section),
+    "unknown": Metric(lambda e, _: {}, unknown_section),
+    "selective": Metric(lambda e, _: count_selective(e), selective_section),
+    "windows": Metric(lambda e, _: count_windows(e), window_section),
     "calibration": Metric(lambda e, _: count_calibration(e), _calibration_section),
 }
 

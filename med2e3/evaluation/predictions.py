@@ -14,8 +14,9 @@ from typing import Any, TextIO
 
 from med2e3.engine import ModelInfo
 from med2e3.errors import InputError
+from med2e3.evaluation.free_judge import is_right_freely
 from med2e3.evaluation.metrics import closed_right_strict, same_words, says_yes
-from med2e3.evaluation.records import Examined, Prediction
+from med2e3.evaluation.records import FREE, WINDOW, Examined, Prediction
 
 
 class PredictionWriter:
@@ -64,9 +65,11 @@ def verdict(asked: Prediction) -> bool | None:
     """Whether an answer is right, by the strict rules; None for a report, which is no yes or no."""
     if asked.topic == "report":
         return None
+    if asked.use == FREE:
+        return is_right_freely(asked.topic, asked.truth, asked.answer)
     if asked.is_closed:
         return closed_right_strict(asked.answer, asked.letter, asked.truth)
-    if asked.topic == "presence":
+    if asked.topic == "presence" or asked.use == WINDOW:
         return says_yes(asked.answer) is asked.is_present
     return same_words(asked.answer, asked.truth)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-#: Why a question was asked: to be judged, of an empty volume, or again in other words.
-ANSWER, BLANK, REWORDED = "answer", "blank", "reworded"
+#: Why a question was asked: to be judged, of an empty volume, again in other words, in words that
+#: no training has, or of the volume in another window.
+ANSWER, BLANK, REWORDED, FREE, WINDOW = "answer", "blank", "reworded", "free", "window"
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,10 @@ class Prediction:
 
     `truth` is the full answer wanted, `letter` the right one of `choices` choices (both empty for
     an open question). `use` says why it was asked; a reworded one names the question that it
-    repeats in `repeats`. `confidence` is the probability of the answer's first word
-    (`med2e3.evidence.answer_words.confidence`); `probabilities` those of its tokens. `scores` (S,)
-    are the slice scores, `held` the model slices that hold what is asked about.
+    repeats in `repeats`, a follow-up the questions before it. `confidence` is the probability of
+    the answer's first word (`med2e3.evidence.answer_words.confidence`), in free words of the whole;
+    `probabilities` those of its tokens. `scores` (S,) are the slice scores, `held` the model slices
+    that hold what is asked about.
     """
 
     topic: str

@@ -77,7 +77,7 @@ def test_predictions_are_written_as_they_come_and_can_be_counted_again(
     asked = [line for line in lines if line["record"] == "asked"]
     assert all(line["weights_sha256"] == demo.info.weights_sha256 for line in lines)
     assert all(line["seed"] == 8 for line in lines)
-    assert {line["use"] for line in asked} == {"answer", "blank", "reworded"}
+    assert {line["use"] for line in asked} == {"answer", "blank", "reworded", "free", "window"}
     for line in asked:
         assert sum(line["scores"]) == pytest.approx(1, abs=1e-4)
         assert len(line["scores"]) == 32

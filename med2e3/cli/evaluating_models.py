@@ -1,0 +1,117 @@
+"""What `med2e3 evaluate` measures of models made here: ablations, transfer, the demo model.
+
+Each function takes the model's name, the command's options and a report of progress.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from med2e3.cli.console import Report
+
+if TYPE_CHECKING:
+    from med2e3.evaluation.figures import Results
+    from med2e3.evaluation.free_benchmark import FreeResults
+    from med2e3.evaluation.likeness import LikenessResults
+
+
+class Shown(Protocol):
+    """What an evaluation found, as a table for people and an object for machines."""
+
+    def table(self) -> str:
+        """Markdown."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        ...
+
+
+#: Phantoms where none are named: a minute or two of work, intervals of about ±0.08.
+PHANTOMS = 100
+
+#: Steps and seeds of each ablation where none are named.
+ABLATION_STEPS, ABLATION_SEEDS = 300, 2
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the ablations found, in the form of other results."""
+
+    folder: Path
+
+    def table(self) -> str:
+        """Markdown, with what every variant got."""
+        from med2e3.training.ablation_tables import ablation_tables, budget_line
+
+        return f"{budget_line(self.folder)}\n\n{ablation_tables(self.folder)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers of each held-out phantom, by file."""
+        read = (
+            json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.folder.glob("*.json"))
+        )
+        return {"runs": list(read)}
+
+
+def ablation(model: str, options: dict[str, Any], report: Report) -> Tables:
+    """Tables 3 to 5 of the paper on small models."""
+    from med2e3.training.ablation import Budget, run_ablation
+
+    if model != "demo":
+        raise click.UsageError("Ablations start from the demo model: its phantoms have the truth.")
+    budget = Budget(
+        steps=options["steps"] or ABLATION_STEPS,
+        seeds=options["seeds"] or ABLATION_SEEDS,
+        phantoms=options["phantoms"] or PHANTOMS,
+    )
+    return Tables(run_ablation(options["ablation"], budget, options["workers"]))
+
+
+def transfer(model: str, options: dict[str, Any], report: Report) -> Results:
+    """An encoder beside the same one with random weights."""
+    from med2e3.training.insight.transfer import TASKS as TRANSFER_TASKS
+    from med2e3.training.insight.transfer import TransferPlan, run_transfer
+
+    chosen = options["transfer"]
+    tasks = tuple(TRANSFER_TASKS) if chosen == "all" else (chosen,)
+    named = {"labelled": "labelled", "test": "phantoms", "steps": "steps", "seeds": "seeds"}
+    sizes = {name: options[option] for name, option in named.items() if options[option]}
+    plan = TransferPlan(tasks=tasks, seed=options["seed"], **sizes)
+    return run_transfer(Path(model), plan, options["predictions"], report)
+
+
+def wrong_captions(model: str, options: dict[str, Any], report: Report) -> Results:
+    """Every loss of Med3DInsight with wrong captions."""
+    from med2e3.training.insight.caption_study import CaptionStudy, run_study
+
+    named = {"test": "phantoms", "labelled": "labelled", "steps": "steps"}
+    sizes = {name: options[option] for name, option in named.items() if options[option]}
+    return run_study(options["wrong_captions"], CaptionStudy(**sizes), report)
+
+
+def free_words(model: str, options: dict[str, Any], report: Report) -> FreeResults:
+    """The questions written freely, asked about the demo study."""
+    from med2e3.engine import load
+    from med2e3.evaluation.free_benchmark import run
+    from med2e3.training.demo_study import demo_phantom
+
+    loaded = load(model, **{name: options[name] for name in ("hub", "device", "dtype")})
+    return run(loaded, demo_phantom(), report)
+
+
+def likeness(model: str, options: dict[str, Any], report: Report) -> LikenessResults:
+    """What phantoms are like to the model, written to a file."""
+    from med2e3.engine import load
+    from med2e3.engine.likeness import write_likeness
+    from med2e3.evaluation.likeness import measure
+
+    loaded = load(model, **{name: options[name] for name in ("hub", "device", "dtype")})
+    found = measure(loaded, options["phantoms"] or PHANTOMS, options["seed"], report)
+    write_likeness(options["likeness"], found.likeness)
+    return found
