@@ -34,10 +34,12 @@ from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.side_by_side import MOST, SideBySide
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
 from app.viewmodels.report.report import Report
+from app.viewmodels.study.pictures import SinglePictures
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
 from app.viewmodels.window import rules
@@ -119,8 +121,13 @@ def _workspace(
     autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
-    beside = Annotations(compare.other, drawn, tasks, notices, explain, annotations)
-    books = Books(annotations, beside)
+    side_by_side = SideBySide(compare)
+    others = side_by_side.viewers[1:]
+    books = Books(
+        annotations,
+        *(Annotations(other, drawn, tasks, notices, explain, annotations) for other in others),
+    )
+    pictures = [SinglePictures(study, viewer, tasks, explain) for _ in range(MOST + 1)]
     return Workspace(
         viewer=viewer,
         assistant=assistant,
@@ -140,9 +147,12 @@ def _workspace(
         overlays=overlays,
         cine=Cine(viewer),
         compare=compare,
+        side_by_side=side_by_side,
         tags=Tags(study, viewer, tasks, explain),
+        pictures=pictures[0],
+        cell_pictures=tuple(pictures[1:]),
         refiner=Refiner(viewer, planes, tasks, notices, explain),
-        refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
+        refiners_beside=tuple(Refiner(v, planes, tasks, notices, explain) for v in others),
         steps=viewer.steps,
         viewed=Viewed(viewer),
         closing=Closing(books, autosave, settings),

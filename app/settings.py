@@ -194,8 +194,8 @@ class Preferences:
     own_windows: dict[str, list[str]] = field(default_factory=dict)
     #: Whether the one line for newcomers was dismissed.
     hint_dismissed: bool = False
-    #: The fourth cell of the grid: "sheet" or "3d".
-    corner: str = "sheet"
+    #: The fourth cell of the grid: "sheet", "3d" or "picture"; empty: as the study suggests.
+    corner: str = ""
     #: Size and place of the window and of its panels, as Qt wrote them (base 64).
     window_geometry: str = ""
     splitters: str = ""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from app.imaging.colour_names import ColourMap
 from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
+from app.viewmodels.images.side_by_side import SHAPES
 
 
 class Need(StrEnum):
@@ -96,6 +97,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("save_layout", "Save all views as one picture…", (), "Pictures", Need.VOLUME),
     Command("save_slices", "Save the slices as pictures…", (), "Pictures", Need.VOLUME),
     Command("save_cine", "Save the slices as a moving picture…", (), "Pictures", Need.VOLUME),
+    Command(
+        "save_series", "Save this series without the patient's name…", (), "Pictures", Need.VOLUME
+    ),
     Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
     Command("toggle_text", "Show or hide corner text", ("T",), "View"),
     Command(
@@ -122,6 +126,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("edit_layout", "Edit your own layout…", (), "Layout", Need.ONE_VOLUME),
     Command("hanging", "Arrange each series by its kind, or not", (), "Layout"),
+    *(
+        Command(
+            f"series:{rows}x{columns}",
+            f"Series side by side: {rows} × {columns}",
+            (),
+            "Layout",
+            Need.VOLUME,
+        )
+        for rows, columns in SHAPES
+    ),
     Command("link", "Link or unlink the compared series", ("Alt+L",), "Layout", Need.COMPARISON),
     Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.COMPARISON),
     Command("straighten", "Straighten the planes", ("O",), "Planes", Need.TURNED),

@@ -100,7 +100,7 @@ class MeasurementsPanel(QWidget):
         layout.addWidget(self.list, 1)
         layout.addWidget(self.detail)
         layout.addWidget(self.histogram)
-        for book in (self._books.first, self._books.second):
+        for book in self._books.all:
             book.changed.connect(self.refresh)
             book.live_changed.connect(self._show_detail)
             book.selection_changed.connect(self._select)
@@ -114,8 +114,7 @@ class MeasurementsPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the document as it is now."""
-        self.side.setVisible(len(self._books.both) > 1)
-        self.side.setCurrentIndex(int(self._annotations is self._books.second))
+        self._show_sides()
         self.said.hide()
         rows = self._rows()
         items = [self.list.topLevelItem(k) for k in range(self.list.topLevelItemCount())]
@@ -161,6 +160,18 @@ class MeasurementsPanel(QWidget):
             QGuiApplication.clipboard().setText(words)
             self.said.setText(f"Copied: {words.splitlines()[0] if words else 'nothing'}")
             self.said.show()
+
+    def _show_sides(self) -> None:
+        """Of which of the series on the screen the list is."""
+        both = self._books.both
+        self.side.setVisible(len(both) > 1)
+        beside = "the series beside it" if len(both) == 2 else "series {} beside it"
+        words = ["the open series", *(beside.format(k) for k in range(2, len(both) + 1))]
+        with QSignalBlocker(self.side):
+            if [self.side.itemText(k) for k in range(self.side.count())] != words:
+                self.side.clear()
+                self.side.addItems(words)
+            self.side.setCurrentIndex(both.index(self._annotations))
 
     def _report(self) -> None:
         book = self._annotations
@@ -258,12 +269,11 @@ def _tool_button(action: QAction) -> QToolButton:
 
 
 def _sides(books: Books) -> ChoiceBox:
-    """Which of two compared series is listed."""
+    """Which of the compared series is listed."""
     box = ChoiceBox()
-    box.setToolTip("Of which of the two compared series")
+    box.setToolTip("Of which of the compared series")
     box.setAccessibleName("Series whose measurements are listed")
-    box.addItems(("the open series", "the series beside it"))
-    box.activated.connect(lambda k: books.take((books.first, books.second)[k]))
+    box.activated.connect(lambda k: books.take(books.both[k]))
     return box
 
 

@@ -36,6 +36,7 @@ from app.views.window import actions, window_memory
 from app.views.window.bars import BarsOverImages, ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.close_question import CloseQuestion
+from app.views.window.deidentify_dialog import DeidentifyDialog
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
 from app.views.window.image_menu import ImageMenu
@@ -66,7 +67,7 @@ class MainWindow(QMainWindow):
         self.tools = ToolBar(workspace, self.actions_by_name)
         self.addToolBar(self.tools)
         saver = Saver(self, workspace.exporter, self._stem)
-        self.series = SeriesPanel(workspace.study, workspace.viewer)
+        self.series = SeriesPanel(workspace.study, workspace.viewer, workspace.pictures)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)
         self.assistant = AssistantPanel(
@@ -87,7 +88,7 @@ class MainWindow(QMainWindow):
         self.loading = LoadingBar(workspace.study)
         self.hint = Hint(workspace)
         self.splitter = self._lay_out(OverlayPanel(workspace.overlays, saver))
-        self.setStatusBar(StatusLine(workspace.viewer))
+        self.setStatusBar(StatusLine(workspace.viewer, workspace.pictures))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
         self.question = CloseQuestion(self, workspace.closing, workspace.tasks)
@@ -136,6 +137,7 @@ class MainWindow(QMainWindow):
         return {
             **{name: _later(lambda: self.pictures.commands(), name) for name in pictures},
             "one_to_one": self._one_to_one,
+            "save_series": self._save_series,
             "copy_report": lambda: self.assistant.report.copy.click(),
             "save_report": lambda: self.assistant.report.save.click(),
             "to_report": lambda: self.measurements.to_report.click(),
@@ -229,6 +231,11 @@ class MainWindow(QMainWindow):
     def _one_to_one(self) -> None:
         view = self.pictures.view()
         view.viewer.one_to_one(view.plane, view.width(), view.height())
+
+    def _save_series(self) -> None:
+        viewer = self.workspace.compare.hand
+        if viewer.volume is not None:
+            DeidentifyDialog(viewer.volume, self.workspace.exporter, self).open()
 
     def _escape(self) -> None:
         if self.help.isVisible():

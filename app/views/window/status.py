@@ -6,14 +6,15 @@ from PySide6.QtWidgets import QLabel, QStatusBar
 
 from app.imaging import numbers, windows
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.study.pictures import SinglePictures
 from app.views.parts.elided import ElidedLabel
 from med2e3.words import fine_size_text
 
 
 class StatusLine(QStatusBar):
-    """The status line of one `Viewer`."""
+    """The status line of one `Viewer`, and of the image that is seen by itself."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, pictures: SinglePictures) -> None:
         super().__init__()
         self._viewer = viewer
         self.voxel = QLabel()
@@ -24,6 +25,7 @@ class StatusLine(QStatusBar):
         self.setContentsMargins(8, 0, 10, 0)
         self.setSizeGripEnabled(False)
         viewer.readout_changed.connect(self._show_voxel)
+        pictures.readout_changed.connect(lambda: self.voxel.setText(pictures.readout))
         for signal in (viewer.volume_changed, viewer.window_changed):
             signal.connect(self._show_facts)
         self._show_facts()
