@@ -87,7 +87,7 @@ class Corners:
         True, "Text over images", "ID, sex and birth date", "With the patient name alone."
     )
     corner_study: bool = shown(True, "Text over images", "Study date and time")
-    corner_technique: bool = shown(False, "Text over images", "Kernel and tube voltage")
+    corner_technique: bool = shown(False, "Text over images", "Kernel, kV and mAs")
     corner_series: bool = shown(False, "Text over images", "Series")
     corner_slice: bool = shown(True, "Text over images", "Slice number")
     corner_position: bool = shown(True, "Text over images", "Position in mm")

@@ -21,8 +21,8 @@ EMPTIED = {
     "series_description": "Series Description",
 }  # fmt: skip
 
-#: UIDs that are replaced (action U): one of each kind always by the same new one in one run, so that
-#: series of one study stay together.
+#: UIDs that are replaced (action U), in one run always by the same new one: series of one study
+#: stay together.
 REPLACED = {
     "study_uid": "Study Instance UID", "series_uid": "Series Instance UID",
     "frame_of_reference_uid": "Frame of Reference UID",
@@ -32,7 +32,7 @@ REPLACED = {
 KEPT = {
     "modality": "Modality", "body_part": "Body Part Examined", "kernel": "Convolution Kernel",
     "manufacturer": "Manufacturer", "series_number": "Series Number", "windows": "Window",
-    "unit": "Rescale Type", "peak_kilovolts": "KVP",
+    "unit": "Rescale Type", "peak_kilovolts": "KVP", "exposure_mas": "Exposure",
 }  # fmt: skip
 
 #: What no header can take away.

@@ -62,8 +62,8 @@ def write_dicom_series(
     images are marked as derived, and as a phantom if `synthetic`. The series and its instances get
     new UIDs, always the same ones if `seed` is given; study and frame of reference keep theirs, and
     get new ones where they have none. `deidentify` leaves out who the patient is, and says so in
-    the files (PS3.15 E.1.1, `med2e3.io.deidentify`). Raises `GeometryError` for rows and columns that are not
-    perpendicular.
+    the files (PS3.15 E.1.1, `med2e3.io.deidentify`). Raises `GeometryError` for rows and columns
+    that are not perpendicular.
     """
     rows, columns = volume.geometry.directions[:, 1], volume.geometry.directions[:, 2]
     if abs(float(rows @ columns)) > PERPENDICULAR:

@@ -88,7 +88,7 @@ class MainWindow(QMainWindow):
         self.loading = LoadingBar(workspace.study)
         self.hint = Hint(workspace)
         self.splitter = self._lay_out(OverlayPanel(workspace.overlays, saver))
-        self.setStatusBar(StatusLine(workspace.viewer, workspace.pictures))
+        self.setStatusBar(StatusLine(workspace.viewer, workspace.pictures, workspace.overlays))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
         self.question = CloseQuestion(self, workspace.closing, workspace.tasks)
