@@ -20,6 +20,7 @@ from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.overlay_reader import OverlayReader
 from app.services.planes import Planes
+from app.services.regions import Regions
 from app.services.report_store import ReportStore
 from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
@@ -31,6 +32,7 @@ from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
@@ -145,6 +147,7 @@ def _workspace(
         books=books,
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
+        growing=Growing(viewer, overlays, Regions(jobs), tasks, notices, explain),
         cine=Cine(viewer),
         compare=compare,
         side_by_side=side_by_side,

@@ -180,6 +180,8 @@ class Preferences:
     last_folder: str = ""
     #: Opened places, the latest first.
     recent: list[str] = field(default_factory=list)
+    #: What is shown of these: patient, study and picture (`app.viewmodels.study.recents`).
+    recent_facts: dict[str, list[str]] = field(default_factory=dict)
     hanging: bool = shown(
         True, "Images", "Arrange by series", "Heads, chests, scouts and coronal series open apart."
     )

@@ -81,6 +81,8 @@ class Layer:
     hidden: frozenset[int] = frozenset()
     note: str = ""
     of_answer: bool = False
+    #: What was measured of it, in words.
+    about: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +140,7 @@ class Overlays:
         self.layers: tuple[Layer, ...] = ()
         self.boxes: tuple[BoxMark, ...] = ()
         self.loading = ""
+        self._live: Layer | None = None
         self.changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._volume_changed)
 
@@ -221,6 +224,18 @@ class Overlays:
         if layer in self.layers and any(getattr(layer, k) != v for k, v in changes.items()):
             layers = tuple(replace(x, **changes) if x is layer else x for x in self.layers)
             self._take(name, layers=layers, key=key)
+        self.changed.emit()
+
+    def show_live(self, layer: Layer | None) -> None:
+        """Lay what is still being set over the images, in place of what was; no step of its own."""
+        kept = tuple(x for x in self.layers if x is not self._live)
+        self._live = layer
+        self.layers = kept if layer is None else (*kept, layer)
+        self.changed.emit()
+
+    def lay(self, layer: Layer) -> None:
+        """Lay something made here over the images, as a step that can be undone."""
+        self._take(f"overlay {layer.name}", layers=(*self.layers, layer))
         self.changed.emit()
 
     def toggle_label(self, layer: Layer, value: int) -> None:

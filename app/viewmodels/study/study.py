@@ -22,6 +22,7 @@ from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.study.recents import facts_of
 from med2e3.errors import GapError, InputError
 from med2e3.volume import Volume
 from med2e3.words import counted
@@ -359,7 +360,7 @@ class Study:
         self._notices.dismiss()
         self._viewer.show(volume)
         self._assistant.enter(volume)
-        self._settings.remember_place(target.path)
+        self._settings.remember_place(target.path, facts_of(volume))
         self.changed.emit()
         if whole:
             self._make_thumbnails(source)

@@ -62,6 +62,23 @@ COMMANDS: tuple[Command, ...] = (
         Command(f"{tool.name}_tool", tool.action, (tool.key,), "Measure", Need.VOLUME)
         for tool in kinds.tools()
     ),
+    Command("grow_region", "Region by its values…", ("Shift+E",), "Measure", Need.VOLUME),
+    Command("click_here", "Click at the crosshair", ("Ctrl+Return",), "Measure", Need.VOLUME),
+    *(
+        Command(
+            f"crosshair_{side}",
+            f"Move the crosshair {words}",
+            (f"Ctrl+{side.capitalize()}",),
+            "Measure",
+            Need.VOLUME,
+        )
+        for side, words in (
+            ("up", "up"),
+            ("down", "down"),
+            ("left", "to the left"),
+            ("right", "to the right"),
+        )
+    ),
     Command("key_image", "Mark or unmark as key image", ("K",), "Measure", Need.VOLUME),
     Command("undo", "Undo", ("Ctrl+Z",), "Measure", Need.UNDO),
     Command("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Measure", Need.REDO),
@@ -100,6 +117,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "save_series", "Save this series without the patient's name…", (), "Pictures", Need.VOLUME
     ),
+    Command("magnifier", "Magnifier under the mouse, or not", ("Shift+G",), "View", Need.VOLUME),
     Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
     Command("toggle_text", "Show or hide corner text", ("T",), "View"),
     Command(
@@ -151,12 +169,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("forward_ten", "Ten slices on", ("PgDown",), "Slices", Need.VOLUME),
     Command("first_slice", "First slice", ("Home",), "Slices", Need.VOLUME),
     Command("last_slice", "Last slice", ("End",), "Slices", Need.VOLUME),
+    Command("tall_tabs", "Report and scores from top to bottom", ("Ctrl+Alt+T",), "Assistant"),
     Command("ask", "Go to the question box", ("Ctrl+L", "/"), "Assistant"),
     Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant", Need.QUESTION),
     Command("evidence", "Test this answer", ("Ctrl+E",), "Assistant", Need.SCORES),
     Command("stop", "Stop the answer, or close this help", ("Esc",), "Assistant"),
     Command("copy_report", "Copy the report", (), "Assistant"),
-    Command("save_report", "Save the report…", (), "Assistant"),
+    Command("save_report", "Save the report…", ("Ctrl+S",), "Assistant"),
     Command("choose_model", "Model from a folder…", (), "Assistant"),
     Command("demo_model", "Demo model", (), "Assistant"),
     Command(

@@ -19,6 +19,7 @@ from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
@@ -68,6 +69,8 @@ class Workspace:
     books: Books
     scene: Scene
     overlays: Overlays
+    #: A region by its values, while it is being set.
+    growing: Growing
     cine: Cine
     compare: Compare
     #: All series that stand side by side, of which `compare` links the first two.

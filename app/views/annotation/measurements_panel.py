@@ -29,6 +29,7 @@ from app.viewmodels.annotation.books import Books
 from app.viewmodels.annotation.model import Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
+from app.views.annotation.profile_curve import ProfileCurve
 from app.views.parts.elided import ChoiceBox
 from app.views.parts.export_button import export_button
 from app.views.parts.file_dialogs import Saver
@@ -79,6 +80,7 @@ class MeasurementsPanel(QWidget):
         self.detail.setWordWrap(True)
         self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.histogram = Histogram()
+        self.profile = ProfileCurve()
         self.to_report = QPushButton("To report")
         self.to_report.setToolTip("Add what is selected, else everything, to the report")
         self.to_report.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -100,6 +102,7 @@ class MeasurementsPanel(QWidget):
         layout.addWidget(self.list, 1)
         layout.addWidget(self.detail)
         layout.addWidget(self.histogram)
+        layout.addWidget(self.profile)
         for book in self._books.all:
             book.changed.connect(self.refresh)
             book.live_changed.connect(self._show_detail)
@@ -236,8 +239,9 @@ class MeasurementsPanel(QWidget):
         selected = annotations.selected_annotation or annotations.live
         key_image = annotations.document.key_image(annotations.selected)
         self.detail.setVisible(selected is not None or key_image is not None)
-        found = None
+        found = along = None
         if selected is not None and volume is not None:
+            along = values.line_profile(selected, volume)
             self.detail.setText(self._about(selected))
             if not self._annotations.is_traced(selected):
                 found = values.region_values(selected, volume)
@@ -247,6 +251,7 @@ class MeasurementsPanel(QWidget):
         high = self.detail.heightForWidth(self.width() - 2 * MARGIN)
         self.detail.setMinimumHeight(max(high, 0))
         self.histogram.show_values(found, self._annotations.viewer.unit)
+        self.profile.show_profile(along, self._annotations.viewer.unit)
 
     def _about(self, annotation: Annotation) -> str:
         lines = self._annotations.reading(annotation).lines

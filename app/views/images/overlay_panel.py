@@ -177,6 +177,11 @@ class LayerRow(QWidget):
             note.setWordWrap(True)
             note.setProperty("warning", True)
             column.addWidget(note)
+        if layer.about:
+            about = QLabel(layer.about)
+            about.setWordWrap(True)
+            about.setProperty("dim", True)
+            column.addWidget(about)
         row = QHBoxLayout()
         row.setSpacing(8)
         title = QLabel("Opacity")

@@ -53,6 +53,7 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "mirror": lambda: workspace.side_by_side.lie(Turn.mirrored),
         "upend": lambda: workspace.side_by_side.lie(Turn.upended),
         "hide_drawings": lambda: workspace.books.hide(),
+        "magnifier": workspace.viewer.swap_magnifier,
         "link": workspace.side_by_side.swap_link,
         "hanging": workspace.layouts.toggle_hanging,
         "toggle_crosshair": viewer.toggle_crosshair,

@@ -21,6 +21,7 @@ from app.views.assistant.score_levels import ScoreLevels
 from app.views.images.cine_timer import CineTimer
 from app.views.images.compare_pane import ComparePane
 from app.views.images.idle_timer import IdleTimer
+from app.views.images.magnifier import Magnifier
 from app.views.images.overlay_layer import OverlayLayer
 from app.views.images.scene_cell import SceneCell
 from app.views.images.slice_view import SliceView
@@ -46,6 +47,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
 def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
     """Show what is drawn on the volume of a view, and let the mouse draw there."""
     AnnotationLayer(view, book, workspace.books.drawing[book])
+    Magnifier(view)
 
 
 #: Every cell by its name: what makes its widget from the workspace.
