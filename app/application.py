@@ -20,6 +20,7 @@ from app.services.jobs import Context, Jobs
 from app.services.model_host import LoadModel, ModelHost
 from app.services.overlay_reader import OverlayReader
 from app.services.planes import Planes
+from app.services.regions import Regions
 from app.services.report_store import ReportStore
 from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
@@ -32,13 +33,16 @@ from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.side_by_side import MOST, SideBySide
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
 from app.viewmodels.report.report import Report
+from app.viewmodels.study.pictures import SinglePictures
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
 from app.viewmodels.window import rules
@@ -120,8 +124,13 @@ def _workspace(
     autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
-    beside = Annotations(compare.other, drawn, tasks, notices, explain, annotations)
-    books = Books(annotations, beside)
+    side_by_side = SideBySide(compare)
+    others = side_by_side.viewers[1:]
+    books = Books(
+        annotations,
+        *(Annotations(other, drawn, tasks, notices, explain, annotations) for other in others),
+    )
+    pictures = [SinglePictures(study, viewer, tasks, explain) for _ in range(MOST + 1)]
     return Workspace(
         viewer=viewer,
         assistant=assistant,
@@ -147,11 +156,15 @@ def _workspace(
         books=books,
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
+        growing=Growing(viewer, overlays, Regions(jobs), tasks, notices, explain),
         cine=Cine(viewer),
         compare=compare,
+        side_by_side=side_by_side,
         tags=Tags(study, viewer, tasks, explain),
+        pictures=pictures[0],
+        cell_pictures=tuple(pictures[1:]),
         refiner=Refiner(viewer, planes, tasks, notices, explain),
-        refiner_beside=Refiner(compare.other, planes, tasks, notices, explain),
+        refiners_beside=tuple(Refiner(v, planes, tasks, notices, explain) for v in others),
         steps=viewer.steps,
         viewed=Viewed(viewer),
         closing=Closing(books, autosave, settings),

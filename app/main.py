@@ -22,6 +22,7 @@ from app.services.studies import start_decoding
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
 from app.views.parts import theme
+from app.views.parts.icons import application_icon
 from app.views.parts.qt import qt_application
 from med2e3.files import remove_leftovers
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.screenshot or options.benchmark:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     qt = qt_application()
+    qt.setWindowIcon(application_icon())
     settings = Settings(None if options.screenshot or options.benchmark else settings_file())
     theme.apply(qt, options.theme or settings.values.theme, settings.values.text_size)
     with qasync.QEventLoop(qt) as loop:

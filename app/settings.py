@@ -87,7 +87,7 @@ class Corners:
         True, "Text over images", "ID, sex and birth date", "With the patient name alone."
     )
     corner_study: bool = shown(True, "Text over images", "Study date and time")
-    corner_technique: bool = shown(False, "Text over images", "Kernel and tube voltage")
+    corner_technique: bool = shown(False, "Text over images", "Kernel, kV and mAs")
     corner_series: bool = shown(False, "Text over images", "Series")
     corner_slice: bool = shown(True, "Text over images", "Slice number")
     corner_position: bool = shown(True, "Text over images", "Position in mm")
@@ -180,6 +180,8 @@ class Preferences:
     last_folder: str = ""
     #: Opened places, the latest first.
     recent: list[str] = field(default_factory=list)
+    #: What is shown of these: patient, study and picture (`app.viewmodels.study.recents`).
+    recent_facts: dict[str, list[str]] = field(default_factory=dict)
     hanging: bool = shown(
         True, "Images", "Arrange by series", "Heads, chests, scouts and coronal series open apart."
     )
@@ -194,8 +196,8 @@ class Preferences:
     own_windows: dict[str, list[str]] = field(default_factory=dict)
     #: Whether the one line for newcomers was dismissed.
     hint_dismissed: bool = False
-    #: The fourth cell of the grid: "sheet" or "3d".
-    corner: str = "sheet"
+    #: The fourth cell of the grid: "sheet", "3d" or "picture"; empty: as the study suggests.
+    corner: str = ""
     #: Size and place of the window and of its panels, as Qt wrote them (base 64).
     window_geometry: str = ""
     splitters: str = ""

@@ -65,6 +65,8 @@ class SeriesInfo:
     """What the source says about a series; empty strings where it says nothing.
 
     `unit` is its own word for what the values are in: the Rescale Type of DICOM, e.g. "HU", "mgml".
+    `exposure_mas` is the exposure of the images in mAs; "80–210" where it changes from one to
+    another.
     """
 
     patient_name: str = ""
@@ -87,6 +89,7 @@ class SeriesInfo:
     windows: tuple[Window, ...] = ()
     study_time: str = ""
     peak_kilovolts: str = ""
+    exposure_mas: str = ""
 
     @property
     def is_ct(self) -> bool:

@@ -26,14 +26,26 @@ class OverlayReader:
         """Read a volume; events: `Progress`."""
         return self._jobs.start(Lane.FILES, lambda context: _read(path, context), listener)
 
+    def names(self, path: Path) -> Job[dict[int, str]]:
+        """The names of labels in a text file."""
+        return self._jobs.start(Lane.FILES, lambda _: _names(path))
+
 
 def _read(path: Path, context: Context) -> Overlaid:
     from med2e3.io import load_volume
+    from med2e3.io.label_names import names_of
 
     context.progress(-1, f"Opening {path.name}")
     volume = load_volume(path)
     _ = volume.value_range  # reads every voxel once, here and not on the thread of the window
-    return Overlaid(volume, labels_of(volume))
+    labels = labels_of(volume)
+    return Overlaid(volume, labels, names_of(path) if labels else {})
+
+
+def _names(path: Path) -> dict[int, str]:
+    from med2e3.io.label_names import read_names
+
+    return read_names(path)
 
 
 def labels_of(volume: Volume) -> tuple[tuple[int, int], ...]:

@@ -7,14 +7,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.services.jobs import Context, Jobs, Lane
-from app.services.thumbnails import thumbnail
+from app.services.thumbnails import thumbnail, thumbnail_of_single
 from app.viewmodels.core.work import Job, Listener
 from app.viewmodels.study.study import Preview, SoFar, Thumbnail
 
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary, Source
-    from med2e3.io.series import Groupings, SliceSource
+    from med2e3.io.series import Groupings, IndexedSeries, SliceSource
+    from med2e3.io.single import Single
     from med2e3.io.tags import Tag
     from med2e3.volume import Volume
 
@@ -56,6 +60,10 @@ class Studies:
     def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
         """The header of the file that a slice is from."""
         return self._jobs.start(Lane.FILES, lambda _: _tags(source))
+
+    def single(self, source: Source, series: SeriesSummary, number: int) -> Job[Single]:
+        """An image or report of a series that is no volume."""
+        return self._jobs.start(Lane.FILES, lambda _: _single(source, series, number))
 
 
 def start_decoding() -> None:
@@ -102,15 +110,28 @@ def _thumbnails(source: Source, known: set[Path], context: Context) -> None:
     for indexed in source.scan.series:
         if context.cancelled():
             return
-        if indexed.middle is None or not indexed.summary.files:
+        if not indexed.slices or (indexed.middle is None and indexed.singles is None):
             continue
         key = indexed.slices[len(indexed.slices) // 2].path
         if key in known:
             continue
         try:
-            context.emit(Thumbnail(key, thumbnail(indexed.middle(), indexed.summary.info)))
+            context.emit(Thumbnail(key, _thumbnail(indexed)))
         except Exception:  # a damaged image has no thumbnail; opening it will say why
             context.emit(Thumbnail(key, None))
+
+
+def _thumbnail(indexed: IndexedSeries) -> NDArray[np.uint8]:
+    if indexed.singles is not None:
+        return thumbnail_of_single(indexed.singles.read((indexed.singles.count - 1) // 2))
+    assert indexed.middle is not None
+    return thumbnail(indexed.middle(), indexed.summary.info)
+
+
+def _single(source: Source, series: SeriesSummary, number: int) -> Single:
+    singles = source.indexed(series).singles
+    assert singles is not None
+    return singles.read(number)
 
 
 def _tags(source: SliceSource) -> tuple[Tag, ...]:

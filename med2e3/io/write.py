@@ -6,6 +6,7 @@ Knows nothing of the origin of the values; the caller says whether they are synt
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from med2e3.errors import GeometryError
 from med2e3.geometry import Float
+from med2e3.io.deidentify import PROFILE, deidentified
 from med2e3.volume import WINDOWS, SeriesInfo, Volume
 
 #: Identifies this writer in the files (PS3.10 7.1); derived from a UUID as PS3.5 B.2 allows.
@@ -47,15 +49,21 @@ def nifti_image(volume: Volume) -> Any:
 
 
 def write_dicom_series(
-    volume: Volume, folder: str | Path, *, synthetic: bool = False, seed: str | None = None
+    volume: Volume,
+    folder: str | Path,
+    *,
+    synthetic: bool = False,
+    seed: str | None = None,
+    deidentify: bool = False,
 ) -> tuple[Path, ...]:
     """Write `volume` as one file a slice into `folder`, and return the paths in slice order.
 
     int16 voxels are stored as they are; float32 ones in 65 536 steps between their extremes. The
     images are marked as derived, and as a phantom if `synthetic`. The series and its instances get
     new UIDs, always the same ones if `seed` is given; study and frame of reference keep theirs, and
-    get new ones where they have none. Raises `GeometryError` for rows and columns that are not
-    perpendicular.
+    get new ones where they have none. `deidentify` leaves out who the patient is, and says so in
+    the files (PS3.15 E.1.1, `med2e3.io.deidentify`). Raises `GeometryError` for rows and columns
+    that are not perpendicular.
     """
     rows, columns = volume.geometry.directions[:, 1], volume.geometry.directions[:, 2]
     if abs(float(rows @ columns)) > PERPENDICULAR:
@@ -66,7 +74,11 @@ def write_dicom_series(
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     uids = _Uids(seed)
+    if deidentify:
+        volume = replace(volume, info=deidentified(volume.info).info)
     series = _series(volume, synthetic, uids)
+    if deidentify:
+        _mark_deidentified(series)
     stored, slope, intercept = _stored(volume.voxels)
     series.RescaleSlope, series.RescaleIntercept = _ds(slope), _ds(intercept)
     paths = []
@@ -94,6 +106,18 @@ def slice_headers(volume: Volume) -> tuple[Dataset, ...]:
             header.SOPInstanceUID = volume.slice_uids[k]
         headers.append(header)
     return tuple(headers)
+
+
+def _mark_deidentified(series: Dataset) -> None:
+    """Say that identity was removed, and by what (PS3.3 C.7.1.1 and C.12.1.1)."""
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = PROFILE
+    series.PatientIdentityRemoved = "YES"
+    series.DeidentificationMethod = PROFILE[2]
+    series.DeidentificationMethodCodeSequence = [code]
+    series.LongitudinalTemporalInformationModified = "REMOVED"
+    for keyword in ("StudyDescription", "SeriesDescription"):
+        delattr(series, keyword)
 
 
 class _Uids:

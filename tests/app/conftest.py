@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from app.application import Application
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.study.study import Target
+from app.viewmodels.window.layouts import SHEET
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
 from med2e3.geometry import Plane
@@ -61,6 +62,8 @@ class Gui:
     ) -> None:
         self.loop = loop
         self.engine = engine
+        if not settings.values.corner:  # 3D, which it starts with, would take longer than a test
+            settings.values.put("corner", SHEET)
         self.application = self.run(self._make(settings, annotations_at, reports_at))
         self.window = self.application.window
         self.workspace = self.application.workspace

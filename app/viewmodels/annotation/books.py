@@ -1,6 +1,6 @@
-"""What is drawn on the open series and on the one beside it, and which of the two is in the hand.
+"""What is drawn on the open series and on those beside it, and which of them is in the hand.
 
-Knows no widgets and no viewers.
+Knows no widgets.
 """
 
 from __future__ import annotations
@@ -8,27 +8,36 @@ from __future__ import annotations
 from app.viewmodels.annotation.annotations import Annotations, Unkept
 from app.viewmodels.annotation.drawing import Drawing
 from app.viewmodels.core.signal import Signal
+from app.viewmodels.images.viewer import Viewer
 
 
 class Books:
-    """The annotations of the open series and of the series beside it.
+    """The annotations of the open series, of the series beside it, and of further ones.
 
     At most one of them has a selection. `in_hand` is the one that was drawn in or chosen last.
     """
 
-    def __init__(self, first: Annotations, second: Annotations) -> None:
+    def __init__(self, first: Annotations, second: Annotations, *more: Annotations) -> None:
         self.first, self.second = first, second
-        self.drawing = {first: Drawing(first), second: Drawing(second)}
+        #: Those of all cells, whether they show a series or not.
+        self.all = (first, second, *more)
+        self.drawing = {book: Drawing(book) for book in self.all}
         self.in_hand = first
         self.changed: Signal[[]] = Signal()
-        for mine, other in ((first, second), (second, first)):
-            self._follow(mine, other)
-        second.changed.connect(self._second_changed)
+        for mine in self.all:
+            self._follow(mine)
+        for beside in self.all[1:]:
+            beside.changed.connect(self._beside_changed)
 
     @property
     def both(self) -> tuple[Annotations, ...]:
-        """Those of the series on the screen."""
-        return (self.first, self.second) if self.second.volume is not None else (self.first,)
+        """Those of the series on the screen, the open one first."""
+        beside = (book for book in self.all[1:] if book.volume is not None)
+        return (self.first, *beside)
+
+    def of(self, viewer: Viewer) -> Annotations:
+        """Those of the series that a viewer shows."""
+        return next((book for book in self.all if book.viewer is viewer), self.first)
 
     def take(self, book: Annotations) -> None:
         """Have another one in the hand."""
@@ -38,8 +47,8 @@ class Books:
 
     def hide(self) -> None:
         """Hide all that is drawn, or show it again."""
-        hidden = not (self.first.hidden or self.second.hidden)
-        for book in (self.first, self.second):
+        hidden = not any(book.hidden for book in self.all)
+        for book in self.all:
             book.hide(hidden=hidden)
 
     def cancel(self) -> None:
@@ -54,27 +63,29 @@ class Books:
 
     async def saved(self) -> None:
         """Wait until every change is saved or its failure is reported."""
-        await self.first.saved()
-        await self.second.saved()
+        for book in self.all:
+            await book.saved()
 
     @property
     def saving(self) -> bool:
         """Whether anything is not on the disk yet."""
-        return self.first.saving or self.second.saving
+        return any(book.saving for book in self.all)
 
     @property
     def unkept(self) -> tuple[Unkept, ...]:
         """What was drawn on either side and could not be saved."""
-        return self.first.unkept + self.second.unkept
+        return tuple(one for book in self.all for one in book.unkept)
 
-    def _follow(self, mine: Annotations, other: Annotations) -> None:
+    def _follow(self, mine: Annotations) -> None:
         def selected() -> None:
             if mine.selected is not None:
-                other.select(None)
+                for other in self.all:
+                    if other is not mine:
+                        other.select(None)
                 self.take(mine)
 
         mine.selection_changed.connect(selected)
 
-    def _second_changed(self) -> None:
-        if self.second.volume is None:
+    def _beside_changed(self) -> None:
+        if self.in_hand.volume is None:
             self.take(self.first)

@@ -27,6 +27,33 @@ LENGTH = Kind(
     mark=Mark.STROKES,
 )
 
+POLYLINE = Kind(
+    name="polyline",
+    title="Polyline",
+    action="Measure along a line of many points",
+    key="Shift+L",
+    icon="measure_polyline",
+    points=2,  # at least
+    form=shapes.PATH,
+    read=values.length_along,
+    quantities=(values.POLYLINE_LENGTH,),
+    ends=Ends.REPEAT,
+)
+
+PROFILE = Kind(
+    name="profile",
+    title="Line profile",
+    action="Values along a line",
+    key="Shift+P",
+    icon="measure_profile",
+    points=2,  # the ends
+    form=shapes.PATH,
+    read=values.profile,
+    quantities=(values.LENGTH, values.MEAN, values.SD, values.MINIMUM, values.MAXIMUM),
+    mark=Mark.STROKES,
+    reads_voxels=True,
+)
+
 ANGLE = Kind(
     name="angle",
     title="Angle",
@@ -153,6 +180,7 @@ NOTE = Kind(
 #: Every kind, in the order of the menu.
 KINDS: tuple[Kind, ...] = (
     LENGTH, ANGLE, COBB, BIDIRECTIONAL, ELLIPSE, RECTANGLE, FREEHAND, PROBE, ARROW, NOTE,
+    POLYLINE, PROFILE,
 )  # fmt: skip
 
 #: Kinds whose columns come first in tables, in this order: programs that read exported tables may

@@ -24,6 +24,9 @@ from med2e3.volume import Volume
 #: Above this, a Cobb angle may be meant as its supplement, which is then named beside it.
 AMBIGUOUS_COBB = 60.0
 
+#: Places on a line that are read at most: more than a screen has pixels across.
+MOST_SAMPLES = 4096
+
 #: Said of the value of one slice over a slab.
 OF_ONE_SLICE = "of one slice, not of the slab"
 
@@ -31,6 +34,7 @@ OF_ONE_SLICE = "of one slice, not of the slab"
 SHORT_NOT_DRAWN = "short axis not measured: drag an end of it"
 
 LENGTH = Measure("length", "length_mm", "mm")
+POLYLINE_LENGTH = Measure("length along", "polyline_mm", "mm")
 LONG_DIAMETER = Measure("long diameter", "long_diameter_mm", "mm")
 SHORT_DIAMETER = Measure("short diameter", "short_diameter_mm", "mm")
 ANGLE = Measure("angle", "angle_degrees", "°")
@@ -92,6 +96,55 @@ def length(annotation: Annotation, subject: Subject) -> Reading:
     points = annotation.points_mm
     long = sum(length_mm(a, b) for a, b in itertools.pairwise(points))
     return Reading((Quantity(LENGTH, long, "mm"),), (f"{long:.1f} mm",))
+
+
+def length_along(annotation: Annotation, subject: Subject) -> Reading:
+    """The length (mm) of the line through all points, and how far its ends are apart."""
+    points = annotation.points_mm
+    steps = [length_mm(a, b) for a, b in itertools.pairwise(points)]
+    said = f"{sum(steps):.1f} mm along"
+    if len(steps) > 1:
+        said += f", ends {length_mm(points[0], points[-1]):.1f} mm apart"
+    return Reading((Quantity(POLYLINE_LENGTH, sum(steps), "mm"),), (said,))
+
+
+def line_profile(annotation: Annotation, volume: Volume) -> tuple[Float, Float] | None:
+    """Distances (n,) in mm from the first point, and the values (n,) there, between two points.
+
+    The values are interpolated between eight voxels, half the shortest side of a voxel apart. None
+    for other kinds, and where less than two of the places lie in the volume.
+    """
+    if annotation.kind.read is not profile or len(annotation.points_mm) < 2:
+        return None
+    ends = np.asarray(annotation.points_mm, np.float64)
+    long = length_mm(*annotation.points_mm[:2])
+    step = min(volume.geometry.spacing_mm) / 2
+    along = np.linspace(0.0, long, min(max(2, math.ceil(long / step) + 1), MOST_SAMPLES))
+    places = ends[0] + (ends[1] - ends[0]) * (along / max(long, 1e-9))[:, None]
+    index = volume.geometry.to_index(places)
+    inside = ((index >= -0.5) & (index <= np.asarray(volume.shape) - 0.5)).all(axis=1)
+    if inside.sum() < 2:
+        return None
+    return along[inside], interpolate(volume, index[inside])
+
+
+def profile(annotation: Annotation, subject: Subject) -> Reading:
+    """The values on the line between two points: their mean, SD and range, and its length."""
+    found = line_profile(annotation, subject.volume)
+    long = sum(length_mm(a, b) for a, b in itertools.pairwise(annotation.points_mm))
+    if found is None:
+        return Reading((Quantity(LENGTH, long, "mm"),), (f"{long:.1f} mm",))
+    values, unit = found[1], subject.unit
+    quantities = (
+        Quantity(LENGTH, long, "mm"),
+        Quantity(MEAN, float(values.mean()), unit),
+        Quantity(SD, float(values.std()), unit),
+        Quantity(MINIMUM, float(values.min()), unit),
+        Quantity(MAXIMUM, float(values.max()), unit),
+    )
+    mean = windows.with_unit(numbers.signed(float(values.mean())), unit)
+    low, high = numbers.value(float(values.min())), numbers.value(float(values.max()))
+    return Reading(quantities, (f"{long:.1f} mm, mean {mean}", f"min {low}, max {high}"))
 
 
 def angle(annotation: Annotation, subject: Subject) -> Reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app import settings as stored
@@ -87,10 +87,15 @@ class Settings:
 
     # --- what is remembered ------------------------------------------------------------------
 
-    def remember_place(self, path: Path) -> None:
-        """Put `path` at the head of the recent places and keep its folder for the next dialog."""
+    def remember_place(self, path: Path, facts: Sequence[str] = ()) -> None:
+        """Put `path` at the head of the recent places and keep its folder for the next dialog.
+
+        `facts` are what is shown of it: patient, study, picture.
+        """
         recent = _first(str(path), self.values.recent)[: stored.RECENT_PLACES]
-        self.update({"recent": recent, "last_folder": str(path.parent)})
+        known = {**self.values.recent_facts, str(path): list(facts)}
+        kept = {place: known[place] for place in recent if known.get(place)}
+        self.update({"recent": recent, "recent_facts": kept, "last_folder": str(path.parent)})
         self.save()
 
     def last_place(self) -> Path | None:
@@ -101,7 +106,7 @@ class Settings:
 
     def forget_places(self) -> None:
         """Empty the list of recent places."""
-        self.set("recent", [])
+        self.update({"recent": [], "recent_facts": {}})
         self.save()
 
     def remember_command(self, name: str) -> None:

@@ -61,7 +61,7 @@ class _Comparison:
     greys: Greys
     slab: Slab
     looks: dict[Plane, tuple[float, tuple[float, float] | None]]
-    locks: tuple[bool, bool]
+    locks: tuple[bool, bool, bool]
 
 
 class Compare:
@@ -74,6 +74,10 @@ class Compare:
         self.link = Link.NONE
         #: Whether linked volumes also share zoom and pan, and their window.
         self.zoom_linked = self.window_linked = True
+        #: Whether linked volumes scroll together.
+        self.slices_linked = True
+        #: The viewer of a further series under the mouse, if it is over one.
+        self.hand_elsewhere: Viewer | None = None
         #: Whether the mouse is over the second volume.
         self.pointed = False
         self.changed: Signal[[]] = Signal()
@@ -96,6 +100,8 @@ class Compare:
     @property
     def hand(self) -> Viewer:
         """The viewer that keys act on: that of the volume under the mouse."""
+        if self.hand_elsewhere is not None and self.hand_elsewhere.volume is not None:
+            return self.hand_elsewhere
         return self.other if self.active and self.pointed else self.viewer
 
     @property
@@ -154,11 +160,28 @@ class Compare:
 
     def _apart(self) -> list[str]:
         """What linked volumes do not share, in words."""
-        words = [] if self.zoom_linked else ["Each has its own zoom"]
-        if not self.window_linked:
+        words = [] if self.slices_linked else ["Each scrolls alone"]
+        words += [] if self.zoom_linked else ["Each has its own zoom"]
+        if not self.shares_window:
             why = f" (kernels {' and '.join(self.kernels)})" if self.kernels else ""
             words.append(f"Each has its own window{why}")
         return words
+
+    @property
+    def shares_window(self) -> bool:
+        """Whether the two have one window: never those of two kernels, as of brain and bone."""
+        return self.window_linked and self.kernels is None
+
+    @property
+    def apart_words(self) -> str:
+        """What linked volumes do not share, in a few words."""
+        if self.link is Link.NONE:
+            return "not linked"
+        words = ["scrolls alone"] * (not self.slices_linked)
+        words += ["own zoom"] * (not self.zoom_linked)
+        kernel = f" ({self.kernels[1]})" if self.kernels else ""
+        words += [f"own window{kernel}"] * (not self.shares_window)
+        return " · ".join(words)
 
     @property
     def different(self) -> str:
@@ -185,7 +208,8 @@ class Compare:
         counts as none, and so does any while they are not linked.
         """
         second = self.other.volume
-        if self.link is Link.NONE or second is None or self.viewer.volume is None:
+        linked = self.link is not Link.NONE and self.slices_linked
+        if not linked or second is None or self.viewer.volume is None:
             return 0.0
         wanted = self._mapped(self.viewer, self.viewer.crosshair_mm)
         apart = float(np.linalg.norm(wanted - self.other.crosshair_mm))
@@ -202,7 +226,7 @@ class Compare:
         self.other.show(volume)
         self._busy = False
         self._allow_turning(allowed=False)
-        self.zoom_linked, self.window_linked = True, self.kernels is None
+        self.zoom_linked = self.window_linked = self.slices_linked = True
         self.plane = self.viewer.active
         self.link = Link.FRAME if self.same_frame else Link.POSITION
         self._offset_mm = (
@@ -252,7 +276,7 @@ class Compare:
             # `slices_changed` also announces exact pixels of the same place. These must not move
             # the follower: where one series ends, the other would be drawn back to that end.
             before, at = at, leader.crosshair_mm
-            if not np.array_equal(before, at):
+            if self.slices_linked and not np.array_equal(before, at):
                 self._linked(follower.move_crosshair, self._mapped(leader, at))
             if self.active:
                 self.note_changed.emit()
@@ -260,7 +284,7 @@ class Compare:
         leader.slices_changed.connect(moved)
         leader.window_changed.connect(lambda: self._share_window(leader, follower))
         leader.zoomed.connect(lambda plane: self._share_zoom(leader, follower, plane))
-        leader.slab_changed.connect(lambda: self._linked(follower.set_slab, leader.slab))
+        leader.slab_changed.connect(lambda: self._share_slab(leader, follower))
         # Tool and display settings are the reader's: both volumes have the same, linked or not.
         leader.tool_changed.connect(lambda: self._shared(follower.take_tool_of, leader))
         leader.display_changed.connect(lambda: self._shared(follower.take_display_of, leader))
@@ -270,16 +294,28 @@ class Compare:
         if self.link is not Link.NONE:
             self._shared(act, *args, **kwargs)
 
+    def _share_slab(self, leader: Viewer, follower: Viewer) -> None:
+        if self.slices_linked:
+            self._linked(follower.set_slab, leader.slab)
+
     def _share_window(self, leader: Viewer, follower: Viewer) -> None:
-        if self.window_linked:
+        if self.shares_window:
             self._linked(_window, leader, follower)
 
     def _share_zoom(self, leader: Viewer, follower: Viewer, plane: Plane) -> None:
         if self.zoom_linked:
             self._linked(self._zoom, leader, follower, plane)
 
-    def lock(self, *, zoom: bool | None = None, window: bool | None = None) -> None:
-        """Let the two share zoom and pan, or their window, or neither; None: as it is."""
+    def lock(
+        self, *, slices: bool | None = None, zoom: bool | None = None, window: bool | None = None
+    ) -> None:
+        """Let the two share slices, zoom with pan, their window, or none; None: as it is.
+
+        Slices that are locked again are one place from now on, where no frame of reference says so.
+        """
+        if slices and not self.slices_linked and self.link is Link.POSITION:
+            self._offset_mm = self.other.crosshair_mm - self.viewer.crosshair_mm
+        self.slices_linked = self.slices_linked if slices is None else slices
         self.zoom_linked = self.zoom_linked if zoom is None else zoom
         self.window_linked = self.window_linked if window is None else window
         self._align()
@@ -306,13 +342,14 @@ class Compare:
 
     def _align(self) -> None:
         first, second = self.viewer, self.other
-        self._linked(second.move_crosshair, self._mapped(first, first.crosshair_mm))
+        if self.slices_linked:
+            self._linked(second.move_crosshair, self._mapped(first, first.crosshair_mm))
         self._share_window(first, second)
         for plane in first.planes:
             if self.link is not Link.NONE:
                 second.planes[plane].lie(first.planes[plane].turn)
             self._share_zoom(first, second, plane)
-        self._linked(second.set_slab, first.slab)
+        self._share_slab(first, second)
         self._shared(second.take_tool_of, first)
         self._shared(second.take_display_of, first)
 
@@ -361,13 +398,13 @@ class Compare:
         kept = _Comparison(
             second, self.plane, self.link, self._offset_mm,
             self.other.crosshair_mm, self.other.greys, self.other.slab, looks,
-            (self.zoom_linked, self.window_linked),
+            (self.zoom_linked, self.window_linked, self.slices_linked),
         )  # fmt: skip
         return lambda: self._take_up(kept)
 
     def _take_up(self, kept: _Comparison) -> None:
         self._first, self.plane = self.viewer.volume, kept.plane
-        self.zoom_linked, self.window_linked = kept.locks
+        self.zoom_linked, self.window_linked, self.slices_linked = kept.locks
         self._busy = True
         self.other.show(kept.second)
         self.other.set_slab(kept.slab)

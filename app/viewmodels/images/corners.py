@@ -64,7 +64,8 @@ def _whose(viewer: Viewer) -> list[str]:
     lines.append(viewer.volume.name if show.corner_series else "")
     if show.corner_technique:
         voltage = f"{info.peak_kilovolts} kV" if info.peak_kilovolts else ""
-        lines.append(" · ".join(filter(None, (info.kernel, voltage))))
+        exposure = f"{info.exposure_mas} mAs" if info.exposure_mas else ""
+        lines.append(" · ".join(filter(None, (info.kernel, voltage, exposure))))
     return lines
 
 

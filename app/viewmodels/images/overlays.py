@@ -6,8 +6,8 @@ screen, no widgets, and not who answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +40,7 @@ CHANGES = {
     "visible": "show or hide: {}",
     "hidden": "show or hide a label: {}",
     "colours": "colours: {}",
+    "labels": "names and colours of the labels: {}",
 }
 
 #: Attributes that a slider moves: many changes in a row are one step.
@@ -84,6 +85,8 @@ class Layer:
     of_answer: bool = False
     stepped: bool = False
     of_word: bool = False
+    #: What was measured of it, in words.
+    about: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +101,14 @@ class BoxMark:
 
 @dataclass(frozen=True, eq=False)
 class Overlaid:
-    """A volume read as an overlay; `labels` are (value, voxel count), empty for plain values."""
+    """A volume read as an overlay; `labels` are (value, voxel count), empty for plain values.
+
+    `names` are those that its file states, by their values.
+    """
 
     volume: Volume
     labels: tuple[tuple[int, int], ...]
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 class WordMap(Protocol):
@@ -122,6 +129,10 @@ class OverlayLoader(Protocol):
 
     def overlay(self, path: Path, listener: Listener) -> Job[Overlaid]:
         """Read a volume; events: `Progress`."""
+        ...
+
+    def names(self, path: Path) -> Job[dict[int, str]]:
+        """The names of labels in a text file."""
         ...
 
 
@@ -146,6 +157,7 @@ class Overlays:
         self.layers: tuple[Layer, ...] = ()
         self.boxes: tuple[BoxMark, ...] = ()
         self.loading = ""
+        self._live: Layer | None = None
         self.changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._volume_changed)
 
@@ -231,9 +243,74 @@ class Overlays:
             self._take(name, layers=layers, key=key)
         self.changed.emit()
 
+    def show_live(self, layer: Layer | None) -> None:
+        """Lay what is still being set over the images, in place of what was; no step of its own."""
+        kept = tuple(x for x in self.layers if x is not self._live)
+        self._live = layer
+        self.layers = kept if layer is None else (*kept, layer)
+        self.changed.emit()
+
+    def lay(self, layer: Layer) -> None:
+        """Lay something made here over the images, as a step that can be undone."""
+        self._take(f"overlay {layer.name}", layers=(*self.layers, layer))
+        self.changed.emit()
+
     def toggle_label(self, layer: Layer, value: int) -> None:
         """Show or hide one structure."""
         self.change(layer, hidden=layer.hidden ^ {value})
+
+    def show_only(self, layer: Layer, value: int) -> None:
+        """Show one structure alone; where it is alone, all of them."""
+        others = frozenset(label.value for label in layer.labels) - {value}
+        self.change(layer, hidden=frozenset() if layer.hidden == others else others)
+
+    def show_labels(self, layer: Layer, *, shown: bool) -> None:
+        """Show all structures, or none."""
+        every = frozenset(label.value for label in layer.labels)
+        self.change(layer, hidden=frozenset() if shown else every)
+
+    def name(self, layer: Layer, names: Mapping[int, str]) -> None:
+        """Give structures names, by their values; those that are not named keep theirs."""
+        labels = tuple(
+            replace(label, name=names.get(label.value, "").strip() or label.name)
+            for label in layer.labels
+        )
+        self.change(layer, labels=labels)
+
+    def recolour(self, layer: Layer, value: int, colour: str) -> None:
+        """Give a structure another colour, as #rrggbb."""
+        labels = tuple(
+            replace(label, colour=colour) if label.value == value else label
+            for label in layer.labels
+        )
+        self.change(layer, labels=labels)
+
+    def start_naming(self, layer: Layer, path: Path) -> None:
+        """Take over the names of a text file, without waiting for it."""
+        self._tasks.start(self._name_from(layer, path))
+
+    async def _name_from(self, layer: Layer, path: Path) -> None:
+        outcome = await self._loader.names(path)
+        if isinstance(outcome, Failed):
+            self._notices.show(self._explain(outcome.error))
+        elif isinstance(outcome, Done):
+            same = (one for one in self.layers if one.voxels is layer.voxels)
+            if (now := next(same, None)) is not None:
+                self.name(now, outcome.value)
+
+    def go_to_label(self, layer: Layer, value: int) -> None:
+        """Move the crosshair into a structure: to its voxel nearest to the middle of all."""
+        places = np.argwhere(layer.voxels == value)
+        if len(places):
+            apart = np.abs(places - places.mean(axis=0)).sum(axis=1)
+            self.go_to(layer.geometry.to_patient_mm(places[int(apart.argmin())].astype(float)))
+
+    def names_at(self, patient_mm: NDArray[np.float64]) -> tuple[str, ...]:
+        """The structures that are shown at a point in LPS mm, the uppermost first."""
+        if not self.belongs:
+            return ()
+        found = (_label_at(layer, patient_mm) for layer in reversed(self.layers) if layer.visible)
+        return tuple(label.name for label in found if label is not None)
 
     def toggle_box(self, box: BoxMark) -> None:
         """Show or hide a box."""
@@ -355,10 +432,20 @@ def _bounds(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64
     return places.min(axis=0), places.max(axis=0)
 
 
+def _label_at(layer: Layer, patient_mm: NDArray[np.float64]) -> Label | None:
+    """The structure of a layer at a point, where it is switched on."""
+    index = np.floor(layer.geometry.to_index(patient_mm) + 0.5).astype(int)
+    if not layer.labels or (index < 0).any() or (index >= layer.voxels.shape).any():
+        return None
+    value = int(layer.voxels[tuple(index)])
+    shown = (one for one in layer.labels if one.value == value and value not in layer.hidden)
+    return next(shown, None)
+
+
 def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
     cell = overlaid.volume.geometry.voxel_ml
     return tuple(
-        Label(value, f"label {value}", label_colour(k), count * cell)
+        Label(value, overlaid.names.get(value, f"label {value}"), label_colour(k), count * cell)
         for k, (value, count) in enumerate(overlaid.labels)
     )
 

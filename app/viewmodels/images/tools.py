@@ -27,6 +27,8 @@ class ToolChoice:
         super().__init__()
         self.tool: str = Tool.CROSSHAIR
         self.space_held = False
+        #: Whether a lens is over what is under the mouse.
+        self.magnified = False
         self.tool_changed: Signal[[]] = Signal()
 
     def choose_tool(self, tool: str) -> None:
@@ -39,7 +41,13 @@ class ToolChoice:
         self.space_held = held
         self.tool_changed.emit()
 
+    def swap_magnifier(self) -> None:
+        """Switch the lens on or off."""
+        self.magnified = not self.magnified
+        self.tool_changed.emit()
+
     def take_tool_of(self, other: ToolChoice) -> None:
         """Use the tool that another viewer uses."""
         self.tool, self.space_held = other.tool, other.space_held
+        self.magnified = other.magnified
         self.tool_changed.emit()

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.viewmodels.core.patients import (
     PatientKey,
@@ -37,6 +37,11 @@ class SeriesRow:
     is_open: bool
 
     @property
+    def opens(self) -> bool:
+        """Whether a click shows something: a volume, or images and reports one by one."""
+        return self.summary.is_volume or self.summary.seen > 0
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """What is written in the row."""
         return tuple(filter(None, (self.title, self.facts, self.marks)))
@@ -62,15 +67,24 @@ class PatientRow:
     studies: tuple[StudyRow, ...]
 
 
+class _Marks(NamedTuple):
+    """What is said of a series beside its own words: kinds of files, and what is shown alone."""
+
+    kinds: Mapping[Path, str]
+    pictured: SeriesSummary | None
+
+
 def browse(
     series: Sequence[SeriesSummary],
     chosen: SeriesSummary | None = None,
     words: str = "",
     kinds: Mapping[Path, str] | None = None,
+    pictured: SeriesSummary | None = None,
 ) -> tuple[PatientRow, ...]:
     """The list, with only what holds all of `words`; patients and series in the order given.
 
-    `kinds` says what a file is that no volume shows ("dose report (SR)").
+    `kinds` says what a file is that no volume shows ("dose report (SR)"); `pictured` is the series
+    of which an image is shown by itself.
     """
     wanted = words.lower().split()
     # Another place is listed before any of it is open: what is open may not be of it.
@@ -81,8 +95,9 @@ def browse(
         if all(word in _searched(one) for word in wanted):
             patients[meant[_who(one)]].append(one)
     mine = None if chosen is None else meant[_who(chosen)]
+    marks_of = _Marks(kinds or {}, pictured)
     return tuple(
-        _patient(own, chosen if key == mine else None, kinds or {}, moments)
+        _patient(own, chosen if key == mine else None, marks_of, moments)
         for key, own in patients.items()
     )
 
@@ -134,7 +149,7 @@ def _moments(series: Sequence[SeriesSummary]) -> Moments:
 def _patient(
     own: Sequence[SeriesSummary],
     chosen: SeriesSummary | None,
-    kinds: Mapping[Path, str],
+    marks_of: _Marks,
     moments: Moments,
 ) -> PatientRow:
     studies: dict[str, list[SeriesSummary]] = defaultdict(list)
@@ -146,7 +161,9 @@ def _patient(
     return PatientRow(
         patient_name(info),
         details(info),
-        tuple(_study(studies[uid], _order(uid, reference, moments), chosen, kinds) for uid in uids),
+        tuple(
+            _study(studies[uid], _order(uid, reference, moments), chosen, marks_of) for uid in uids
+        ),
     )
 
 
@@ -164,22 +181,23 @@ def _study(
     members: Sequence[SeriesSummary],
     mark: str,
     chosen: SeriesSummary | None,
-    kinds: Mapping[Path, str],
+    marks_of: _Marks,
 ) -> StudyRow:
     info = members[0].info
     title = "  ".join(filter(None, (date(info.study_date), info.study_description))) or "Study"
-    return StudyRow(title, mark, tuple(_series(one, one is chosen, kinds) for one in members))
+    return StudyRow(title, mark, tuple(_series(one, one is chosen, marks_of) for one in members))
 
 
-def _series(one: SeriesSummary, is_open: bool, kinds: Mapping[Path, str]) -> SeriesRow:
+def _series(one: SeriesSummary, is_open: bool, marks_of: _Marks) -> SeriesRow:
     info, facts = one.info, one.facts
     name = info.series_description or one.part or "Series"
     title = f"{info.series_number}  {name}" if info.series_number else name
     if not one.is_volume:
-        kind = kinds.get(one.files[0], "") if one.files else ""
-        return SeriesRow(
-            one, title, _joined(info.modality, kind or one.reason), "", _tip(one), False
-        )
+        kind = one.kind or (marks_of.kinds.get(one.files[0], "") if one.files else "")
+        many = f"{one.seen} images" if one.seen > 1 else ""
+        modality = "" if kind.startswith(info.modality) else info.modality  # "MR image" says it
+        words = _joined(modality, kind or one.reason, many)
+        return SeriesRow(one, title, words, "", _tip(one), one is marks_of.pictured)
     marks = (
         "positions uneven or missing" if facts.trouble else "",
         f"lossy: {facts.lossy}" if facts.lossy else "",
@@ -206,7 +224,8 @@ def _joined(*words: str) -> str:
 def _tip(one: SeriesSummary) -> str:
     facts = one.facts
     if not one.is_volume:
-        return f"{one.label}: not a volume: {one.reason}"
+        seen = ". A click shows it by itself; the model is not given it" if one.seen else ""
+        return f"{one.label}: not a volume: {one.reason}{seen}"
     step = "" if facts.step_mm is None else f"a slice every {facts.step_mm:.3g} mm"
     pixel = "" if facts.pixel_mm is None else f"pixels of {facts.pixel_mm:.3g} mm"
     size = f"{one.shape[0]} slices of {one.shape[2]} × {one.shape[1]}"

@@ -22,6 +22,7 @@ from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.study.recents import facts_of
 from med2e3.errors import GapError, InputError
 from med2e3.volume import Volume
 from med2e3.words import counted
@@ -29,6 +30,7 @@ from med2e3.words import counted
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary, Source
     from med2e3.io.series import Grouping, Groupings, SkippedFile, SliceSource
+    from med2e3.io.single import Single
     from med2e3.io.tags import Tag
 
 #: Seconds between two repaints while the voxels of a preview fill.
@@ -51,7 +53,9 @@ class SoFar:
 
 @dataclass(frozen=True, eq=False)
 class Thumbnail:
-    """Event: grey pixels (row, column) of the image at `path`; None if it cannot be shown."""
+    """Event: the picture of the image at `path`, grey (row, column) or in colours (row, column, 3);
+    None if it cannot be shown.
+    """
 
     path: Path
     pixels: NDArray[np.uint8] | None
@@ -97,6 +101,10 @@ class Library(Protocol):
         """The header of the file that a slice is from."""
         ...
 
+    def single(self, source: Source, series: SeriesSummary, number: int) -> Job[Single]:
+        """An image or report of a series that is no volume."""
+        ...
+
 
 class Study:
     """The opened source, what arrives to take its place, and the series on the screen."""
@@ -137,8 +145,10 @@ class Study:
         self.changed: Signal[[]] = Signal()
         self.progressed: Signal[[]] = Signal()
         self.thumbnails_changed: Signal[[]] = Signal()
-        #: A series was loaded to be seen beside the open one.
-        self.loaded_beside: Signal[[Volume]] = Signal()
+        #: A series was loaded to be seen beside the open one, in a cell by its number.
+        self.loaded_beside: Signal[[Volume, int]] = Signal()
+        #: What was opened has no volume, but images or reports that are seen one by one.
+        self.only_pictures: Signal[[]] = Signal()
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -177,13 +187,27 @@ class Study:
 
     @property
     def skipped(self) -> tuple[SkippedFile, ...]:
-        """The files of the list that no volume shows."""
-        return self.listed.skipped if self.listed is not None else ()
+        """The files of the list that are not seen: neither in a volume nor by themselves."""
+        if self.listed is None:
+            return ()
+        seen = {path for one in self.series if one.seen for path in one.files}
+        return tuple(file for file in self.listed.skipped if file.path not in seen)
 
     @property
     def skipped_sentence(self) -> str:
-        """How many files no volume shows, and of what kinds; empty if there are none."""
-        return self.listed.skipped_sentence if self.listed is not None else ""
+        """How many files are not seen, and of what kinds; empty if there are none."""
+        from med2e3.io.series import skipped_sentence  # the readers are there with the first file
+
+        return skipped_sentence(self.skipped) if self.skipped else ""
+
+    @staticmethod
+    def name_of(series: SeriesSummary) -> str:
+        """What `named` finds a series of the list by, as long as it is there."""
+        return str(id(series))
+
+    def named(self, name: str) -> SeriesSummary | None:
+        """The series of the list with a name that `name_of` gave it; None if it is gone."""
+        return next((one for one in self.series if self.name_of(one) == name), None)
 
     def slice_sources(self) -> tuple[SliceSource, ...]:
         """The files of the open series, in the order of its slices."""
@@ -247,6 +271,8 @@ class Study:
         try:
             chosen = source.choose(target.series)
         except InputError as error:
+            if target.series is None and any(one.seen for one in source.series):
+                return self._opened_without_volume(source, target)
             return self._failed(target, Failed(error))
         return await self._load(source, chosen, target)
 
@@ -334,10 +360,23 @@ class Study:
         self._notices.dismiss()
         self._viewer.show(volume)
         self._assistant.enter(volume)
-        self._settings.remember_place(target.path)
+        self._settings.remember_place(target.path, facts_of(volume))
         self.changed.emit()
         if whole:
             self._make_thumbnails(source)
+
+    def _opened_without_volume(self, source: Source, target: Target) -> bool:
+        """What is open has images or reports, and no volume: they are seen one by one."""
+        self.source, self.path, self.chosen = source, target.path, None
+        self.arriving = None
+        self._notices.dismiss()
+        self._viewer.show(None)
+        self._assistant.enter(None)
+        self._settings.remember_place(target.path)
+        self.changed.emit()
+        self.only_pictures.emit()
+        self._make_thumbnails(source)
+        return True
 
     def _failed(self, target: Target, outcome: Outcome[Any]) -> bool:
         self._viewer.drop_preview()
@@ -443,11 +482,11 @@ class Study:
 
     # --- comparing ---------------------------------------------------------------------------
 
-    def open_beside(self, series: SeriesSummary) -> None:
-        """Load a series of the list; `loaded_beside` hands it on, and what is open stays."""
-        self._tasks.start(self._open_beside(series))
+    def open_beside(self, series: SeriesSummary, cell: int = 1) -> None:
+        """Load a series of the list for a cell; `loaded_beside` hands it on, what is open stays."""
+        self._tasks.start(self._open_beside(series, cell))
 
-    async def _open_beside(self, series: SeriesSummary) -> None:
+    async def _open_beside(self, series: SeriesSummary, cell: int) -> None:
         source = self.listed
         if source is None:
             return
@@ -455,7 +494,7 @@ class Study:
         if isinstance(outcome, Failed):
             self._notices.show(self._explain(outcome.error))
         elif isinstance(outcome, Done):
-            self.loaded_beside.emit(outcome.value)
+            self.loaded_beside.emit(outcome.value, cell)
 
 
 def _counterpart(

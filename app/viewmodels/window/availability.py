@@ -12,7 +12,9 @@ WHY_NOT: dict[Need, Callable[[Workspace], str]] = {
     Need.NOTHING: lambda workspace: "",
     Need.VOLUME: lambda workspace: _no_volume(workspace),
     Need.ONE_VOLUME: lambda workspace: _no_volume(workspace) or _two_volumes(workspace),
-    Need.COMPARISON: lambda workspace: "" if workspace.compare.active else "nothing is compared",
+    Need.COMPARISON: lambda workspace: (
+        "" if workspace.side_by_side.active else "nothing is compared"
+    ),
     Need.TURNED: lambda workspace: "" if workspace.viewer.is_turned else "no plane is turned",
     Need.QUESTION: lambda workspace: _no_question(workspace),
     Need.UNDO: lambda workspace: "" if workspace.steps.undo_name else "nothing to undo",
@@ -46,7 +48,7 @@ def _no_volume(workspace: Workspace) -> str:
 
 
 def _two_volumes(workspace: Workspace) -> str:
-    return "two volumes are compared" if workspace.compare.active else ""
+    return "two volumes are compared" if workspace.side_by_side.active else ""
 
 
 def _no_question(workspace: Workspace) -> str:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from app.imaging.colour_names import ColourMap
 from app.imaging.windows import PRESETS
 from app.viewmodels.annotation import kinds
+from app.viewmodels.images.side_by_side import SHAPES
 
 
 class Need(StrEnum):
@@ -61,6 +62,23 @@ COMMANDS: tuple[Command, ...] = (
         Command(f"{tool.name}_tool", tool.action, (tool.key,), "Measure", Need.VOLUME)
         for tool in kinds.tools()
     ),
+    Command("grow_region", "Region by its values…", ("Shift+E",), "Measure", Need.VOLUME),
+    Command("click_here", "Click at the crosshair", ("Ctrl+Return",), "Measure", Need.VOLUME),
+    *(
+        Command(
+            f"crosshair_{side}",
+            f"Move the crosshair {words}",
+            (f"Ctrl+{side.capitalize()}",),
+            "Measure",
+            Need.VOLUME,
+        )
+        for side, words in (
+            ("up", "up"),
+            ("down", "down"),
+            ("left", "to the left"),
+            ("right", "to the right"),
+        )
+    ),
     Command("key_image", "Mark or unmark as key image", ("K",), "Measure", Need.VOLUME),
     Command("undo", "Undo", ("Ctrl+Z",), "Measure", Need.UNDO),
     Command("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Measure", Need.REDO),
@@ -96,6 +114,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("save_layout", "Save all views as one picture…", (), "Pictures", Need.VOLUME),
     Command("save_slices", "Save the slices as pictures…", (), "Pictures", Need.VOLUME),
     Command("save_cine", "Save the slices as a moving picture…", (), "Pictures", Need.VOLUME),
+    Command(
+        "save_series", "Save this series without the patient's name…", (), "Pictures", Need.VOLUME
+    ),
+    Command("magnifier", "Magnifier under the mouse, or not", ("Shift+G",), "View", Need.VOLUME),
     Command("toggle_crosshair", "Show or hide the crosshair", ("X",), "View"),
     Command("toggle_text", "Show or hide corner text", ("T",), "View"),
     Command(
@@ -122,6 +144,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("edit_layout", "Edit your own layout…", (), "Layout", Need.ONE_VOLUME),
     Command("hanging", "Arrange each series by its kind, or not", (), "Layout"),
+    *(
+        Command(
+            f"series:{rows}x{columns}",
+            f"Series side by side: {rows} × {columns}",
+            (),
+            "Layout",
+            Need.VOLUME,
+        )
+        for rows, columns in SHAPES
+    ),
     Command("link", "Link or unlink the compared series", ("Alt+L",), "Layout", Need.COMPARISON),
     Command("close_compare", "End comparing", ("Alt+C",), "Layout", Need.COMPARISON),
     Command("straighten", "Straighten the planes", ("O",), "Planes", Need.TURNED),
@@ -137,12 +169,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("forward_ten", "Ten slices on", ("PgDown",), "Slices", Need.VOLUME),
     Command("first_slice", "First slice", ("Home",), "Slices", Need.VOLUME),
     Command("last_slice", "Last slice", ("End",), "Slices", Need.VOLUME),
+    Command("tall_tabs", "Report and scores from top to bottom", ("Ctrl+Alt+T",), "Assistant"),
     Command("ask", "Go to the question box", ("Ctrl+L", "/"), "Assistant"),
     Command("draft_report", "Draft report", ("Ctrl+R",), "Assistant", Need.QUESTION),
     Command("evidence", "Test this answer", ("Ctrl+E",), "Assistant", Need.SCORES),
     Command("stop", "Stop the answer, or close this help", ("Esc",), "Assistant"),
     Command("copy_report", "Copy the report", (), "Assistant"),
-    Command("save_report", "Save the report…", (), "Assistant"),
+    Command("save_report", "Save the report…", ("Ctrl+S",), "Assistant"),
     Command("choose_model", "Model from a folder…", (), "Assistant"),
     Command("demo_model", "Demo model", (), "Assistant"),
     Command(

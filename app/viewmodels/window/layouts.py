@@ -22,10 +22,14 @@ TITLES: dict[str, str] = {
     Plane.CORONAL.value: "Coronal",
     "sheet": "What the model saw",
     "3d": "3D",
+    "picture": "Single image",
 }
 
 #: The cells that can stand in the fourth place of the grid.
-SHEET, SCENE = "sheet", "3d"
+SHEET, SCENE, PICTURE = "sheet", "3d", "picture"
+
+#: Stands for the fourth cell that the study itself suggests.
+AUTOMATIC = ""
 
 #: The planes of the grid, before its fourth place.
 GRID_PLANES = (Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL)
@@ -130,7 +134,10 @@ class Layouts:
         self.custom = custom_from(settings.values.custom_layout)
         self.main: str = Plane.AXIAL.value
         stored = settings.values.corner
-        self.corner = stored if stored in (SHEET, SCENE) else SHEET
+        #: What the reader wants in the fourth place; `fourth` is what stands there.
+        self.corner = stored if stored in (SHEET, SCENE, PICTURE) else AUTOMATIC
+        #: Whether the open study has an image to be seen by itself: a scout.
+        self._has_scout = False
         self.alone: str | None = None
         stored = settings.values.second_cell if settings.values.restore_window else ""
         #: The cell that stands in a window of its own; empty: none.
@@ -211,6 +218,23 @@ class Layouts:
         self.custom = custom
         self.choose(Kind.CUSTOM)
 
+    @property
+    def fourth(self) -> str:
+        """The cell in the fourth place: the reader's, else a scout, else 3D."""
+        return self.corner or (PICTURE if self._has_scout else SCENE)
+
+    def offer_scout(self, *, there: bool) -> None:
+        """Say whether the study has a scout on which its slices can be seen."""
+        if there != self._has_scout:
+            self._has_scout = there
+            self.changed.emit()
+
+    def show_picture(self) -> None:
+        """Bring the single image into view; where it is there, the layout stays."""
+        if PICTURE not in self.places():
+            self.corner, self.alone = PICTURE, None
+            self.choose(Kind.GRID)
+
     def toggle_scene(self) -> None:
         """Show 3D in the fourth cell of the grid; where it is there, what the model saw."""
         self.alone = None
@@ -265,7 +289,7 @@ class Layouts:
             }
         if kind is Kind.CUSTOM:
             return _in_rows(self.custom.cells, self.custom.columns)
-        return _in_rows((*(plane.value for plane in GRID_PLANES), self.corner), 2)
+        return _in_rows((*(plane.value for plane in GRID_PLANES), self.fourth), 2)
 
     def _others(self) -> list[str]:
         return [name for name in TITLES if name != self.main]

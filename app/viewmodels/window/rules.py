@@ -20,8 +20,10 @@ from app.viewmodels.core.work import Message
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.overlays import Overlays
+from app.viewmodels.images.side_by_side import SideBySide
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.report import Report
+from app.viewmodels.study.pictures import scout_of
 from app.viewmodels.study.study import Study
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.workspace import Workspace
@@ -46,9 +48,12 @@ def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
     what_answers_draw_lies_over_the_images(workspace.assistant, workspace.overlays)
     attention_of_a_word_lies_over_the_images(workspace.word_maps, workspace.overlays)
     marking_a_slice_counts_as_evidence(workspace.annotations, workspace.evidence)
+    pictures_are_brought_into_view(workspace)
+    scouts_stand_in_the_fourth_cell(workspace)
     comparing_stops_cine(workspace.compare, workspace.cine)
     choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
-    series_loaded_beside_is_compared(workspace.study, workspace.compare)
+    series_loaded_beside_is_compared(workspace.study, workspace.side_by_side)
+    another_study_ends_series_side_by_side(workspace.study, workspace.side_by_side)
     preferences_dress_images(workspace.settings, workspace.viewer)
     damaged_preferences_are_said(workspace.settings, workspace.notices)
     hiding_lines_or_text_is_a_preference(workspace.viewer, workspace.settings)
@@ -82,6 +87,43 @@ def marking_a_slice_counts_as_evidence(annotations: Annotations, evidence: Evide
     annotations.changed.connect(evidence.changed.emit)
 
 
+def pictures_are_brought_into_view(workspace: Workspace) -> None:
+    """When an image is asked for that is seen by itself, a cell shows it; so where nothing else is.
+
+    A comparison, which fills the centre, ends.
+    """
+    study, pictures = workspace.study, workspace.pictures
+
+    def bring() -> None:
+        workspace.side_by_side.close()
+        if workspace.viewer.volume is not None:
+            workspace.viewer.maximise(None)
+            workspace.layouts.show_picture()
+
+    def show_first() -> None:
+        first = next((one for one in study.series if one.seen), None)
+        if first is not None:
+            pictures.show(first)
+
+    pictures.asked.connect(bring)
+    study.only_pictures.connect(show_first)
+
+
+def scouts_stand_in_the_fourth_cell(workspace: Workspace) -> None:
+    """When a study opens that has a scout of the open series, it is shown where there is room."""
+    study, pictures = workspace.study, workspace.pictures
+
+    def follow() -> None:
+        if study.chosen is None or study.source is not study.listed:
+            return
+        scout = scout_of(study.series, workspace.viewer.volume)
+        if scout is not None and not pictures.active:
+            pictures.offer(scout)
+        workspace.layouts.offer_scout(there=scout is not None)
+
+    study.changed.connect(follow)
+
+
 def comparing_stops_cine(compare: Compare, cine: Cine) -> None:
     """When a comparison begins, changes or ends, cine stops: its plane may be hidden now."""
     compare.changed.connect(cine.stop)
@@ -96,9 +138,23 @@ def choosing_a_layout_shows_all_of_it(layouts: Layouts, viewer: Viewer) -> None:
     layouts.chosen.connect(show_all)
 
 
-def series_loaded_beside_is_compared(study: Study, compare: Compare) -> None:
+def series_loaded_beside_is_compared(study: Study, side_by_side: SideBySide) -> None:
     """When a series was loaded to be seen beside the open one, the two are compared."""
-    study.loaded_beside.connect(compare.open)
+    study.loaded_beside.connect(side_by_side.put)
+
+
+def another_study_ends_series_side_by_side(study: Study, side_by_side: SideBySide) -> None:
+    """When another place is opened, its first series stands alone: what was beside is not of it."""
+    places = study.places
+
+    def follow() -> None:
+        nonlocal places
+        if study.places != places:
+            places, before = study.places, places
+            if not set(before) & set(places):
+                side_by_side.close()
+
+    study.changed.connect(follow)
 
 
 def preferences_dress_images(settings: Settings, viewer: Viewer) -> None:

@@ -20,13 +20,16 @@ from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
+from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
+from app.viewmodels.images.side_by_side import SideBySide
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
 from app.viewmodels.report.report import Report
+from app.viewmodels.study.pictures import SinglePictures
 from app.viewmodels.study.study import Study
 from app.viewmodels.study.tags import Tags
 from app.viewmodels.window.closing import Closing
@@ -69,13 +72,21 @@ class Workspace:
     books: Books
     scene: Scene
     overlays: Overlays
+    #: A region by its values, while it is being set.
+    growing: Growing
     cine: Cine
     compare: Compare
+    #: All series that stand side by side, of which `compare` links the first two.
+    side_by_side: SideBySide
     tags: Tags
+    #: The image or report that is seen by itself.
+    pictures: SinglePictures
+    #: The same for each cell of `side_by_side`.
+    cell_pictures: tuple[SinglePictures, ...]
     #: Makes the pictures of `viewer` exact once nothing moves.
     refiner: Refiner
-    #: The same for the volume that is compared, `compare.other`.
-    refiner_beside: Refiner
+    #: The same for the series beside it, in the order of `side_by_side.pairs`.
+    refiners_beside: tuple[Refiner, ...]
     steps: UndoStack
     #: Which slices the reader has had on the screen.
     viewed: Viewed

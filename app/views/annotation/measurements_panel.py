@@ -29,6 +29,7 @@ from app.viewmodels.annotation.books import Books
 from app.viewmodels.annotation.model import Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
+from app.views.annotation.profile_curve import ProfileCurve
 from app.views.parts.elided import ChoiceBox
 from app.views.parts.export_button import export_button
 from app.views.parts.file_dialogs import Saver
@@ -79,6 +80,7 @@ class MeasurementsPanel(QWidget):
         self.detail.setWordWrap(True)
         self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.histogram = Histogram()
+        self.profile = ProfileCurve()
         self.to_report = QPushButton("To report")
         self.to_report.setToolTip("Add what is selected, else everything, to the report")
         self.to_report.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -100,7 +102,8 @@ class MeasurementsPanel(QWidget):
         layout.addWidget(self.list, 1)
         layout.addWidget(self.detail)
         layout.addWidget(self.histogram)
-        for book in (self._books.first, self._books.second):
+        layout.addWidget(self.profile)
+        for book in self._books.all:
             book.changed.connect(self.refresh)
             book.live_changed.connect(self._show_detail)
             book.selection_changed.connect(self._select)
@@ -114,8 +117,7 @@ class MeasurementsPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the document as it is now."""
-        self.side.setVisible(len(self._books.both) > 1)
-        self.side.setCurrentIndex(int(self._annotations is self._books.second))
+        self._show_sides()
         self.said.hide()
         rows = self._rows()
         items = [self.list.topLevelItem(k) for k in range(self.list.topLevelItemCount())]
@@ -161,6 +163,18 @@ class MeasurementsPanel(QWidget):
             QGuiApplication.clipboard().setText(words)
             self.said.setText(f"Copied: {words.splitlines()[0] if words else 'nothing'}")
             self.said.show()
+
+    def _show_sides(self) -> None:
+        """Of which of the series on the screen the list is."""
+        both = self._books.both
+        self.side.setVisible(len(both) > 1)
+        beside = "the series beside it" if len(both) == 2 else "series {} beside it"
+        words = ["the open series", *(beside.format(k) for k in range(2, len(both) + 1))]
+        with QSignalBlocker(self.side):
+            if [self.side.itemText(k) for k in range(self.side.count())] != words:
+                self.side.clear()
+                self.side.addItems(words)
+            self.side.setCurrentIndex(both.index(self._annotations))
 
     def _report(self) -> None:
         book = self._annotations
@@ -225,8 +239,9 @@ class MeasurementsPanel(QWidget):
         selected = annotations.selected_annotation or annotations.live
         key_image = annotations.document.key_image(annotations.selected)
         self.detail.setVisible(selected is not None or key_image is not None)
-        found = None
+        found = along = None
         if selected is not None and volume is not None:
+            along = values.line_profile(selected, volume)
             self.detail.setText(self._about(selected))
             if not self._annotations.is_traced(selected):
                 found = values.region_values(selected, volume)
@@ -236,6 +251,7 @@ class MeasurementsPanel(QWidget):
         high = self.detail.heightForWidth(self.width() - 2 * MARGIN)
         self.detail.setMinimumHeight(max(high, 0))
         self.histogram.show_values(found, self._annotations.viewer.unit)
+        self.profile.show_profile(along, self._annotations.viewer.unit)
 
     def _about(self, annotation: Annotation) -> str:
         lines = self._annotations.reading(annotation).lines
@@ -258,12 +274,11 @@ def _tool_button(action: QAction) -> QToolButton:
 
 
 def _sides(books: Books) -> ChoiceBox:
-    """Which of two compared series is listed."""
+    """Which of the compared series is listed."""
     box = ChoiceBox()
-    box.setToolTip("Of which of the two compared series")
+    box.setToolTip("Of which of the compared series")
     box.setAccessibleName("Series whose measurements are listed")
-    box.addItems(("the open series", "the series beside it"))
-    box.activated.connect(lambda k: books.take((books.first, books.second)[k]))
+    box.activated.connect(lambda k: books.take(books.both[k]))
     return box
 
 

@@ -89,15 +89,24 @@ class AssistantPanel(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
+        self.tabs.tabBar().setAccessibleName("Report, scores, evidence and measurements")
         self.tabs.addTab(self.report, "Report")
         self.tabs.addTab(self.scores, "Scores")
         self.tabs.addTab(self.evidence, "Evidence")
-        talk = QWidget()
+        self.talk = talk = QWidget()
         column = QVBoxLayout(talk)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.chat, 1)
         column.addWidget(self.ask_box)
+        self.tall = QToolButton()
+        dress(self.tall, "tall")
+        self.tall.setCheckable(True)
+        self.tall.setToolTip("These tabs from top to bottom, or the conversation above them")
+        self.tall.setAccessibleName("Tabs from top to bottom")
+        self.tall.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.tall.toggled.connect(lambda on: talk.setVisible(not on))
+        self.tabs.setCornerWidget(self.tall)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(talk)
         self.splitter.addWidget(self.tabs)
@@ -121,6 +130,7 @@ class AssistantPanel(QWidget):
 
     def show_report(self) -> None:
         """Bring the report to the front: a draft is being written for it."""
+        self.tall.setChecked(False)  # the conversation shows how it goes on
         self.tabs.setCurrentWidget(self.report)
 
 

@@ -26,9 +26,6 @@ from app.views.assistant.score_bars import ScoreBars
 from app.views.parts.export_button import export_button
 from app.views.parts.file_dialogs import Saver
 
-#: Rows of the table: more than a reader will go and look at.
-TOP_BANDS = 8
-
 EXPLANATION = (
     "Weights of the slices' 2D features, fixed before the first word; ×1 is an equal share. "
     "No proof of what the answer rests on: the 3D features bypass them."
@@ -83,7 +80,7 @@ class ScoresTab(QScrollArea):
         if turn is not None and turn.seen is not None and scores is not None:
             axis = numbers.axis_of(turn.seen.plane)
             self.table.setHeaderLabels(["× uniform", "weight", f"{axis} mm", "slices"])
-            for scored in scores.top(TOP_BANDS):
+            for scored in scores.top(len(scores.values)):
                 first, last = (n + 1 for n in scored.band.view_slices)
                 span = f"{first}" if first == last else f"{first}–{last}"
                 mm = numbers.mm_range(scored.band.from_mm, scored.band.to_mm)

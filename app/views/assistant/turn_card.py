@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QMouseEvent
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -55,6 +56,7 @@ class TurnCard(QFrame):
         self.turn = turn
         self._word_maps = word_maps
         self._assistant = assistant
+        self._jump = jump
         self.setProperty("card", True)
         self.question = _Text(self, turn.question)
         self.question.setProperty("heading", True)
@@ -124,6 +126,32 @@ class TurnCard(QFrame):
         """Show this answer's scores."""
         self.choose()
 
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """What can be done with the question and its answer."""
+        menu = self.menu()
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.popup(event.globalPos())
+
+    def menu(self) -> QMenu:
+        """The entries: words to copy, the question again or changed, and where its weight lies."""
+        turn, clipboard = self.turn, QGuiApplication.clipboard()
+        menu = QMenu(self)
+        if marked := self.question.selectedText() or self.answer.selectedText():
+            menu.addAction("Copy what is marked", lambda: clipboard.setText(marked))
+        menu.addAction("Copy the question", lambda: clipboard.setText(turn.question))
+        if turn.text and not turn.running:
+            menu.addAction("Copy the answer", self.copy.click)
+        menu.addSeparator()
+        menu.addAction("Ask this again", self.again.click)
+        menu.addAction("Change this question", self.edit.click)
+        menu.addSeparator()
+        menu.addAction("Show its scores", self.choose)
+        strip = strip_of(turn) if turn.scores is not None else None
+        if strip is not None and strip.ranked:
+            best = strip.ranked[0]
+            menu.addAction("Go to the slice of highest weight", lambda: self._jump(turn, best))
+        return menu
+
     def choose(self) -> None:
         """Make this the answer whose scores are shown."""
         self._assistant.choose(self.turn)
@@ -184,6 +212,7 @@ class _Text(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)  # the card has one
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Show this answer's scores, then select."""

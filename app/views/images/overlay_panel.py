@@ -5,13 +5,16 @@ Shown below the series list while there is anything. Decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
+    QColorDialog,
     QHBoxLayout,
+    QInputDialog,
     QLabel,
     QMenu,
     QScrollArea,
@@ -28,7 +31,7 @@ from app.viewmodels.images.overlay_surfaces import SURFACE_TYPES, surface_file, 
 from app.viewmodels.images.overlays import BoxMark, Label, Layer, Overlays
 from app.views.parts import theme
 from app.views.parts.elided import ChoiceBox
-from app.views.parts.file_dialogs import Saver
+from app.views.parts.file_dialogs import Saver, ask_for_file
 from app.views.parts.icons import dress
 from app.views.parts.range_slider import RangeSlider
 
@@ -72,7 +75,7 @@ class OverlayPanel(QWidget):
         self.heading.setText(f"Opening {overlays.loading}…" if overlays.loading else "Overlays")
         self.setVisible(bool(overlays.loading) or not overlays.empty)
         shape = (
-            tuple((x.name, id(x.voxels), len(x.labels)) for x in overlays.layers),
+            tuple((x.name, id(x.voxels), x.labels) for x in overlays.layers),
             tuple(box.name for box in overlays.boxes),
         )
         if shape != self._shape:
@@ -95,6 +98,9 @@ class OverlayPanel(QWidget):
         for widget in (*self.rows, *self.boxes):
             column.addWidget(widget)
         column.addStretch(1)
+        # The old rows may be in the middle of telling of a click: they go when that is over.
+        if (old := self._scroll.takeWidget()) is not None:
+            old.deleteLater()
         self._scroll.setWidget(body)
         self._scroll.setFixedHeight(min(body.sizeHint().height() + 4, TALLEST))
 
@@ -171,6 +177,11 @@ class LayerRow(QWidget):
             note.setWordWrap(True)
             note.setProperty("warning", True)
             column.addWidget(note)
+        if layer.about:
+            about = QLabel(layer.about)
+            about.setWordWrap(True)
+            about.setProperty("dim", True)
+            column.addWidget(about)
         row = QHBoxLayout()
         row.setSpacing(8)
         title = QLabel("Opacity")
@@ -201,12 +212,74 @@ class LayerRow(QWidget):
             check.clicked.connect(
                 lambda _=False, value=label.value: self._overlays.toggle_label(self.layer, value)
             )
-            title = "Save surface…" if len(layer.labels) == 1 else f"Save surface of {label.name}…"
-            save = self.menu.addAction(title, partial(self._save_surface, label))
             check.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-            check.addAction(save)
+            for words, act in self._label_acts(label):
+                check.addAction(words).triggered.connect(act)
             self.labels.append(check)
+        self._fill_menu(layer)
         return list(self.labels)
+
+    def _label_acts(self, label: Label) -> list[tuple[str, Callable[[], object]]]:
+        """What can be done with one structure."""
+        overlays, value = self._overlays, label.value
+        return [
+            ("Go to it", lambda: overlays.go_to_label(self.layer, value)),
+            ("Show it alone, or all", lambda: overlays.show_only(self.layer, value)),
+            ("Name…", lambda: self._ask_name(label)),
+            ("Colour…", lambda: self._ask_colour(label)),
+            ("Save surface…", lambda: self._save_surface(label)),
+        ]
+
+    def _fill_menu(self, layer: Layer) -> None:
+        overlays, menu = self._overlays, self.menu
+        if len(layer.labels) == 1:
+            menu.addAction("Save surface…", partial(self._save_surface, layer.labels[0]))
+            only = layer.labels[0].value
+            menu.addAction("Go to it", lambda: overlays.go_to_label(self.layer, only))
+        else:
+            for label in layer.labels:
+                one = menu.addMenu(label.name)
+                for words, act in self._label_acts(label):
+                    one.addAction(words).triggered.connect(act)
+            menu.addSeparator()
+            menu.addAction("Show all", lambda: overlays.show_labels(self.layer, shown=True))
+            menu.addAction("Show none", lambda: overlays.show_labels(self.layer, shown=False))
+        menu.addSeparator()
+        menu.addAction("Names from a file…", self._ask_names)
+        menu.addAction("Names of TotalSegmentator", self._name_as_total_segmentator)
+
+    def _ask_name(self, label: Label) -> None:
+        dialog = QInputDialog(self)
+        dialog.setWindowTitle("Name of the structure")
+        dialog.setLabelText(f"Name of label {label.value}:")
+        dialog.setTextValue(label.name)
+        dialog.textValueSelected.connect(
+            lambda name: self._overlays.name(self.layer, {label.value: name})
+        )
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def _ask_colour(self, label: Label) -> None:
+        dialog = QColorDialog(QColor(label.colour), self)
+        dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
+        dialog.colorSelected.connect(
+            lambda colour: self._overlays.recolour(self.layer, label.value, colour.name())
+        )
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def _ask_names(self) -> None:
+        ask_for_file(
+            self.window(),
+            "File with the names of the labels",
+            lambda path: self._overlays.start_naming(self.layer, path),
+            types="Names (*.txt *.json *.csv *.tsv *.ctbl *.label);;All files (*)",
+        )
+
+    def _name_as_total_segmentator(self) -> None:
+        from med2e3.io.label_names import total_segmentator
+
+        self._overlays.name(self.layer, total_segmentator())
 
     def _value_controls(self, layer: Layer) -> list[QWidget]:
         self.maps = ChoiceBox()

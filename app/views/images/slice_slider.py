@@ -38,6 +38,7 @@ class SliceSlider(QScrollBar):
     def refresh(self) -> None:
         """Take over the slice of the view."""
         state = self._view.state
+        self.setAccessibleName(f"Slices of the {self._view.plane} view")
         self.setEnabled(state is not None)
         if state is None:
             return
@@ -47,7 +48,6 @@ class SliceSlider(QScrollBar):
                 self.setRange(0, last)
                 self.setPageStep(max(1, state.count // 10))
                 self.setValue(at)
-        self.setAccessibleName(f"Slices of the {self._view.plane} view")
 
     def _go(self, slice_index: int) -> None:
         self._view.viewer.activate(self._view.plane)

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import QFileInfo
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QFileDialog, QFileIconProvider, QToolButton, QWidget
 
 from app.viewmodels.core.exporting import Content, MakeFile
 from app.viewmodels.window.workspace import Exporter
+from app.views.parts.icons import dress, icon
 
 #: Told what was chosen.
 Chosen = Callable[[Path], object]
@@ -98,7 +101,33 @@ class Saver:
         return ask_for_folder(self._parent, title, lambda folder: exporter.start(folder, make))
 
 
+#: Icons of the buttons of Qt's own dialog, by the names of the buttons.
+BUTTONS = {
+    "backButton": "back", "forwardButton": "forward", "toParentButton": "up",
+    "newFolderButton": "new_folder", "listModeButton": "list", "detailModeButton": "details",
+}  # fmt: skip
+
+
+class FileIcons(QFileIconProvider):
+    """Folders and files in the icons of the rest of the window."""
+
+    def icon(self, info: QFileIconProvider.IconType | QFileInfo) -> QIcon:
+        """The icon of a file, or of a kind of place."""
+        is_file = info == QFileIconProvider.IconType.File
+        if isinstance(info, QFileInfo):
+            is_file = not info.isDir()
+        return icon("file" if is_file else "folder")
+
+
+#: The one provider: dialogs do not own it.
+FILE_ICONS = FileIcons()
+
+
 def _opened(dialog: QFileDialog, chosen: Chosen) -> QFileDialog:
+    dialog.setIconProvider(FILE_ICONS)
+    for name, symbol in BUTTONS.items():  # the system's own dialog has none of these
+        if (button := dialog.findChild(QToolButton, name)) is not None:
+            dress(button, symbol)
     dialog.fileSelected.connect(lambda path: chosen(Path(path)))
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()

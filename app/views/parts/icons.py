@@ -18,6 +18,9 @@ from med2e3.resources import resource_path
 #: Sizes rendered, in pixels: 20 logical pixels at scales 1, 1.5, 2 and 3.
 SIZES = (20, 30, 40, 60)
 
+#: Sizes of the application's own icon, from a list of windows to a screen of scale 3.
+APPLICATION_SIZES = (16, 24, 32, 48, 64, 128, 256)
+
 #: Icons kept, of about 30 kB each: all of resources/icons in three inks and both themes fit.
 KEPT = 256
 
@@ -41,6 +44,16 @@ def icon(name: str, ink: str = "text") -> QIcon:
     """The icon resources/icons/`name`.svg in a colour of the theme, dim where disabled."""
     colours = theme.current()
     return drawn(name, getattr(colours, ink), colours.dim)
+
+
+@lru_cache(maxsize=1)
+def application_icon() -> QIcon:
+    """The picture of the application: for windows, and for the opening page."""
+    renderer = QSvgRenderer(QByteArray((resource_path("icons") / "app.svg").read_bytes()))
+    result = QIcon()
+    for size in APPLICATION_SIZES:
+        result.addPixmap(_render(renderer, size))
+    return result
 
 
 @lru_cache(maxsize=KEPT)

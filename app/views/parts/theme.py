@@ -183,6 +183,7 @@ def _style_sheet(theme: Theme) -> str:
     QToolButton[narrow="true"] {{ padding: 4px 3px; }}
     QToolButton:hover {{ background: {theme.button}; }}
     QToolButton:checked {{ background: {theme.button}; border-color: {theme.accent}; }}
+    QToolButton:focus {{ border-color: {theme.accent}; }}
     QToolButton[popupMode="1"] {{ padding-right: 12px; }}
     QToolButton[popupMode="2"] {{ padding-right: 15px; }}
     QToolButton::menu-button {{ border: 0; width: 14px; }}
@@ -201,6 +202,9 @@ def _style_sheet(theme: Theme) -> str:
     QPushButton:pressed {{ background: {theme.line}; }}
     QPushButton:disabled {{ color: {theme.dim}; border-color: {theme.button}; }}
     QPushButton:focus {{ border-color: {theme.accent}; }}
+    QPushButton[recent="true"] {{ background: transparent; border-color: transparent; padding: 0; }}
+    QPushButton[recent="true"]:hover {{ background: {theme.button}; }}
+    QPushButton[recent="true"]:focus {{ border-color: {theme.accent}; }}
     QPushButton[ready="true"] {{ padding: 4px 3px; }}
     QPushButton[primary="true"] {{ background: {theme.accent}; color: {theme.on_accent};
                                    border-color: {theme.accent}; }}
@@ -246,7 +250,10 @@ def _style_sheet(theme: Theme) -> str:
     QTabBar::tab {{ padding: 5px 12px; color: {theme.dim}; background: transparent;
                     border: 0; border-bottom: 2px solid transparent; }}
     QTabBar::tab:selected {{ color: {theme.text}; border-bottom-color: {theme.accent}; }}
-    QScrollArea, QListWidget, QTreeWidget {{ border: 0; background: transparent; }}
+    QTabBar::tab:selected:focus {{ border-bottom-color: {theme.text}; }}
+    QScrollArea {{ border: 0; background: transparent; }}
+    QListWidget, QTreeWidget {{ border: 1px solid transparent; background: transparent; }}
+    QListWidget:focus, QTreeWidget:focus {{ border-color: {theme.accent}; }}
     QTreeWidget::item {{ padding: 2px 3px; }}
     QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.line};
                            border-radius: 6px; }}

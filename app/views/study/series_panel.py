@@ -25,6 +25,7 @@ from app.rendering.grey import GreyMap, as_picture
 from app.viewmodels.core.patients import details, patient_name
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.study.browser import PatientRow, SeriesRow, browse
+from app.viewmodels.study.pictures import SinglePictures
 from app.viewmodels.study.study import Study
 from app.views.study.skipped_dialog import SkippedDialog
 from app.views.study.study_browser import PICTURE, ROW, THUMBNAIL, StudyTree, pixmap_of
@@ -46,8 +47,9 @@ GROUPING_WORDS = {
 class SeriesPanel(QWidget):
     """The list on the left."""
 
-    def __init__(self, study: Study, viewer: Viewer) -> None:
+    def __init__(self, study: Study, viewer: Viewer, pictures: SinglePictures) -> None:
         super().__init__()
+        self._pictured = pictures
         self._study = study
         self._viewer = viewer
         self._opened = study.chosen
@@ -65,6 +67,7 @@ class SeriesPanel(QWidget):
         self.search.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.search.textChanged.connect(lambda _: self.refresh())
         self.tree = StudyTree()
+        self.tree.name_of = study.name_of
         self.tree.itemClicked.connect(lambda item, _: self._clicked(item))
         self.tree.itemActivated.connect(lambda item, _: self._clicked(item))
         self.tree.customContextMenuRequested.connect(self._menu)
@@ -95,6 +98,7 @@ class SeriesPanel(QWidget):
         study.changed.connect(self.refresh)
         study.thumbnails_changed.connect(self._draw_pictures)
         viewer.volume_changed.connect(self._show_patient)
+        pictures.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -125,7 +129,8 @@ class SeriesPanel(QWidget):
     def _rows(self) -> tuple[PatientRow, ...]:
         study = self._study
         kinds = {one.path: one.kind for one in study.skipped}
-        return browse(study.series, study.chosen, self.search.text(), kinds)
+        words = self.search.text()
+        return browse(study.series, study.chosen, words, kinds, self._pictured.summary)
 
     def show_skipped(self) -> SkippedDialog:
         """Open the list of what was left out."""
@@ -139,8 +144,12 @@ class SeriesPanel(QWidget):
 
     def _clicked(self, item: QTreeWidgetItem) -> None:
         row = item.data(0, ROW)
-        if isinstance(row, SeriesRow) and row.summary.is_volume:
+        if not isinstance(row, SeriesRow):
+            return
+        if row.summary.is_volume:
             self._study.pick(row.summary)
+        elif row.opens:
+            self._pictured.show(row.summary)
 
     def _menu(self, place: QPoint) -> None:
         item = self.tree.itemAt(place)
@@ -154,6 +163,8 @@ class SeriesPanel(QWidget):
         """What can be done with a series."""
         study, summary = self._study, row.summary
         menu = QMenu(self)
+        if row.opens and not summary.is_volume:
+            menu.addAction("Show this image", lambda: self._pictured.show(summary))
         opening = menu.addAction("Open", lambda: study.pick(summary))
         beside = menu.addAction("Open beside as comparison", lambda: study.open_beside(summary))
         opening.setEnabled(summary.is_volume and not row.is_open)

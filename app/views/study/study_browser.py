@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtCore import QMimeData, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -24,6 +27,10 @@ from PySide6.QtWidgets import (
 
 from app.viewmodels.study.browser import PatientRow, SeriesRow, StudyRow
 from app.views.parts import theme
+from app.views.parts.drop_target import dragged
+
+if TYPE_CHECKING:
+    from med2e3.io import SeriesSummary
 
 #: Edge of a thumbnail, and space around it, in logical pixels.
 THUMBNAIL = 48
@@ -100,7 +107,7 @@ class SeriesDelegate(QStyledItemDelegate):
         if row.is_open:
             painter.fillRect(space, QColor(colours.button))
             painter.fillRect(QRect(space.left(), space.top(), 2, space.height()), colours.accent)
-        elif state & QStyle.StateFlag.State_MouseOver and row.summary.is_volume:
+        elif state & QStyle.StateFlag.State_MouseOver and row.opens:
             painter.fillRect(space, QColor(colours.panel))
         if state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QColor(colours.accent))
@@ -126,7 +133,7 @@ def written(row: SeriesRow, metrics: QFontMetrics, width: int) -> list[tuple[str
     # A series' number stays before its name.
     title = _broken(row.title.replace("  ", "\u00a0\u00a0"), " ", metrics, width)
     shown = [*title[: TITLE_LINES - 1], " ".join(title[TITLE_LINES - 1 :])]
-    lines = [(words, "text" if row.summary.is_volume else "dim") for words in shown if words]
+    lines = [(words, "text" if row.opens else "dim") for words in shown if words]
     facts = row.summary.facts
     if facts.lossy or facts.trouble:
         lines += [(words, "dim") for words in _broken(row.facts, JOINT, metrics, width)]
@@ -168,6 +175,17 @@ class StudyTree(QTreeWidget):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.items: list[QTreeWidgetItem] = []
+        #: The name of a series, by which it is known where it is dropped.
+        self.name_of: Callable[[SeriesSummary], str] = lambda one: ""
+        self.setDragEnabled(True)
+        self.setDragDropMode(QTreeWidget.DragDropMode.DragOnly)
+
+    def mimeData(self, items: Sequence[QTreeWidgetItem]) -> QMimeData:
+        """What is dragged: the first series that can be seen."""
+        rows = (item.data(0, ROW) for item in items)
+        seen = (row.summary for row in rows if isinstance(row, SeriesRow) and row.opens)
+        first = next(seen, None)
+        return QMimeData() if first is None else dragged(self.name_of(first))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another width breaks the words elsewhere, and rows are as high as their words."""
@@ -208,10 +226,11 @@ def _item(
 
 
 def pixmap_of(grey: NDArray[np.uint8], ratio: float) -> QPixmap:
-    """A thumbnail from grey pixels (row, column)."""
+    """A thumbnail from grey pixels (row, column), or from colours (row, column, 3)."""
     pixels = np.ascontiguousarray(grey, np.uint8)
-    rows, columns = pixels.shape
-    image = QImage(pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
+    rows, columns = pixels.shape[:2]
+    kind = QImage.Format.Format_RGB888 if pixels.ndim == 3 else QImage.Format.Format_Grayscale8
+    image = QImage(pixels.data, columns, rows, pixels.strides[0], kind)
     edge = round(THUMBNAIL * ratio)
     keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
     pixmap = QPixmap.fromImage(image.copy()).scaled(edge, edge, keep, smooth)

@@ -49,11 +49,12 @@ def bind(workspace: Workspace, window: QWidget) -> dict[str, Callable[[], object
         "reset_view": lambda: compare.leader.fit(),
         "reset_window": lambda: compare.leader.reset_window(),
         **{f"colours:{name}": _colours(workspace, name) for name in ColourMap},
-        "turn_quarter": lambda: compare.lie(Turn.quarter),
-        "mirror": lambda: compare.lie(Turn.mirrored),
-        "upend": lambda: compare.lie(Turn.upended),
+        "turn_quarter": lambda: workspace.side_by_side.lie(Turn.quarter),
+        "mirror": lambda: workspace.side_by_side.lie(Turn.mirrored),
+        "upend": lambda: workspace.side_by_side.lie(Turn.upended),
         "hide_drawings": lambda: workspace.books.hide(),
-        "link": compare.swap_link,
+        "magnifier": workspace.viewer.swap_magnifier,
+        "link": workspace.side_by_side.swap_link,
         "hanging": workspace.layouts.toggle_hanging,
         "toggle_crosshair": viewer.toggle_crosshair,
         "toggle_text": viewer.toggle_corner_text,
@@ -100,7 +101,7 @@ def _mark(workspace: Workspace) -> None:
     state = viewer.shown.get(workspace.compare.plane_of_keys)
     if state is not None:
         plane = SlicePlane.of_slice(state.geometry, state.slice_index)
-        book = books.first if viewer is workspace.viewer else books.second
+        book = books.of(viewer)
         books.take(book)
         book.toggle_key_image(plane)
 

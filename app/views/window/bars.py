@@ -38,6 +38,7 @@ class ErrorBar(QFrame):
         self.remedy = QPushButton()
         self.remedy.clicked.connect(self._act)
         self.details = QPlainTextEdit()
+        self.details.setAccessibleName("Details of the message")
         self.details.setReadOnly(True)
         self.more = QPushButton("Details")
         self.more.setCheckable(True)

@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
 from app.viewmodels.annotation.annotations import Annotations
-from app.viewmodels.window.layouts import GridSpan
+from app.viewmodels.window.layouts import PICTURE, GridSpan
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.annotation_layer import AnnotationLayer
 from app.views.assistant.model_sheet import ModelSheet
@@ -22,12 +22,15 @@ from app.views.assistant.score_levels import ScoreLevels
 from app.views.images.cine_timer import CineTimer
 from app.views.images.compare_pane import ComparePane
 from app.views.images.idle_timer import IdleTimer
+from app.views.images.magnifier import Magnifier
 from app.views.images.overlay_layer import OverlayLayer
 from app.views.images.scene_cell import SceneCell
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
+from app.views.parts.drop_target import DropTarget
 from app.views.parts.painting import painted
 from app.views.study.empty_state import EmptyState
+from app.views.study.picture_cell import PictureCell
 from med2e3.geometry import Plane
 
 
@@ -45,6 +48,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
 def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
     """Show what is drawn on the volume of a view, and let the mouse draw there."""
     AnnotationLayer(view, book, workspace.books.drawing[book])
+    Magnifier(view)
 
 
 def _scene(workspace: Workspace) -> QWidget:
@@ -60,7 +64,12 @@ CELLS: dict[str, Callable[[Workspace], QWidget]] = {
     Plane.CORONAL.value: _plane(Plane.CORONAL),
     "sheet": lambda workspace: ModelSheet(workspace.assistant, workspace.viewer),
     "3d": _scene,
+    PICTURE: lambda workspace: PictureCell(workspace.pictures),
 }
+
+
+#: Said while a series is over a plane of the open one.
+OPEN_IN_PLANES = "Open it"
 
 
 class Ground(QWidget):
@@ -87,18 +96,28 @@ class Centre(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.grid)
-        self.compare = ComparePane(workspace.compare, workspace.refiner_beside)
+        pictures = workspace.cell_pictures
+        self.compare = ComparePane(
+            workspace.side_by_side,
+            workspace.refiners_beside,
+            lambda k: PictureCell(pictures[k]),
+            lambda k: pictures[k].active,
+        )
+        for one in pictures:
+            one.changed.connect(self.compare.refresh)
+        self.compare.take_drops(self._dropped_on)
         OverlayLayer(self.compare.first, workspace.overlays)
-        _draw_on(self.compare.first, workspace, workspace.books.first)
-        _draw_on(self.compare.second, workspace, workspace.books.second)
+        for view, book in zip(self.compare.views, workspace.books.all, strict=True):
+            _draw_on(view, workspace, book)
         self._stack.addWidget(self.compare)
         self.idle_timer = IdleTimer(workspace.refiner, self)
         self.cine_timer = CineTimer(workspace.cine, self)
-        workspace.compare.changed.connect(self.refresh)
+        workspace.side_by_side.changed.connect(self.refresh)
         self._made: dict[str, QWidget] = {}
         self._placed: dict[str, GridSpan] = {}
         self._away = ""
         self._viewer.volume_changed.connect(self.refresh)
+        workspace.pictures.changed.connect(self._pictures_changed)
         self._viewer.maximised_changed.connect(self._arrange)
         workspace.layouts.changed.connect(self._arrange)
         self.refresh()
@@ -122,6 +141,7 @@ class Centre(QWidget):
             made = self._made[name] = CELLS[name](self._workspace)
             made.setParent(self.grid)
             made.hide()
+            DropTarget(made, lambda: OPEN_IN_PLANES, self._dropped)
         return self._made[name]
 
     def serve_views(self, serve: Callable[[SliceView, Annotations], object]) -> None:
@@ -129,8 +149,8 @@ class Centre(QWidget):
         books = self._workspace.books
         for cell in self.cells.values():
             serve(cell.view, books.first)
-        serve(self.compare.first, books.first)
-        serve(self.compare.second, books.second)
+        for view, book in zip(self.compare.views, books.all, strict=True):
+            serve(view, book)
 
     def hand_out(self, name: str) -> QWidget:
         """Give a cell to another window; it has no place here until `take_back`."""
@@ -154,15 +174,48 @@ class Centre(QWidget):
         has_volume = self._viewer.volume is not None
         if not has_volume:
             self.empty.refresh()
-        images = self.compare if self._workspace.compare.active else self.grid
-        self._stack.setCurrentWidget(images if has_volume else self.empty)
+        images = self.compare if self._workspace.side_by_side.active else self.grid
+        seen = has_volume or self._workspace.pictures.active
+        self._stack.setCurrentWidget(images if seen else self.empty)
         self._arrange()
+
+    def _dropped(self, name: str) -> None:
+        """A series was dropped on a cell of the planes: it opens in all of them."""
+        series = self._workspace.study.named(name)
+        if series is None:
+            return
+        if series.is_volume:
+            self._workspace.study.pick(series)
+        else:
+            self._workspace.pictures.show(series)
+
+    def _dropped_on(self, name: str, cell: int) -> None:
+        """A series was dropped on a cell of those that stand side by side: it is shown there."""
+        workspace = self._workspace
+        series = workspace.study.named(name)
+        if series is None:
+            return
+        if not series.is_volume:
+            workspace.cell_pictures[cell].offer(series)
+            return
+        workspace.cell_pictures[cell].close()
+        if cell:
+            workspace.study.open_beside(series, cell)
+        else:
+            workspace.study.pick(series)
+
+    def _pictures_changed(self) -> None:
+        """An image that is seen by itself needs no volume beside it."""
+        if self._viewer.volume is None:
+            self.refresh()
 
     def _arrange(self) -> None:
         alone = self._viewer.maximised
         places = self._workspace.layouts.places()
         if alone and alone.value != self._away:
             places = {alone.value: GridSpan(0, 0)}
+        if self._viewer.volume is None and self._workspace.pictures.active:
+            places = {PICTURE: GridSpan(0, 0)}
         places.pop(self._away, None)  # until it was taken back
         if places == self._placed:
             return

@@ -19,9 +19,9 @@ from app.views.images.slice_view import SliceView
 
 #: Commands of the menu in groups, by their names.
 GROUPS = (
-    ("key_image", "hide_drawings"),
+    ("key_image", "grow_region", "hide_drawings"),
     ("reset_view", "one_to_one", "turn_quarter", "mirror", "upend", "invert", "reset_window"),
-    ("maximise", "second_window", "slab", "reference_lines"),
+    ("maximise", "second_window", "magnifier", "slab", "reference_lines"),
     ("copy_view", "save_view", "tags"),
 )
 

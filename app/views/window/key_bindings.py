@@ -31,13 +31,13 @@ class KeyBindings:
         workspace.shortcuts.changed.connect(self.refresh)
         for signal in (workspace.viewer.volume_changed, workspace.assistant.model_changed):
             signal.connect(self.enable)
-        for book in (workspace.books.first, workspace.books.second):
+        for book in workspace.books.all:
             for signal in (book.changed, book.selection_changed):
                 signal.connect(self.enable)
         for signal in (workspace.assistant.turns_changed, workspace.assistant.chosen_changed):
             signal.connect(self.enable)
         self._before: tuple[object, ...] = ()
-        turned = (workspace.viewer.turned, workspace.compare.changed)
+        turned = (workspace.viewer.turned, workspace.side_by_side.changed)
         for signal in (workspace.steps.changed, *turned):
             signal.connect(self._stepped)
 
@@ -74,7 +74,7 @@ class KeyBindings:
     def _state(self) -> tuple[object, ...]:
         workspace = self._workspace
         named = workspace.steps.undo_name, workspace.steps.redo_name
-        return *named, workspace.viewer.is_turned, workspace.compare.active
+        return *named, workspace.viewer.is_turned, workspace.side_by_side.active
 
     def navigate(self, event: QKeyEvent, commands: dict[str, Callable[[], object]]) -> bool:
         """Run the command of a key that no text or list took; returns whether there was one."""

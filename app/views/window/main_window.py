@@ -24,18 +24,22 @@ from app.viewmodels.window.commands import COMMANDS
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.measurements_panel import MeasurementsPanel
 from app.views.assistant.assistant_panel import AssistantPanel
+from app.views.images.grow_dialog import GrowDialog
 from app.views.images.overlay_panel import OverlayPanel
+from app.views.parts.accessible import name_all, order_tabs
 from app.views.parts.column import Column
 from app.views.parts.file_dialogs import Saver, ask_for_folder
+from app.views.parts.icons import application_icon
 from app.views.parts.keys import is_typed
 from app.views.parts.panels import Panels
 from app.views.study.empty_state import EmptyState
 from app.views.study.series_panel import SeriesPanel
 from app.views.study.tag_browser import TagBrowser
-from app.views.window import actions, window_memory
+from app.views.window import actions, by_keys, window_memory
 from app.views.window.bars import BarsOverImages, ErrorBar, LoadingBar, WarningBar
 from app.views.window.centre import Centre
 from app.views.window.close_question import CloseQuestion
+from app.views.window.deidentify_dialog import DeidentifyDialog
 from app.views.window.help_overlay import HelpOverlay
 from app.views.window.hint import Hint
 from app.views.window.image_menu import ImageMenu
@@ -59,14 +63,16 @@ class MainWindow(QMainWindow):
         self.workspace = workspace
         self.closed: Signal[[]] = Signal()
         self.setWindowTitle("Med-2E3 viewer")
+        self.setWindowIcon(application_icon())
         self.setAcceptDrops(True)
         self.tags: TagBrowser | None = None
+        self.growing: GrowDialog | None = None
         self.commands = self._commands()
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
         self.addToolBar(self.tools)
         saver = Saver(self, workspace.exporter, self._stem)
-        self.series = SeriesPanel(workspace.study, workspace.viewer)
+        self.series = SeriesPanel(workspace.study, workspace.viewer, workspace.pictures)
         empty = EmptyState(workspace.study, workspace.settings, self.commands)
         self.centre = Centre(workspace, empty)
         self.assistant = AssistantPanel(
@@ -89,7 +95,7 @@ class MainWindow(QMainWindow):
         self.loading = LoadingBar(workspace.study)
         self.hint = Hint(workspace)
         self.splitter = self._lay_out(OverlayPanel(workspace.overlays, saver))
-        self.setStatusBar(StatusLine(workspace.viewer))
+        self.setStatusBar(StatusLine(workspace.viewer, workspace.pictures, workspace.overlays))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
         self.question = CloseQuestion(self, workspace.closing, workspace.tasks)
@@ -102,6 +108,7 @@ class MainWindow(QMainWindow):
         self.second = SecondWindow(self, self.centre, workspace, self.actions_by_name.values())
         self.panels = {"series": self.series, "assistant": self.assistant}
         window_memory.restore(self, self.splitter, self.panels, workspace.settings.values)
+        self._make_accessible()
 
     # --- building --------------------------------------------------------------------------
 
@@ -109,7 +116,8 @@ class MainWindow(QMainWindow):
         return {
             **actions.bind(self.workspace, self),
             **self._library_commands(),
-            "ask": lambda: self.assistant.ask_box.line.setFocus(),
+            "ask": self.assistant_for_question,
+            "tall_tabs": lambda: self.assistant.tall.toggle(),
             "evidence": lambda: self.assistant.show_evidence(),
             "draft_report": lambda: self.assistant.ask_box.ask_report(),
             "stop": self._escape,
@@ -137,7 +145,10 @@ class MainWindow(QMainWindow):
         pictures = ("copy_view", "save_view", "save_layout", "save_slices", "save_cine")
         return {
             **{name: _later(lambda: self.pictures.commands(), name) for name in pictures},
+            **by_keys.commands(lambda: self.pictures.view()),
             "one_to_one": self._one_to_one,
+            "save_series": self._save_series,
+            "grow_region": self._grow_region,
             "copy_report": lambda: self.assistant.report.copy.click(),
             "save_report": lambda: self.assistant.report.save.click(),
             "to_report": lambda: self.measurements.to_report.click(),
@@ -198,6 +209,11 @@ class MainWindow(QMainWindow):
         self.bars = BarsOverImages(self.centre, (self.errors, self.loading))
         return splitter
 
+    def _make_accessible(self) -> None:
+        """Names for screen readers, and Tab from the toolbar to the right as the eye goes."""
+        name_all(self)
+        order_tabs(self, (self.tools, self.series, self.centre, self.assistant))
+
     def _stem(self) -> str:
         """What names of exported files begin with; without a name where images have none."""
         named = self.workspace.settings.values.corners.patient_name
@@ -231,6 +247,26 @@ class MainWindow(QMainWindow):
     def _one_to_one(self) -> None:
         view = self.pictures.view()
         view.viewer.one_to_one(view.plane, view.width(), view.height())
+
+    def _grow_region(self) -> None:
+        growing = self.workspace.growing
+        growing.start()
+        if growing.wanted is not None:
+            if self.growing is None:
+                self.growing = GrowDialog(growing, self)
+            self.growing.refresh()
+            self.growing.show()
+
+    def _save_series(self) -> None:
+        viewer = self.workspace.compare.hand
+        if viewer.volume is not None:
+            DeidentifyDialog(viewer.volume, self.workspace.exporter, self).open()
+
+    def assistant_for_question(self) -> None:
+        """Bring the question box into view, ready for keys."""
+        self.assistant.show()
+        self.assistant.tall.setChecked(False)
+        self.assistant.ask_box.line.setFocus()
 
     def _escape(self) -> None:
         if self.help.isVisible():

@@ -22,7 +22,7 @@ from app.views.window.centre import Centre
 from med2e3.errors import InputError
 
 #: Kinds of file for one picture, and for a film, as name filters of a dialog.
-PICTURES, FILM = "PNG (*.png);;JPEG (*.jpg)", "GIF (*.gif)"
+PICTURES, FILM = "PNG (*.png);;JPEG (*.jpg)", "GIF (*.gif);;MP4 (*.mp4)"
 
 #: Quality of JPEG, at which text over an image stays clean.
 QUALITY = 92
@@ -51,9 +51,9 @@ class Pictures:
 
     def view(self) -> SliceView:
         """The view that the keys act on."""
-        compare, pane = self._workspace.compare, self._centre.compare
-        if compare.active:
-            return pane.second if compare.pointed else pane.first
+        together = self._workspace.side_by_side
+        if together.active:
+            return self._centre.compare.views[together.pointed]
         return self._centre.cells[self._workspace.viewer.active].view
 
     def copy(self) -> None:

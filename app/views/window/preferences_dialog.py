@@ -5,11 +5,13 @@ Knows no preference by name: `app.settings.declared` says what there is and how 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QCheckBox,
     QDialog,
     QDialogButtonBox,
@@ -30,7 +32,10 @@ from app.views.parts.elided import ChoiceBox
 from app.views.window.layout_dialog import INSET
 
 #: First size at the usual size of text, in logical pixels: the longest page without scrolling.
-SIZE = (520, 470)
+SIZE = (820, 440)
+
+#: Preferences of a page from which on they stand in two columns.
+FEWEST = 5
 
 #: Left and right of the tabs, in logical pixels.
 AROUND = 24
@@ -53,6 +58,7 @@ class PreferencesDialog(QDialog):
             pages.setdefault(how.page, {})[name] = how
         for title, preferences in pages.items():
             self.tabs.addTab(self._page(preferences), title)
+        self.tabs.tabBar().setAccessibleName("Pages of the preferences")
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         room = self.screen().availableSize().width()
@@ -81,15 +87,22 @@ class PreferencesDialog(QDialog):
                 self._show[name](self._editor.value(name))
 
     def _page(self, preferences: dict[str, Shown]) -> QScrollArea:
-        page = QWidget()
-        form = QFormLayout(page)
-        form.setVerticalSpacing(8)
-        form.setHorizontalSpacing(16)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for name, how in preferences.items():
-            self._add(form, name, how)
+        page = Columns()
+        names = list(preferences)
+        half = _half([bool(preferences[name].description) for name in names])
+        for part in (names[:half], names[half:]):
+            column = QWidget()
+            form = QFormLayout(column)
+            form.setVerticalSpacing(8)
+            form.setHorizontalSpacing(16)
+            form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+            for name in part:
+                self._add(form, name, preferences[name])
+            if part:
+                page.add(column)
         area = QScrollArea()
         area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(page)
         return area
 
@@ -107,6 +120,47 @@ class PreferencesDialog(QDialog):
             said.setProperty("dim", True)
             said.setWordWrap(True)
             form.addRow(said)
+
+
+class Columns(QWidget):
+    """Two columns side by side, or one below the other where there is no room for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns: list[QWidget] = []
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(12)
+
+    def add(self, column: QWidget) -> None:
+        """Put a column to the right of the others, its rows at the top."""
+        self.columns.append(column)
+        self._row.addWidget(column, 1, Qt.AlignmentFlag.AlignTop)
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the wider column alone: then they stand one below the other."""
+        widest = max(column.minimumSizeHint().width() for column in self.columns)
+        return QSize(widest, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width has room for another number of columns."""
+        super().resizeEvent(event)
+        needed = sum(column.minimumSizeHint().width() for column in self.columns)
+        fits = needed + self._row.spacing() <= self.width()
+        way = QBoxLayout.Direction
+        self._row.setDirection(way.LeftToRight if fits else way.TopToBottom)
+
+
+def _half(described: Sequence[bool]) -> int:
+    """How many of a page's preferences stand in the first column; all where they are few.
+
+    One with a description takes two lines.
+    """
+    if len(described) < FEWEST:
+        return len(described)
+    heights = [1 + has for has in described]
+    halves = range(1, len(heights))
+    return min(halves, key=lambda k: abs(sum(heights[:k]) - sum(heights[k:])))
 
 
 def _control(how: Shown, change: Callable[[Any], None]) -> tuple[QWidget, Callable[[Any], None]]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel, QStatusBar
 
 from app.imaging import numbers, windows
+from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.study.pictures import SinglePictures
 from app.views.parts.elided import ElidedLabel
 from med2e3.words import fine_size_text
 
 
 class StatusLine(QStatusBar):
-    """The status line of one `Viewer`."""
+    """The status line of one `Viewer`, and of the image that is seen by itself."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, pictures: SinglePictures, overlays: Overlays) -> None:
         super().__init__()
+        self._overlays = overlays
         self._viewer = viewer
         self.voxel = QLabel()
         self.facts = ElidedLabel()
@@ -24,6 +27,7 @@ class StatusLine(QStatusBar):
         self.setContentsMargins(8, 0, 10, 0)
         self.setSizeGripEnabled(False)
         viewer.readout_changed.connect(self._show_voxel)
+        pictures.readout_changed.connect(lambda: self.voxel.setText(pictures.readout))
         for signal in (viewer.volume_changed, viewer.window_changed):
             signal.connect(self._show_facts)
         self._show_facts()
@@ -35,9 +39,9 @@ class StatusLine(QStatusBar):
             return
         where = numbers.sides(readout.patient_mm, digits=1)
         index = " ".join(str(n) for n in readout.index)
-        self.voxel.setText(
-            f"{readout.unit} {numbers.value(readout.value)} at {where} mm  ·  voxel {index}"
-        )
+        names = ", ".join(self._overlays.names_at(readout.patient_mm))
+        value = f"{readout.unit} {numbers.value(readout.value)} at {where} mm"
+        self.voxel.setText("  ·  ".join(filter(None, (names, value, f"voxel {index}"))))
 
     def _show_facts(self) -> None:
         volume = self._viewer.volume

@@ -117,7 +117,7 @@ class ToolBar(QToolBar):
         for name in ("preferences", "theme", "help"):
             self._add(name)
         # A key for the volume beside checks its button here, too, which is about the open one.
-        for viewer in (self._viewer, workspace.compare.other):
+        for viewer in workspace.side_by_side.viewers:
             viewer.window_changed.connect(self.refresh)
         for signal in (self._viewer.tool_changed, self._viewer.display_changed):
             signal.connect(self.refresh)

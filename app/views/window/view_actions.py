@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from app.viewmodels.assistant.strip import strip_of
+from app.viewmodels.images.side_by_side import SHAPES
 from app.viewmodels.window.layouts import Kind
 from app.viewmodels.window.workspace import Workspace
 
@@ -23,7 +25,11 @@ def bind(workspace: Workspace) -> dict[str, Callable[[], object]]:
         "slab_thicker": lambda: compare.hand.set_slab(compare.hand.slab.thicker(1)),
         "slab_thinner": lambda: compare.hand.set_slab(compare.hand.slab.thicker(-1)),
         "cine": lambda: workspace.cine.toggle(compare.plane_of_keys),
-        "close_compare": workspace.compare.close,
+        **{
+            f"series:{rows}x{columns}": partial(workspace.side_by_side.choose, rows, columns)
+            for rows, columns in SHAPES
+        },
+        "close_compare": workspace.side_by_side.close,
         "next_peak": lambda: _go_to_peak(workspace, 1),
         "previous_peak": lambda: _go_to_peak(workspace, -1),
     }

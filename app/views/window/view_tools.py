@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QToolBar, QToolButton
 
 from app.imaging import slab
 from app.viewmodels.images import cine
+from app.viewmodels.images.side_by_side import SHAPES
 from app.viewmodels.window.layouts import KIND_TITLES, Kind
 from app.viewmodels.window.workspace import Workspace
 from app.views.parts.icons import dress
@@ -75,9 +77,15 @@ class ViewTools:
         return button
 
     def _fill_layout(self, menu: QMenu) -> None:
-        layouts = self._workspace.layouts
+        layouts, together = self._workspace.layouts, self._workspace.side_by_side
         for kind in Kind:
-            _choice(menu, KIND_TITLES[kind], layouts.shown_kind is kind, _of(layouts.choose, kind))
+            chosen = layouts.shown_kind is kind and not together.active
+            _choice(menu, KIND_TITLES[kind], chosen, _of(self._choose, kind))
+        shapes = menu.addMenu("Series side by side")
+        for rows, columns in SHAPES:
+            chosen = together.active and together.shown_shape == (rows, columns)
+            title = f"{rows} × {columns}"
+            _choice(shapes, title, chosen, partial(together.choose, rows, columns))
         menu.addSeparator()
         for name, title in layouts.titles.items():
             chosen = layouts.main == name
@@ -90,6 +98,12 @@ class ViewTools:
         _choice(menu, "Arrange each series by its kind", layouts.hangs, layouts.toggle_hanging)
         if layouts.why:
             menu.addAction(layouts.why.capitalize()).setEnabled(False)
+
+    def _choose(self, kind: Kind) -> None:
+        """Planes of the open series again, in a layout of them."""
+        if self._workspace.side_by_side.active:
+            self._workspace.side_by_side.close()
+        self._workspace.layouts.choose(kind)
 
     def edit(self) -> LayoutDialog:
         """Ask for the user's own layout."""

@@ -14,6 +14,7 @@ from app.viewmodels.window.palette import Palette
 from app.viewmodels.window.preferences import PreferenceEditor
 from app.viewmodels.window.workspace import Workspace
 from app.views.parts import theme
+from app.views.parts.accessible import name_all
 from app.views.parts.icons import dress_again
 from app.views.window.command_palette import CommandPalette
 from app.views.window.preferences_dialog import PreferencesDialog
@@ -80,6 +81,7 @@ class WindowDialogs:
         self.shown = dialog
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.finished.connect(self._closed)
+        name_all(dialog)
         dialog.open()
 
     def _closed(self) -> None:

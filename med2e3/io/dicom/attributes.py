@@ -5,7 +5,8 @@ Knows the layout of a data set, nothing of files, pixels or geometry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -156,7 +157,39 @@ def series_info(dataset: Attributes) -> SeriesInfo:
         windows=windows(dataset),
         study_time=text(dataset, "StudyTime"),
         peak_kilovolts=text(dataset, "KVP"),
+        exposure_mas=exposure_text((exposure_of(dataset),)),
     )
+
+
+def exposure_of(dataset: Attributes) -> float | None:
+    """The exposure of an image in mAs (PS3.3 C.8.2.1); None where nothing states it.
+
+    It is Exposure, in mAs; else Exposure in µAs; else the tube's current (mA) times the time (ms).
+    """
+    find = Lookup(dataset, first_item(dataset, "PerFrameFunctionalGroupsSequence"))
+    for keyword, unit in (("Exposure", 1.0), ("ExposureInuAs", 1e-3), ("ExposureInmAs", 1.0)):
+        stated = _one_number(find("CTExposureSequence", keyword))
+        if stated:
+            return stated * unit
+    current, time = (_one_number(dataset.get(k)) for k in ("XRayTubeCurrent", "ExposureTime"))
+    return current * time / 1000 if current and time else None
+
+
+def exposure_text(stated: Iterable[float | None]) -> str:
+    """The exposures of several images as text: one number, or the least and the most."""
+    known = [mas for mas in stated if mas is not None]
+    if not known:
+        return ""
+    ends = (min(known), max(known))
+    return "–".join(dict.fromkeys(f"{mas:.0f}" if mas >= 10 else f"{mas:.1f}" for mas in ends))
+
+
+def _one_number(value: Any) -> float | None:
+    try:
+        found = numbers(value)
+    except ValueError:
+        return None
+    return found[0] if found and 0 < found[0] < math.inf else None
 
 
 def windows(dataset: Attributes) -> tuple[Window, ...]:

@@ -64,7 +64,8 @@ SQUARE = "state one pixel spacing; pixels are taken as square"
 #: The attributes read from a header. Skipping all others halves the time of a scan of rich headers.
 KEYWORDS = (
     "SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate AcquisitionTime Modality "
-    "KVP Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
+    "KVP Exposure ExposureInuAs XRayTubeCurrent ExposureTime "
+    "Manufacturer StudyDescription SeriesDescription AccessionNumber PatientName PatientID "
     "PatientBirthDate PatientSex BodyPartExamined ConvolutionKernel "
     "NominalPercentageOfCardiacPhase TriggerTime ScanOptions EchoNumbers StudyInstanceUID "
     "SeriesInstanceUID SeriesNumber "

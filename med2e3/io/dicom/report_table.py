@@ -61,7 +61,9 @@ def _value(item: Dataset) -> str:
         measured = first_item(item, "MeasuredValueSequence")
         unit = first_item(measured, "MeasurementUnitsCodeSequence")
         words = (text(measured, "NumericValue"), text(unit, "CodeValue"))
-        return " ".join(word for word in words if word not in ("", "1", "{no units}")) or "not given"
+        return (
+            " ".join(word for word in words if word not in ("", "1", "{no units}")) or "not given"
+        )
     if kind == "CODE":
         return _meaning(item, "ConceptCodeSequence")
     if kind in VALUES:

@@ -36,7 +36,7 @@ from med2e3.io.dicom.pixels import check_claims, values_of
 from med2e3.io.dicom.quick import quiet
 from med2e3.io.dicom.report_table import read_report
 from med2e3.io.dicom.skipped import SECONDARY_CAPTURE, is_report, kind_of_object
-from med2e3.io.single import ImagePlane, Single, SingleImage, Singles
+from med2e3.io.single import ImagePlane, SingleImage, Singles
 from med2e3.volume import Window
 
 SCOUT, DOSE_PAGE, OTHER = "scout", "dose page", "other image"
@@ -280,4 +280,3 @@ def _of_ultrasound(header: Dataset) -> tuple[float, float] | None:
         else:
             return None
     return found.pop() if len(found) == 1 else None
-

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from med2e3.errors import GeometryError
-from med2e3.io.dicom.attributes import series_info, text
+from med2e3.io.dicom.attributes import exposure_of, exposure_text, series_info, text
 from med2e3.io.dicom.duplicates import SAME_POSITION_MM, distinct_stacks, ends_to_end
 from med2e3.io.dicom.facts import facts_of
 from med2e3.io.dicom.gaps import Region, fits, is_mixed, mixture, regions, unevenness
@@ -34,6 +34,7 @@ from med2e3.io.dicom.positions import (
 )
 from med2e3.io.dicom.resample import check_upright
 from med2e3.io.series import Grouping, Groupings, SeriesSummary
+from med2e3.volume import SeriesInfo
 
 #: Direction cosines are written with about six digits; images of one stack differ by less.
 SAME_DIRECTION = 1e-3
@@ -322,7 +323,7 @@ def _why_no_volume(frames: Sequence[Frame]) -> str:
 def _stack(draft: _Draft, series: _Series, name: _Named, every: Sequence[_Draft]) -> Stack:
     first = draft.frames[0]
     summary = SeriesSummary(
-        info=replace(series_info(first.header), unit=_unit(draft.frames)),
+        info=_info(draft.frames),
         count=len(draft.frames),
         shape=(len(draft.frames), first.pixels.rows, first.pixels.columns),
         is_volume=not draft.reason,
@@ -348,6 +349,18 @@ def _stack(draft: _Draft, series: _Series, name: _Named, every: Sequence[_Draft]
     grid = acquired_grid(evened(positions), summary.shape)
     facts = replace(summary.facts, trouble=trouble, is_tilted=grid.is_tilted)
     return Stack(draft.frames, replace(summary, facts=facts), notes, draft.copies, even)
+
+
+def _info(frames: Sequence[Frame]) -> SeriesInfo:
+    """What the headers say; unit and exposure of all frames, the rest of the first one."""
+    first = series_info(frames[0].header)
+    return replace(first, unit=_unit(frames), exposure_mas=_exposure(frames))
+
+
+def _exposure(frames: Sequence[Frame]) -> str:
+    """The exposures of the frames in mAs, each header once."""
+    headers = {id(frame.header): frame.header for frame in frames}
+    return exposure_text(exposure_of(header) for header in headers.values())
 
 
 def _unit(frames: Sequence[Frame]) -> str:

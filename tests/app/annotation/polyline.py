@@ -19,11 +19,11 @@ def path(annotation: Annotation, subject: Subject) -> Reading:
     return Reading((Quantity(PATH, long, "mm"),), (f"{long:.1f} mm along",))
 
 
-POLYLINE = Kind(
-    name="polyline",
-    title="Polyline",
-    action="Measure along a line",
-    key="Shift+L",
+TRAIL = Kind(
+    name="trail",
+    title="Trail",
+    action="Measure along a trail",
+    key="Shift+T",
     icon="measure_length",
     points=2,
     form=shapes.PATH,
@@ -32,4 +32,4 @@ POLYLINE = Kind(
     ends=Ends.REPEAT,
 )
 
-kinds.KINDS = (*kinds.KINDS, POLYLINE)
+kinds.KINDS = (*kinds.KINDS, TRAIL)

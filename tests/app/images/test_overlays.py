@@ -339,9 +339,12 @@ def test_a_label_is_saved_as_a_surface_from_the_menu_of_its_row(
     lay_over(bare, mark_labels(), tmp_path)
     (row,) = bare.panel.rows
     titles = [action.text() for action in row.menu.actions()]
-    assert titles == ["Save surface of label 3…", "Save surface of label 8…"]
-    assert row.labels[0].actions() == row.menu.actions()[:1]
-    bare.do(row.menu.actions()[0].trigger)
+    assert titles[:2] == ["label 3", "label 8"]
+    of_the_row = [action.text() for action in row.labels[0].actions()]
+    of_the_menu = [action.text() for action in row.menu.actions()[0].menu().actions()]
+    assert of_the_row == of_the_menu
+    assert of_the_row[-1] == "Save surface…"
+    bare.do(row.labels[0].actions()[-1].trigger)
     dialog = bare.window.findChildren(QFileDialog)[-1]
     assert Path(dialog.selectedFiles()[0]).name == "phantom-nii-gz-label 3.stl"
     path = tmp_path / f"mark.{suffix}"

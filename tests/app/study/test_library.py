@@ -75,14 +75,15 @@ class TestAMixedFolder:
 
     def test_what_was_left_out_is_said_and_listed_by_file(self, opened: Any) -> None:
         panel = opened.window.series
-        assert panel.skipped.text() == "3 files left out…"
+        assert panel.skipped.text() == "1 file left out…"
         opened.do(panel.skipped.click)
         dialog = panel.dialog
         assert dialog.isVisible()
         assert not dialog.isModal()
-        names = {dialog.list.topLevelItem(k).text(0) for k in range(3)}
-        assert names == {"scout_000.dcm", "dose_000.dcm", "readme.txt"}
-        assert dialog.head.text() == ("3 files left out: 1 scout, 1 dose report (SR), 1 text file")
+        # The scout and the report of the dose are seen by themselves.
+        assert [dialog.list.topLevelItem(k).text(0) for k in range(1)] == ["readme.txt"]
+        assert dialog.list.topLevelItemCount() == 1
+        assert dialog.head.text() == "1 file left out: 1 text file"
         opened.do(dialog.copy.click)
         assert "readme.txt\ttext file\tnot DICOM" in QGuiApplication.clipboard().text()
         opened.do(dialog.hide)
@@ -95,7 +96,7 @@ class TestAMixedFolder:
         opened.until(lambda: opened.viewer.volume.geometry.plane is Plane.CORONAL)
         assert row(opened, "coronal").is_open
 
-    def test_a_scout_and_a_report_do_not_open_by_a_click(self, opened: Any) -> None:
+    def test_a_scout_and_a_report_leave_the_open_series_alone(self, opened: Any) -> None:
         before = opened.study.chosen
         click(opened, "CT · scout")
         click(opened, "Dose report")

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QWidget
 
 import app.views
 from app.views.annotation.histogram import Histogram
+from app.views.annotation.profile_curve import ProfileCurve
 from app.views.assistant.outcome_card import ProbabilityBars
 from app.views.assistant.score_levels import ScoreLevels
 from app.views.parts import painting
@@ -117,6 +118,11 @@ def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
         assert own, f"there is no {kind.__name__} in the window"
         found[kind] = own[0]
     found[Histogram] = histogram  # the list has an empty one
+    profile = ProfileCurve()
+    profile.setParent(gui.window)
+    profile.resize(200, 80)
+    profile.show_profile((np.arange(50.0), np.arange(50.0) ** 2), "HU")
+    found[ProfileCurve] = profile
     return found
 
 

@@ -12,11 +12,11 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    MPEG4HP41,
     UID,
     ComputedRadiographyImageStorage,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
-    MPEG4HP41,
     MRImageStorage,
     SecondaryCaptureImageStorage,
     TwelveLeadECGWaveformStorage,

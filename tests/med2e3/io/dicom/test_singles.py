@@ -42,9 +42,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
-def test_each_kind_is_named_and_no_volume(
-    tmp_path: Path, make: Callable[[Path], Path]
-) -> None:
+def test_each_kind_is_named_and_no_volume(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     (summary,) = open_source(make(tmp_path)).series
     assert not summary.is_volume
     assert (summary.kind, summary.seen) == KINDS[make]
