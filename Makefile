@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SCREENSHOT ?= output/demo.png
 
-.PHONY: run test test-all fuzz coverage lint format tree docs-check measure hooks wheel bundle screenshots benchmark clean
+.PHONY: run test test-all fuzz coverage lint format tree docs-check measure hooks wheel bundle screenshots pictures benchmark clean
 
 $(STAMP): pyproject.toml .ci/system.sh
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one (Debian/Ubuntu: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -87,6 +87,10 @@ benchmark: $(STAMP)
 # Every state of the window, dark and light, at 1280 × 800 and at 4K with everything twice as large.
 screenshots: $(STAMP)
 	$(BIN)/python -m app.screenshots output/screenshots $(STUDY)
+
+# The pictures of med2e3/evidence/README.md; the one of the HTML report needs Chromium.
+pictures: $(STAMP)
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m app.screenshots.pages resources/screenshots
 
 clean:
 	rm -rf $(VENV) build dist output .pytest_cache .mypy_cache .ruff_cache

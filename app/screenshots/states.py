@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
+import numpy as np
 from PySide6.QtCore import QPoint, QRect
 from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
@@ -174,14 +176,18 @@ async def _tab(title: str, stage: Stage) -> QWidget | None:
 
 
 async def _attention(stage: Stage) -> QWidget | None:
-    """The attention of a word over the images."""
+    """The attention of a word over the images, at the cell with the most of it."""
     seen = await _answered(stage)
-    maps, turn = stage.workspace.word_maps, stage.workspace.assistant.shown
-    if turn is None:
+    if seen is None:
         return None
+    assistant, maps = stage.workspace.assistant, stage.workspace.word_maps
+    turn = _done(stage)[-1]
+    assistant.choose(turn)
     maps.toggle(turn)
     await until(maps.changed, lambda: maps.found is not None or maps.turn is None)
     stage.afterwards.append(maps.hide)
+    if maps.found is not None and (place := maps.found.most(maps.word)) is not None:
+        stage.workspace.viewer.move_crosshair(place.astype(np.float64))
     return seen
 
 
@@ -195,6 +201,8 @@ async def _marked(stage: Stage) -> QWidget | None:
         place = turn.seen.centre_slice(scored.band.model_slice)
         stage.workspace.viewer.go_to_slice(turn.seen.plane, place)
         stage.run("key_image")
+    tab = stage.window.assistant.evidence
+    tab.verticalScrollBar().setValue(tab.marks.y() - 120)
     return seen
 
 
@@ -208,22 +216,36 @@ async def _matrix(stage: Stage) -> QWidget | None:
         if question.text not in known and not question.is_report:
             assistant.ask(question.text)
             await until(assistant.turns_changed, lambda: assistant.running is None)
-    return await _tab("Scores", stage)
+    seen = await _tab("Scores", stage)
+    assistant.choose(_done(stage)[-1])
+    scores = stage.window.assistant.scores
+    await _high_tabs(stage)
+    scores.verticalScrollBar().setValue(scores.matrix.y() - 8)
+    return seen
+
+
+async def _high_tabs(stage: Stage) -> None:
+    """Give the tabs most of the assistant's height."""
+    splitter = stage.window.assistant.splitter
+    splitter.setSizes([1, 2 * sum(TALK_AND_TABS)])
+    stage.afterwards.append(lambda: splitter.setSizes(TALK_AND_TABS))
+    await asyncio.sleep(0.05)
 
 
 async def _tested(stage: Stage) -> QWidget | None:
     """The strip beside tests of the answer, and what they found."""
     seen = await _tab("Evidence", stage)
+    if seen is None:
+        return None
     evidence = stage.workspace.evidence
+    stage.workspace.assistant.choose(_done(stage)[-1])
     if evidence.turn is None:
         return None
     if not evidence.turn.outcomes:
         evidence.run(["leave-out", "random-bands", "mirrored"])
         await until(evidence.changed, lambda: evidence.tested is None)
     tab = stage.window.assistant.evidence
-    stage.window.assistant.splitter.setSizes([1, 2])
-    stage.afterwards.append(lambda: stage.window.assistant.splitter.setSizes(TALK_AND_TABS))
-    tab.ensureWidgetVisible(tab.cards[0])
+    await _high_tabs(stage)
     tab.verticalScrollBar().setValue(tab.cards[0].y() - 8)
     return seen
 

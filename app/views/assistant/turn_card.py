@@ -102,12 +102,12 @@ class TurnCard(QFrame):
         self.status.setText(words if failed else numbers.unbroken(words))
         self.copy.setVisible(bool(turn.text) and not turn.running)
         self.show_chosen()
-        self.show_attention()
 
     def show_attention(self) -> None:
         """Take over whose attention is shown: the words of that answer can be clicked."""
         chosen = self._word_maps.turn is self.turn
-        self.attention.setVisible(self._word_maps.offered(self.turn))
+        shown = self.turn is self._assistant.shown
+        self.attention.setVisible(shown and self._word_maps.offered(self.turn))
         self.attention.setChecked(chosen)
         self.words.refresh()
         self.answer.setVisible(bool(self.turn.text) and not self.words.has_words)
@@ -115,6 +115,7 @@ class TurnCard(QFrame):
     def show_chosen(self) -> None:
         """Stand out while this answer's scores are the ones shown."""
         mark(self, "chosen", self.turn is self._assistant.shown)
+        self.show_attention()
 
     def show_text(self) -> None:
         """Take over the text alone, as it streams."""

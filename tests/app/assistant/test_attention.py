@@ -30,6 +30,7 @@ def _layers(gui: Gui) -> list[Layer]:
 
 def _show(gui: Gui, turn: Any) -> Any:
     card = next(c for c in gui.window.assistant.chat.cards if c.turn is turn)
+    gui.do(lambda: gui.assistant.choose(turn))
     gui.do(lambda: QTest.mouseClick(card.attention, Qt.MouseButton.LeftButton))
     gui.until(lambda: turn.attention is not None or turn.attention_message is not None)
     return card
@@ -67,7 +68,8 @@ def test_a_word_is_chosen_in_the_card_and_its_map_lies_over_the_images(demo: Gui
     assert card.answer.isVisibleTo(card)
     _show(demo, second)
     assert second.attention is not found
-    demo.do(lambda: QTest.mouseClick(card.attention, Qt.MouseButton.LeftButton))
+    assert not card.attention.isVisibleTo(card), "only the answer that is shown offers it"
+    _show(demo, turn)
     assert demo.workspace.word_maps.turn is turn
     assert turn.attention is found
     demo.do(lambda: QTest.mouseClick(card.attention, Qt.MouseButton.LeftButton))
