@@ -44,7 +44,7 @@ class ModelInfo:
     `notice` is the sentence to show above every answer. `default_plane` None is the plane in which
     a series is stored; `default_window` None is from minimum to maximum. `weights_sha256` is the
     hash of the weights' file, or of the list of hashes where there are several. `quantize` is
-    "8bit" or "4bit" for a language model with weights of so many bits, else "".
+    "8bit", "4bit", "int8" or "int4" for a language model with weights of so many bits, else "".
     """
 
     name: str
