@@ -2,11 +2,13 @@
 
 bfloat16: torch's product of a matrix with a vector reads weights at the speed of memory; its
 product of two matrices, for a single row, does not. Both add in float32. int8 and int4: weights
-alone are in few bits, by torch's own kernels; products are of bfloat16 rows. Knows nothing of images.
+alone are in few bits, by torch's own kernels; products are of bfloat16 rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -132,6 +134,19 @@ def quicken_rows(language_model: nn.Module) -> None:
     """
     for layer in language_model.modules():
         if type(layer) is nn.Linear and layer.bias is None and _quick(layer.weight):
+            layer.__class__ = RowLinear
+
+
+@contextmanager
+def plain_rows(language_model: nn.Module) -> Iterator[None]:
+    """While it lasts, single rows are multiplied as torch does by itself: to measure beside it."""
+    layers = [layer for layer in language_model.modules() if type(layer) is RowLinear]
+    for layer in layers:
+        layer.__class__ = nn.Linear
+    try:
+        yield
+    finally:
+        for layer in layers:
             layer.__class__ = RowLinear
 
 
