@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from med2e3.benchmark.figures import RUNS, Figure
 from med2e3.benchmark.measuring import QUESTIONS, decode_bytes, synthetic_volume
 from med2e3.engine import Model, Session
 from med2e3.engine.kept import KeptVolumes
 from med2e3.engine.token_graph import TokenGraphs
 from med2e3.model.packed_linear import plain_rows
 from med2e3.model.placing import device_of
+from med2e3.speed_tables import RUNS, Figure
 
 #: Tokens of one measured answer, and questions that are asked at once.
 TOKENS, AT_ONCE = 24, 8

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from med2e3.benchmark.figures import Figure
+from med2e3.speed_tables import Figure
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import click
 from med2e3.cli.console import Report, device_map_option, print_json, progress, quantize_option
 
 if TYPE_CHECKING:
-    from med2e3.benchmark.figures import Figure
     from med2e3.engine import Model
+    from med2e3.speed_tables import Figure
 
 
 @click.command()
@@ -57,7 +57,7 @@ def benchmark(
     if insight is not None:
         _insight(insight, captioner, as_json)
         return
-    from med2e3.benchmark.figures import comparison, keep_table, read_table, table_now
+    from med2e3.speed_tables import comparison, keep_table, read_table, table_now
 
     kept = None if subject["compare"] is None else read_table(subject["compare"])
     with progress() as report:
@@ -94,8 +94,8 @@ def _measured(
     """Figures, their table, and the same for a machine."""
     from med2e3.benchmark import measure
     from med2e3.benchmark.decoding import decode_table, measure_decode
-    from med2e3.benchmark.figures import RUNS, as_plain, table_now
     from med2e3.benchmark.result import figures_of
+    from med2e3.speed_tables import RUNS, as_plain, table_now
 
     if subject["decode"]:
         figures = measure_decode(model, progress=report)

@@ -11,7 +11,8 @@ import pytest
 
 from med2e3.benchmark import random_model
 from med2e3.benchmark.decoding import UNITS, decode_table, measure_decode
-from med2e3.benchmark.figures import (
+from med2e3.errors import InputError
+from med2e3.speed_tables import (
     Figure,
     comparison,
     is_worse,
@@ -20,7 +21,6 @@ from med2e3.benchmark.figures import (
     table_now,
     worse_lines,
 )
-from med2e3.errors import InputError
 
 
 @pytest.fixture(scope="module")
