@@ -135,4 +135,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
     parser.add_argument("--groups", help="with --benchmark: which of its groups, with commas")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="with --benchmark: keep five runs' figures"
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="with --benchmark: what is slower than kept"
+    )
     return parser

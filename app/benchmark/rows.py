@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from app.benchmark.heartbeat import Heartbeat
 from app.benchmark.series import write_series
+from med2e3.speed_tables import Figure
 
 if TYPE_CHECKING:
     from app.application import Application
@@ -133,6 +134,21 @@ def table(rows: list[Row]) -> str:
         )
         lines.append(f"{text}  {note}".rstrip())
     return "\n".join(lines)
+
+
+#: Units of rates, of which more is better also where nothing is promised.
+RATES = ("frames/s", "files/s", "files a CPU second")
+
+
+def figures_of(runs: Sequence[Sequence[Row]]) -> dict[str, Figure]:
+    """The times and rates of several runs by the rows' names, of rows that ran."""
+    values: dict[str, list[float]] = {}
+    kinds: dict[str, tuple[str, bool]] = {}
+    for row in (row for run in runs for row in run):
+        if row.value is not None and row.unit:
+            values.setdefault(row.name, []).append(row.value)
+            kinds[row.name] = (row.unit, row.at_least or row.unit in RATES)
+    return {name: Figure(tuple(found), *kinds[name]) for name, found in values.items()}
 
 
 def plain(row: Row) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from med2e3.engine import Answer, Model, Session
 from med2e3.engine.backends.backend import advance
 from med2e3.evidence.leave_one_out import leave_one_out
 from med2e3.geometry import Geometry
+from med2e3.model.packed_linear import packed_bytes
 from med2e3.model.placing import device_of
 from med2e3.volume import Volume
 
@@ -75,7 +76,7 @@ def measure(model: Model, *, repeats: int = 3, progress: Progress | None = None)
         recomputed_seconds=statistics.median(recomputed),
         tokens_per_second_first=statistics.median(a.per_second for a in firsts),
         tokens_per_second_second=statistics.median(a.per_second for a in seconds),
-        weights_bytes=sum(p.nbytes for p in network.parameters()),
+        weights_bytes=sum(p.nbytes for p in network.parameters()) + packed_bytes(network),
         decode_bytes=decode_bytes(network),
         cache_bytes=session.computed().nbytes,
         peak_bytes=peak_memory(device_of(network)),
@@ -191,7 +192,7 @@ def decode_bytes(network: Any) -> int:
     input embeddings, of which it reads one row (unless the output layer shares the table).
     """
     model = network.language_model
-    whole = sum(int(p.nbytes) for p in model.parameters())
+    whole = sum(int(p.nbytes) for p in model.parameters()) + packed_bytes(model)
     table = model.get_input_embeddings().weight
     shared = model.get_output_embeddings().weight is table
     return whole if shared else whole - int(table.nbytes)

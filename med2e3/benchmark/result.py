@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from med2e3.speed_tables import Figure
 
 
 @dataclass(frozen=True)
@@ -133,3 +136,23 @@ class Result:
             *(f"  {part.name:<44}{part.seconds:9.3f}{part.gflop:12.2f}" for part in self.parts),
         ]
         return "\n".join(lines)
+
+
+#: What of a result is compared between runs: its unit, and whether more is better.
+COMPARED = {
+    "read_seconds": ("s", False),
+    "first_question_seconds": ("s", False),
+    "second_question_seconds": ("s", False),
+    "recomputed_seconds": ("s", False),
+    "tokens_per_second_second": ("tokens/s", True),
+    "speed_up": ("×", True),
+    "bandwidth_share": ("", True),
+}
+
+
+def figures_of(results: Sequence[Result]) -> dict[str, Figure]:
+    """The figures of several results of one model."""
+    return {
+        name: Figure(tuple(float(getattr(result, name)) for result in results), *unit)
+        for name, unit in COMPARED.items()
+    }

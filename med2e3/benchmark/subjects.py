@@ -16,8 +16,7 @@ from med2e3.checkpoints.quantizing import check_quantize
 from med2e3.checkpoints.spreading import DeviceMap, described
 from med2e3.engine import Model, ModelInfo
 from med2e3.engine.backends.med2e3 import Med2E3Backend
-from med2e3.engine.loading import choose_dtype, choose_places
-from med2e3.engine.token_graph import graphs_of
+from med2e3.engine.loading import check_packed, choose_dtype, choose_places, fitted
 from med2e3.errors import CheckpointError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.config import Vision3DConfig
@@ -77,7 +76,8 @@ def random_model(
     words = byte_tokenizer()
     questions = words if config.text_encoder_config is not None else None
     processor = Med2E3Processor.for_model(config, words, questions)
-    if quantize or spread:
+    packed = check_packed(quantize, spread)
+    if (quantize and not packed) or spread:
         parts = Checkpoint(
             "med2e3", Path("random weights"), type(network), config, processor,
             network.state_dict(), (), "",
@@ -85,9 +85,7 @@ def random_model(
         network = build(parts, where, precision, quantize, spread)
     backend = Med2E3Backend(network.eval(), processor)
     info = _describe(config, backend, described(network, where), precision)
-    model = Model(dataclasses.replace(info, quantize=quantize or ""), backend)
-    model.graphs = graphs_of(network, where)
-    return model
+    return fitted(Model(dataclasses.replace(info, quantize=quantize or ""), backend), packed, where)
 
 
 def _filled(config: Med2E3Config, device: torch.device, dtype: torch.dtype) -> Any:

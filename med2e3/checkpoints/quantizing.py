@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from med2e3.errors import ResourceError
+from med2e3.model.packed_linear import PACKED
 
 #: Bits of a weight, by the names that the command line uses.
 QUANTIZATIONS = {"8bit": 8, "4bit": 4}
@@ -38,9 +39,17 @@ def check_quantize(quantize: str | None, device: torch.device) -> str | None:
     """Return `name` if this computer can quantise so; raises `ResourceError` if it cannot."""
     if quantize is None:
         return None
+    if quantize in PACKED:
+        if device.type != "cpu":
+            raise ResourceError(
+                f"Weights in {quantize} are multiplied by a CPU alone, and the model goes to "
+                f"{device}. Choose device cpu, {' or '.join(QUANTIZATIONS)}, {_WAY_OUT}."
+            )
+        return quantize
     if quantize not in QUANTIZATIONS:
         raise ResourceError(
-            f"There is no quantisation {quantize!r}; choose one of {', '.join(QUANTIZATIONS)}."
+            f"There is no quantisation {quantize!r}; choose one of "
+            f"{', '.join([*QUANTIZATIONS, *PACKED])}."
         )
     try:
         library = _library()
@@ -96,6 +105,11 @@ def weight_bytes(name: str, tensor: Tensor, dtype: torch.dtype, quantize: str | 
 def quantize_note(quantize: str, dtype: torch.dtype) -> str:
     """Tell the user in a sentence what was quantised and how."""
     precision = str(dtype).removeprefix("torch.")
+    if quantize in PACKED:
+        return (
+            f"The language model's linear layers are held in {quantize} by torch's own kernels; "
+            f"everything else in {precision}. Answers can differ, slice scores do not."
+        )
     return (
         f"The language model's linear layers are held in {METHODS[quantize]} by bitsandbytes "
         f"{_library().__version__}; everything else in {precision}. Answers can differ from the "

@@ -32,8 +32,10 @@ Report = Callable[[float, str], None]
 #: Options of every command that loads a model which answers.
 quantize_option = click.option(
     "--quantize",
-    type=click.Choice(["8bit", "4bit"]),
-    help="Bits of the language model's weights (needs bitsandbytes).",
+    "--weights",
+    "quantize",
+    type=click.Choice(["8bit", "4bit", "int8", "int4"]),
+    help="The language model's weights: 8bit, 4bit by bitsandbytes; int8, int4 on a CPU by torch.",
 )
 device_map_option = click.option(
     "--device-map",

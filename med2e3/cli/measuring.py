@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from med2e3.cli.console import device_map_option, print_json, progress, quantize_option
+from med2e3.cli.console import Report, device_map_option, print_json, progress, quantize_option
+
+if TYPE_CHECKING:
+    from med2e3.engine import Model
+    from med2e3.speed_tables import Figure
 
 
 @click.command()
@@ -30,6 +34,21 @@ from med2e3.cli.console import device_map_option, print_json, progress, quantize
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="With --insight: folder of a model of data caption.",
 )
+@click.option(
+    "--decode", is_flag=True, help="Prompt and tokens beside a plain read of the weights' bytes."
+)
+@click.option(
+    "--keep",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep the figures of five runs in FILE, with date, machine and commit.",
+)
+@click.option(
+    "--compare",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Say what is slower than in a kept FILE by more than the noise of five runs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def benchmark(
     repeats: int, as_json: bool, insight: Path | None, captioner: Path | None, **subject: Any
@@ -38,23 +57,52 @@ def benchmark(
     if insight is not None:
         _insight(insight, captioner, as_json)
         return
-    from med2e3.benchmark import SHAPES, measure, random_model
+    from med2e3.speed_tables import comparison, keep_table, read_table, table_now
+
+    kept = None if subject["compare"] is None else read_table(subject["compare"])
+    with progress() as report:
+        model = _subject(subject, report)
+        figures, shown, plain = _measured(model, subject, repeats, report)
+    table = table_now(figures)
+    if subject["keep"] is not None:
+        keep_table(table, subject["keep"])
+    if as_json:
+        print_json(plain)
+        return
+    click.echo(shown)
+    if kept is not None:
+        click.echo(comparison(kept, figures))
+
+
+def _subject(subject: dict[str, Any], report: Report) -> Model:
+    """The model to measure."""
+    from med2e3.benchmark import SHAPES, random_model
     from med2e3.engine import load
 
     place = {name: subject[name] for name in ("device", "dtype", "quantize", "device_map")}
-    with progress() as report:
-        report(0.0, "Making the model")
-        if subject["shape"]:
-            model = random_model(SHAPES[subject["shape"]](subject["layers"]), **place)
-        elif subject["config"]:
-            model = random_model(subject["config"], **place)
-        else:
-            model = load(subject["model"], **place, progress=report)
-        result = measure(model, repeats=repeats, progress=report)
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        click.echo(result.table())
+    report(0.0, "Making the model")
+    if subject["shape"]:
+        return random_model(SHAPES[subject["shape"]](subject["layers"]), **place)
+    if subject["config"]:
+        return random_model(subject["config"], **place)
+    return load(subject["model"], **place, progress=report)
+
+
+def _measured(
+    model: Model, subject: dict[str, Any], repeats: int, report: Report
+) -> tuple[dict[str, Figure], str, dict[str, Any]]:
+    """Figures, their table, and the same for a machine."""
+    from med2e3.benchmark import measure
+    from med2e3.benchmark.decoding import decode_table, measure_decode
+    from med2e3.benchmark.result import figures_of
+    from med2e3.speed_tables import RUNS, as_plain, table_now
+
+    if subject["decode"]:
+        figures = measure_decode(model, progress=report)
+        return figures, decode_table(model, figures), as_plain(table_now(figures))
+    several = subject["keep"] is not None or subject["compare"] is not None
+    runs = [measure(model, repeats=repeats, progress=report) for _ in range(RUNS if several else 1)]
+    return figures_of(runs), runs[-1].table(), runs[-1].as_dict()
 
 
 def _insight(folder: Path, captioner: Path | None, as_json: bool) -> None:

@@ -44,8 +44,8 @@ class ModelInfo:
     `notice` is the sentence to show above every answer. `default_plane` None is the plane in which
     a series is stored; `default_window` None is from minimum to maximum. `weights_sha256` is the
     hash of the weights' file, or of the list of hashes where there are several. `quantize` is
-    "8bit" or "4bit" for a language model with weights of so many bits, else "". `history_turns` is
-    how many earlier turns it was trained to read before a question.
+    "8bit", "4bit", "int8" or "int4" for a language model with weights of so many bits, else "".
+    `history_turns` is how many earlier turns it was trained to read before a question.
     """
 
     name: str

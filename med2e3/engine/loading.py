@@ -33,6 +33,7 @@ from med2e3.engine.model import Model
 from med2e3.engine.token_graph import graphs_of
 from med2e3.errors import CheckpointError, ResourceError
 from med2e3.geometry import Plane
+from med2e3.model.packed_linear import PACKED, pack_decoder, quicken_rows
 from med2e3.model.placing import device_of
 from med2e3.volume import Window
 
@@ -55,7 +56,6 @@ def load(
     quantize: str | None = None,
     device_map: str | DeviceMap | None = None,
     hub: str | Path | None = None,
-    cuda_graphs: bool | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Load a model that is on this computer.
@@ -63,12 +63,13 @@ def load(
     Device None is CUDA where there is one; dtype None is bfloat16 there and float32 on a CPU. There
     bfloat16 halves the memory, and on processors with bfloat16 instructions reads a volume in less
     than half the time, but moves slice scores by up to 0.02, beyond the recorded tolerance.
-    `quantize` "8bit" or "4bit" shrinks the language model's weights through bitsandbytes (the extra
-    `quantize`). `device_map` spreads the model in place of `device`: "auto" over GPUs and main
-    memory, or a dict of module names to devices ("cuda:0", "cpu", "disk"). `hub` is a folder of
-    `owner/name` folders with what a published checkpoint leaves out. `cuda_graphs` None records
-    each token as one CUDA graph where the model lies whole on one CUDA device. Raises
-    `CheckpointError`, or `ResourceError` before loading when the model does not fit.
+    `quantize` shrinks the language model's weights: "8bit" or "4bit" through bitsandbytes (the
+    extra `quantize`), "int8" or "int4" by torch's own kernels on a CPU; slice scores stay.
+    `device_map` spreads the model in place of `device`: "auto" over GPUs and main memory, or a dict
+    of module names to devices ("cuda:0", "cpu", "disk"). `hub` is a folder of `owner/name` folders
+    with what a published checkpoint leaves out. Where the model lies whole on one CUDA device, a
+    token is one CUDA graph (`graphs` of the model set to None: none). Raises `CheckpointError`, or
+    `ResourceError` before loading when the model does not fit.
     """
     report = progress or (lambda fraction, what: None)
     published = Hub(None if hub is None else Path(hub))
@@ -82,8 +83,9 @@ def load(
     spread, where = choose_places(device, device_map)
     precision = choose_dtype(dtype, where)
     check_quantize(quantize, where)
+    packed = check_packed(quantize, spread)
     report(0.1, "Loading the weights")
-    network = build(checkpoint, where, precision, quantize, spread)
+    network = build(checkpoint, where, precision, None if packed else quantize, spread)
     if quantize:
         checkpoint = checkpoint.with_notes(quantize_note(quantize, precision))
     digest = weights_hash(
@@ -94,8 +96,28 @@ def load(
         _check_tokens(backend, folder)
         info = describe(str(name_or_path), checkpoint, backend, digest, quantize or "")
     report(1.0, "Loaded")
-    model = Model(info, backend)
-    model.graphs = graphs_of(network, where, cuda_graphs)
+    return fitted(Model(info, backend), packed, where)
+
+
+def check_packed(quantize: str | None, spread: Any) -> str | None:
+    """`quantize` where it is one of torch's own kinds, which need the model in one place."""
+    if quantize not in PACKED:
+        return None
+    if spread is not None:
+        raise ResourceError(
+            f"Weights in {quantize} need the model on the CPU, and a device map spreads it. Leave "
+            "one of them out."
+        )
+    return quantize
+
+
+def fitted(model: Model, packed: str | None, device: torch.device) -> Model:
+    """The model with what makes tokens quick on its device, and weights in few bits if asked."""
+    network = model.backend.network
+    if packed is not None:
+        pack_decoder(network.language_model, packed)
+    quicken_rows(network.language_model)
+    model.graphs = graphs_of(network, device)
     return model
 
 

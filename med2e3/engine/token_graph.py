@@ -158,17 +158,17 @@ class TokenGraphs:
         return kept[1]
 
 
-def graphs_of(network: Any, device: torch.device, wanted: bool | None = None) -> TokenGraphs | None:
-    """Graphs for a network that lies whole on one CUDA device, unless they are not wanted.
+def graphs_of(network: Any, device: torch.device) -> TokenGraphs | None:
+    """Graphs for a network that lies whole on one CUDA device; None for any other.
 
-    `wanted` None is yes there. Parts elsewhere, in few bits of bitsandbytes, and attention other
-    than torch's own cannot be recorded.
+    Parts elsewhere, in few bits of bitsandbytes, and attention other than torch's own cannot be
+    recorded.
     """
     whole = all(p.device.type == "cuda" for p in network.language_model.parameters())
     fused = network.language_model.config._attn_implementation == "sdpa"
     quantised = getattr(network, "is_quantized", False)
     possible = device.type == "cuda" and whole and fused and not quantised
-    return TokenGraphs(network) if possible and wanted in (None, True) else None
+    return TokenGraphs(network) if possible else None
 
 
 def recorder(device: torch.device) -> Record:

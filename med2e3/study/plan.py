@@ -30,7 +30,7 @@ class PlannedModel:
     name: str = ""
     device: str | None = None
     dtype: Annotated[str, OneOf(DTYPES)] | None = None
-    quantize: Annotated[str, OneOf(("8bit", "4bit"))] | None = None
+    quantize: Annotated[str, OneOf(("8bit", "4bit", "int8", "int4"))] | None = None
     device_map: Annotated[str, OneOf(("auto",))] | None = None
     hub: Path | None = None
 

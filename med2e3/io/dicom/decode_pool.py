@@ -106,6 +106,18 @@ def decoded_by_one(frames: Sequence[Request]) -> Generator[Decoded, None, None] 
     return _on_one(_Lane(frames, worker))
 
 
+def start_workers(count: int, besides: set[str]) -> list[Worker]:
+    """So many processes that begin to start, for `Worker.ask`; none where none can be had.
+
+    They import nothing from the folders `besides`. The caller ends them.
+    """
+    workers: list[Worker] = []
+    if _command():
+        with suppress(OSError):  # as many as the system gives
+            workers.extend(Worker(_start(besides)) for _ in range(count))
+    return workers
+
+
 def warm() -> None:
     """Start the process of `decoded_by_one`, which takes half a second, before it is needed."""
     with _LOCK:
@@ -186,8 +198,8 @@ class Worker:
             self._greeted = self.answer() == READY
         return self._greeted
 
-    def ask(self, frames: Sequence[Request], *, last: bool) -> None:
-        """Hand the names of frames over; a worker that is gone gives no answer.
+    def ask(self, frames: Sequence[object], *, last: bool) -> None:
+        """Hand requests over (names of frames, of files); a worker that is gone gives no answer.
 
         After the `last` ones the process ends by itself.
         """

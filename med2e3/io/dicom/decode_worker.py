@@ -1,4 +1,4 @@
-"""The process that `decode_pool` starts: names of frames come in, decoded pixels go out.
+"""The process that `decode_pool` starts: names of frames or files in, pixels or headers out.
 
 A decoder may end it, or be ended with it when it takes too long. Knows nothing of the caller. Run
 as `python -P -m med2e3.io.dicom.decode_worker`.
@@ -22,6 +22,7 @@ from med2e3.errors import ImageReadError, ResourceError
 from med2e3.io.dicom.decode import Decoded, decode, whole_file
 from med2e3.io.dicom.decode_pool import ERROR, LENGTH_BYTES, READY, Answer, Request
 from med2e3.io.dicom.gdcm_frames import NOISE
+from med2e3.io.dicom.header_pool import HeaderRequest, header_row
 
 #: Seconds that a frame may take: the largest ones take about one.
 FRAME_S = 60
@@ -49,11 +50,26 @@ def serve(
     limit(IDLE_S)
     while head := requests.read(LENGTH_BYTES):
         for request in pickle.loads(requests.read(int.from_bytes(head, "little"))):
-            limit(FRAME_S)
-            answer = _answer(file, request, printed)
+            if isinstance(request, HeaderRequest):
+                body = _headers(request, limit)
+            else:
+                limit(FRAME_S)
+                body = pickle.dumps(_answer(file, request, printed))
             limit(0)
-            _send(answers, pickle.dumps(answer))
+            _send(answers, body)
         limit(IDLE_S)
+
+
+def _headers(request: HeaderRequest, limit: Callable[[int], object]) -> bytes:
+    """The pickled rows of the files; None in their place where a header cannot be sent."""
+    rows = []
+    for path in request.paths:
+        limit(FRAME_S)
+        rows.append(header_row(Path(path)))
+    try:
+        return pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # a value of pydicom's that does not travel: the caller reads it itself
+        return pickle.dumps(None)
 
 
 class _File:

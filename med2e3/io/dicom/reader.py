@@ -5,18 +5,19 @@ Knows nothing of folders, archives or other formats.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from med2e3.errors import GapError, GeometryError, ImageReadError
+from med2e3.errors import GapError, GeometryError
 from med2e3.geometry import Geometry
 from med2e3.io.bounds import Claim, check_claim, out_of_memory_said
 from med2e3.io.dicom.decode_pool import warm
-from med2e3.io.dicom.headers import Frame, Header, read_header
+from med2e3.io.dicom.header_pool import header_rows
+from med2e3.io.dicom.headers import Frame, Header
 from med2e3.io.dicom.notes import notes_of
 from med2e3.io.dicom.pixels import check_claims, is_compressed, read_voxels, values_of
 from med2e3.io.dicom.positions import acquired_grid, evened, slice_positions
@@ -60,26 +61,24 @@ def find_dicom(paths: Sequence[Path], watch: Watch) -> ScanResult:
     skipped: list[SkippedFile] = []
     reporter = _Reporter(watch)
     is_warm = watch.so_far is None  # who is not told of series on the way asks for no thumbnails
-    for k, path in enumerate(paths):
-        watch.step(k / len(paths), "Reading headers")
-        if not os.path.isfile(path):  # noqa: PTH113 - ten thousand of them
-            skipped.append(not_regular(path))
-            continue
-        try:
-            header = read_header(path)
-        except ImageReadError as error:
-            skipped.append(SkippedFile(path, "damaged file", str(error), Defect.DAMAGED))
-            continue
-        if header is None:
-            skipped.append(foreign(path))
-        elif header.is_directory:
-            skipped.append(SkippedFile(path, DIRECTORY.name, "a list of files, not an image"))
-        else:
-            headers.append(header)
-            if not is_warm and header.frames and is_compressed(header.frames[0]):
-                warm()
-                is_warm = True
-            reporter.report(headers, skipped)
+    with closing(header_rows(paths)) as rows:
+        for k, (path, row) in enumerate(zip(paths, rows, strict=True)):
+            watch.step(k / len(paths), "Reading headers")
+            header, damage, is_file = row
+            if not is_file:
+                skipped.append(not_regular(path))
+            elif damage:
+                skipped.append(SkippedFile(path, "damaged file", damage, Defect.DAMAGED))
+            elif header is None:
+                skipped.append(foreign(path))
+            elif header.is_directory:
+                skipped.append(SkippedFile(path, DIRECTORY.name, "a list of files, not an image"))
+            else:
+                headers.append(header)
+                if not is_warm and header.frames and is_compressed(header.frames[0]):
+                    warm()
+                    is_warm = True
+                reporter.report(headers, skipped)
     return _scan_result(headers, skipped, look=partial(watch.step, 1.0, "Comparing images"))
 
 

@@ -23,7 +23,7 @@ from med2e3.engine import Scores
 from med2e3.engine.grounding import Mask
 from med2e3.geometry import Geometry, Plane
 from med2e3.io import load_volume, write_nifti
-from med2e3.io.dicom import reader
+from med2e3.io.dicom import header_pool, reader
 from med2e3.preprocessing import prepare
 from med2e3.volume import Volume
 from tests.app.bodies import phantom
@@ -106,7 +106,7 @@ def test_an_answer_stays_with_a_series_that_grows_as_its_folder_is_scanned(
     add(tmp_path / "s" / "1", "a", body(5), uid="1.2.1")
     late = add(tmp_path / "s" / "2", "b", body(6), uid="1.2.2")
     late[-1].rename(tmp_path / "s" / "2" / "z.dcm")
-    original, asked_about = reader.read_header, threading.Event()
+    original, asked_about = header_pool.read_header, threading.Event()
 
     def waits(path: Path) -> Any:
         if path.name == "z.dcm":
@@ -117,7 +117,7 @@ def test_an_answer_stays_with_a_series_that_grows_as_its_folder_is_scanned(
         wanted = (s for s in gui.study.series if s.count == 5 and s.key == ("1.2.2",))
         return next(wanted, None)
 
-    monkeypatch.setattr(reader, "read_header", waits)
+    monkeypatch.setattr(header_pool, "read_header", waits)
     gui.load_model()
     gui.do(lambda: gui.study.start(Target(tmp_path / "s")))
     gui.until(chosen)

@@ -52,9 +52,42 @@ def test_a_jpeg_2000_series_holds_the_same_voxels(tmp_path: Path) -> None:
 
 
 def test_unknown_groups_are_named(gui: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    options = argparse.Namespace(groups="slices,nonsense", json=False)
+    options = argparse.Namespace(groups="slices,nonsense", json=False, keep=None, compare=None)
     assert gui.run(run.run_benchmark(gui.application, options)) == 2
     assert "nonsense" in capsys.readouterr().out
+
+
+def test_five_runs_are_kept_and_a_slower_row_is_said(
+    gui: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slower, calls = [1.0], [0]
+
+    async def group(_: Bench) -> list[Row]:
+        calls[0] += 1
+        wobble = calls[0] % 5
+        return [
+            Row("slice", slower[0] * (10 + wobble), "ms"),
+            Row("scan", 100.0 / slower[0] + wobble, "files/s"),
+            Row("not run", None, "ms"),
+            Row("letters", 7.0, ""),
+        ]
+
+    monkeypatch.setattr(run, "GROUPS", {"one": group})
+    file = tmp_path / "kept.json"
+
+    def measured(**files: Any) -> str:
+        options = {"groups": None, "json": False, "keep": None, "compare": None, **files}
+        assert gui.run(run.run_benchmark(gui.application, argparse.Namespace(**options))) == 0
+        return str(capsys.readouterr().out)
+
+    measured(keep=file)
+    assert calls == [run.RUNS]
+    assert sorted(json.loads(file.read_text())["figures"]) == ["scan", "slice"]
+    assert "nothing is slower" in measured(compare=file)
+    slower[0] = 3.0
+    said = measured(compare=file)
+    assert "slower: slice: 12 → 36 ms" in said
+    assert "slower: scan" in said
 
 
 def test_groups_of_images_and_loading_measure_in_the_window(

@@ -25,7 +25,7 @@ from app.views.study.study_browser import PICTURE, ROW
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Plane
 from med2e3.io import budget, write_nifti
-from med2e3.io.dicom import reader
+from med2e3.io.dicom import header_pool
 from med2e3.io.series import Grouping, SeriesFacts, SeriesSummary
 from med2e3.measures import SlicePlane
 from med2e3.volume import SeriesInfo
@@ -333,14 +333,14 @@ def test_a_series_can_be_chosen_while_the_rest_is_scanned(
     add(folder / "1", "a", body(5), uid="1.2.1")
     late = add(folder / "2", "b", body(6), uid="1.2.2")
     late[-1].rename(folder / "2" / "z.dcm")
-    original, opened = reader.read_header, []
+    original, opened = header_pool.read_header, []
 
     def waits(path: Path) -> Any:
         while path.name == "z.dcm" and not opened:
             pass
         return original(path)
 
-    monkeypatch.setattr(reader, "read_header", waits)
+    monkeypatch.setattr(header_pool, "read_header", waits)
 
     async def choose() -> None:
         opening = asyncio.ensure_future(gui.study.open(Target(folder)))
@@ -382,7 +382,7 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
         path.rename(path.with_name(f"z{path.name}"))
     add(tmp_path / "former", "f", body(9), uid="1.9")
     assert gui.open(tmp_path / "former")
-    former, study, header = gui.study.chosen, gui.study, reader.read_header
+    former, study, header = gui.study.chosen, gui.study, header_pool.read_header
 
     def waits(path: Path) -> Any:
         if path.name.startswith("z"):
@@ -412,7 +412,7 @@ def test_a_series_that_is_still_read_when_the_scan_ends_is_open_only_when_it_is(
         assert await opening is not damaged
 
     broken, listed = damaged, list[int]()
-    monkeypatch.setattr(reader, "read_header", waits)
+    monkeypatch.setattr(header_pool, "read_header", waits)
     monkeypatch.setattr(studies, "_load", slow)
     gui.run(choose())
     assert set(listed) == {3}

@@ -130,7 +130,7 @@ def test_what_cannot_be_recorded_is_computed_layer_by_layer_and_said(
 
 def test_a_cpu_records_nothing(tiny: med2e3.Model) -> None:
     assert tiny.graphs is None
-    assert graphs_of(tiny.backend.network, torch.device("cpu"), True) is None
+    assert graphs_of(tiny.backend.network, torch.device("cpu")) is None
 
 
 @pytest.mark.cuda
