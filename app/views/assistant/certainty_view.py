@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout
 
 from app.viewmodels.assistant.certainty import (
     doubtful,
-    known_line,
     options_line,
     outside_line,
     sure_line,
@@ -52,7 +51,7 @@ class CertaintyView(QFrame):
             (self.sure, sure_line(certainty)),
             (self.options, options_line(certainty)),
             (self.words, words_html(certainty)),
-            (self.known, known_line(certainty)),
+            (self.known, certainty.known),
             (self.outside, outside_line(certainty)),
         )
         for label, text in texts:
