@@ -6,17 +6,17 @@ from med2e3.search_path import leave_start_folder
 
 leave_start_folder()  # before anything that a file in the current folder could stand in for
 
-from med2e3 import interruption  # noqa: E402
+from med2e3 import ctrl_c  # noqa: E402
 
 
 def main() -> int:
     """Run the command line; returns the exit code of the process."""
-    interruption.end_quietly("med2e3")
+    ctrl_c.end_quietly("med2e3")
     from med2e3.cli import main as run
 
-    interruption.as_exception()
+    ctrl_c.as_exception()
     code = run()
-    interruption.ignore()
+    ctrl_c.ignore()
     return code
 
 

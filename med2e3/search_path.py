@@ -23,16 +23,17 @@ def leave_start_folder() -> None:
     ]
 
 
-def trusted(besides: Iterable[str] = ()) -> list[str]:
+def trusted(besides: Iterable[str] = (), *, program: bool = False) -> list[str]:
     """The entries of `sys.path` from which another process may import.
 
     Left out are relative entries, the current folder, the folder of the script that runs, and the
-    folders `besides`; the folder of this package always stays.
+    folders `besides`; the folder of this package always stays. `program`: the other process runs
+    the script again, whose folder stays then.
     """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
+    own = {os.path.dirname(_absolute(script))} if script else set()  # noqa: PTH120
     shunned = {os.getcwd(), *map(_absolute, besides)}  # noqa: PTH109
-    if script:
-        shunned.add(os.path.dirname(_absolute(script)))  # noqa: PTH120
+    shunned = shunned - own if program else shunned | own
     kept = [p for p in sys.path if os.path.isabs(p) and _absolute(p) not in shunned - {ROOT}]  # noqa: PTH117
     return kept if ROOT in map(_absolute, kept) else [ROOT, *kept]
 

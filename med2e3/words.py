@@ -35,6 +35,15 @@ def person_name(dicom: str) -> str:
     return " ".join(dicom.replace("^", " ").split())
 
 
+def percent_text(share: float) -> str:
+    """A probability or a share in percent, with no more digits than it has: never 100 % or 0 %."""
+    if share > 0.995:
+        return "over 99 %"
+    if share < 0.005:
+        return "under 1 %"
+    return f"{100 * share:.0f} %"
+
+
 def size_text(count: float) -> str:
     """Bytes to judge what fits, e.g. "8.7 GB"; below a tenth of a gigabyte in MB."""
     return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1e6:.1f} MB"

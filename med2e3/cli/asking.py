@@ -23,6 +23,7 @@ from med2e3.cli.answer_tests import (
     test_option,
 )
 from med2e3.cli.console import (
+    COUNT,
     device_map_option,
     figure_option,
     print_json,
@@ -162,7 +163,7 @@ def series(path: str, grouping: str, as_json: bool) -> None:
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @quantize_option
 @device_map_option
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of the answer's length.")
+@click.option("--max-new-tokens", type=COUNT, help="Bound of the answer's length.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, help="0 is greedy.")
 @click.option("--seed", type=int, help="Seed of sampling; recorded with the answer.")
 @click.option(

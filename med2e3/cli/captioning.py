@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from med2e3.cli.console import print_json, progress, warn
+from med2e3.cli.console import COUNT, SEED, print_json, progress, warn
 
 
 @click.command()
@@ -19,15 +19,15 @@ from med2e3.cli.console import print_json, progress, warn
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("captions"),
     show_default=True, help="Folder of captions, rejected answers and images.",
 )  # fmt: skip
-@click.option("--slices", type=click.IntRange(1), default=4, show_default=True, help="A plane.")
+@click.option("--slices", type=COUNT, default=4, show_default=True, help="A plane.")
 @click.option(
     "--window", nargs=2, type=float, default=(40.0, 400.0), show_default=True,
     help="Centre and width in HU.",
 )  # fmt: skip
 @click.option("--prompt", help="May name {plane} and {modality}.  [default: ours]")
-@click.option("--max-new-tokens", type=click.IntRange(1), default=120, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="At a time.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of slices.")
+@click.option("--max-new-tokens", type=COUNT, default=120, show_default=True)
+@click.option("--batch", type=COUNT, default=1, show_default=True, help="At a time.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of slices.")
 @click.option("--device", default="cpu", show_default=True, help="cuda, cpu, …")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def caption(  # noqa: PLR0913 - one argument an option

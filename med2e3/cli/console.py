@@ -29,6 +29,15 @@ BAR_AFTER_SECONDS = 2.0
 Report = Callable[[float, str], None]
 
 
+#: Counts of things: more than a year of work here is a slip, refused before the work begins.
+COUNT = click.IntRange(1, 10_000_000)
+
+#: Seeds that numpy and torch both take.
+SEED = click.IntRange(0, 2**32 - 1)
+
+#: Processes: a machine has fewer cores.
+PROCESSES = click.IntRange(1, 1024)
+
 #: Options of every command that loads a model which answers.
 quantize_option = click.option(
     "--quantize",

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from med2e3.cli.console import Report, figure_option, print_json, progress
+from med2e3.cli.console import (
+    COUNT,
+    PROCESSES,
+    SEED,
+    Report,
+    figure_option,
+    print_json,
+    progress,
+)
 from med2e3.cli.evaluating_models import (
     PHANTOMS,
     Shown,
@@ -52,7 +60,7 @@ PROMPT_NOTES = {
 
 @click.command()
 @click.argument("model", default="demo")
-@click.option("--phantoms", type=click.IntRange(1), help="How many phantoms.  [default: 100]")
+@click.option("--phantoms", type=COUNT, help="How many phantoms.  [default: 100]")
 @click.option("--m3d-vqa", type=FILE, help="M3D-VQA questions (CSV), closed and open.")
 @click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
@@ -72,11 +80,9 @@ PROMPT_NOTES = {
     type=FOLDER,
     help="Folder of a run of train insight: every loss, at 0, 25 and 50 % wrong captions.",
 )
-@click.option("--labelled", type=click.IntRange(1), help="Labelled phantoms of --transfer.  [100]")
-@click.option(
-    "--steps", type=click.IntRange(1), help="Of each ablation [300], fine-tuning [100] or loss."
-)
-@click.option("--seeds", type=click.IntRange(1), help="Of each ablation [2] or fine-tuning [1].")
+@click.option("--labelled", type=COUNT, help="Labelled phantoms of --transfer.  [100]")
+@click.option("--steps", type=COUNT, help="Of each ablation [300], fine-tuning [100] or loss.")
+@click.option("--seeds", type=COUNT, help="Of each ablation [2] or fine-tuning [1].")
 @click.option(
     "--faithfulness",
     is_flag=True,
@@ -103,16 +109,16 @@ PROMPT_NOTES = {
 @click.option("--prompt", help="How reports are asked for.  [default: our wordings, by the seed]")
 @click.option("--prompts", type=FILE, help="Wordings for that, one a line, in place of ours.")
 @click.option("--omit-missing", is_flag=True, help="Leave out missing choices, published as “nan”.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many questions, by the seed.")
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Bound of answers about files.")
+@click.option("--limit", type=COUNT, help="At most so many questions, by the seed.")
+@click.option("--max-new-tokens", type=COUNT, help="Bound of answers about files.")
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=SEED,
     default=1,
     show_default=True,
     help="Seed of all that is drawn.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, help="Processes that share the work.")
+@click.option("--workers", type=PROCESSES, default=1, help="Processes that share the work.")
 @click.option("--resume", is_flag=True, help="Go on with what --predictions holds (files).")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--reliability", type=OUTPUT, help="Write how right it was when how sure (JSON).")

@@ -17,7 +17,7 @@ from med2e3.cli.answer_tests import (
     run_named,
     test_option,
 )
-from med2e3.cli.console import figure_option, print_json, progress, warn
+from med2e3.cli.console import COUNT, SEED, figure_option, print_json, progress, warn
 from med2e3.errors import InputError
 from med2e3.figures import save_figure, score_figure
 from med2e3.geometry import Plane
@@ -46,11 +46,11 @@ device_option = click.option("--device", help="cuda, cpu, … (default: CUDA whe
 @click.option("--plane", type=click.Choice([str(p) for p in Plane]), help="The stacking plane.")
 @test_option
 @click.option("--bands", help="Slices to leave out, from 1: “5,6,9”.  [default: the top ones]")
-@click.option("--top-k", type=click.IntRange(1), default=3, help="How many top ones.  [3]")
-@click.option("--draws", type=click.IntRange(1), default=20, help="Of random bands.  [20]")
+@click.option("--top-k", type=COUNT, default=3, help="How many top ones.  [3]")
+@click.option("--draws", type=COUNT, default=20, help="Of random bands.  [20]")
 @click.option("--other", metavar="PATH", help="Another patient's volume.")
 @click.option("--rewording", multiple=True, help="The question in other words (many).")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all that is drawn.  [0]")
+@click.option("--seed", type=SEED, default=0, help="Seed of all that is drawn.  [0]")
 @click.option("--leave-one-out", is_flag=True, help="The answer without each slice by itself.")
 @click.option("--faithfulness", is_flag=True, help="All measures of faithfulness of the answer.")
 @attention_option

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from med2e3.cli.console import Report, device_map_option, print_json, progress, quantize_option
+from med2e3.cli.console import (
+    COUNT,
+    Report,
+    device_map_option,
+    print_json,
+    progress,
+    quantize_option,
+)
 
 if TYPE_CHECKING:
     from med2e3.engine import Model
@@ -18,11 +25,11 @@ if TYPE_CHECKING:
 @click.option("--model", default="demo", show_default=True, metavar="NAME|DIR")
 @click.option("--config", type=click.Path(), help="config.json of a model to fill at random.")
 @click.option("--shape", type=click.Choice(["released"]), help="A published size, random weights.")
-@click.option("--layers", type=click.IntRange(1), help="With --shape: only so many LLM layers.")
+@click.option("--layers", type=COUNT, help="With --shape: only so many LLM layers.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @quantize_option
 @device_map_option
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--repeats", type=COUNT, default=3, show_default=True)
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option(
     "--insight",

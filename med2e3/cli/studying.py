@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from med2e3.cli.console import Report, print_json, progress, warn
+from med2e3.cli.console import PROCESSES, Report, print_json, progress, warn
 from med2e3.words import counted, some_names
 
 
@@ -19,9 +19,7 @@ from med2e3.words import counted, some_names
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the results.  [default: the plan's name beside it]",
 )
-@click.option(
-    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Workers here."
-)
+@click.option("--processes", type=PROCESSES, default=1, show_default=True, help="Workers here.")
 @click.option(
     "--engine",
     type=click.Choice(["processes", "ray"]),
@@ -32,7 +30,7 @@ from med2e3.words import counted, some_names
 @click.option("--address", help="Of a Ray cluster that runs.  [default: one started here]")
 @click.option(
     "--lease",
-    type=click.FloatRange(1),
+    type=click.FloatRange(1, 86_400),  # a day
     default=300,
     show_default=True,
     help="Seconds without a sign of life after which another worker takes a volume over.",

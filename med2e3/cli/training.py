@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from med2e3.cli.captioning import caption
-from med2e3.cli.console import print_json, progress
+from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress
 
 if TYPE_CHECKING:
     from med2e3.training import Options
 
 _folder = click.Path(path_type=Path)
+
+#: Voxels along a side of a grid, and ranks of adapters: no model here takes more.
+LARGEST_SIDE, LARGEST_RANK = 4096, 4096
 
 
 @click.command()
@@ -24,7 +27,7 @@ _folder = click.Path(path_type=Path)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
 @click.option("--smoke", is_flag=True, help="A run of minutes that shows that everything works.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, and stop.")
-@click.option("--processes", type=click.IntRange(1), default=1, help="Train with so many.")
+@click.option("--processes", type=PROCESSES, default=1, help="Train with so many.")
 @click.option(
     "--mixed-precision", type=click.Choice(["no", "bf16", "fp16"]), help="In place of the recipe's."
 )
@@ -33,10 +36,17 @@ _folder = click.Path(path_type=Path)
 @click.option("--data", type=_folder, default=Path(), help="Folder of the recipe's data files.")
 @click.option("--start", default="", help="Model to start from, in place of the recipe's.")
 @click.option("--hub", type=_folder, help="Folder of models, as OWNER/NAME.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read ahead.")
+@click.option(
+    "--workers", type=click.IntRange(0, PROCESSES.max), default=0, help="Processes that read ahead."
+)
 @click.option("--skip-damaged", is_flag=True, help="List what cannot be read, and go on.")
 @click.option("--prompts", type=_folder, help="File of requests for reports, one a line.")
-@click.option("--lora", type=click.IntRange(0), default=0, help="Rank of LoRA adapters to train.")
+@click.option(
+    "--lora",
+    type=click.IntRange(0, LARGEST_RANK),
+    default=0,
+    help="Rank of LoRA adapters to train.",
+)
 @click.option(
     "--stages", multiple=True, metavar="NAME", help="Run this stage alone; may be repeated."
 )
@@ -123,10 +133,10 @@ def data() -> None:
 @click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("target", type=_folder)
 @click.option(
-    "--grid", nargs=3, type=click.IntRange(1), default=(32, 256, 256), show_default=True,
-    help="Slices, rows, columns.",
+    "--grid", nargs=3, type=click.IntRange(1, LARGEST_SIDE), default=(32, 256, 256),
+    show_default=True, help="Slices, rows, columns.",
 )  # fmt: skip
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--processes", type=PROCESSES, default=1, show_default=True)
 def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: int) -> None:
     """Image folders below SOURCE (CASE/SERIES/1.jpeg, text beside them) to .npy files in TARGET.
 
@@ -152,12 +162,12 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
 
 @data.command()
 @click.argument("target", type=_folder)
-@click.option("--train", "train_count", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--test", "test_count", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--train", "train_count", type=COUNT, default=64, show_default=True)
+@click.option("--test", "test_count", type=COUNT, default=32, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
-    "--grid", nargs=3, type=click.IntRange(8), default=(32, 64, 64), show_default=True,
-    help="Slices, rows, columns.",
+    "--grid", nargs=3, type=click.IntRange(8, LARGEST_SIDE), default=(32, 64, 64),
+    show_default=True, help="Slices, rows, columns.",
 )  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -191,8 +201,8 @@ def phantoms(
               help="Folder of a language model on this computer.")  # fmt: skip
 @click.option("--out", type=_folder, help="The CSV.  [default: M3D_VQA.csv beside REPORTS]")
 @click.option("--split", default="train", show_default=True, help="Which part of an M3D-Cap list.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="At once.")
-@click.option("--max-new-tokens", type=click.IntRange(1), default=1024, show_default=True)
+@click.option("--batch", type=COUNT, default=1, show_default=True, help="At once.")
+@click.option("--max-new-tokens", type=COUNT, default=1024, show_default=True)
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -68,9 +68,8 @@ class KeptVolumes:
         self._writing: Future[None] | None = None
         self._lock = threading.Lock()
 
-    def find(self, info: ModelInfo, backend: Backend, grid: Tensor) -> VolumeCache | None:
-        """What was kept of a grid (1, S, H, W) for this model, on its device; None without it."""
-        name = _name(info, grid)
+    def find(self, name: str, backend: Backend) -> VolumeCache | None:
+        """What was kept under a name of `name_of`, on the model's device; None without it."""
         if not name:
             return None
         path = self.folder / (name + SUFFIX)
@@ -94,9 +93,8 @@ class KeptVolumes:
             path.touch()
         return cache
 
-    def keep(self, info: ModelInfo, grid: Tensor, cache: VolumeCache) -> None:
+    def keep(self, name: str, cache: VolumeCache) -> None:
         """Write a file for `cache`, later and on another thread; `said` tells what prevented it."""
-        name = _name(info, grid)
         if not name:
             return
         tensors = _packed(cache)
@@ -179,8 +177,11 @@ class KeptVolumes:
         return rows
 
 
-def _name(info: ModelInfo, grid: Tensor) -> str:
-    """A hash of all that the tensors depend on; "" for weights that are known by no hash."""
+def name_of(info: ModelInfo, grid: Tensor) -> str:
+    """A hash of all that the tensors of a grid (1, S, H, W) depend on.
+
+    It is "" for weights that are known by no hash. A hash of a large grid takes a while.
+    """
     if not info.weights_sha256:
         return ""
     digest = hashlib.sha256()

@@ -17,6 +17,7 @@ from med2e3.engine.encoding import encode_volume
 from med2e3.engine.grounding import Grounding
 from med2e3.engine.info import Progress
 from med2e3.engine.interruption import StopCheck, interruptible
+from med2e3.engine.kept import name_of
 from med2e3.engine.record import make_record
 from med2e3.engine.room import fitting_tokens, shortened
 from med2e3.engine.runtime import Runtime
@@ -65,21 +66,21 @@ class Session:
         """
         with self.model.lock:
             if self.cache is None:
-                self.cache = self._kept() or self._encoded(progress, cancelled)
+                self.cache = self._kept_or_encoded(progress, cancelled)
             self.model.mark_used(self)
             return self.cache
 
-    def _kept(self) -> VolumeCache | None:
-        model = self.model
-        if model.kept is None:
-            return None
-        return model.kept.find(model.info, model.backend, self.input.grid)
-
-    def _encoded(self, progress: Progress | None, cancelled: StopCheck | None) -> VolumeCache:
+    def _kept_or_encoded(
+        self, progress: Progress | None, cancelled: StopCheck | None
+    ) -> VolumeCache:
         model, grid = self.model, self.input.grid
-        cache = encode_volume(model.backend, model.watch, grid, progress, cancelled)
-        if model.kept is not None:
-            model.kept.keep(model.info, grid, cache)
+        if model.kept is None:
+            return encode_volume(model.backend, model.watch, grid, progress, cancelled)
+        name = name_of(model.info, grid)
+        cache = model.kept.find(name, model.backend)
+        if cache is None:
+            cache = encode_volume(model.backend, model.watch, grid, progress, cancelled)
+            model.kept.keep(name, cache)
         return cache
 
     def ask(

@@ -16,6 +16,7 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.evaluation.reading import Reading
+from med2e3.io.references import below
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 
 #: M3D-VQA's question types by number.
@@ -289,7 +290,12 @@ def _text(entry: Any, key: str, where: str) -> str:
 
 
 def _image(name: str, root: Path, where: str, what: str = "image") -> Path:
-    path = root / name.strip()
+    path = below(root, name.strip())
+    if path is None:
+        raise InputError(
+            f"{where}: the {what} {name.strip()!r} lies outside {root}, and such a file is not "
+            "read. Name a folder that holds it with --images."
+        )
     if not name.strip() or not path.exists():
         raise InputError(
             f"{where}: the {what} {path} does not exist. Paths are relative to {root}; name their "

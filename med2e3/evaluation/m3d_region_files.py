@@ -140,6 +140,8 @@ def place(name: str, near: Path) -> Path:
     whole path of the computer on which they were prepared. Raises `InputError`.
     """
     parts = PurePosixPath(name.replace("\\\\", "/")).parts
+    if ".." in parts:
+        raise InputError(f"{name} leads out of its folder, and such a file is not read.")
     for folder in (near, *list(near.parents)[:2]):
         for skip in range(len(parts)):
             path = folder.joinpath(*(p for p in parts[skip:] if p != "/"))

@@ -6,13 +6,13 @@ at a barrier after every little matrix. Results come back in the order of the wo
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from med2e3.evaluation.records import Examined
+from med2e3.spawning import isolated_context
 
 if TYPE_CHECKING:
     from med2e3.engine import Model
@@ -58,7 +58,7 @@ def in_processes(
     """
     pool = ProcessPoolExecutor(
         max(1, min(workers, len(portions))),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=isolated_context(),
         initializer=_begin,
         initargs=(model, make),
     )

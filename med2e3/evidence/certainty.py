@@ -21,6 +21,7 @@ from med2e3.evidence.probing import Probe, keep_mask
 from med2e3.evidence.reliability import Level, Reliability, read_reliability
 from med2e3.evidence.rewording import CHOICES
 from med2e3.evidence.values import from_json, to_json
+from med2e3.words import percent_text
 
 #: Forms of answers whose reliability is measured apart, as the evaluation names them.
 CLOSED, PRESENCE, OPEN = "closed", "presence", "open"
@@ -71,19 +72,29 @@ class Certainty:
     unsure: bool = False
 
     @property
+    def is_report(self) -> bool:
+        """Whether the answer is so long that its joint probability says little."""
+        return len(self.words) > SHORT_ANSWER
+
+    @property
+    def known(self) -> str:
+        """How often the model was right when it was so sure, or why that is not known."""
+        level = self.level
+        if level is None:
+            return self.note
+        return (
+            f"At {level.low:.1f}–{level.high:.1f} this model was right in "
+            f"{percent_text(level.right)} of {level.count} {self.form} answers "
+            f"({self.measured_on})."
+        )
+
+    @property
     def sentence(self) -> str:
         """How sure, how reliable, and a word where the question is outside the training."""
         parts = [UNSURE] if self.unsure else []
         parts += [f"Probability of this answer: {self.probability:.3f}."]
-        if self.level is not None:
-            low, high = self.level.low, self.level.high
-            share = f"{100 * self.level.right:.0f} % of {self.level.count}"
-            parts.append(
-                f"At {low:.1f}–{high:.1f} this model was right in {share} {self.form} answers "
-                f"({self.measured_on})."
-            )
-        elif self.note:
-            parts.append(self.note)
+        if self.known:
+            parts.append(self.known)
         if self.familiarity is not None and self.familiarity.sentence:
             parts.append(self.familiarity.sentence)
         return " ".join(parts)
@@ -157,7 +168,7 @@ def _with_level(found: Certainty, known: Reliability | None, note: str) -> Certa
     """The certainty with what was measured at its probability, or with why there is nothing."""
     if known is None:
         return replace(found, note=note or "How often it is right when so sure was not measured.")
-    if found.form == OPEN and len(found.words) > SHORT_ANSWER:
+    if found.form == OPEN and found.is_report:
         return replace(found, note="Reliability was measured of short answers, not of reports.")
     found = replace(found, unsure=found.deciding < known.enough.get(found.form, 0.0))
     level = known.level(found.form, found.deciding)

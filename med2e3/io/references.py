@@ -6,6 +6,7 @@ somebody else must not choose which file of this computer is read. Knows no form
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
@@ -33,6 +34,17 @@ def referenced(header: Path, field: str, parts: Sequence[str]) -> Path:
             "file. Put the file in its place."
         )
     return named
+
+
+def below(folder: Path, name: str) -> Path | None:
+    """The path that a list names from a folder; None where it leads out of the folder.
+
+    A list from somebody else must not choose which file of this computer is read. Links inside the
+    folder are its owner's and are followed.
+    """
+    path = folder / name
+    top, place = (os.path.normpath(p.absolute()) for p in (folder, path))
+    return path if Path(place).is_relative_to(top) else None
 
 
 def not_opened(path: Path, error: OSError) -> ImageReadError:

@@ -9,13 +9,14 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
 
 import torch
 
+from med2e3.spawning import isolated_context
 from med2e3.training.precision import keep_memory
 
 
@@ -60,7 +61,7 @@ def in_parallel(tasks: Sequence[Task], workers: int) -> None:
     done: set[str] = set()
     waiting = list(tasks)
     running: dict[Future[Any], str] = {}
-    with ProcessPoolExecutor(workers, get_context("spawn"), quiet_worker) as pool:
+    with ProcessPoolExecutor(workers, isolated_context(), quiet_worker) as pool:
         while waiting or running:
             ready = [task for task in waiting if done.issuperset(task.needs)]
             for task in ready[: workers - len(running)]:

@@ -16,6 +16,7 @@ import torch
 
 from med2e3 import errors
 from med2e3.errors import Med2E3Error
+from med2e3.spawning import isolated
 
 #: How often the launcher looks after its processes, in seconds: a failure is seen at once.
 WATCH_SECONDS = 0.2
@@ -46,7 +47,7 @@ def in_processes(count: int, function: Callable[..., Any], arguments: tuple[Any,
         start_method="spawn",
     )
     try:
-        with _environment(count):
+        with _environment(count), isolated():
             results = elastic_launch(config, _run_in_process)(count, function, arguments)
     except ChildFailedError as failure:
         # A process that fails breaks the connections of the others: an error of ours comes first.

@@ -26,6 +26,7 @@ from app.viewmodels.study.study import Target
 from app.views.parts import theme
 from app.views.parts.qt import qt_application
 from med2e3.geometry import Plane
+from med2e3.io import load_volume
 from med2e3.measures import SlicePlane
 
 
@@ -76,9 +77,9 @@ class Script:
             say(typed=self.workspace.report.text)
 
     async def prefer(self) -> None:
-        wanted = [self.choose.randrange(2, 80), self.choose.choice((90, 100, 115, 130))]
+        wanted = [self.choose.randrange(2, 80), self.choose.choice(("open", "full", "short"))]
         say(preferring=wanted)
-        self.settings.update(dict(zip(("crosshair_gap", "text_size"), wanted, strict=True)))
+        self.settings.update(dict(zip(("crosshair_gap", "crosshair_style"), wanted, strict=True)))
         self.settings.save()
         say(preferred=wanted)
 
@@ -105,6 +106,7 @@ def main() -> int:
     """Start a session for each line, and tell its process."""
     for line in sys.stdin:
         home, study, seed = json.loads(line)
+        load_volume(study)  # imports all readers once, for every session that is forked
         process = os.fork()
         if not process:
             session(Path(home), Path(study), seed)

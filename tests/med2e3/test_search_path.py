@@ -95,3 +95,46 @@ def test_a_checkout_that_one_starts_in_stays(monkeypatch: pytest.MonkeyPatch) ->
     leave_start_folder()
     assert sys.path == [ROOT]
     assert trusted([ROOT]) == [ROOT]
+
+
+#: What a spawned process and the tracker of its locks import before any code of ours.
+EARLY = ("multiprocessing", "pickle", "socket", "signal", "tempfile", "med2e3", "numpy", "torch")
+
+SPAWNING = """
+import sys, os
+from concurrent.futures import ProcessPoolExecutor
+from med2e3.spawning import isolated_context
+
+if __name__ == "__main__":
+    os.chdir(sys.argv[1])
+    sys.path.insert(0, "")
+    with ProcessPoolExecutor(1, isolated_context()) as pool:
+        print(pool.submit(os.getcwd).result())
+    print(sys.path[0] == "", "PYTHONSAFEPATH" in os.environ)
+"""
+
+
+def test_spawned_workers_import_nothing_from_the_folder_one_starts_in(tmp_path: Path) -> None:
+    script, hostile = tmp_path / "program" / "script.py", tmp_path / "hostile"
+    for folder in (script.parent, hostile):
+        folder.mkdir()
+    ran = trap(hostile, EARLY)
+    # The worker runs the script again, and what lies beside a script is the user's own.
+    (script.parent / "beside.py").write_text("", encoding="utf-8")
+    script.write_text("import beside\n" + SPAWNING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), str(hostile)],
+        env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(hostile), "True", "False"]
+    assert not ran.exists(), ran.read_text(encoding="utf-8")
+
+
+def test_every_spawned_process_of_the_package_is_isolated() -> None:
+    """No module asks `multiprocessing` for processes by itself."""
+    for path in Path(ROOT, "med2e3").rglob("*.py"):
+        if path.name != "spawning.py":
+            text = path.read_text("utf-8")
+            assert 'get_context("spawn")' not in text, path
+            assert 'multiprocessing_context="spawn"' not in text, path

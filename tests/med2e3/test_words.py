@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from med2e3.words import counted, fine_size_text, person_name, size_text, some_names
+from med2e3.words import (
+    counted,
+    fine_size_text,
+    percent_text,
+    person_name,
+    size_text,
+    some_names,
+)
 
 
 def test_a_count_agrees_with_its_noun() -> None:
@@ -44,3 +51,10 @@ def test_sizes_are_coarse_or_fine(count: int, coarse: str, fine: str, rounded: s
     assert size_text(count) == coarse
     assert fine_size_text(count) == fine
     assert fine_size_text(count, decimals=0) == rounded
+
+
+def test_a_share_is_never_written_as_surer_than_it_can_be() -> None:
+    shares = (1.0, 0.996, 0.994, 0.5, 0.006, 0.004, 0.0)
+    assert [percent_text(share) for share in shares] == [
+        "over 99 %", "over 99 %", "99 %", "50 %", "1 %", "under 1 %", "under 1 %",
+    ]  # fmt: skip

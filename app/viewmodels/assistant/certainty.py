@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from med2e3.words import percent_text
+
 if TYPE_CHECKING:
     from med2e3.evidence.answer_words import Word
     from med2e3.evidence.certainty import Certainty
@@ -11,36 +13,24 @@ if TYPE_CHECKING:
 #: Words below this probability are marked: another word was about as likely.
 DOUBT = 0.6
 
-#: Answers of more words than this are told by sentence: their joint probability says little.
-LONG = 16
-
 
 def doubtful(word: Word) -> bool:
     """Whether a word is to be marked as one the model was not sure of."""
     return word.probability < DOUBT
 
 
-def percent(probability: float) -> str:
-    """A probability in percent, with no more digits than it has: never 100 % or 0 %."""
-    if probability > 0.995:
-        return "over 99 %"
-    if probability < 0.005:
-        return "under 1 %"
-    return f"{100 * probability:.0f} %"
-
-
 def sure_line(certainty: Certainty) -> str:
     """How probable the model finds its answer."""
     words = len(certainty.words)
-    if words > LONG:
+    if certainty.is_report:
         least = min(certainty.words, key=lambda word: word.probability)
         unsure = sum(map(doubtful, certainty.words))
         return (
             f"{unsure} of {words} words unsure; the least, “{least.text}”, "
-            f"{percent(least.probability)}"
+            f"{percent_text(least.probability)}"
         )
     unsure = "The model is not sure of this answer. " if certainty.unsure else ""
-    return f"{unsure}Probability of this answer: {percent(certainty.probability)}"
+    return f"{unsure}Probability of this answer: {percent_text(certainty.probability)}"
 
 
 def by_sentence(certainty: Certainty) -> tuple[Word, ...]:
@@ -53,31 +43,20 @@ def short_line(certainty: Certainty | None) -> str:
     """The same for the foot of a card; "" where nothing is known."""
     if certainty is None:
         return ""
-    if len(certainty.words) > LONG:
+    if certainty.is_report:
         unsure = sum(map(doubtful, certainty.words))
         return f"{unsure} of {len(certainty.words)} words unsure"
     line = "unsure · " if certainty.unsure else ""
-    line += f"probability {percent(certainty.deciding)}"
+    line += f"probability {percent_text(certainty.deciding)}"
     if certainty.level is not None:
-        line += f" · right in {percent(certainty.level.right)} when so sure"
+        line += f" · right in {percent_text(certainty.level.right)} when so sure"
     return line
 
 
 def options_line(certainty: Certainty) -> str:
     """What else the model could have said, the likeliest first."""
     ordered = sorted(certainty.options, key=lambda option: -option.probability)
-    return " · ".join(f"{option.text} {percent(option.probability)}" for option in ordered)
-
-
-def known_line(certainty: Certainty) -> str:
-    """How often the model was right when it was so sure, or why that is not known."""
-    level = certainty.level
-    if level is None:
-        return certainty.note
-    return (
-        f"At {level.low:.1f}–{level.high:.1f} this model was right in {percent(level.right)} of "
-        f"{level.count} {certainty.form} answers ({certainty.measured_on})."
-    )
+    return " · ".join(f"{option.text} {percent_text(option.probability)}" for option in ordered)
 
 
 def outside_line(certainty: Certainty) -> str:

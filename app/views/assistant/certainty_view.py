@@ -11,14 +11,13 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout
 from app.viewmodels.assistant.certainty import (
     by_sentence,
     doubtful,
-    known_line,
     options_line,
     outside_line,
-    percent,
     sure_line,
 )
 from app.views.parts import theme
 from app.views.parts.theme import mark
+from med2e3.words import percent_text
 
 if TYPE_CHECKING:
     from med2e3.evidence.certainty import Certainty
@@ -65,7 +64,7 @@ class CertaintyView(QFrame):
             (self.options, options_line(certainty)),
             (self.words, words_html(certainty)),
             (self.sentences, sentences_html(certainty)),
-            (self.known, known_line(certainty)),
+            (self.known, certainty.known),
             (self.outside, outside_line(certainty)),
         )
         for label, text in texts:
@@ -93,7 +92,7 @@ def sentences_html(certainty: Certainty) -> str:
     rows = []
     for sentence in by_sentence(certainty):
         colour = colours.warning if doubtful(sentence) else colours.dim
-        share = f'<span style="color:{colour}">{percent(sentence.probability)}</span>'
+        share = f'<span style="color:{colour}">{percent_text(sentence.probability)}</span>'
         cell = '<td style="padding-right:8px; white-space:nowrap" align="right">'
         rows.append(f"<tr>{cell}{share}</td><td>{html.escape(sentence.text)}</td></tr>")
     return f"<table>{''.join(rows)}</table>" if rows else ""

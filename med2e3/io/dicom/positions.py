@@ -143,12 +143,16 @@ def is_even(positions: SlicePositions) -> bool:
     steps = np.diff(positions.along)
     if len(steps) < 2:
         return True
-    off = _half_widths(np.arange(len(steps) + 1), positions.origins)
+    index, wide = np.arange(len(steps) + 1), wide_steps(positions)
     spacing = float(positions.along[-1] - positions.along[0]) / len(steps)
     rounding = max(ROUNDED_ONCE_MM, min(ROUNDING_MM, ROUNDED_FRACTION * spacing))
+    fitted = np.polyfit(index, positions.origins, 1)[0]
+    if not len(wide) and _width(index, positions.origins, fitted).max() / 2 <= rounding:
+        return True  # the narrowest band is no wider; looking for it takes a quarter of a scan
+    off = _half_widths(index, positions.origins)
     if off.max() > rounding and np.linalg.norm(off) > IRREGULAR_FRACTION * spacing:
         return False
-    if not len(wide_steps(positions)):
+    if not len(wide):
         return True
     jumps = np.maximum(np.rint(steps / usual_step(positions)), 1)
     gapped = _half_widths(np.concatenate([[0], np.cumsum(jumps)]), positions.origins)

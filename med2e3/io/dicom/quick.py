@@ -237,12 +237,16 @@ def _parse(source: _Bytes, wanted: Mapping[int, tuple[str, str]]) -> tuple[Quick
         at = source.at(position, 8)
         implicit = source.data[at + 4 : at + 6] not in SHORT | LONG
     raw: dict[str, tuple[str, bytes]] = {}
+    first_read = source.data
     if implicit:
         pixels = _collect(source, position, wanted, raw)
     else:
         pixels = _collect_explicit(source, position, wanted, raw)
     header = QuickHeader(_converted(raw), meta, implicit=implicit)
-    header.has_commas = any(vr == "DS" and b"," in value for vr, value in raw.values())
+    end = len(first_read) if pixels is None else pixels[0]
+    # One look at all bytes is a tenth of a look at each value; few headers have any comma.
+    if source.data is not first_read or first_read.find(b",", position, end) >= 0:
+        header.has_commas = any(vr == "DS" and b"," in value for vr, value in raw.values())
     if not implicit:
         header.has_binary = any(
             vr in BINARY and keyword in DECIMALS for keyword, (vr, _) in raw.items()
@@ -319,7 +323,7 @@ def _meta(source: _Bytes) -> tuple[int, dict[str, Any]]:
     Where a file has the information twice, what comes first counts: a program that copies a file
     may put its own before the old one.
     """
-    position, values = START, dict[str, Any]()
+    position, values = _quick_meta(source)
     while True:
         at = source.at(position, 8)
         if source.data[at : at + 2] != META_GROUP:
@@ -329,6 +333,26 @@ def _meta(source: _Bytes) -> tuple[int, dict[str, Any]]:
             at = source.at(behind, length)
             values.setdefault(known[0], _value(vr, source.data[at : at + length], ""))
         position = behind + length
+
+
+def _quick_meta(source: _Bytes) -> tuple[int, dict[str, Any]]:
+    """What `_meta` gives as far as elements of short lengths within the first read go."""
+    data, values = source.data, dict[str, Any]()
+    index, last = START, len(data) - LARGEST_START
+    while index <= last and data.startswith(META_GROUP, index):
+        group, element, vr, length = _SHORT_START(data, index)
+        begin = index + 8
+        if vr not in SHORT:
+            if vr not in LONG:
+                break
+            (length,) = _LONG_LENGTH(data, begin)
+            begin += 4
+        if begin + length > len(data):
+            break
+        if (known := _META.get(group << 16 | element)) is not None:
+            values.setdefault(known[0], _value(_NAMES[vr], data[begin : begin + length], ""))
+        index = begin + length
+    return index, values
 
 
 def _element(source: _Bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:

@@ -128,14 +128,14 @@ def _scan_result(
 
 def _unshown(stacks: Sequence[Stack], headers: Sequence[Header]) -> list[SkippedFile]:
     """The DICOM files of which no volume shows anything, each once, and copies of shown images."""
-    kinds = {header.path: kind_of_object(header.dataset) for header in headers}
+    datasets = {header.path: header.dataset for header in headers}
     shown = {path for s in stacks if s.summary.is_volume for path in s.summary.files}
     skipped: dict[Path, SkippedFile] = {}
     for stack in stacks:
         summary = stack.summary
         usual = "scout" if summary.is_scout else "other image"
         for path in () if summary.is_volume else summary.files:
-            special = None if summary.is_scout else kinds[path]
+            special = None if summary.is_scout else kind_of_object(datasets[path])
             kind = usual if special is None else special.name
             skipped.setdefault(path, SkippedFile(path, kind, summary.reason))
     for frame in (frame for stack in stacks for frame in stack.copies):

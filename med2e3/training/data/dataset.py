@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from med2e3.errors import DataError
 from med2e3.model import Med2E3Processor
 from med2e3.model.prompts import IGNORE, TEMPLATES
+from med2e3.spawning import isolated_context
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.samples import Sample, read_volume
 
@@ -278,7 +279,7 @@ def read_batches(dataset: SampleDataset, plan: BatchPlan, workers: int) -> Itera
         batch_sampler=plan,
         collate_fn=dataset.reader.collate,
         num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context=isolated_context() if workers else None,
     )
     for batch in loader:
         if isinstance(batch, DataError):

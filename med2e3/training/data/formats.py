@@ -12,6 +12,7 @@ from typing import Any
 
 from med2e3.errors import DataError, RecipeError
 from med2e3.fields import CountOrNone
+from med2e3.io.references import below
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 from med2e3.model.regions import WORDINGS
 from med2e3.model.requests import Requests, read_requests
@@ -122,6 +123,16 @@ class _Row:
             raise DataError(f"{self.where}: “{name}” is missing or empty.")
         return value
 
+    def place(self, source: SampleFile, name: str) -> Path:
+        """A file that the row names, which lies below the folder of the list's files."""
+        path = below(source.images, name)
+        if path is None:
+            raise DataError(
+                f"{self.where} names {name!r}, which lies outside {source.images.absolute()}, "
+                "and such a file is not read. Name a folder that holds it with --data."
+            )
+        return path
+
 
 def _conversation(row: _Row, source: SampleFile) -> Sample:
     """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores.
@@ -163,12 +174,12 @@ def _conversation(row: _Row, source: SampleFile) -> Sample:
             f"{row.where}: neither “question” nor the last human turn says anything to score the "
             "slices by."
         )
-    return Sample(source.images / volumes[0], turns, question, row.where)
+    return Sample(row.place(source, volumes[0]), turns, question, row.where)
 
 
 def _caption(row: _Row, source: SampleFile) -> Sample:
     """M3D-Cap: a volume and a text file, each by its path."""
-    path = source.images / row.text("text")
+    path = row.place(source, row.text("text"))
     try:
         report = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -176,7 +187,7 @@ def _caption(row: _Row, source: SampleFile) -> Sample:
     if not report:
         raise DataError(f"{row.where}: the text {path} is empty.")
     turns = ((row.request, report),)
-    return Sample(source.images / row.text("image"), turns, row.request, row.where)
+    return Sample(row.place(source, row.text("image")), turns, row.request, row.where)
 
 
 def _closed(row: _Row, source: SampleFile) -> Sample:
@@ -198,14 +209,14 @@ def _closed(row: _Row, source: SampleFile) -> Sample:
         )
     question = f"{row.text('Question')} Choices: {' '.join(listed)}"
     answer = f"{right}. {row.text('Answer')}"
-    image = source.images / row.text("Image Path")
+    image = row.place(source, row.text("Image Path"))
     return Sample(image, ((question, answer),), question, row.where, spaced=True)
 
 
 def _open(row: _Row, source: SampleFile) -> Sample:
     """M3D-VQA without its choices; also the yes/no list, which has the same columns."""
     question, answer = row.text("Question"), row.text("Answer")
-    image = source.images / row.text("Image Path")
+    image = row.place(source, row.text("Image Path"))
     return Sample(image, ((question, answer),), question, row.where, spaced=True)
 
 

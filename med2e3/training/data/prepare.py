@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from med2e3.errors import DataError, InputError, PreprocessingError
 from med2e3.files import whole_file, write_whole
+from med2e3.spawning import isolated_context
 
 IMAGE_SUFFIXES = (".jpeg", ".png")
 
@@ -107,7 +107,7 @@ def _each(tasks: list[Task], processes: int) -> Iterator[Outcome]:
     if processes < 2 or len(tasks) < 2:
         yield from map(prepare_series, tasks)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(processes, isolated_context(), _one_thread) as pool:
         yield from pool.map(prepare_series, tasks, chunksize=4)
 
 

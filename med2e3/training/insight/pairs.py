@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from med2e3.errors import DataError
 from med2e3.geometry import Plane
 from med2e3.io import load_volume
+from med2e3.io.references import below
 from med2e3.phantoms.slices import PLANE_AXES, SlicedPhantom
 from med2e3.preprocessing import prepare
 from med2e3.volume import Window
@@ -151,7 +152,8 @@ def check_row(row: Any, path: Path, number: int) -> None:
         )
     if not row["text"].strip():
         raise DataError(f"{where} has an empty caption. Delete the line.")
-    if not (path.parent / row["png"]).is_file():
+    image = below(path.parent, row["png"])
+    if image is None or not image.is_file():
         raise DataError(
             f"{where} names the image {row['png']}, which is not in {path.parent}. Put it back, or "
             "caption its volume again."

@@ -55,6 +55,8 @@ def test_an_answer_says_how_sure_it_is_on_its_card_and_in_the_tab(demo: Gui) -> 
     assert "probability" in card.status.text().replace("\xa0", " ")
     tab = demo.window.assistant.evidence
     assert "Probability of this answer" in tab.certainty.sure.text()
+    assert tab.certainty.known.text() == turn.certainty.known
+    assert turn.certainty.known in turn.certainty.sentence
     assert "Yes" in tab.certainty.options.text()
     assert "No" in tab.certainty.options.text()
 

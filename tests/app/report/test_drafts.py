@@ -161,6 +161,18 @@ def test_a_draft_cut_off_at_its_longest_length_is_not_complete() -> None:
     assert report.partial
 
 
+@pytest.mark.parametrize("state", [TurnState.STREAMING, TurnState.DONE, TurnState.STOPPED])
+def test_a_draft_of_another_series_goes_into_no_report(state: TurnState) -> None:
+    report, first, second = Report(), phantom(), phantom("Other", value=700)
+    report.enter(first)
+    turn = Turn("?", "demo", first, is_report=True, text="An", state=TurnState.STREAMING)
+    report.follow(turn)
+    report.enter(second)
+    turn.text, turn.state, turn.reason = "An effusion.", state, "end"
+    report.follow(turn)
+    assert (report.text, report.offered, report.arriving) == ("", None, None)
+
+
 def test_a_complete_offer_is_not_replaced_by_a_stopped_draft(open_gui: Any) -> None:
     type_in(open_gui, "Mine.")
     whole = draft(open_gui)

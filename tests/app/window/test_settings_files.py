@@ -132,6 +132,20 @@ def test_a_file_that_cannot_be_read_is_never_replaced(
     assert file.read_bytes() == b'{"theme": "light"}'
 
 
+def test_a_save_replaces_the_file_and_never_writes_into_it(file: Path) -> None:
+    """Whoever reads the file meanwhile, and a kill at any moment, finds it whole."""
+    settings = Settings(written(file, b'{"theme": "light"}'))
+    with file.open("rb") as before:
+        settings.values.text_size = 130
+        settings.save()
+        assert before.read() == b'{"theme": "light"}'
+    damaged = file.read_bytes().replace(b"130", b'"large"')
+    with written(file, damaged).open("rb") as before:
+        assert Settings(file).values.theme == "light"  # reading puts what was damaged aside
+        assert before.read() == damaged
+    assert Settings(file).values.text_size == Settings(None).values.text_size
+
+
 def test_what_a_newer_version_keeps_stays(file: Path) -> None:
     newer = {"theme": "sepia", "eye_tracking": {"on": True}}
     settings = Settings(written(file, json.dumps(newer).encode()))

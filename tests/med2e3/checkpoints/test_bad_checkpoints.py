@@ -16,6 +16,7 @@ import torch
 
 import med2e3
 from med2e3.checkpoints import Hub, build, convert, open_checkpoint
+from med2e3.checkpoints.reading import read_weights
 from med2e3.errors import CheckpointError, ResourceError
 
 
@@ -70,6 +71,22 @@ def test_a_truncated_safetensors_shard(golden_folder: Path, hub: Path, tmp_path:
     message = refused(folder)
     assert shard.name in message
     assert "incomplete" in message
+
+
+@pytest.mark.parametrize(
+    "shard", ["../secret.safetensors", "/secret.safetensors", "a/../../secret.safetensors"]
+)
+def test_an_index_that_names_a_file_outside_its_folder_is_refused(
+    shard: str, tmp_path: Path
+) -> None:
+    safetensors.torch.save_file({"w": torch.ones(2)}, tmp_path / "secret.safetensors")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    name = shard.replace("/secret", f"{tmp_path}/secret") if shard.startswith("/") else shard
+    index = {"weight_map": {"w": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="outside its folder"):
+        read_weights(folder)
 
 
 def test_a_pickle_with_code_is_never_run(

@@ -40,6 +40,15 @@ def test_top_p_never_takes_a_token_outside_the_nucleus() -> None:
     assert {chooser.choose(logits) for _ in range(200)} == {0, 1}
 
 
+def test_the_nucleus_ends_where_it_holds_its_share() -> None:
+    """Halves and quarters are exact in binary: the first token alone holds a half."""
+    logits = torch.log(torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64))
+    for top_p, held in ((0.5, {0}), (0.5001, {0, 1, 2}), (0.25, {0})):
+        chooser = TokenSampler(SamplingParams(temperature=1.0, top_p=top_p, seed=3))
+        assert {chooser.choose(logits) for _ in range(200)} <= held
+        assert chooser.choose(logits) in held
+
+
 def test_temperature_shapes_the_shares() -> None:
     logits = torch.log(torch.tensor([0.8, 0.2]))
     chooser = TokenSampler(SamplingParams(temperature=0.5, seed=1))

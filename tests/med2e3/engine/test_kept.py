@@ -95,6 +95,23 @@ def test_a_kept_volume_gives_the_same_answer_without_being_encoded(
     assert probabilities[0] == probabilities[1]
 
 
+def test_a_grid_is_hashed_once_a_volume(
+    model: med2e3.Model, ct: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    def count(*args: Any) -> str:
+        hashed.append(kept_module.name_of(*args))
+        return hashed[-1]
+
+    monkeypatch.setattr("med2e3.engine.session.name_of", count)
+    session = model.read(ct)
+    for question in ("Is there a nodule?", "Is there a cyst?"):
+        session.ask(question, max_new_tokens=1).complete()
+    _kept(model)
+    assert hashed == [path.stem for path in _files(_kept(model).folder)]
+
+
 def test_m3d_lamed_is_kept_too(fixtures: Path, ct: Volume, folder: Path, encoded: _Encoded) -> None:
     model = med2e3.load(fixtures / "m3d_lamed" / "checkpoint", device="cpu")
     tokens = []

@@ -10,6 +10,7 @@ import pytest
 
 from med2e3.errors import ImageReadError, InputError
 from med2e3.evaluation.m3d_files import read_captions, read_conversations, read_vqa
+from med2e3.evaluation.m3d_region_files import place
 from med2e3.evaluation.reading import load_array
 
 from .conftest import COLUMNS, ROWS, Files
@@ -50,6 +51,22 @@ def test_a_volume_that_is_not_there_is_named(
     row[COLUMNS.index(column)] = value
     with pytest.raises(InputError, match=says):
         read_vqa(files.csv(ROWS[0], tuple(row)), files.root)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_no_list_chooses_a_file_outside_its_folder(files: Files, absolute: bool) -> None:
+    secret = files.root.parent / "secret.npy"
+    np.save(secret, np.zeros((1, 2, 2, 2), np.float32))
+    name = str(secret) if absolute else f"a/../../{secret.name}"
+    row = list(ROWS[1])
+    row[COLUMNS.index("Image Path")] = name
+    with pytest.raises(InputError, match=r"row 2: the image .*secret.*outside.*--images"):
+        read_vqa(files.csv(ROWS[0], tuple(row)), files.root)
+    with pytest.raises(InputError, match=r"secret\.npy leads out of its folder"):
+        place(f"../{secret.name}", files.root)
+    inside = str(files.root / "a" / "1.npy")  # a whole path into the folder itself is no way out
+    row[COLUMNS.index("Image Path")] = inside
+    assert str(read_vqa(files.csv(tuple(row)), files.root).items[0].image) == inside
 
 
 @pytest.mark.parametrize(

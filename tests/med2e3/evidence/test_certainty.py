@@ -34,6 +34,7 @@ from med2e3.evidence.reliability import (
 )
 from med2e3.evidence.rewording import known_questions
 from med2e3.resources import resource_path
+from med2e3.words import percent_text
 
 CLOSED_QUESTION = "In which plane is this CT shown? Choices: A. oblique B. axial C. coronal"
 
@@ -121,7 +122,8 @@ def test_the_shipped_reliability_is_of_the_shipped_weights(
     found = how_sure(seen, answered(seen, CLOSED_QUESTION))
     assert found.level == known.level(CLOSED, found.deciding)
     assert found.level is not None
-    assert f"right in {100 * found.level.right:.0f} %" in found.sentence
+    assert f"right in {percent_text(found.level.right)} of {found.level.count}" in found.known
+    assert found.known in found.sentence
 
 
 def test_what_an_evaluation_counted_comes_back(tmp_path: Path, demo: med2e3.Model) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.tgis import slice_keys
 
 STEM2D = [
     {"channels": 8, "stride": [2, 2]},
@@ -135,6 +136,15 @@ def test_scores_are_the_papers_equations(tiny_model: Make, volumes: torch.Tensor
             mixed = sum(expected[j] * features.tokens2d[b, j] for j in range(8))
             torch.testing.assert_close(visual[b, :8], features.tokens3d[b])
             torch.testing.assert_close(visual[b, 8:], mixed)
+
+
+def test_neighbouring_slices_share_the_layer_of_3d_tokens_that_holds_them() -> None:
+    """Algorithm 1 of the paper: layer d of D belongs to the slices from d S / D on."""
+    layers = torch.tensor([10.0, 20.0, 30.0])
+    tokens3d = layers.repeat_interleave(4).view(1, 12, 1)  # 3 layers of 4 tokens
+    tokens2d = torch.arange(6.0).view(1, 6, 1, 1).expand(1, 6, 4, 1)  # 6 slices of 4 patches
+    keys = slice_keys(tokens3d, tokens2d, depth=3)
+    assert keys.flatten().tolist() == [5.0, 5.5, 11.0, 11.5, 17.0, 17.5]
 
 
 def test_left_out_slices_weigh_nothing_and_the_rest_is_renormalised(

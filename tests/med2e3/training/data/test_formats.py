@@ -57,6 +57,24 @@ def vqa(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("field", ["text", "image"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_no_list_chooses_a_file_outside_its_folder(
+    field: str, absolute: bool, tmp_path: Path
+) -> None:
+    """What a report list names as a text is learned by heart: it must not be a file of the user."""
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    for place in (folder, tmp_path):
+        (place / "t.txt").write_text("A secret.", encoding="utf-8")
+    outside = str(tmp_path / "t.txt") if absolute else "x/../../t.txt"
+    file = folder / "cap.json"
+    row = {"image": "1.npy", "text": "t.txt"} | {field: outside}
+    file.write_text(json.dumps({"train": [row]}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"entry 1 names .*outside.*--data"):
+        samples(file, "m3d-cap", split="train")
+
+
 def test_closed_questions_list_their_choices(vqa: Path) -> None:
     first, second, third = samples(vqa, "m3d-vqa-closed")
     assert first.image == vqa.parent / "x/1.npy"
