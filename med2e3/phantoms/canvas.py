@@ -52,8 +52,38 @@ def _within(shape: Shape, box: Box) -> Float:
     return out
 
 
+class Picture:
+    """HU and labels of a grid (z, y, x): what every brush paints on."""
+
+    hu: Float
+    labels: NDArray[np.uint8]
+
+    def clear(self, shape: tuple[int, ...]) -> None:
+        """Air everywhere, and no label."""
+        self.hu = np.full(shape, -1000, np.float32)
+        self.labels = np.zeros(shape, np.uint8)
+
+    def everywhere(self, alpha: Float) -> Shape:
+        """A shape from coverage on the whole grid."""
+        return Shape(tuple(slice(0, n) for n in self.hu.shape), alpha)  # type: ignore[arg-type]
+
+    def paint(self, shape: Shape, hu: float | Float, label: int | None = None) -> Shape:
+        """Blends HU over what was there; voxels more than half covered take the label."""
+        block = self.hu[shape.box]
+        block += shape.alpha * (hu - block)
+        if label is not None:
+            self.labels[shape.box][shape.alpha > 0.5] = label
+        return shape
+
+    def mask(self, shape: Shape) -> NDArray[np.bool_]:
+        """Voxels more than half covered, on the whole grid."""
+        out = np.zeros(self.hu.shape, bool)
+        out[shape.box] = shape.alpha > 0.5
+        return out
+
+
 @dataclass(eq=False)
-class Canvas:
+class Canvas(Picture):
     """HU and labels on a grid; `z` (Z,), `x` and `y` (Y, X) are body coordinates in mm.
 
     `edge_mm` is the width of the partial-volume ramp, `slab_mm` half the reach of a voxel along
@@ -71,8 +101,7 @@ class Canvas:
 
     def __post_init__(self) -> None:
         shape = (len(self.z), *self.x.shape)
-        self.hu = np.full(shape, -1000, np.float32)
-        self.labels = np.zeros(shape, np.uint8)
+        self.clear(shape)
         self.wobble = np.zeros(shape, np.float32)
 
     def roughen(self, rng: np.random.Generator) -> None:
@@ -141,24 +170,6 @@ class Canvas:
         square += np.float32(length2) * s * (s - 2 * t)
         reach = np.float32(max(radius, 0.8 * self.edge_mm))
         return Shape(box, self._ramp(square / reach**2, float(reach), box, 0.0))
-
-    def everywhere(self, alpha: Float) -> Shape:
-        """A shape from coverage on the whole grid."""
-        return Shape(tuple(slice(0, n) for n in self.hu.shape), alpha)  # type: ignore[arg-type]
-
-    def paint(self, shape: Shape, hu: float | Float, label: int | None = None) -> Shape:
-        """Blends HU over what was there; voxels more than half covered take the label."""
-        block = self.hu[shape.box]
-        block += shape.alpha * (hu - block)
-        if label is not None:
-            self.labels[shape.box][shape.alpha > 0.5] = label
-        return shape
-
-    def mask(self, shape: Shape) -> NDArray[np.bool_]:
-        """Voxels more than half covered, on the whole grid."""
-        out = np.zeros(self.hu.shape, bool)
-        out[shape.box] = shape.alpha > 0.5
-        return out
 
     def label_at(self, point: Point) -> int:
         """The label of the voxel nearest to a place in the body; −1 off the grid."""

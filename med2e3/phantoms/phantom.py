@@ -1,21 +1,25 @@
 """A phantom: a synthetic CT volume that knows everything about itself.
 
 `make_phantom(seed)` draws body, phase, plane and findings, paints them, adds noise, and returns the
-volume in the display orientation of its plane together with the extent of every finding. Knows
-nothing of models; not for training anything that is meant for real scans.
+volume in the display orientation of its plane together with the extent of every finding. Bodies are
+of two kinds: a "simple" one of ellipsoids, and a "detailed" one of organ shapes. Knows nothing of
+models; not for training anything that is meant for real scans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from med2e3.errors import InputError
 from med2e3.geometry import Geometry, Plane
 from med2e3.phantoms.anatomy import PHASES, Body, Phase, Region, draw_torso
-from med2e3.phantoms.canvas import Canvas, grain
+from med2e3.phantoms.canvas import Canvas, Picture, Shape, grain
+from med2e3.phantoms.detailed.extent import longest_mm
+from med2e3.phantoms.detailed.make import draw_detailed
 from med2e3.phantoms.facts import Fact, Facts, choose_places, plan_findings, report
 from med2e3.phantoms.findings import KINDS, Kind, paint
 from med2e3.phantoms.questions import Question, all_questions
@@ -23,6 +27,13 @@ from med2e3.volume import SeriesInfo, Volume
 
 #: The grid of the demo model.
 GRID = (32, 128, 128)
+
+#: Kinds of body, and the one that is drawn where none is named.
+BODIES = ("simple", "detailed")
+DEFAULT_BODY = "simple"
+
+#: Keeps the choice of a body apart from what the seed draws for the phantom.
+_BODY_STREAM = 11
 
 #: A finding of fewer voxels than this cannot be told from noise: it is not claimed.
 SMALLEST_FINDING = 6
@@ -32,8 +43,9 @@ SMALLEST_FINDING = 6
 class Finding:
     """One abnormality and its exact extent on the volume's own grid.
 
-    `mask` (slice, row, column); `box` has the first and last index along each axis; `slices` are
-    the indices of the slices that hold it.
+    `size_mm` is rounded to 5 mm: in a detailed body the longest extent of the mask, in a simple one
+    the diameter, depth or length that was painted. `mask` (slice, row, column); `box` has the first
+    and last index along each axis; `slices` are the indices of the slices that hold it.
     """
 
     kind: Kind
@@ -73,6 +85,7 @@ class Phantom:
     region: Region
     findings: tuple[Finding, ...]
     labels: NDArray[np.uint8]
+    body: str = DEFAULT_BODY
 
     @property
     def facts(self) -> Facts:
@@ -108,10 +121,71 @@ class Wish:
     shape: tuple[int, int, int] = GRID
 
 
-def make_phantom(seed: int, wish: Wish | None = None) -> Phantom:
-    """The phantom of this seed; the same seed and wish give the same voxels."""
+@dataclass(frozen=True)
+class _Scan:
+    """What the seed and the wish made of a phantom before anything is painted."""
+
+    plane: Plane
+    phase: Phase
+    region: Region
+    shape: tuple[int, int, int]
+    plan: Sequence[tuple[Kind, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """A finished picture, its geometry, and of each planned finding shape and size, or None.
+
+    The size in mm is None where the mask tells it.
+    """
+
+    picture: Picture
+    geometry: Geometry
+    spots: Sequence[tuple[Shape, float | None] | None]
+
+
+def make_phantom(seed: int, wish: Wish | None = None, *, body: str = DEFAULT_BODY) -> Phantom:
+    """The phantom of this seed; the same seed, wish and body give the same voxels.
+
+    `body` is one of `BODIES`. Raises `InputError` for another one.
+    """
+    if body not in BODIES:
+        raise InputError(f"“{body}” is no kind of body. Name one of: {', '.join(BODIES)}.")
     wish = wish or Wish()
     rng = np.random.default_rng(seed)
+    scan = _plan(rng, wish)
+    drawn = DRAWERS[body](rng, scan)
+    turn = _to_display(scan.plane)
+    findings = []
+    for (kind, place), spot in zip(scan.plan, drawn.spots, strict=True):
+        if spot is not None and int((spot[0].alpha > 0.5).sum()) >= SMALLEST_FINDING:
+            mask = np.ascontiguousarray(turn(drawn.picture.mask(spot[0])))
+            length = longest_mm(mask, drawn.geometry.spacing_mm) if spot[1] is None else spot[1]
+            findings.append(Finding(kind, place, max(5, 5 * round(length / 5)), mask))
+    hu = np.clip(np.rint(drawn.picture.hu), -1024, 3071)
+    voxels = np.ascontiguousarray(turn(hu).astype(np.int16))
+    info = SeriesInfo(
+        patient_name="PHANTOM^DEMO", patient_id=f"PHANTOM-{seed}", modality="CT",
+        body_part=scan.region.value.upper(),
+        series_description=f"Phantom {seed} {scan.plane.value}",
+    )  # fmt: skip
+    volume = Volume(voxels, drawn.geometry, info, source=f"phantom {seed}")
+    labels = np.ascontiguousarray(turn(drawn.picture.labels))
+    return Phantom(
+        seed, volume, scan.plane, scan.phase, scan.region, tuple(findings), labels, body
+    )  # fmt: skip
+
+
+def body_of(seed: int, shares: Mapping[str, float]) -> str:
+    """The kind of body that this seed gets where each has a share; the same at each call."""
+    names = [name for name in BODIES if shares.get(name, 0) > 0]
+    weights = np.cumsum([shares[name] for name in names])
+    draw = np.random.default_rng([seed, _BODY_STREAM]).random() * weights[-1]
+    return names[min(int(np.searchsorted(weights, draw, side="right")), len(names) - 1)]
+
+
+def _plan(rng: np.random.Generator, wish: Wish) -> _Scan:
+    """Plane, phase, region and findings: what the wish names, and the seed's choice of the rest."""
     plane = wish.plane or tuple(Plane)[int(rng.integers(3))]
     phase = wish.phase or PHASES[int(rng.integers(4))]
     region = wish.region or tuple(Region)[int(rng.integers(2))]
@@ -120,27 +194,35 @@ def make_phantom(seed: int, wish: Wish | None = None) -> Phantom:
     wished = plan_findings(rng, region, phase)
     if wish.findings is not None:
         wished = [(KINDS[name], place) for name, place in wish.findings]
-    plan = choose_places(rng, region, wished)
-    body = Body.draw(rng, phase, any(kind.name == "enlarged spleen" for kind, _ in plan))
-    canvas, geometry = _grid(rng, body, region, plane, wish.shape)
+    return _Scan(plane, phase, region, wish.shape, choose_places(rng, region, wished))
+
+
+def _draw_simple(rng: np.random.Generator, scan: _Scan) -> _Drawn:
+    """A body of ellipsoids and cylinders."""
+    large_spleen = any(kind.name == "enlarged spleen" for kind, _ in scan.plan)
+    body = Body.draw(rng, scan.phase, large_spleen)
+    canvas, geometry = _grid(rng, body, scan.region, scan.plane, scan.shape)
     canvas.roughen(rng)
     torso = draw_torso(canvas, body, rng)
-    painted = [(kind, place, paint(kind, canvas, body, torso, place, rng)) for kind, place in plan]
-    turn = _to_display(plane)
-    findings = []
-    for kind, place, spot in painted:
-        if spot is not None and int((spot.shape.alpha > 0.5).sum()) >= SMALLEST_FINDING:
-            mask = np.ascontiguousarray(turn(canvas.mask(spot.shape)))
-            findings.append(Finding(kind, place, max(5, 5 * round(spot.size_mm / 5)), mask))
+    painted = [paint(kind, canvas, body, torso, place, rng) for kind, place in scan.plan]
     _add_noise(canvas, rng)
-    voxels = np.ascontiguousarray(turn(np.clip(np.rint(canvas.hu), -1024, 3071)).astype(np.int16))
-    info = SeriesInfo(
-        patient_name="PHANTOM^DEMO", patient_id=f"PHANTOM-{seed}", modality="CT",
-        body_part=region.value.upper(), series_description=f"Phantom {seed} {plane.value}",
+    return _Drawn(canvas, geometry, [spot and (spot.shape, spot.size_mm) for spot in painted])
+
+
+def _draw_detailed(rng: np.random.Generator, scan: _Scan) -> _Drawn:
+    """A body of organ shapes."""
+    plan = [(kind.name, place) for kind, place in scan.plan]
+    space, geometry, shapes = draw_detailed(
+        rng, (scan.plane, scan.phase, scan.region), scan.shape, plan
     )  # fmt: skip
-    volume = Volume(voxels, geometry, info, source=f"phantom {seed}")
-    labels = np.ascontiguousarray(turn(canvas.labels))
-    return Phantom(seed, volume, plane, phase, region, tuple(findings), labels)
+    return _Drawn(space, geometry, [shape and (shape, None) for shape in shapes])
+
+
+#: Who draws which kind of body.
+DRAWERS: dict[str, Callable[[np.random.Generator, _Scan], _Drawn]] = {
+    "simple": _draw_simple,
+    "detailed": _draw_detailed,
+}
 
 
 def _grid(

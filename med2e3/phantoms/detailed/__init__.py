@@ -1,0 +1,1 @@
+"""Bodies of organ shapes: a torso with its bones, organs, vessels and bowel, no two alike."""
