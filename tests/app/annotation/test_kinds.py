@@ -106,6 +106,7 @@ def test_rows_keep_their_word(document: Document, body: Volume) -> None:
     assert len(set(columns)) == len(columns)
 
 
+@pytest.mark.slow
 def test_another_kind_is_one_row() -> None:
     """In a process of its own: the row is there before anything of the app reads the table."""
     folder = Path("tests/app/annotation")

@@ -120,7 +120,7 @@ def test_each_series_has_its_own_report_in_this_run_and_the_next(
     reopen(gui, one, "One.")
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"format": 99, "key": "x"}', "\x00", "ÿ"])
+@pytest.mark.parametrize("damage", ["", "ÿ"])
 def test_a_damaged_file_is_told_and_kept(
     start: Any, dicom: Path, folder: Path, damage: str
 ) -> None:

@@ -73,6 +73,7 @@ def test_what_was_turned_and_measured_for_a_picture_is_undone(gui: Any, nifti: P
     assert not gui.window.tags.isVisible()
 
 
+@pytest.mark.slow
 def test_at_scale_two_images_are_painted_in_pixels_of_the_screen(
     dicom: Path, tmp_path: Path
 ) -> None:

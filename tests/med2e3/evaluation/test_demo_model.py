@@ -98,6 +98,7 @@ def test_an_answer_in_a_prediction_is_the_engines_own(demo: Model, results: Resu
         np.testing.assert_allclose(answer.scores.values, asked.scores, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_one_gives(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "PORTION", 1)
     two = evaluate_phantoms("demo", 2, SEED, workers=2)

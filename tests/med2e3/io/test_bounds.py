@@ -302,7 +302,9 @@ METHODS = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "LZMA": 
 
 
 class TestArchives:
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize(
+        "method", ["deflate", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bzip2", "LZMA"))]
+    )
     def test_an_entry_is_unpacked_up_to_what_it_states_and_not_at_once(
         self, series: Write, tmp_path: Path, method: str
     ) -> None:

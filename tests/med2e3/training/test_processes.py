@@ -34,7 +34,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
 def own_processes() -> set[int]:
     """Children of this process, but for multiprocessing's resource tracker, which stays."""
     children = psutil.Process().children(recursive=True)
-    return {p.pid for p in children if "resource_tracker" not in " ".join(p.cmdline())}
+    running = [p for p in children if p.status() != psutil.STATUS_ZOMBIE]
+    return {p.pid for p in running if "resource_tracker" not in " ".join(p.cmdline())}
 
 
 def logged(folder: Path) -> list[float]:

@@ -306,7 +306,13 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+#: Rows that differ from the others in more than one of encoders, aggregation and text.
+FIRST_FORMS = ("the first version", "2D only", "max pooling")
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param(f, marks=[pytest.mark.slow] * (f not in FIRST_FORMS)) for f in FORMS]
+)
 def test_every_row_of_the_papers_tables_trains_from_pieces(
     form: str, options: Options, write_recipe: Any, pretrain_text: str, tmp_path: Path
 ) -> None:
