@@ -20,9 +20,10 @@ def thumbnail(values: NDArray[Any], info: SeriesInfo) -> NDArray[np.uint8]:
     if not rows * columns:
         return np.zeros((1, 1), np.uint8)
     blocks = np.asarray(values[:rows, :columns], np.float32)
-    small = blocks.reshape(rows // step, step, columns // step, step).mean(axis=(1, 3))
-    window = _window(small, info)
-    grey = (small - window.low) / max(window.width, 1e-6)
+    with np.errstate(all="ignore"):  # numbers that are none, or too large to add, are black
+        small = blocks.reshape(rows // step, step, columns // step, step).mean(axis=(1, 3))
+        window = _window(small, info)
+        grey = np.nan_to_num((small - window.low) / max(window.width, 1e-6))
     return np.asarray(np.clip(grey, 0, 1) * 255, np.uint8)
 
 
