@@ -30,7 +30,8 @@ def thumbnail_of_single(single: Single) -> NDArray[np.uint8]:
     if single.is_colour:
         return _reduced(single.values).astype(np.uint8)
     window = single.windows[0]
-    grey = (_reduced(single.values) - window.low) / max(window.width, 1e-6)
+    with np.errstate(all="ignore"):
+        grey = np.nan_to_num((_reduced(single.values) - window.low) / max(window.width, 1e-6))
     grey = 1 - grey if single.is_inverted else grey
     return np.asarray(np.clip(grey, 0, 1) * 255, np.uint8)
 
@@ -44,9 +45,10 @@ def _page() -> NDArray[np.uint8]:
 
 def thumbnail(values: NDArray[Any], info: SeriesInfo) -> NDArray[np.uint8]:
     """Grey pixels (row, column) of at most `EDGE` a side, averaged so that nothing flickers."""
-    small = _reduced(values)
-    window = _window(small, info)
-    grey = (small - window.low) / max(window.width, 1e-6)
+    with np.errstate(all="ignore"):  # numbers that are none, or too large to add, are black
+        small = _reduced(values)
+        window = _window(small, info)
+        grey = np.nan_to_num((small - window.low) / max(window.width, 1e-6))
     return np.asarray(np.clip(grey, 0, 1) * 255, np.uint8)
 
 

@@ -48,6 +48,8 @@ def recorded(folder: Path) -> dict[str, Any]:
 def check_recorded(folder: Path, names: Iterable[str] = ()) -> None:
     """Compare the files of a folder with the hashes that were kept when it was downloaded.
 
+    A folder without a record is one that somebody made or copied: nothing is expected of its
+    hashes, and its files are data as all others are.
     `names` are the files to compare; none stands for all. Raises `CheckpointError` for a file
     that has changed, and for a record that cannot be read.
     """

@@ -16,11 +16,15 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.evaluation.reading import Reading
+from med2e3.io.bounds import Claim, check_claim
 from med2e3.io.references import below
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 
 #: M3D-VQA's question types by number.
 TYPES = {1: "plane", 2: "phase", 3: "organ", 4: "abnormality", 5: "location"}
+
+#: Bytes that one of a list takes as Python's objects, and one of a text: both are held twice.
+OBJECTS, TEXT = 12, 4
 
 LETTERS = "ABCD"
 COLUMNS = (
@@ -148,6 +152,7 @@ def read_captions(file: Path, images: Path, split: str = "test") -> list[Item]:
         image = _image(_text(entry, "image", where), images, where)
         text = _image(_text(entry, "text", where), images, where, what="text")
         try:
+            check_claim(Claim(text, "a text", 0, memory=TEXT * text.stat().st_size))
             truth = text.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             raise InputError(f"{where}: {text} cannot be read as text: {error}.") from error
@@ -268,7 +273,10 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _json(file: Path) -> Any:
     try:
+        check_claim(Claim(file, "a list", 0, memory=OBJECTS * file.stat().st_size))
         return json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise InputError(f"{file} cannot be read as JSON: it is nested too deeply.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
 

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=2000, help="how many damaged files")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     parser.add_argument("--case", type=int, help="this one alone, as a finding names it")
-    parser.add_argument("--only", default="", help="kinds of file with this in their name")
+    parser.add_argument("--only", default="", help="parts of names of kinds, with commas")
     parser.add_argument("--keep", type=Path, help="folder in which the last case is left")
     parser.add_argument("--log", type=Path, help="file that takes every fault as a line of JSON")
     options = parser.parse_args()

@@ -29,8 +29,12 @@ def choices(seed: int, number: int) -> random.Random:
 
 
 def subject_of(choose: random.Random, only: str = "") -> Subject:
-    """The kind of file of a case: the first choice that is made."""
-    some = [one for one in SUBJECTS if only.lower() in one.name.lower()]
+    """The kind of file of a case: the first choice that is made.
+
+    `only` are parts of names, with commas between.
+    """
+    words = only.lower().split(",")
+    some = [one for one in SUBJECTS if any(word in one.name.lower() for word in words)]
     return choose.choices(some, [one.weight for one in some])[0]
 
 

@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +42,7 @@ from med2e3.geometry import Geometry
 from med2e3.io import write_dicom_series, write_nifti
 from med2e3.volume import SeriesInfo, Volume
 from tests.app.bodies import phantom
-from tests.fuzz.mutations import PIXEL_DATA, elements
+from tests.fuzz.contradictions import inflates_to_dicom, is_json_object
 
 #: (slice, row, column): enough for every compression, little enough for thousands of files.
 SHAPE = (5, 40, 48)
@@ -88,36 +87,12 @@ class Subject:
     def knowable(self, before: bytes, after: bytes, at: int, stated: bool) -> bool:
         """Whether the damaged bytes contradict themselves, `stated` by the damage itself."""
         if self.is_json:
-            return not _is_json_object(after)
+            return not is_json_object(after)
         if self.header_ends and at < before.find(self.header_ends) + len(self.header_ends):
             return False
-        if self.is_deflated and _inflates_to_dicom(after):
+        if self.is_deflated and inflates_to_dicom(after):
             return False
         return stated or self.checked
-
-
-def _is_json_object(text: bytes) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _inflates_to_dicom(raw: bytes) -> bool:
-    """Whether a deflated file has one whole stream of elements that end with the pixels.
-
-    Such a stream has no checksum (PS3.5 A.5): bytes that are lost in it may leave another whole one
-    of the same length, and nothing in the file contradicts its pixels.
-    """
-    begin = 144 + int.from_bytes(raw[140:144], "little")  # behind the file meta information
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        content = bytes(132) + stream.decompress(raw[begin:])
-    except zlib.error:
-        return False
-    last = list(elements(content))[-1:]
-    is_whole = stream.eof and not stream.unused_data.strip(b"\0")
-    return is_whole and [(e.tag, e.end) for e in last] == [(PIXEL_DATA, len(content))]
 
 
 # --- volumes -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tests.fuzz.subjects import SUBJECTS, write_dicom
 
 #: The seed of the default tests, and how many files of each part they damage.
 SEED = 11
-PARTS = {"DICOM": 60, "ZIP": 12, "settings": 15, "annotations": 15, "reports": 15}
+PARTS = {"DICOM": 60, "ZIP,settings,annotations,reports": 60}
 
 
 @pytest.mark.parametrize("part", PARTS)

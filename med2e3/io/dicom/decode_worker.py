@@ -19,7 +19,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from med2e3.errors import ImageReadError, ResourceError
-from med2e3.io.dicom.decode import Decoded, decode, whole_file
+from med2e3.io.dicom.decode import DECODING, Decoded, decode, whole_file
 from med2e3.io.dicom.decode_pool import ERROR, LENGTH_BYTES, READY, Answer, Request
 from med2e3.io.dicom.gdcm_frames import NOISE
 from med2e3.io.dicom.header_pool import HeaderRequest, header_row
@@ -30,6 +30,13 @@ FRAME_S = 60
 #: Seconds without a request after which the process ends: it holds 70 MB.
 IDLE_S = 300
 
+#: Bytes beyond what a file and its frame explain that a process may take: decoders load libraries
+#: and start threads.
+SLACK_BYTES = 512 * 1024**2
+
+#: How many times the bytes of a file are held while it is read.
+READING = 3
+
 #: Most letters of a line that a decoder printed, and most lines, that are handed on.
 LONGEST_REPORT, MOST_LINES = 200, 5
 
@@ -39,14 +46,16 @@ def serve(
     answers: IO[bytes],
     printed: Callable[[], str] = lambda: "",
     limit: Callable[[int], object] = lambda seconds: None,
+    room: Callable[[int], object] = lambda size: None,
 ) -> None:
     """`READY` out; then for each pickled list of requests in, one pickled answer a request out.
 
     `printed` returns what a decoder has printed since it was asked last. `limit` ends the process
-    in so many seconds, whatever a decoder does by then; 0 takes that back.
+    in so many seconds, whatever a decoder does by then; 0 takes that back. `room` refuses more
+    memory than so many bytes on top of what the process has.
     """
     _send(answers, READY)
-    file = _File()
+    file = _File(room)
     limit(IDLE_S)
     while head := requests.read(LENGTH_BYTES):
         for request in pickle.loads(requests.read(int.from_bytes(head, "little"))):
@@ -78,17 +87,29 @@ class _File:
     One that was written again since is read again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Callable[[int], object]) -> None:
         self.state: tuple[object, ...] = ()
         self.dataset = Dataset()
+        self._room = room
 
     def decoded(self, request: Request) -> Decoded:
         state = _state(request.path)
         if not state or state != self.state:
-            self.state = ()
+            self.state, self.dataset = (), Dataset()
+            size = Path(request.path).stat().st_size if state else 0
+            self._room(READING * size + SLACK_BYTES)
             self.dataset = whole_file(Path(request.path), request.shown)
             self.state = state
+        self._room(DECODING * _frame_bytes(self.dataset) + SLACK_BYTES)
         return decode(self.dataset, request.shown, request.number, isolated=True)
+
+
+def _frame_bytes(dataset: Dataset) -> int:
+    """Bytes of an unpacked frame as the header says; 0 where it does not: decoding refuses it."""
+    try:
+        return int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    except (AttributeError, TypeError, ValueError):
+        return 0
 
 
 def _state(path: str) -> tuple[object, ...]:
@@ -107,7 +128,10 @@ def _answer(file: _File, request: Request, printed: Callable[[], str]) -> Answer
     except (ImageReadError, ResourceError) as error:
         return Answer(ERROR, (), str(error).encode(), ())
     except MemoryError:
-        words = f"{request.shown}: there is not enough memory to decode it. Close other studies."
+        words = (
+            f"{request.shown}: to decode it takes more memory than an image of its size may, or "
+            "than is free. Close other studies, or copy or send the file again."
+        )
         return Answer(ERROR, (), words.encode(), ())
     image = np.ascontiguousarray(decoded.numbers)
     lines = [line.strip() for line in printed().splitlines() if NOISE not in line]
@@ -124,6 +148,19 @@ def _send(answers: IO[bytes], body: bytes) -> None:
 def _end_in(seconds: int) -> None:
     if hasattr(signal, "alarm"):  # Windows has none: there a decoder that hangs is left alone
         signal.alarm(seconds)
+
+
+def _give_room(size: int) -> None:
+    """Let this process take `size` bytes more, and refuse what goes beyond; on Linux alone."""
+    if sys.platform != "linux":  # elsewhere the system does not hold a process to it
+        return
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = pages * resource.getpagesize() + size
+    bound = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, most))
 
 
 def _printed_into(file: IO[bytes]) -> Callable[[], str]:
@@ -149,7 +186,7 @@ def main() -> int:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers = os.fdopen(os.dup(1), "wb")
     with tempfile.TemporaryFile() as output:
-        serve(sys.stdin.buffer, answers, _printed_into(output), _end_in)
+        serve(sys.stdin.buffer, answers, _printed_into(output), _end_in, _give_room)
     return 0
 
 

@@ -6,9 +6,10 @@ nothing of models.
 
 from __future__ import annotations
 
-import ast
 import math
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from med2e3.errors import DataError, PreprocessingError
+from med2e3.errors import DataError, ImageReadError, PreprocessingError
+from med2e3.io.bounds import Claim, Packing, check_claim
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.m3d_arrays import refseg_arrays, seg_arrays
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
-from med2e3.training.data.samples import read_array
+from med2e3.training.data.samples import check_room, read_array
 
 REFSEG_COLUMNS = ("Image", "Mask", "Mask_ID", "Question", "Answer")
 
 _NIFTI = (".nii", ".nii.gz")
+
+#: Bytes of a voxel at the height of reading: an image as float32 with its mask, prepared; a number
+#: of a sparse mask with what it becomes; a scaled number of a NIfTI file.
+PREPARED, MASK, SCALED = 8, 2, 8
+
+#: Digits of one size in the name of a sparse mask.
+LONGEST_SIZE = 6
+
+#: What damaged archives and arrays raise.
+DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, TypeError, IndexError, ArithmeticError, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +94,8 @@ class _Masks(Dataset[MaskItem]):
             image, masks, labels = self._read(row, where)
         except PreprocessingError as error:
             raise DataError(f"{where}: {error}") from error
+        except ImageReadError as error:  # of `check_claim`: it names the row
+            raise DataError(str(error)) from error
         if image.shape[1:] != self.grid_shape:
             raise DataError(
                 f"{where}: the prepared image has shape {image.shape[1:]}, the grid is "
@@ -141,6 +158,7 @@ class SegDataset(_Masks):
         number = re.search(r"mask_(\d+)$", path.stem)
         if number is None:
             raise DataError(f"{where}: {path.name} does not say its class (mask_NUMBER.npy).")
+        check_room(path, where, image.shape, PREPARED)
         return image, read_array(path, where) != 0, (int(number[1]),)
 
 
@@ -171,6 +189,7 @@ class RefSegDataset(_Masks):
             pixels, masks = refseg_arrays(image, stored == wanted, self.grid_shape)
             return pixels, masks, (wanted,)
         image, stored = (read_array(path, where) for path in paths)
+        check_room(paths[0], where, image.shape, PREPARED)
         return image, stored == wanted, (wanted,)
 
 
@@ -178,29 +197,56 @@ def _sparse_mask(path: Path, where: str) -> NDArray[Any]:
     """(C, X, Y, Z), from a sparse matrix and the shape in the file's name."""
     from scipy import sparse
 
-    found = re.search(r"_(\([\d, ]+\))$", path.stem)
-    shape = ast.literal_eval(found[1]) if found else ()
-    if len(shape) != 4:
-        raise DataError(f"{where}: {path.name} does not name its shape (mask_(C, X, Y, Z).npz).")
+    shape = _named_shape(path, where)
+    holds = f"a mask of {' × '.join(map(str, shape))}"
+    check_claim(Claim(f"{where}: {path}", holds, 0, memory=MASK * math.prod(shape)))
     try:
+        _check_archive(path, where)
         matrix = sparse.load_npz(path)
+        if hasattr(matrix, "check_format"):  # else numbers outside the matrix are written anywhere
+            matrix.check_format(full_check=True)
     except FileNotFoundError as error:
         raise DataError(f"{where}: {path} is not there.") from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGE as error:
         raise DataError(f"{where}: {path} is truncated, or no sparse mask ({error}).") from error
     if math.prod(matrix.shape) != math.prod(shape):
         raise DataError(f"{where}: {path} holds {matrix.shape}, which is not {shape}.")
     return np.asarray(matrix.toarray()).reshape(shape)
 
 
+def _named_shape(path: Path, where: str) -> tuple[int, ...]:
+    """The shape in the name of a sparse mask. Raises `DataError` where it has none."""
+    found = re.search(r"_\(([\d, ]+)\)$", path.stem)
+    sizes = [part.strip() for part in found[1].split(",")] if found else []
+    if len(sizes) != 4 or not all(0 < len(size) <= LONGEST_SIZE for size in sizes):
+        raise DataError(f"{where}: {path.name} does not name its shape (mask_(C, X, Y, Z).npz).")
+    return tuple(map(int, sizes))
+
+
+def _check_archive(path: Path, where: str) -> None:
+    """Raise where the arrays of a packed file unpack to more than it can hold, or memory can."""
+    with zipfile.ZipFile(path) as archive:
+        need = sum(member.file_size for member in archive.infolist())
+    there = path.stat().st_size
+    check_claim(Claim(f"{where}: {path}", "packed arrays", need, there, Packing.DEFLATE, need))
+
+
 def _nifti(path: Path, where: str) -> NDArray[Any]:
     """The stored array, (X, Y, Z), with its scaling."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
 
     try:
-        return np.asarray(nibabel.load(path).dataobj)
+        image = nibabel.load(path)
+        stored = math.prod(image.shape) * image.get_data_dtype().itemsize
+        holds = f"an array of {' × '.join(map(str, image.shape))}"
+        packing = Packing.DEFLATE if path.name.endswith(".gz") else Packing.RAW
+        memory = stored + SCALED * math.prod(image.shape)
+        there = path.stat().st_size
+        check_claim(Claim(f"{where}: {path}", holds, stored, there, packing, memory))
+        return np.asarray(image.dataobj)
     except FileNotFoundError as error:
         raise DataError(f"{where}: {path} is not there.") from error
-    except (OSError, ValueError, EOFError, ImageFileError) as error:
+    except (*DAMAGE, ImageFileError, HeaderDataError) as error:
         raise DataError(f"{where}: {path} is truncated, or no NIfTI file ({error}).") from error

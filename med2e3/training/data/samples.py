@@ -5,6 +5,7 @@ Knows nothing of lists, models or tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from med2e3.errors import DataError, PreprocessingError
+from med2e3.io.bounds import Claim, check_claim
 from med2e3.preprocessing import published
+
+#: Bytes of a voxel while a volume is prepared: as float32, and once more where it is cropped.
+FLOATS = 8
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,22 @@ def read_array(path: Path, where: str) -> NDArray[np.generic]:
     return array
 
 
+def check_room(path: Path, where: str, shape: Sequence[int], voxel_bytes: int) -> None:
+    """Raise `ResourceError` where an array of `shape` takes more memory than is free.
+
+    `voxel_bytes` are those of one voxel at the height of reading.
+    """
+    holds = f"an array of {' × '.join(map(str, shape))}"
+    check_claim(Claim(f"{where}: {path}", holds, 0, memory=math.prod(shape) * voxel_bytes))
+
+
 def read_volume(path: Path, grid_shape: Sequence[int], where: str) -> torch.Tensor:
     """A prepared .npy, 0..1 → (1, *grid_shape) float32, cropped and resized as published.
 
     Raises `DataError` when it is missing, damaged, empty, or plainly not 0..1.
     """
     array = read_array(path, where)
+    check_room(path, where, array.shape, FLOATS)
     try:
         grid = published(np.array(array, np.float32), grid_shape, rescale=False)
     except (PreprocessingError, TypeError) as error:

@@ -294,3 +294,32 @@ def test_conversion_refuses_a_disk_that_is_too_small(
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 10**9, 1000))
     with pytest.raises(ResourceError, match="are free"):
         convert(golden_folder / "checkpoint", tmp_path / "native", hub=hub)
+
+
+def test_a_config_that_asks_for_far_more_than_the_files_hold_is_refused_unbuilt(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its sizes the published ones would be taken: 100 million numbers."""
+
+    def built(*args: object, **options: object) -> None:
+        raise AssertionError("memory is taken for the model")
+
+    folder = convert(fixtures / "m3d_lamed" / "checkpoint", tmp_path / "model")
+    text = (folder / "config.json").read_text(encoding="utf-8")
+    (folder / "config.json").write_text(text.replace("vision_config", "6", 1), "utf-8")
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", built)
+    message = refused(folder)
+    assert "do not fit their config: missing or of another shape are" in message
+    assert len(message) < 2000
+
+
+def test_an_error_names_few_of_many_tensors_of_another_shape(
+    fixtures: Path, tmp_path: Path
+) -> None:
+    folder = convert(fixtures / "m3d_lamed" / "checkpoint", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["vision_config"]["hidden_size"] *= 2
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    message = refused(folder)
+    assert "more are of another shape" in message
+    assert len(message) < 2000

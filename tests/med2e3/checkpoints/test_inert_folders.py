@@ -20,6 +20,7 @@ import pytest
 
 import med2e3
 from med2e3.checkpoints import Hub, open_checkpoint
+from med2e3.checkpoints.hashes import RECORD_FILE
 from med2e3.errors import CheckpointError
 from med2e3.evaluation.texts import open_metrics
 from med2e3.model.inert import check_inert, open_tokenizer
@@ -85,6 +86,16 @@ def test_code_for_the_tokenizer_is_refused_by_the_file_that_names_it(
     changed(folder / file, auto_map=TOKENIZER_CODE, tokenizer_class=None)
     with pytest.raises(CheckpointError, match=f"{file} names code to run"):
         open_checkpoint(folder, hub_of(fixtures, name))
+
+
+def test_a_folder_without_a_record_is_loaded_and_none_of_its_code_runs(
+    copied: Callable[[str], Path], mark: Path
+) -> None:
+    folder = copied("native")
+    for name in ("torch", "transformers", "tokenizers", "sitecustomize", "modeling_med2e3"):
+        (folder / f"{name}.py").write_text(CODE.format(mark=str(mark)))
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+    assert len(med2e3.load(folder, device="cpu").info.weights_sha256) == 64
 
 
 @pytest.mark.parametrize("name", ["demo", "native"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from med2e3.errors import ImageReadError, InputError
+from med2e3.errors import ImageReadError, InputError, ResourceError
 from med2e3.evaluation.m3d_files import read_captions, read_conversations, read_vqa
 from med2e3.evaluation.m3d_region_files import place
 from med2e3.evaluation.reading import load_array
@@ -227,3 +227,20 @@ def test_a_case_is_the_folder_with_one_text_and_else_not_known(files: Files) -> 
     pairs = [{"image": n, "text": "a/1.txt"} for n in ("a/1.npy", "b/2.npy")]
     reports = read_captions(files.json("cap.json", pairs), files.root)
     assert {i.cluster for i in reports} == {str(files.root / "a/1.txt")}
+
+
+def test_a_list_that_is_nested_too_deeply_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(InputError, match=r"deep\.json cannot be read as JSON: it is nested"):
+        read_captions(path, tmp_path)
+
+
+def test_a_list_of_more_than_is_free_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps({"test": [{}] * 1000}))
+    monkeypatch.setattr("med2e3.io.bounds.free_bytes", lambda: 10_000)
+    with pytest.raises(ResourceError, match=r"long\.json \(a list\) needs"):
+        read_captions(path, tmp_path)

@@ -82,7 +82,23 @@ class TestDicomFolders:
         folder = series()
         (folder / ".DS_Store").write_bytes(b"\0" * 10)
         (folder / "Thumbs.db").write_bytes(b"\0" * 10)
+        (folder / "._slice_0001.dcm").write_bytes(b"\0" * 10)
         assert load_volume(folder).warnings == ()
+        assert open_source(folder).skipped == ()
+
+    def test_a_hidden_file_is_named(self, series: Write) -> None:
+        folder = series()
+        last = sorted(folder.iterdir())[-1]
+        hidden = last.rename(last.with_name(".hidden.dcm"))
+        source = open_source(folder)
+        (skipped,) = source.skipped
+        assert (skipped.path, skipped.kind) == (hidden, "hidden file")
+        assert source.skipped_sentence == "1 file left out: 1 hidden file"
+
+    def test_a_folder_of_hidden_files_alone_says_so(self, tmp_path: Path) -> None:
+        (tmp_path / ".slice.dcm").write_bytes(b"x")
+        with pytest.raises(ImageReadError, match=r"slice\.dcm is a hidden file: its name begins"):
+            open_source(tmp_path)
 
     def test_folders_are_searched_to_the_bottom(self, series: Write, volume: Volume) -> None:
         folder = series(name="study/ST1/SE2")

@@ -52,6 +52,27 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return workers
 
 
+def test_a_refused_frame_keeps_the_process_that_decodes(
+    compressed: tuple[Path, np.ndarray], started: list[subprocess.Popen[bytes]]
+) -> None:
+    folder, voxels = compressed
+    paths = sorted(folder.iterdir())
+    middle = paths[len(paths) // 2]
+    whole = middle.read_bytes()
+    requests = [decode_pool.request(path, 0) for path in paths]
+    for _ in range(3):
+        middle.write_bytes(whole[: len(whole) // 2])
+        frames = decode_pool.decoded_by_one(requests)
+        assert frames is not None
+        with pytest.raises(ImageReadError):
+            list(frames)
+        middle.write_bytes(whole)
+        frames = decode_pool.decoded_by_one(requests)
+        assert frames is not None
+        assert len(list(frames)) == len(voxels)
+    assert len(started) <= 1  # none where one of a test before is idle
+
+
 def test_workers_give_the_same_volume(
     compressed: tuple[Path, np.ndarray], started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -235,3 +256,40 @@ class TestOneWorkerForAll:
             assert lent is not None
             (decoded,) = lent
         np.testing.assert_array_equal(decoded.numbers, voxels[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is held to a bound")
+def test_a_frame_that_takes_more_memory_than_it_may_is_named_and_the_next_is_read(
+    compressed: tuple[Path, np.ndarray],
+) -> None:
+    """The first frame makes its decoder take 3 GB."""
+    folder, _ = compressed
+    greedy = """
+import med2e3.io.dicom.decode_worker as worker
+usual = worker.decode
+def decode(dataset, shown, *rest, **options):
+    if shown.endswith("0001.dcm"):
+        bytearray(3 << 30)
+    return usual(dataset, shown, *rest, **options)
+worker.decode = decode
+worker.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", greedy], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    worker = decode_pool.Worker(process)
+    try:
+        assert worker.is_ready()
+        paths = sorted(folder.iterdir())[:2]
+        worker.ask([decode_pool.request(path, 0) for path in paths], last=True)
+        first, second = (decode_pool.Answer(*pickle.loads(worker.answer() or b"")) for _ in paths)
+    finally:
+        worker.end()
+    assert first.kind == decode_pool.ERROR
+    assert b"slice_0001.dcm: to decode it takes more memory than" in first.content
+    decoded = np.frombuffer(second.content, second.kind).reshape(second.shape)
+    np.testing.assert_array_equal(decoded, pixels_of(paths[1]))
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.asarray(pydicom.dcmread(path).pixel_array)

@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from med2e3.io import list_series, load_volume, open_source
 from med2e3.io.dicom.phase import phase_in
+from tests.fuzz.subjects import write_dicom, write_enhanced
 from tests.med2e3.io.dicom.test_notes import raw
 from tests.med2e3.io.mixed import add, body
 
@@ -46,7 +47,9 @@ class TestPixelSpacing:
         content = np.array([0.8, 0.9]).astype(kind).tobytes()
         vr = "FL" if kind == "<f4" else "FD"
         folder = study(tmp_path, lambda d, _k: raw(d, "PixelSpacing", vr, content))
-        assert load_volume(folder).geometry.spacing_mm == pytest.approx((3, 0.8, 0.9))
+        loaded = load_volume(folder)
+        assert loaded.geometry.spacing_mm == pytest.approx((3, 0.8, 0.9))
+        assert "hold numbers in binary that DICOM writes as text" in " ".join(loaded.warnings)
 
     def test_of_one_value_is_square_with_a_word(self, tmp_path: Path) -> None:
         """As ITK reads it."""
@@ -60,6 +63,39 @@ class TestPixelSpacing:
     def test_that_is_none_makes_no_volume(self, tmp_path: Path, content: bytes) -> None:
         found = list_series(study(tmp_path, lambda d, _k: raw(d, "PixelSpacing", "DS", content)))
         assert not any(one.is_volume for one in found)
+
+
+@pytest.mark.parametrize("is_enhanced", [False, True])
+def test_a_slope_whose_text_is_called_binary_is_said(tmp_path: Path, is_enhanced: bool) -> None:
+    """The four letters of "1.0 " are a float of about 7e-10."""
+    if is_enhanced:
+        write_enhanced(tmp_path)
+    else:
+        write_dicom(tmp_path)
+    for path in tmp_path.iterdir():
+        content = path.read_bytes()
+        assert content.count(b"\x28\x00\x53\x10DS") == 1
+        path.write_bytes(content.replace(b"\x28\x00\x53\x10DS", b"\x28\x00\x53\x10FL"))
+    said = " ".join(load_volume(tmp_path).warnings)
+    assert "hold numbers in binary that DICOM writes as text; they may be wrong" in said
+
+
+def test_a_decimal_comma_in_functional_groups_is_read_as_a_point(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path)
+    usual = load_volume(path)
+    path.write_bytes(path.read_bytes().replace(b"0.8\\0.7", b"0,8\\0,7"))
+    loaded = load_volume(path)
+    assert loaded.geometry.spacing_mm == usual.geometry.spacing_mm == pytest.approx((2, 0.8, 0.7))
+    assert loaded.warnings == (
+        "1 file (all.dcm) write numbers with a decimal comma; it was read as a point.",
+    )
+
+
+@pytest.mark.parametrize("value", [b"1e300 ", b"nan ", b"inf "])
+def test_a_window_that_no_image_has_is_no_window(tmp_path: Path, value: bytes) -> None:
+    for keyword in ("WindowCenter", "WindowWidth"):
+        folder = study(tmp_path / keyword, lambda d, _k, word=keyword: raw(d, word, "DS", value))
+        assert load_volume(folder).info.windows == ()
 
 
 @pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from med2e3.errors import DataError
+from med2e3.errors import DataError, Med2E3Error, ResourceError
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.masks import RefSegDataset, SegDataset
+from med2e3.training.data.samples import read_volume
 
 GRID = (32, 256, 256)
 SMALL = (4, 8, 8)
@@ -113,3 +116,64 @@ def test_what_is_wrong_is_named_with_its_row(
     with pytest.raises(DataError, match=said) as caught:
         data[0]
     assert "entry 1" in str(caught.value)
+
+
+class TestWhatAFileMayClaim:
+    """Each file is of a few hundred bytes and claims gigabytes, or numbers outside itself."""
+
+    def refused(self, folder: Path, kind: type[Med2E3Error], said: str) -> None:
+        rows = [{"image": "image.npy", "label": next(folder.glob("mask_*.npz")).name}]
+        with pytest.raises(kind, match=said) as caught:
+            SegDataset(write_list(folder, rows), folder, SMALL)[0]
+        assert "entry 1" in str(caught.value)
+
+    def sparse(self, folder: Path, shape: tuple[int, ...]) -> Path:
+        path = folder / f"mask_{shape}.npz"
+        sparse.save_npz(path, sparse.csr_matrix((shape[0], math.prod(shape[1:])), dtype=np.uint8))
+        return path
+
+    def test_a_mask_of_more_than_is_free(self, prepared: Path) -> None:
+        self.sparse(prepared, (1, 99999, 9999, 9999))
+        self.refused(prepared, ResourceError, "a mask of 1 × 99999 × 9999 × 9999")
+
+    @pytest.mark.parametrize("shape", ["(01, 2, x, 4)", "(,,,)", f"({'9' * 5000}, 1, 1, 1)"[:200]])
+    def test_a_name_that_is_no_shape(self, prepared: Path, shape: str) -> None:
+        (prepared / f"mask_{shape}.npz").write_bytes(b"")
+        self.refused(prepared, DataError, "does not name its shape")
+
+    def test_numbers_outside_the_matrix_are_refused(self, prepared: Path) -> None:
+        """They would be written into memory that is not the mask's."""
+        path = self.sparse(prepared, (1, *SMALL))
+        matrix = sparse.csr_matrix(np.ones((1, 256), np.uint8))
+        matrix.indices[-1] = 10_000_000
+        sparse.save_npz(path, matrix)
+        self.refused(prepared, DataError, "no sparse mask")
+
+    def test_an_archive_that_unpacks_to_more_than_it_can_hold(self, prepared: Path) -> None:
+        path = self.sparse(prepared, (1, *SMALL))
+        raw = bytearray(path.read_bytes())
+        at = raw.rindex(b"PK\x01\x02")
+        raw[at + 24 : at + 28] = (1 << 31).to_bytes(4, "little")
+        path.write_bytes(bytes(raw))
+        self.refused(prepared, DataError, "cannot hold them")
+
+    def test_a_nifti_header_of_more_than_the_file(self, tmp_path: Path) -> None:
+        for name in ("ct", "seg"):
+            path = tmp_path / f"{name}.nii"
+            nibabel.save(nibabel.Nifti1Image(np.ones(SMALL, np.uint8), np.eye(4)), path)
+            raw = bytearray(path.read_bytes())
+            raw[42:48] = struct.pack("<3h", 30000, 30000, 30000)
+            path.write_bytes(bytes(raw))
+        listed = tmp_path / "refseg.csv"
+        listed.write_text(
+            "Image,Mask,Mask_ID,Question_Type,Question,Answer\nct.nii,seg.nii,1,0,Where?,There.\n"
+        )
+        with pytest.raises(DataError, match=r"ct\.nii: .*cannot hold them"):
+            RefSegDataset(listed, tmp_path, SMALL)[0]
+
+    def test_a_prepared_volume_of_more_than_is_free(
+        self, prepared: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("med2e3.io.bounds.free_bytes", lambda: 1000)
+        with pytest.raises(ResourceError, match="an array of 1 × 4 × 8 × 8"):
+            read_volume(prepared / "image.npy", SMALL, "row 3")
