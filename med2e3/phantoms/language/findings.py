@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from med2e3.phantoms.facts import Fact, Facts, where
 from med2e3.phantoms.findings import KINDS
+from med2e3.phantoms.language.refusals import refusal
 from med2e3.phantoms.language.strange import strange_name
 from med2e3.phantoms.language.voice import Voice
 from med2e3.phantoms.questions import NOT_SEEN, Question
@@ -222,11 +223,6 @@ def unknown(facts: Facts, voice: Voice) -> Question:
         text = voice.say(template, **slots)
     text = voice.type(text, keep=keep)
     return Question("unknown", text, refusal(keep if _within(text, keep) else ""))
-
-
-def refusal(name: str = "") -> str:
-    """What is said of what the model was not trained on."""
-    return f"I was not trained on {name or 'that'}."
 
 
 def _within(text: str, name: str) -> bool:

@@ -9,11 +9,10 @@ from med2e3.geometry import Plane
 from med2e3.phantoms.anatomy import PHASES, Phase, Region
 from med2e3.phantoms.facts import SECTIONS, Fact, Facts, report, where
 from med2e3.phantoms.language.findings import about
+from med2e3.phantoms.language.refusals import ENGLISH, SCAN_ONLY
 from med2e3.phantoms.language.voice import Voice
 from med2e3.phantoms.questions import NONE, ORGAN_NAMES, Question
 
-SCAN_ONLY = "I only answer questions about this scan."
-ENGLISH = "Please ask in English."
 NOT_HERE = "Not in this scan."
 
 #: Letters of Greek, Cyrillic, Hebrew, Arabic, Devanagari, Japanese, Chinese and Korean.
