@@ -34,9 +34,9 @@ def sure_line(certainty: Certainty) -> str:
     words = len(certainty.words)
     if words > LONG:
         least = min(certainty.words, key=lambda word: word.probability)
-        unsure = sum(map(doubtful, certainty.words))
+        doubts = sum(map(doubtful, certainty.words))
         return (
-            f"{unsure} of {words} words unsure; the least, “{least.text}”, "
+            f"{doubts} of {words} words unsure; the least, “{least.text}”, "
             f"{percent(least.probability)}"
         )
     unsure = "The model is not sure of this answer. " if certainty.unsure else ""
