@@ -103,8 +103,7 @@ class ModelHost:
         session = self._session(request, context)
         context.emit(_seen(request, session.input, getattr(session, "cautions", ())))
         context.progress(-1, "Reading the question")
-        history = {"history": request.history} if request.history else {}
-        answer = session.ask(request.question, **history)
+        answer = session.ask(request.question, history=request.history)
         context.on_cancel(answer.cancel)
         context.emit(Scored(answer.scores))
         finished = _stream(answer, context)

@@ -151,16 +151,21 @@ class Session:
         max_new_tokens: int | None = None,
         scored_by: Sequence[str] | None = None,
         spaced: Sequence[bool] | None = None,
+        histories: Sequence[Sequence[tuple[str, str]]] | None = None,
     ) -> list[Reply]:
         """The greedy answers of `ask`, computed in batches, without streaming, boxes or masks.
 
         `scored_by` has a text for each question. `spaced` says which questions are of M3D-VQA:
-        M3D-LaMed learned those after a space. Raises `QuestionError`.
+        M3D-LaMed learned those after a space. `histories` are the turns before each. Raises
+        `QuestionError`.
         """
         SamplingParams(max_new_tokens)
-        guides = scored_by or [""] * len(questions)
-        rows = zip(questions, guides, spaced or [False] * len(questions), strict=True)
-        prompts = [self._checked(question, (), guide, space) for question, guide, space in rows]
+        count = len(questions)
+        rows = zip(
+            questions, histories or [()] * count, scored_by or [""] * count,
+            spaced or [False] * count, strict=True,
+        )  # fmt: skip
+        prompts = [self._checked(*row) for row in rows]
         cache = self.computed()
         with self.model.lock:
             return answer_all(self.model, cache, prompts, max_new_tokens)

@@ -101,6 +101,8 @@ class Examiner:
     def _in_other_window(self, phantom: Phantom, questions: list[Question]) -> list[Prediction]:
         """The same questions of the phantom in a window that the model was not trained in."""
         name = other_window(phantom.seed)
+        if not name:
+            return []
         session = self.model.read(phantom.volume, plane=phantom.plane, window=name)
         replies = session.ask_many([q.prompt for q in questions], max_new_tokens=ANSWER_TOKENS)
         return in_window(name, questions, replies)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from med2e3.engine import Model, Session
-from med2e3.evaluation.free_judge import is_refusal, is_right
+from med2e3.evaluation.free_judge import is_right
 from med2e3.phantoms import Phantom
 from med2e3.phantoms.facts import Facts
 from med2e3.phantoms.language.lexicon import free_questions
+from med2e3.phantoms.language.refusals import is_refusal
 
 RIGHT, WRONG, REFUSED, REFUSED_WRONGLY = "right", "wrong", "refused rightly", "refused wrongly"
 VERDICTS = (RIGHT, WRONG, REFUSED, REFUSED_WRONGLY)

@@ -14,9 +14,7 @@ from med2e3.phantoms.anatomy import PHASES, Phase, Region
 from med2e3.phantoms.facts import Fact, Facts, findings_in
 from med2e3.phantoms.findings import KINDS
 from med2e3.phantoms.language.findings import LOBES_IN_SHORT, NUMBERS, on_side
-
-#: How answers begin that refuse, or say that the question is none about the scan.
-REFUSALS = ("i was not trained", "i only answer", "please ask in english", "i do not know")
+from med2e3.phantoms.language.refusals import is_refusal
 
 #: Topics of questions that every right answer refuses.
 UNKNOWN, OFFTOPIC = "unknown", "offtopic"
@@ -30,11 +28,6 @@ YES, NO = ("yes", "seen"), ("no", "none", "not", "neither")
 _PLACES = tuple(
     sorted({p for kind in KINDS.values() for p in kind.all_places}, key=len, reverse=True)
 )
-
-
-def is_refusal(answer: str) -> bool:
-    """Whether the answer refuses."""
-    return answer.strip().lower().startswith(REFUSALS)
 
 
 def polarity(answer: str) -> bool | None:

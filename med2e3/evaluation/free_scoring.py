@@ -18,13 +18,13 @@ from med2e3.evaluation.free_judge import (
     OFFTOPIC,
     UNKNOWN,
     claims,
-    is_refusal,
     is_right_freely,
     polarity,
 )
 from med2e3.evaluation.intervals import Estimate, balanced_accuracy, estimate
 from med2e3.evaluation.metrics import closed_right_strict
 from med2e3.evaluation.records import ANSWER, FREE, WINDOW, Examined, Prediction
+from med2e3.phantoms.language.refusals import is_refusal
 
 Figures = dict[str, Estimate | None]
 

@@ -21,6 +21,7 @@ from med2e3.evidence.probing import Probe, keep_mask
 from med2e3.evidence.reliability import Level, Reliability, read_reliability
 from med2e3.evidence.rewording import CHOICES
 from med2e3.evidence.values import from_json, to_json
+from med2e3.phantoms.language.refusals import is_refusal
 from med2e3.words import percent_text
 
 #: Forms of answers whose reliability is measured apart, as the evaluation names them.
@@ -133,7 +134,7 @@ def how_sure(session: Session, answer: Answer, reliability: Reliability | None =
         deciding=confidence(probe.tokens, answer.token_probabilities, decode, whole=form == OPEN),
         words=words_of(probe.tokens, answer.token_probabilities, decode),
         options=_options(probe, form),
-        familiarity=familiarity(question, info),
+        familiarity=None if is_refusal(answer.text) else familiarity(question, info),
     )
     note = ""
     if reliability is None:

@@ -15,12 +15,17 @@ from med2e3.evidence.rewording import CHOICES, known_questions
 from med2e3.evidence.values import from_json, to_json
 from med2e3.geometry import Plane
 from med2e3.phantoms import KINDS, ORGANS, PHASES
+from med2e3.phantoms.language.samples import finding_words, trained_questions, trained_words
 from med2e3.phantoms.questions import NONE, NOT_SEEN, VISIBLE
 
 #: Below this share of words in common a question counts as unlike any. Of the 257 questions that
 #: phantoms ask, 95 % share at least 0.4 with another one; questions about other matters ("What
 #: should be done next?", "Is the appendix inflamed?") share 0.1 to 0.4.
 LEAST_ALIKE = 0.4
+
+
+#: Words of names that are words of questions, too.
+ARTICLES = ("a", "an", "the", "in", "of", "on", "around")
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,28 @@ def familiarity(question: str, info: ModelInfo) -> Familiarity | None:
     """
     if not info.is_demo:
         return None
-    return compare(question, known_questions(), _words(" ".join(_terms())))
+    terms = _words(" ".join(_terms()))
+    if not info.history_turns:
+        return compare(question, known_questions(), terms)
+    # Models that were trained on conversations were trained on people's own words, too.
+    known = (*known_questions(), *trained_questions())
+    names = _words(" ".join(finding_words())) - _words(" ".join(ARTICLES))
+    return compare(question, known, terms | _words(trained_words()), names)
 
 
 def compare(
-    question: str, known: Sequence[str], terms: frozenset[str] = frozenset()
+    question: str,
+    known: Sequence[str],
+    terms: frozenset[str] = frozenset(),
+    names: frozenset[str] = frozenset(),
 ) -> Familiarity:
-    """How near a question is to known ones; `terms` are further words that are known."""
+    """How near a question is to known ones; `terms` are further words that are known.
+
+    Words in `names` do not count for likeness: any of them may stand in a question's place.
+    """
     asked, _, choices = question.partition(CHOICES)
-    words = _words(asked)
-    rows = [(_likeness(words, _words(text)), text) for text in known]
+    words = _words(asked) - names
+    rows = [(_likeness(words, _words(text) - names), text) for text in known]
     likeness, nearest = max(rows, key=lambda row: row[0], default=(0.0, ""))
     vocabulary = terms.union(*(_words(text) for text in known))
     letters = frozenset("abcd")  # of choices
@@ -86,7 +103,7 @@ def compare(
 
 
 def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
+    return len(one & other) / len(one | other) if one or other else 1.0
 
 
 def _words(text: str) -> frozenset[str]:

@@ -24,9 +24,9 @@ def sure_line(certainty: Certainty) -> str:
     words = len(certainty.words)
     if certainty.is_report:
         least = min(certainty.words, key=lambda word: word.probability)
-        unsure = sum(map(doubtful, certainty.words))
+        doubts = sum(map(doubtful, certainty.words))
         return (
-            f"{unsure} of {words} words unsure; the least, “{least.text}”, "
+            f"{doubts} of {words} words unsure; the least, “{least.text}”, "
             f"{percent_text(least.probability)}"
         )
     unsure = "The model is not sure of this answer. " if certainty.unsure else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from med2e3.phantoms.facts import Fact, Facts, where
 from med2e3.phantoms.findings import KINDS
+from med2e3.phantoms.language.refusals import refusal
 from med2e3.phantoms.language.strange import strange_name
 from med2e3.phantoms.language.voice import Voice
 from med2e3.phantoms.questions import NOT_SEEN, Question
@@ -41,9 +42,9 @@ def choose(facts: Facts, voice: Voice, *, there: float = THERE, sided: bool = Fa
     return voice.pick([k for k in kinds if k not in facts.names] or kinds)
 
 
-def about(facts: Facts, *names: str) -> dict[str, tuple[str, ...]]:
+def about(facts: Facts, *names: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fields `asked` and `about` of a question about these kinds."""
-    return {"asked": names, "about": tuple(n for n in names if n in facts.names)}
+    return names, tuple(n for n in names if n in facts.names)
 
 
 def yes_no(fact: Fact | None) -> str:
@@ -71,7 +72,7 @@ def presence(facts: Facts, voice: Voice, name: str) -> Question:
         said = voice.term(name)
         text = voice.say("presence", a=said.with_article, n=said.bare, p=said.plural)
     answer = yes_no(facts.named(name))
-    return Question("wording", voice.type(text), answer, **about(facts, name))
+    return Question("wording", voice.type(text), answer, (), *about(facts, name))
 
 
 def absence(facts: Facts, voice: Voice) -> Question:
@@ -80,7 +81,7 @@ def absence(facts: Facts, voice: Voice) -> Question:
     said, fact = voice.term(name), facts.named(name)
     text = voice.type(voice.say("absence", n=said.bare, p=said.plural))
     answer = f"Seen, {where(fact.place)}." if fact else "None seen."
-    return Question("wording", text, answer, **about(facts, name))
+    return Question("wording", text, answer, (), *about(facts, name))
 
 
 def at_place(facts: Facts, voice: Voice) -> Question:
@@ -92,7 +93,7 @@ def at_place(facts: Facts, voice: Voice) -> Question:
     phrase, places = voice.pick(right if right and voice.chance(0.55) else phrases)
     slots = {"a": said.with_article, "n": said.bare, "p": said.plural, "w": phrase}
     text = voice.type(voice.say("at", **slots))
-    return Question("wording", text, at_answer(fact, places), **about(facts, name))
+    return Question("wording", text, at_answer(fact, places), (), *about(facts, name))
 
 
 def at_answer(fact: Fact | None, places: tuple[str, ...]) -> str:
@@ -106,8 +107,8 @@ def place_phrases(facts: Facts, name: str) -> Iterator[tuple[str, tuple[str, ...
     """Phrases for places of this kind in the scan, and which places each of them means."""
     places = KINDS[name].places[facts.region]
     for place in places:
-        means = (place, "both sides") if place in ("right side", "left side") else (place,)
-        yield where(place), means
+        sided = place in ("right side", "left side")
+        yield where(place), (place, "both sides") if sided else (place,)
         if place in LOBES_IN_SHORT:
             yield f"in the {LOBES_IN_SHORT[place]}", (place,)
     for side in ("left", "right"):
@@ -149,7 +150,7 @@ def several(facts: Facts, voice: Voice) -> Question:
         answers = [a.replace(f"{keep}: not", "that: not") for a in answers]
     answer = "; ".join(answers)
     return Question(
-        "wording", text, f"{answer[:1].upper()}{answer[1:]}.", **about(facts, *names)
+        "wording", text, f"{answer[:1].upper()}{answer[1:]}.", (), *about(facts, *names)
     )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def size(facts: Facts, voice: Voice, name: str = "") -> Question:
     """How large a finding is."""
     name = name or choose(facts, voice, there=0.85)
     text = voice.type(voice.say("size", n=voice.term(name).bare))
-    return Question("size", text, size_answer(facts.named(name)), **about(facts, name))
+    return Question("size", text, size_answer(facts.named(name)), (), *about(facts, name))
 
 
 def size_answer(fact: Fact | None) -> str:
@@ -171,13 +172,13 @@ def count(facts: Facts, voice: Voice) -> Question:
         every = tuple(f.name for f in facts.findings)
         said = NUMBERS[len(every)] + (f": {', '.join(every)}" if every else "")
         text = voice.type(voice.say("count_all"))
-        return Question("count", text, f"{said}.", **about(facts, *every))
+        return Question("count", text, f"{said}.", (), *about(facts, *every))
     name = choose(facts, voice, there=0.6)
     text = voice.type(voice.say("count", p=voice.term(name).plural))
     fact = facts.named(name)
     number = "Two" if fact and fact.place == "both sides" else "One"
     answer = f"{number}, {where(fact.place)}." if fact else "None."
-    return Question("count", text, answer, **about(facts, name))
+    return Question("count", text, answer, (), *about(facts, name))
 
 
 def place(facts: Facts, voice: Voice) -> Question:
@@ -190,7 +191,7 @@ def place(facts: Facts, voice: Voice) -> Question:
         said = voice.term(name)
         text = voice.say("location", n=said.bare, a=said.with_article)
     answer = place_answer(facts.named(name))
-    return Question("place", voice.type(text), answer, **about(facts, name))
+    return Question("place", voice.type(text), answer, (), *about(facts, name))
 
 
 def place_answer(fact: Fact | None) -> str:
@@ -222,11 +223,6 @@ def unknown(facts: Facts, voice: Voice) -> Question:
         text = voice.say(template, **slots)
     text = voice.type(text, keep=keep)
     return Question("unknown", text, refusal(keep if _within(text, keep) else ""))
-
-
-def refusal(name: str = "") -> str:
-    """What is said of what the model was not trained on."""
-    return f"I was not trained on {name or 'that'}."
 
 
 def _within(text: str, name: str) -> bool:

@@ -9,11 +9,10 @@ from med2e3.geometry import Plane
 from med2e3.phantoms.anatomy import PHASES, Phase, Region
 from med2e3.phantoms.facts import SECTIONS, Fact, Facts, report, where
 from med2e3.phantoms.language.findings import about
+from med2e3.phantoms.language.refusals import ENGLISH, SCAN_ONLY
 from med2e3.phantoms.language.voice import Voice
 from med2e3.phantoms.questions import NONE, ORGAN_NAMES, Question
 
-SCAN_ONLY = "I only answer questions about this scan."
-ENGLISH = "Please ask in English."
 NOT_HERE = "Not in this scan."
 
 #: Letters of Greek, Cyrillic, Hebrew, Arabic, Devanagari, Japanese, Chinese and Korean.
@@ -58,7 +57,7 @@ def of_organ(facts: Facts, voice: Voice, organ: str, template: str) -> Question:
     names = tuple(f.name for f in found)
     if organ not in SECTIONS[facts.region].values():
         return Question("normal", text, NOT_HERE)
-    return Question("normal", text, judged(found, template), **about(facts, *names))
+    return Question("normal", text, judged(found, template), (), *about(facts, *names))
 
 
 def judged(found: tuple[Fact, ...], template: str) -> str:
@@ -79,11 +78,11 @@ def one_side(facts: Facts, voice: Voice) -> Question:
         here = tuple(f for f in found if f.place.startswith(side))
         names = tuple(f.name for f in here)
         text = voice.type(voice.say("side_normal", s=side, o=one))
-        return Question("normal", text, judged(here, "normal"), **about(facts, *names))
+        return Question("normal", text, judged(here, "normal"), (), *about(facts, *names))
     sides = [s for s in ("Left", "Right") if any(f.place.startswith(s.lower()) for f in found)]
     answer = "Neither." if not sides else "Both." if len(sides) == 2 else f"{sides[0]} {one}."
     text = voice.type(voice.say("which_side", o=one, p=both))
-    return Question("normal", text, answer, **about(facts, *(f.name for f in found)))
+    return Question("normal", text, answer, (), *about(facts, *(f.name for f in found)))
 
 
 def whole(facts: Facts, voice: Voice) -> Question:
@@ -92,7 +91,7 @@ def whole(facts: Facts, voice: Voice) -> Question:
     every = tuple(f.name for f in facts.findings)
     good, bad = ("Yes", "No") if template == "all_normal" else ("No", "Yes")
     answer = f"{bad}, {', '.join(every)}." if every else f"{good}."
-    return Question("normal", voice.type(voice.say(template)), answer, **about(facts, *every))
+    return Question("normal", voice.type(voice.say(template)), answer, (), *about(facts, *every))
 
 
 def listing(facts: Facts, voice: Voice) -> Question:
@@ -100,10 +99,10 @@ def listing(facts: Facts, voice: Voice) -> Question:
     every = tuple(f.name for f in facts.findings)
     if voice.chance(0.3):
         text = voice.type(voice.say("report"))
-        return Question("listing", text, report(facts), **about(facts, *every))
+        return Question("listing", text, report(facts), (), *about(facts, *every))
     said = ", ".join(every) or NONE
     text = voice.type(voice.say("findings"))
-    return Question("listing", text, f"{said[:1].upper()}{said[1:]}.", **about(facts, *every))
+    return Question("listing", text, f"{said[:1].upper()}{said[1:]}.", (), *about(facts, *every))
 
 
 def scan(facts: Facts, voice: Voice) -> Question:

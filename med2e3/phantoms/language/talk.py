@@ -50,7 +50,8 @@ def _about_finding(facts: Facts, voice: Voice) -> Question:
         asked = _on_side(facts, voice, name, voice.pick(able))
     else:
         return replace(_then_presence(facts, voice, name), history=history)
-    return replace(asked, topic="followup", history=history, **findings.about(facts, name))
+    kinds, there = findings.about(facts, name)
+    return replace(asked, topic="followup", history=history, asked=kinds, about=there)
 
 
 def _where(facts: Facts, voice: Voice, name: str) -> Question:
@@ -72,7 +73,7 @@ def _then_presence(facts: Facts, voice: Voice, before: str) -> Question:
     text = voice.say("then_presence", a=said.with_article, n=said.bare, p=said.plural)
     answer = findings.yes_no(facts.named(name))
     return Question(
-        "followup", voice.type(text, frame=False), answer, **findings.about(facts, name)
+        "followup", voice.type(text, frame=False), answer, (), *findings.about(facts, name)
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
 from med2e3.training.stages.answers import AnswerCollator, Conversation, answer_loss, first_of
 from med2e3.training.stages.base import PhantomStage, Reads, StageData
+from med2e3.training.stages.words import WORDS_FILE, about_report, words_right
 
 #: Beside the stage's checkpoint: the share of right letters of each topic.
 LETTERS_FILE = "text-letters.json"
@@ -51,15 +52,6 @@ def draw_topic(mix: Mix, rng: np.random.Generator) -> str:
     names = list(mix)
     shares = np.array([mix[name] for name in names])
     return names[int(rng.choice(len(names), p=shares / shares.sum()))]
-
-
-def about_report(said: str, question: Question) -> Conversation:
-    """The question's conversation with the report where the volume would stand: a line before it.
-
-    The first question's first word has the same token then as after the volume.
-    """
-    (first, answer), *rest = question.turns
-    return ((f"{said}\n{first}", answer), *rest)
 
 
 def letter_drill(question: Question, rng: np.random.Generator) -> Conversation:
@@ -144,9 +136,11 @@ class TextStage(PhantomStage[TextRecipe]):
         return loss, {"drill": math.nan, "right": float(right.mean()), "closed": share}
 
     def finish(self, folder: Path) -> None:
-        """Writes the share of right letters of each topic."""
+        """Writes the share of right letters of each topic, and of right answers in free words."""
         shares = letters_right(self.module, self.collator)
         write_whole(folder / LETTERS_FILE, json.dumps(shares))
+        words = words_right(self.module, self.collator)
+        write_whole(folder / WORDS_FILE, json.dumps(words, indent=1) + "\n")
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from med2e3.evidence.certainty import (
     CLOSED,
     OPEN,
     PRESENCE,
+    UNSURE,
     Certainty,
     choices_of,
     form_of,
@@ -29,6 +31,7 @@ from med2e3.evidence.reliability import (
     FILE,
     Level,
     Reliability,
+    enough_of,
     read_reliability,
     write_reliability,
 )
@@ -210,3 +213,49 @@ def test_a_copy_of_the_demo_model_keeps_its_reliability(tmp_path: Path) -> None:
     shutil.copytree(resource_path("demo-model"), tmp_path / "copy")
     model = med2e3.load(tmp_path / "copy", device="cpu")
     assert read_reliability(model.info) is not None
+
+
+def test_people_s_own_words_are_known_to_models_that_were_trained_on_them() -> None:
+    talks: Any = SimpleNamespace(is_demo=True, history_turns=2)
+    before: Any = SimpleNamespace(is_demo=True, history_turns=0)
+    for question in ("any ascites?", "splenomegaly", "how big is it?", "Rule out a PTX."):
+        known, then = familiarity(question, talks), familiarity(question, before)
+        assert known is not None
+        assert then is not None
+        assert not known.is_outside, question
+        assert then.is_outside, question
+    strange = familiarity("Does the tibia show a bimalleolar avulsion?", talks)
+    assert strange is not None
+    assert strange.unknown_words == ("tibia", "bimalleolar", "avulsion")
+
+
+def test_answers_are_sure_from_where_nearly_all_were_right() -> None:
+    levels = [Level(0.7, 0.8, 10, 0.5), Level(0.8, 0.9, 10, 0.9), Level(0.9, 1.0, 100, 1.0)]
+    assert enough_of(levels) == 0.8  # 109 of 110; with the next level 114 of 120
+    assert enough_of([Level(0.9, 1.0, 10, 0.9)]) == 1.0
+    assert enough_of([]) == 1.0
+
+
+def test_an_answer_below_that_says_that_the_model_is_not_sure(seen: med2e3.Session) -> None:
+    answer = answered(seen, "Is there a kidney cyst?")
+    found = {}
+    for enough in (0.0, 1.1):
+        known = Reliability(1, "", "made up", {}, {PRESENCE: enough})
+        found[enough] = how_sure(seen, answer, known)
+    assert not found[0.0].unsure
+    assert found[1.1].unsure
+    assert found[1.1].sentence.startswith(UNSURE)
+    assert UNSURE not in found[0.0].sentence
+
+
+def test_the_shipped_model_has_a_threshold_for_every_form(demo: med2e3.Model) -> None:
+    known = read_reliability(demo.info)
+    assert known is not None
+    assert known.enough == {form: enough_of(levels) for form, levels in known.forms.items()}
+    assert set(known.enough) == {CLOSED, PRESENCE, OPEN}
+    assert all(0.3 < least < 1 for least in known.enough.values())
+
+
+def test_an_answer_of_absence_has_an_opposite() -> None:
+    assert form_of("No gallstone?", "None seen.") == PRESENCE
+    assert form_of("No gallstone?", "Seen, in the gallbladder.") == PRESENCE

@@ -15,6 +15,7 @@ import torch
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.phantoms import Wish, make_phantom
+from med2e3.phantoms.language import LANGUAGE_TOPICS
 from med2e3.phantoms.questions import TOPICS
 from med2e3.resources import resource_path
 from med2e3.training import Options, train
@@ -33,6 +34,7 @@ from med2e3.training.stages.base import Reads
 from med2e3.training.stages.encoders import Encoder2DStage
 from med2e3.training.stages.text import LETTERS_FILE, TextStage, letters_right
 from med2e3.training.stages.tuning import TuneStage, pointing_loss
+from med2e3.training.stages.words import last_answers
 from med2e3.training.trainer import Run, rate, run_stage
 
 SMALL_STEM = [
@@ -330,3 +332,35 @@ def test_a_folder_that_another_recipe_began_is_not_gone_on_with(tmp_path: Path) 
     (tmp_path / RECIPE_FILE).write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"recipe\.json is damaged"):
         train("demo", tmp_path, resume=True)
+
+
+def test_a_stage_runs_alone_and_the_rest_goes_on_from_it(tmp_path: Path) -> None:
+    alone = Options(cpu=True, stages=("text",))
+    assert train("demo", tmp_path, smoke=True, options=alone) == tmp_path
+    assert (tmp_path / "text.pt").is_file()
+    assert not (tmp_path / "pool").exists()
+    words = json.loads((tmp_path / "text-words.json").read_text(encoding="utf-8"))
+    assert {topic for shares in words.values() for topic in shares} == set(LANGUAGE_TOPICS)
+    with pytest.raises(InputError, match="goes on from “encoder"):
+        train("demo", tmp_path, resume=True, smoke=True, options=Options(stages=("tune",)))
+    before = (tmp_path / "text.pt").stat().st_mtime_ns
+    train("demo", tmp_path, resume=True, smoke=True, options=Options(stages=("encoder2d",)))
+    assert (tmp_path / "encoder2d.pt").is_file()
+    assert not (tmp_path / "encoder3d.pt").exists()
+    assert (tmp_path / "text.pt").stat().st_mtime_ns == before
+
+
+def test_only_the_last_answer_of_a_conversation_is_judged() -> None:
+    labels = torch.tensor([[-100, 4, 5, -100, 6, 7], [-100, 4, 5, -100, -100, -100]])
+    assert last_answers(labels).tolist() == [
+        [-100, -100, -100, -100, 6, 7],
+        [-100, 4, 5, -100, -100, -100],
+    ]
+
+
+def test_a_stage_that_a_recipe_has_not_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no stage “texts”"):
+        train("demo", tmp_path, options=Options(stages=("texts",)))
+    with pytest.raises(InputError, match="no stages that run alone"):
+        train("finetune", tmp_path, options=Options(stages=("text",)))
+    assert not list(tmp_path.iterdir())

@@ -15,7 +15,8 @@ from med2e3.phantoms.facts import Fact, Facts, draw_facts
 from med2e3.phantoms.language import EVERY_TOPIC, LANGUAGE_TOPICS, ask, ask_freely
 from med2e3.phantoms.language.findings import at_answer, on_side, presence
 from med2e3.phantoms.language.lexicon import free_questions, held_out, trained, without_article
-from med2e3.phantoms.language.scans import ENGLISH, SCAN_ONLY, judged
+from med2e3.phantoms.language.refusals import ENGLISH, SCAN_ONLY
+from med2e3.phantoms.language.scans import judged
 from med2e3.phantoms.language.strange import strange_name
 from med2e3.phantoms.language.talk import HISTORY_TURNS
 from med2e3.phantoms.language.voice import Voice, normalised, own_term, training_voice
