@@ -38,7 +38,7 @@ DETAILED_HU: dict[str, tuple[float, float, float, float]] = {
 #: heart, so that what a region shows is what its questions say.
 SCANNED: dict[Region, tuple[float, float]] = {
     Region.CHEST: (-58.0, 214.0),
-    Region.ABDOMEN: (-352.0, -3.0),
+    Region.ABDOMEN: (-352.0, -9.0),
 }
 
 

@@ -281,8 +281,8 @@ class Space(Picture):
         extra = 0.4 * np.maximum(np.array(self.slab_mm) - self.edge_mm, 0)
         spread = np.hypot(1, extra / np.maximum(mean, 1.0)[:, None])
         along = ways[:, ::-1] / np.maximum(length, 1e-6)[:, None]
-        faint = np.maximum(np.prod(spread ** -(1 - along**2), axis=1), 0.4)
-        faint = faint * np.minimum(mean / thin, 1) ** 1.5
+        faint = np.maximum(np.prod(spread ** -(1 - along**2), axis=1), 0.5)
+        faint = faint * np.minimum(mean / thin, 1)
         points = starts[own] + share[:, None] * ways[own]
         radii = np.maximum(wide[own] + share * growth[own], thin)
         reach = radii * spread[own, 0] + self.slab_mm[0]
