@@ -21,8 +21,8 @@ from med2e3.phantoms.detailed.space import Space
 WATER = 0.0193
 
 #: How the variance of rays of one direction grows with their attenuation: exp(RAYS × attenuation),
-#: (1 by photon counts; more, for fans overlap); how a place's own variance does, which all directions share; and the width
-#: of the kernel in cycles a pixel.
+#: 1 by photon counts, and more here because fans overlap; how a place's own variance does, which
+#: all directions share; and the width of the kernel in cycles a pixel.
 RAYS, PLACE, KERNEL = 1.35, 0.45, 0.21
 
 #: Darkening by beam hardening, in HU for each mm of bone more than its surroundings have.
