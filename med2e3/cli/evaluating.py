@@ -61,6 +61,13 @@ PROMPT_NOTES = {
 @click.command()
 @click.argument("model", default="demo")
 @click.option("--phantoms", type=COUNT, help="How many phantoms.  [default: 100]")
+@click.option(
+    "--bodies",
+    type=click.Choice(["simple", "detailed"]),
+    default="simple",
+    show_default=True,
+    help="What bodies the phantoms have: ellipsoids, or organ shapes.",
+)
 @click.option("--m3d-vqa", type=FILE, help="M3D-VQA questions (CSV), closed and open.")
 @click.option("--m3d-cap", type=FILE, help="M3D-Cap (JSON): reports.")
 @click.option("--conversations", type=FILE, help="Med-2E3's conversations (JSON).")
@@ -214,7 +221,7 @@ def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
 
     task = PhantomTask(
         options["phantoms"] or PHANTOMS, options["seed"], options["workers"],
-        options["predictions"], options["bertscore"],
+        options["predictions"], options["bertscore"], options["bodies"],
     )  # fmt: skip
     return run(ModelChoice(model, _loading(options)), task, report)
 
@@ -436,7 +443,8 @@ CLINICAL = frozenset({"radbert", "radeval"})
 
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
-    "phantoms": LOADING | {"seed", "workers", "predictions", "bertscore", "figure", "reliability"},
+    "phantoms": LOADING
+    | {"seed", "workers", "predictions", "bertscore", "figure", "reliability", "bodies"},
     "m3d_vqa": ASKING | {"omit_missing", "figure"},
     "m3d_cap": ASKING | {"split", "prompt", "prompts"},
     "conversations": ASKING | {"answers"},

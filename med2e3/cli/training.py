@@ -170,10 +170,12 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
     show_default=True, help="Slices, rows, columns.",
 )  # fmt: skip
 @click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of all.")
+@click.option("--bodies", type=click.Choice(["simple", "detailed"]), default="simple",
+              show_default=True, help="Ellipsoids, or organ shapes.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def phantoms(
     target: Path, train_count: int, test_count: int, seed: int, grid: tuple[int, int, int],
-    plane: str | None, as_json: bool,
+    plane: str | None, bodies: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Write phantoms to TARGET as M3D-Cap, M3D-VQA and M3D-Seg, to try every command with."""
     from med2e3.geometry import Plane
@@ -187,7 +189,7 @@ def phantoms(
     with progress() as report:
         write_phantom_lists(
             target, {name: list(numbers) for name, numbers in seeds.items()}, grid,
-            plane=Plane(plane) if plane else None, progress=report,
+            plane=Plane(plane) if plane else None, body=bodies, progress=report,
         )  # fmt: skip
     if as_json:
         print_json({"folder": str(target), "train": train_count, "test": test_count, "seed": seed})

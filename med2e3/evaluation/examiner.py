@@ -17,6 +17,7 @@ from med2e3.evaluation.reference import finding_grid
 from med2e3.evidence.answer_words import confidence
 from med2e3.evidence.rewording import rewordings
 from med2e3.phantoms import Phantom, Wish, make_phantom
+from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.phantoms.questions import ALL_TOPICS, Question, location
 
 Progress = Callable[[float, str], None]
@@ -49,17 +50,17 @@ def phantom_seeds(count: int, seed: int) -> list[int]:
 
 
 class Examiner:
-    """Asks one model; the empty volume is read once."""
+    """Asks one model about phantoms with this kind of body; the empty volume is read once."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, body: str = DEFAULT_BODY) -> None:
+        self.model, self.body = model, body
         self._blank = model.read(np.zeros(model.info.grid_shape, np.float32), crop=False)
 
     def examine(self, seeds: Sequence[int]) -> Iterator[Examined]:
         """Everything about the phantoms of these seeds, one after the other."""
         for seed in seeds:
             wish = Wish(shape=self.model.info.grid_shape)
-            yield self.examine_phantom(make_phantom(seed, wish))
+            yield self.examine_phantom(make_phantom(seed, wish, body=self.body))
 
     def examine_phantom(self, phantom: Phantom) -> Examined:
         """Every question of the phantom, some in other words, and most of an empty volume."""

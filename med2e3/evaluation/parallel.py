@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from med2e3.evaluation.records import Examined
+from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.spawning import isolated_context
 
 if TYPE_CHECKING:
@@ -41,11 +43,11 @@ class ModelChoice:
 
 
 def examine_in_processes(
-    model: ModelChoice, seeds: Sequence[int], workers: int
+    model: ModelChoice, seeds: Sequence[int], workers: int, body: str = DEFAULT_BODY
 ) -> Iterator[Examined]:
-    """As `Examiner.examine`; leaving the loop ends the workers."""
+    """As `Examiner.examine` with this kind of body; leaving the loop ends the workers."""
     portions = [seeds[k : k + PORTION] for k in range(0, len(seeds), PORTION)]
-    for portion in in_processes(model, _examining, portions, workers):
+    for portion in in_processes(model, partial(_examining, body), portions, workers):
         yield from portion
 
 
@@ -54,7 +56,7 @@ def in_processes(
 ) -> Iterator[list[Any]]:
     """The results of every portion, in order; leaving the loop ends the workers.
 
-    `make` and the portions must be picklable: `make` is a function of a module.
+    `make` and the portions must be picklable: `make` is a function of a module, or a partial.
     """
     pool = ProcessPoolExecutor(
         max(1, min(workers, len(portions))),
@@ -68,11 +70,11 @@ def in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _examining(model: Model) -> Callable[[Sequence[int]], list[Examined]]:
+def _examining(body: str, model: Model) -> Callable[[Sequence[int]], list[Examined]]:
     """In a worker: shows phantoms to its model."""
     from med2e3.evaluation.examiner import Examiner
 
-    examiner = Examiner(model)
+    examiner = Examiner(model, body)
     return lambda seeds: list(examiner.examine(seeds))
 
 

@@ -39,6 +39,7 @@ from med2e3.evaluation.scoring import (
     text_columns,
 )
 from med2e3.evaluation.texts import TEXT_METRICS, TextMetrics, open_metrics
+from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.phantoms.questions import TOPICS
 
 _FEW = f", findings of at most {FEW_SLICES} slices"
@@ -163,13 +164,14 @@ NOTE = (
 
 @dataclass(frozen=True)
 class PhantomTask:
-    """How many phantoms of which seed; `workers` processes ask them, one thread each."""
+    """How many phantoms of which seed and body; `workers` processes of one thread ask them."""
 
     phantoms: int
     seed: int
     workers: int = 1
     predictions: Path | None = None
     bertscore: Path | None = None
+    body: str = DEFAULT_BODY
 
 
 def run(model: Model | ModelChoice, task: PhantomTask, progress: Progress | None) -> Results:
@@ -185,9 +187,9 @@ def run(model: Model | ModelChoice, task: PhantomTask, progress: Progress | None
     examined: list[Examined] = []
     with writing(task.predictions, loaded.info, task.seed) as writer:
         source = (
-            examine_in_processes(choice, seeds, task.workers)
+            examine_in_processes(choice, seeds, task.workers, task.body)
             if task.workers > 1 and choice is not None
-            else Examiner(loaded).examine(seeds)
+            else Examiner(loaded, task.body).examine(seeds)
         )
         for e in source:
             examined.append(e)
@@ -200,6 +202,8 @@ def run(model: Model | ModelChoice, task: PhantomTask, progress: Progress | None
         "seed": task.seed, "weights_sha256": info.weights_sha256, "dtype": info.dtype,
         "device": info.device,
     }  # fmt: skip
+    if task.body != DEFAULT_BODY:
+        settings["bodies"] = task.body
     return count(info.name, examined, settings, open_metrics(task.bertscore))
 
 
@@ -215,11 +219,12 @@ def count(
 ) -> Results:
     """Every figure that these records allow."""
     found: Figures = {}
+    bodies = f" with {settings['bodies']} bodies" if "bodies" in settings else ""
     for metric in METRICS.values():
         found |= metric.count(examined, metrics)
     return Results(
         model=model,
-        what=f"{len(examined)} phantoms, seed {settings['seed']}, model {model}",
+        what=f"{len(examined)} phantoms{bodies}, seed {settings['seed']}, model {model}",
         settings={"phantoms": len(examined), **settings},
         figures={name: figure for name, figure in found.items() if figure is not None},
         sections=tuple(metric.section() for metric in METRICS.values()),

@@ -30,7 +30,10 @@ def make_pool(run_folder: RunFolder, starts: list[int]) -> None:
     for start in starts:
         end = min(start + SHARD, recipe.train_seeds[1])
         patch = int(config.vision2d_config.patch_size)
-        write_pool(run_folder.pool, range(start, end), config.grid_shape, recipe.window, patch)
+        write_pool(
+            run_folder.pool, range(start, end), config.grid_shape, recipe.window, patch,
+            recipe.bodies,
+        )  # fmt: skip
 
 
 def make_features(

@@ -6,22 +6,26 @@ Each stage's keys are those of its class in `STAGES`. Knows nothing of the steps
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import SiglipVisionConfig
 
 from med2e3.errors import InputError, RecipeError
-from med2e3.fields import Count, CountOrNone, Key, build, unknown_key
+from med2e3.fields import Count, CountOrNone, Key, NotNegative, OneOf, build, unknown_key
 from med2e3.model import Med2E3Config
 from med2e3.model.config import TEXT_CONFIGS, Vision3DConfig
+from med2e3.phantoms import BODIES
 from med2e3.training.optimizers import Schedule
 from med2e3.training.recipe_file import FOLDER, RecipeFile, read_recipe
 from med2e3.training.stage_recipe import StageRecipe
 from med2e3.training.stages import STAGES
 from med2e3.volume import Window
+
+#: How often each kind of body is drawn, in proportion.
+Bodies = dict[Annotated[str, OneOf(BODIES)], NotNegative]
 
 #: Keys of a language model's config that its class takes though it declares no field for them.
 UNDECLARED = ("model_type", "rope_theta", "rope_scaling", "partial_rotary_factor")
@@ -43,7 +47,7 @@ class Recipe:
     `tokenizer` and `model` are the recipe's own. `encoder3d` is a folder of a pretrained 3D encoder
     (of `med2e3 train insight`) whose weights take the place of the model's, or empty. Tuning sees
     the first `tuning_phantoms` phantoms (0: all), for it is their features that take time and disk,
-    and each is asked many questions.
+    and each is asked many questions. `bodies` is how often each kind of body is drawn.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Recipe:
     start: str = ""
     tuning_phantoms: int = 0
     encoder3d: str = ""
+    bodies: Bodies = field(default_factory=lambda: {"simple": 1.0})
 
     def config(self, vocabulary: int) -> Med2E3Config:
         """The model's config with a vocabulary of this size."""
@@ -84,6 +89,7 @@ class _Data:
 
     train_seeds: tuple[CountOrNone, CountOrNone]
     tuning_phantoms: CountOrNone = 0
+    bodies: Bodies = field(default_factory=lambda: {"simple": 1.0})
 
     def __post_init__(self) -> None:
         first, end = self.train_seeds
@@ -93,6 +99,8 @@ class _Data:
                 "first.",
                 ("train_seeds",),
             )
+        if not sum(self.bodies.values()) > 0:
+            raise RecipeError("bodies must give at least one body a share above 0.", ("bodies",))
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,7 @@ def _parse(said: dict[str, Any]) -> Recipe:
         start="" if isinstance(read, _New) else read.start,
         tuning_phantoms=read.data.tuning_phantoms,
         encoder3d=read.encoder3d,
+        bodies=read.data.bodies,
     )
     if isinstance(read, _New):
         _check_model(recipe)

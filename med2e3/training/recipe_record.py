@@ -13,6 +13,7 @@ from typing import Any
 from med2e3.errors import InputError
 from med2e3.fields import difference
 from med2e3.files import write_whole
+from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.training.m3d_recipe import KIND as M3D_KIND
 from med2e3.training.m3d_recipe import M3DRecipe
 from med2e3.training.published_recipe import KIND, PublishedRecipe
@@ -42,6 +43,8 @@ def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
     said["tokenizer"] = said["tokenizer"] or {}
     if not said["encoder3d"]:  # as runs of before it was a key
         del said["encoder3d"]
+    if said["bodies"] == {DEFAULT_BODY: 1.0}:
+        del said["bodies"]
     for name, stage in said["stages"].items():
         shared = {key: stage.pop(key) for key in SHARED_KEYS}
         said["stages"][name] = {**shared, "options": stage}

@@ -176,7 +176,7 @@ def _spleen(space: Space, person: Person, below: Float, rng: Rng) -> Shape:
 
 def _stomach(space: Space, person: Person, below: Float, rng: Rng) -> None:
     """Stomach and duodenum: folds around food and water, gas in front."""
-    big = rng.uniform(0.72, 1.0)
+    big = rng.uniform(0.78, 1.12)
     way = [(58, 22, -26), (64, -8, -48), (54, -38, -78), (26, -58, -104), (-6, -54, -112),
            (-28, -38, -108)]  # fmt: skip
     wide = np.array([33 * big, 34 * big, 31 * big, 23 * big, 17, 11])
@@ -202,12 +202,14 @@ def _liver(space: Space, person: Person, below: Float, rng: Rng) -> Shape:
     lean = np.linalg.qr(np.array([(0.97, 0.05, 0.22), (-0.06, 1.0, 0.1), (-0.2, -0.1, 0.97)]).T)[
         0
     ].T
-    left = space.ellipsoid((18, -52, -34), (76, 40, 42), axes=lean)
+    left = space.ellipsoid((14, -54, -44), (78, 42, 46), axes=lean)
     whole = union(space, [right, left]).alpha
     # The lower border climbs from the right flank to the left.
-    edge = space.level + 128 - 0.62 * (space.x + 100) + 0.16 * space.y
+    out = np.clip((space.x + 118) / 150, 0, 1.3)
+    edge = space.level + 142 - 112 * out * np.sqrt(out) + 0.16 * space.y + 9 * space.wobble
     whole *= coverage(space, edge * np.float32(0.75))
-    whole *= 1 - np.clip((space.y - 34) / 14, 0, 1) * np.clip((space.x + 46) / 16, 0, 1)
+    medial = (space.y + 6) * 0.55 + space.x + 16 + 10 * space.wobble
+    whole *= 1 - np.clip((space.y + 18) / 14, 0, 1) * np.clip(medial / 12, 0, 1)
     fat = curve([(-10, -96, -96), (-8, -72, -78), (-6, -46, -66)], [4, 3.5, 2.5], 6)
     cut = space.tube(fat)
     whole[cut.box] *= 1 - cut.alpha

@@ -77,9 +77,11 @@ def calcification(body: DrawnBody, place: str, rng: Rng) -> Shape | None:
         return None
     plaques: list[Tube] = []
     radius = float(way.radii.mean())
-    for _ in range(4):  # until they can be told on this grid
+    for size in (1.0, 1.3, 1.7, 2.2, 2.8):  # until they can be told on this grid
         for _ in range(int(rng.integers(3, 6))):
-            plaques.append(_plaque(spots[int(rng.integers(len(spots)))], radius, space, rng))
+            plaques.append(
+                _plaque(spots[int(rng.integers(len(spots)))], radius, size * space.edge_mm, rng)
+            )
         whole = space.tubes(plaques)
         shape = free(body, whole, "aorta", "soft tissue", "lung", "liver", "bowel")
         if int((shape.alpha > 0.5).sum()) >= PLAQUE_VOXELS:
@@ -87,13 +89,13 @@ def calcification(body: DrawnBody, place: str, rng: Rng) -> Shape | None:
     return None
 
 
-def _plaque(spot: np.ndarray, radius: float, space: Space, rng: Rng) -> Tube:
+def _plaque(spot: np.ndarray, radius: float, least: float, rng: Rng) -> Tube:
     """A bent plate on the wall of a vessel that runs along z."""
     start, arc, high = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.7), rng.uniform(2, 6)
     turn = start + arc * np.array([0, 0.5, 1, 1, 0.5, 0])
     ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(6)], axis=1) * (radius - 0.5)
     ring[:, 2] = high * np.array([1, 1, 1, -1, -1, -1])
-    return Tube(spot + ring, np.full(6, max(rng.uniform(1.8, 3.0), 0.95 * space.edge_mm)))
+    return Tube(spot + ring, np.full(6, max(rng.uniform(1.8, 3.0), 0.95 * least)))
 
 
 def bone_lesion(body: DrawnBody, place: str, rng: Rng) -> Shape | None:

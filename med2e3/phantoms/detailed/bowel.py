@@ -28,7 +28,8 @@ COLON = (
 def draw_bowel(space: Space, person: Person, below: Float, rng: Rng) -> None:
     """Paints mesentery, small bowel and colon into the fat of the cavity."""
     _mesentery(space, person, rng)
-    _small_bowel(space, person, below, rng)
+    for gut in (_jejunum(rng), _loops(rng)):
+        _small_bowel(space, person, below, rng, gut)
     for points, radii, gas in COLON:
         _colon_piece(space, person, below, rng, (points, radii, gas))
 
@@ -53,21 +54,32 @@ def _mesentery(space: Space, person: Person, rng: Rng) -> None:
 
 def _loops(rng: Rng) -> Tube:
     """One long gut that winds through the middle of the belly."""
-    rows, points = 5, []
+    rows, points = 6, []
+    flip = rng.choice((-1, 1))
     for row in range(rows):
-        z = -150 - 27.0 * row
-        count = 7
+        z = -146 - 23.0 * row
+        count = int(rng.integers(6, 9))
+        phase, tilt = rng.uniform(0, 6.3), rng.uniform(-0.25, 0.25)
         for k in range(count):
             share = k / (count - 1) * 2 - 1
-            x = (share if row % 2 else -share) * (64 - 2 * row)
-            y = -34 + 24 * np.sin(2.6 * k + 1.9 * row) - 10 * (1 - share * share)
-            points.append((x + rng.normal(0, 6), y + rng.normal(0, 6), z + rng.normal(0, 7)))
-    return curve(points, rng.uniform(9.5, 14.5, len(points)), 4 * len(points))
+            x = flip * (share if row % 2 else -share) * (70 - 3 * row)
+            y = -36 + 26 * np.sin(2.4 * k + phase) - 12 * (1 - share * share)
+            up = tilt * x + 11 * np.cos(1.9 * k + 1.3 * phase)
+            points.append((x + rng.normal(0, 8), y + rng.normal(0, 7), z + up + rng.normal(0, 6)))
+    return curve(points, rng.uniform(11, 17, len(points)), 4 * len(points))
 
 
-def _small_bowel(space: Space, person: Person, below: Float, rng: Rng) -> None:
+def _jejunum(rng: Rng) -> Tube:
+    """The first loops, left of the middle under the stomach."""
+    points = [
+        (20 + 64 * (k % 2) + rng.normal(0, 8), -30 + rng.normal(0, 18), -112 - 10 * k)
+        for k in range(8)
+    ]
+    return curve(points, rng.uniform(11, 15, len(points)), 36)
+
+
+def _small_bowel(space: Space, person: Person, below: Float, rng: Rng, gut: Tube) -> None:
     """Loops with wet folds, a little gas."""
-    gut = _loops(rng)
     shape = _free(space, space.tube(gut, rough=0.18), below)
     wall = person.hu("bowel wall") + 6 * space.wobble[shape.box]
     space.paint(shape, wall.astype(np.float32), LABEL["bowel"])
@@ -75,7 +87,7 @@ def _small_bowel(space: Space, person: Person, below: Float, rng: Rng) -> None:
     folds = np.sin(space.x[inner.box] * 0.7 + space.y[inner.box] * 0.5)
     fluid = rng.uniform(14, 34) + 16 * folds
     space.paint(inner, fluid.astype(np.float32))
-    for _ in range(int(rng.integers(1, 5))):
+    for _ in range(int(rng.integers(0, 4))):
         spot = gut.points[int(rng.integers(len(gut.points)))] + (0, -5, 0)
         bubble = space.ellipsoid(spot, (9, 5.5, 8), rough=0.2)
         held = space.labels[bubble.box] == LABEL["bowel"]

@@ -20,9 +20,10 @@ from med2e3.phantoms.detailed.space import Space
 #: Attenuation of water at 70 keV, per mm.
 WATER = 0.0193
 
-#: How a ray's noise grows with the attenuation along it: exp(GROWTH × attenuation). Photon counts
-#: alone give 0.5; tube current and bowtie even it out.
-GROWTH = 0.30
+#: How the variance of rays of one direction grows with their attenuation: exp(RAYS × attenuation),
+#: 1 by photon counts, and more here because fans overlap; how a place's own variance does, which
+#: all directions share; and the width of the kernel in cycles a pixel.
+RAYS, PLACE, KERNEL = 1.35, 0.45, 0.21
 
 #: Darkening by beam hardening, in HU for each mm of bone more than its surroundings have.
 HARDENING = 0.55
@@ -33,19 +34,20 @@ SIGMA = (7.0, 20.0)
 
 def add_noise(space: Space, rng: Rng) -> None:
     """Adds noise, streaks and darkening to a finished body."""
-    wide, high = _attenuation(space)
+    wide, high = (side.astype(np.float32) for side in _attenuation(space))
     hardened = _hardening(space)
-    across, along = np.exp(GROWTH * wide)[:, :, None], np.exp(GROWTH * high)[:, None, :]
+    across, along = wide[:, :, None], high[:, None, :]
+    place = np.exp(PLACE * across) + np.exp(PLACE * along)
     inside = space.labels > 0
-    mean = np.sqrt(0.5 * (float((across**2).mean()) + float((along**2).mean())))
-    if inside.any():
-        rays = 0.5 * (across**2 + along**2)
-        mean = float(np.sqrt(np.broadcast_to(rays, inside.shape)[inside].mean()))
-    sigma = np.float32(rng.uniform(*SIGMA) / mean / 2)
-    both = np.sqrt(0.5 * (across**2 + along**2))
+    mean = float(place[inside].mean()) if inside.any() else float(place.mean())
+    sigma = np.sqrt(place / np.float32(mean)) * np.float32(rng.uniform(*SIGMA))
+    # Shares of the variance: of rays along y, along both diagonals, and along x.
+    tilt = np.clip(RAYS * (across - along), -8, 8)
+    shares = (np.exp(-tilt / 2), 1.0, np.exp(tilt / 2), 1.0)
+    sigma /= np.sqrt(shares[0] + shares[2] + 2)
     total = np.zeros(space.hu.shape, np.float32)
-    for fan, weight in zip(_cut(space.hu.shape, rng), (along, both, across, both), strict=True):
-        total += fan * weight.astype(np.float32)
+    for fan, share in zip(_cut(space.hu.shape, rng), shares, strict=True):
+        total += fan * np.sqrt(share)
     # Few photons are missing where there is only air.
     local = np.clip((space.hu + 1000) / 800, 0, 1) * np.float32(0.65) + np.float32(0.35)
     space.hu += total * local * sigma
@@ -77,7 +79,7 @@ def _fans(shape: tuple[int, int, int]) -> tuple[Float, ...]:
     white = gaussian_filter1d(white, 0.35, axis=0, mode="wrap")
     fy, fx = np.fft.fftfreq(size[1])[:, None], np.fft.rfftfreq(size[2])[None, :]
     f = np.hypot(fy, fx)
-    ramp = f * np.exp(-((f / 0.30) ** 2))  # the ramp filter, and a soft kernel
+    ramp = f * np.exp(-((f / KERNEL) ** 2))  # the ramp filter, and a soft kernel
     angle = np.arctan2(fy, fx)
     spectrum = np.fft.rfft2(white)
     made = []
@@ -94,6 +96,6 @@ def _cut(shape: tuple[int, ...], rng: Rng) -> list[Float]:
     fans = _fans((shape[0], shape[1], shape[2]))
     start = [int(rng.integers(0, n - m + 1)) for n, m in zip(fans[0].shape, shape, strict=True)]
     cut = tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))
-    flips = [k for k in range(3) if rng.random() < 0.5]
+    flips = tuple(k for k in range(3) if rng.random() < 0.5)
     sign = np.float32(rng.choice((-1.0, 1.0)))
-    return [np.flip(fan[cut], flips) * sign for fan in fans]
+    return [np.asarray(np.flip(fan[cut], flips) * sign, np.float32) for fan in fans]

@@ -38,7 +38,7 @@ DETAILED_HU: dict[str, tuple[float, float, float, float]] = {
 #: heart, so that what a region shows is what its questions say.
 SCANNED: dict[Region, tuple[float, float]] = {
     Region.CHEST: (-58.0, 214.0),
-    Region.ABDOMEN: (-352.0, -3.0),
+    Region.ABDOMEN: (-352.0, -9.0),
 }
 
 
@@ -115,7 +115,10 @@ def lay_grid(
     spacing = (extent[axes[0]] / shape[0], pixel, pixel)
     step = {axis: spacing[k] for k, axis in enumerate(axes)}
     count = {axis: shape[k] for k, axis in enumerate(axes)}
-    lines = {a: centre[a] + (np.arange(count[a]) - (count[a] - 1) / 2) * step[a] for a in range(3)}
+    lines = {
+        a: np.asarray(centre[a] + (np.arange(count[a]) - (count[a] - 1) / 2) * step[a], np.float64)
+        for a in range(3)
+    }
     if region is Region.ABDOMEN and plane is not Plane.AXIAL and step[2] * count[2] > high - low:
         # A square field is higher than the scan: it reaches down, for above lies the heart.
         lines[2] -= (step[2] * count[2] - (high - low)) / 2

@@ -111,11 +111,11 @@ def _ribs(space: Space, trunk: Trunk, marrow: float) -> None:
 
 def _breastbone(space: Space, trunk: Trunk, marrow: float) -> None:
     """Handle, body and tip of the breastbone."""
-    known = (-12, 4, 12, 26, 70, 112, 118, 124, 150, 168, 174)
+    known = (2, 6, 12, 26, 70, 112, 118, 124, 150, 168, 174)
     half = np.interp(space.z, known, (2, 7, 16, 19, 16, 15, 13, 20, 29, 33, 4)).astype(np.float32)
     out = -trunk.cavity
     wide = half[:, None, None] - np.abs(space.x)
-    front = (space.y < -20) & (space.level > -12) & (space.level < 174)
+    front = (space.y < -20) & (space.level > 4) & (space.level < 174)
     inside = np.minimum(np.minimum(wide, out - 1.0), 12.5 - out)
     alpha = coverage(space, inside) * front
     core = coverage(space, inside - 2.2) * front

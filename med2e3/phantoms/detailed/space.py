@@ -54,7 +54,8 @@ def curve(points: ArrayLike, radii: float | ArrayLike, count: int) -> Tube:
 
 def moved(point: ArrayLike, x: float, y: float, z: float) -> NDArray[np.float64]:
     """A place so many mm further to the left, to the back and up."""
-    return np.asarray(point, float) + np.array([x, y, z], float)
+    made: NDArray[np.float64] = np.asarray(point, float) + np.array([x, y, z], float)
+    return made
 
 
 @lru_cache(maxsize=256)
@@ -214,10 +215,11 @@ class Space(Picture):
             chosen = order[which.ravel() == number]
             for part in np.array_split(chosen, 1 + len(chosen) * cells.shape[1] // MOST_CELLS):
                 self._splat(beads, part, middle[part], cells, rough, bool(inner[part].all()))
-        box = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+        (a, b, c), (d, e, f) = ((int(n) for n in ends) for ends in (first, last))
+        box = (slice(a, d), slice(b, e), slice(c, f))
         out = self._scratch[box].copy()
         self._scratch[box] = 0
-        return Shape(box, out)  # type: ignore[arg-type]
+        return Shape(box, out)
 
     def _splat(
         self, beads: _Beads, part: NDArray[np.intp], middle: NDArray[np.intp],
@@ -281,8 +283,8 @@ class Space(Picture):
         extra = 0.4 * np.maximum(np.array(self.slab_mm) - self.edge_mm, 0)
         spread = np.hypot(1, extra / np.maximum(mean, 1.0)[:, None])
         along = ways[:, ::-1] / np.maximum(length, 1e-6)[:, None]
-        faint = np.maximum(np.prod(spread ** -(1 - along**2), axis=1), 0.4)
-        faint = faint * np.minimum(mean / thin, 1) ** 1.5
+        faint = np.maximum(np.prod(spread ** -(1 - along**2), axis=1), 0.5)
+        faint = faint * np.minimum(mean / thin, 1)
         points = starts[own] + share[:, None] * ways[own]
         radii = np.maximum(wide[own] + share * growth[own], thin)
         reach = radii * spread[own, 0] + self.slab_mm[0]

@@ -21,7 +21,7 @@ SIDES = {"right": -1, "left": 1}
 
 #: Axes of the heart: long axis to the left, front and below; the two across it.
 HEART_AXES = np.array([(0.68, -0.57, -0.46), (0.40, 0.82, -0.42), (0.61, 0.10, 0.78)])
-HEART_CENTRE, HEART_RADII = np.array([16.0, -30.0, 50.0]), (58.0, 44.0, 43.0)
+HEART_CENTRE, HEART_RADII = np.array([16.0, -30.0, 53.0]), (58.0, 44.0, 43.0)
 
 Way = tuple[Sequence[tuple[float, float, float]], Sequence[float] | float, int]
 
@@ -240,7 +240,7 @@ def _trees(space: Space, person: Person, rng: Rng, fissure: Float) -> None:
             if (side == "left" and name == "middle") or not space.reaches(hilum[2] - 80, 300):
                 continue
             root = np.array(hilum, float) * (sign, 1, 1)
-            drawn += _branches(rng, root, np.array(reach, float) * (sign, 1, 1), 4.4, 3)
+            drawn += _branches(rng, root, np.array(reach, float) * (sign, 1, 1), 5.0, 3)
         drawn += _veins(rng, sign)
     for artery, blood in ((1.0, "pulmonary artery"), (0.0, "lung vein")):
         rod = space.tubes([way for way, kind in drawn if kind == artery])
@@ -276,7 +276,7 @@ def _branches(
         length = float(np.linalg.norm(way)) * rng.uniform(0.42, 0.62)
         ahead = way / np.linalg.norm(way)
         aim = start + length * (ahead * rng.uniform(0.45, 0.8) + turn * rng.uniform(0.5, 0.9))
-        made += _branches(rng, start, aim, 0.62 * radius, depth - 1)
+        made += _branches(rng, start, aim, 0.68 * radius, depth - 1)
     return made
 
 
@@ -289,7 +289,7 @@ def _veins(rng: Rng, sign: int) -> list[tuple[Tube, float]]:
     ):  # fmt: skip
         start, end = np.array(root, float) * (sign, 1, 1), np.array(aim, float) * (sign, 1, 1)
         end = end + rng.normal(size=3) * 10
-        made += [(way, 0.0) for way, _ in _branches(rng, start, end, 3.6, 1)]
+        made += [(way, 0.0) for way, _ in _branches(rng, start, end, 4.2, 2)]
     return made
 
 

@@ -170,10 +170,10 @@ def _arms(space: Space, person: Person, rng: Rng) -> None:
 def _muscles_of_back(space: Space, person: Person) -> None:
     """Fat planes that part the long muscles of the back from what lies beside them."""
     for side in (-1, 1):
-        way = [(side * 40, 84, -330), (side * 40, 80, -200), (side * 38, 88, -60),
+        way = [(side * 36, 80, -330), (side * 35, 70, -200), (side * 34, 78, -60),
                (side * 32, 100, 60), (side * 26, 88, 180)]  # fmt: skip
-        space.paint(space.tube(curve(way, [27, 29, 25, 18, 15], 9)), -70)
-        inner = space.tube(curve(way, [24, 26, 22, 15, 12], 9), rough=0.06)
+        space.paint(space.tube(curve(way, [24, 27, 24, 18, 15], 9)), -70)
+        inner = space.tube(curve(way, [22, 25, 22, 15, 12], 9), rough=0.06)
         streaks = person.hu("muscle") - 90 * np.clip(np.abs(space.wobble[inner.box]) * 2 - 1, 0, 1)
         space.paint(inner, streaks.astype(np.float32))
 

@@ -17,6 +17,7 @@ from med2e3.files import whole_file, write_whole
 from med2e3.geometry import Plane
 from med2e3.phantoms import Phantom, Wish, make_phantom
 from med2e3.phantoms.anatomy import LABEL
+from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.preprocessing import published
 
 #: The set of masks, and the organs of its classes in the order of `model/terms.json`.
@@ -34,7 +35,8 @@ TYPES = {"plane": 1, "phase": 2, "organ": 3, "abnormality": 4, "location": 5}
 
 def write_phantom_lists(
     folder: Path, seeds: dict[str, Sequence[int]], grid: Sequence[int],
-    *, plane: Plane | None = None, progress: Callable[[float, str], None] | None = None,
+    *, plane: Plane | None = None, body: str = DEFAULT_BODY,
+    progress: Callable[[float, str], None] | None = None,
 ) -> Path:  # fmt: skip
     """Arrays and lists of the phantoms of these seeds, by split; returns `folder`.
 
@@ -50,7 +52,7 @@ def write_phantom_lists(
     for split, numbers in seeds.items():
         rows: list[tuple[str, ...]] = []
         for seed in numbers:
-            phantom = make_phantom(seed, Wish(plane=plane, shape=shape))
+            phantom = make_phantom(seed, Wish(plane=plane, shape=shape), body=body)
             name = f"phantoms/{seed}"
             _arrays(phantom, folder / name, shape)
             write_whole(folder / f"{name}/report.txt", phantom.report + "\n")

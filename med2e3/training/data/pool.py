@@ -8,7 +8,7 @@ models or losses.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from med2e3.evaluation.reference import finding_grid
 from med2e3.files import whole_file
 from med2e3.geometry import Plane
-from med2e3.phantoms import KINDS, Phantom, Phase, Region, make_phantom
+from med2e3.phantoms import KINDS, Phantom, Phase, Region, body_of, make_phantom
 from med2e3.phantoms.facts import Fact, Facts
+from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.preprocessing import prepare
 from med2e3.volume import Window
 
@@ -71,15 +72,21 @@ def write_pool(
     grid_shape: Sequence[int],
     window: Window | None,
     patch: int,
+    bodies: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes one shard for every `SHARD` seeds; shards that exist are kept."""
+    """Writes one shard for every `SHARD` seeds; shards that exist are kept.
+
+    `bodies` is how often each kind of body is drawn; the simple one alone where it is left out.
+    """
+    shares = bodies or {DEFAULT_BODY: 1.0}
     folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(seeds), SHARD):
         part = seeds[start : start + SHARD]
         path = shard_path(folder, part[0])
         if not path.exists():
-            examples = [make_example(make_phantom(s), grid_shape, window, patch) for s in part]
+            drawn = (make_phantom(s, body=body_of(s, shares)) for s in part)
+            examples = [make_example(phantom, grid_shape, window, patch) for phantom in drawn]
             _save(path, examples)
         if progress:
             progress(min(start + SHARD, len(seeds)), len(seeds))
