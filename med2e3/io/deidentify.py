@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
+from typing import Any
 
 from med2e3.volume import SeriesInfo
 
@@ -73,7 +74,8 @@ def deidentified(info: SeriesInfo) -> Deidentified:
     """`info` without identity, and what was taken out of it."""
     gone = tuple(words for name, words in EMPTIED.items() if getattr(info, name))
     replaced = {name: new_uid(getattr(info, name)) for name in REPLACED if getattr(info, name)}
-    cleaned = replace(info, **dict.fromkeys(EMPTIED, ""), **replaced)
+    changes: dict[str, Any] = {**dict.fromkeys(EMPTIED, ""), **replaced}
+    cleaned = replace(info, **changes)
     return Deidentified(cleaned, gone, tuple(REPLACED[name] for name in replaced))
 
 

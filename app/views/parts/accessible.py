@@ -39,7 +39,7 @@ def controls(window: QWidget) -> list[QWidget]:
 
 
 def _is_a_part(control: QWidget) -> bool:
-    """Whether it is a scroll bar or header of a list, a popup of a box, a line of numbers."""
+    """Whether a control is a scroll bar or header of a list, a popup or a line of a box."""
     if control.objectName().startswith(OF_QT):
         return True
     above = control.parentWidget()

@@ -35,6 +35,7 @@ class SkippedDialog(QDialog):
         self.head.setTextFormat(Qt.TextFormat.PlainText)
         self.head.setWordWrap(True)
         self.list = QTreeWidget()
+        self.list.setAccessibleName("Files left out")
         self.list.setHeaderLabels(["File", "What it is", "Why it is left out"])
         self.list.setRootIsDecorated(False)
         self.list.setUniformRowHeights(True)

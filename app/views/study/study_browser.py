@@ -166,6 +166,7 @@ class StudyTree(QTreeWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderHidden(True)
+        self.setAccessibleName("Patients, studies and series")
         self.setIndentation(0)
         self.setRootIsDecorated(False)
         self.setMouseTracking(True)

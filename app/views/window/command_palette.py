@@ -158,6 +158,7 @@ class CommandPalette(QWidget):
 
 def _list() -> QTreeWidget:
     made = QTreeWidget()
+    made.setAccessibleName("Commands that were found")
     made.setColumnCount(3)
     made.setHeaderHidden(True)
     made.setRootIsDecorated(False)

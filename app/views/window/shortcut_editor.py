@@ -181,6 +181,7 @@ def _item(command: Command, shortcuts: Shortcuts) -> QTreeWidgetItem:
 
 def _list() -> QTreeWidget:
     made = QTreeWidget()
+    made.setAccessibleName("Commands and their keys")
     made.setHeaderLabels(["Command", "Group", "Keys", ""])
     made.setRootIsDecorated(False)
     made.setStyleSheet(ROWS)

@@ -108,6 +108,7 @@ def test_a_session_by_keys_alone(gui: Any, nifti: Path) -> None:
     saving = window.findChildren(QFileDialog)[-1]
     assert saving.isVisible()
     gui.do(saving.reject)
+    gui.do(window.activateWindow)
     key(Qt.Key.Key_Q, control)
     gui.until(lambda: not window.isVisible())
 
