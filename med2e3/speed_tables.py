@@ -113,14 +113,14 @@ def read_table(path: Path) -> Table:
         }  # fmt: skip
         if not figures or not all(figure.runs for figure in figures.values()):
             raise ValueError("it has no figures")
-        words = [str(held[key]) for key in ("date", "machine", "commit", "load")]
+        words = {key: str(held[key]) for key in ("date", "machine", "commit", "load")}
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is no table of a benchmark ({error}). `--keep FILE` writes one."
         ) from error
-    return Table(*words, figures)
+    return Table(words["date"], words["machine"], words["commit"], words["load"], figures)
 
 
 def worse_lines(kept: Table, now: Mapping[str, Figure]) -> list[str]:

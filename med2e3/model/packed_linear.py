@@ -115,7 +115,7 @@ def pack_decoder(language_model: nn.Module, weights: str) -> int:
     packed = 0
     for parent in list(language_model.modules()):
         for name, layer in list(parent.named_children()):
-            if type(layer) is not nn.Linear or name == "lm_head":
+            if type(layer) not in (nn.Linear, RowLinear) or name == "lm_head":
                 continue
             if weights == "int8":
                 setattr(parent, name, Int8Linear(layer))
