@@ -50,6 +50,7 @@ from app.viewmodels.window.closing import Closing
 from app.viewmodels.window.hanging_protocols import HangingProtocols
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.shortcuts import Shortcuts
+from app.viewmodels.window.slice_marks import SliceMarks
 from app.viewmodels.window.workspace import Workspace
 from app.views.window.main_window import MainWindow
 from med2e3.resources import resources_root
@@ -140,7 +141,7 @@ def _workspace(
             tasks,
             explain,
             other_volume=lambda: compare.other.volume,
-            marked=lambda: [image.plane for image in annotations.document.key_images],
+            marks=SliceMarks(viewer, annotations),
         ),
         word_maps=WordMaps(assistant, host, tasks, explain),
         study=study,

@@ -126,6 +126,11 @@ def attention_of(
     place = session.model.backend.visual_rows()
     scores = None if answer.scores is None else np.asarray(answer.scores.values, np.float32)
     spans = word_spans(probe.tokens, session.model.backend.processor.decode)
+    if not spans:
+        raise QuestionError(
+            f"The answer to “{answer.prompt.question}” has no word, so there is no attention to "
+            "show. Ask another question."
+        )
     weights = attended.weights.numpy()
     of_words = np.stack([weights[list(places)].mean(axis=0) for _, places in spans])
     given = session.input

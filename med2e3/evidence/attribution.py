@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Float = NDArray[np.float64]
 Kept = NDArray[np.bool_]
@@ -77,6 +76,8 @@ def correlation(first: Float, second: Float) -> float:
 
 def rank_correlation(first: Float, second: Float) -> float:
     """Spearman's ρ; NaN where one side does not vary."""
+    from scipy import stats  # takes longer to import than all else here
+
     if min(np.ptp(first), np.ptp(second)) == 0:
         return float("nan")
     return float(stats.spearmanr(first, second).statistic)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.viewmodels.assistant.answers import Asked, Turn, TurnState
 from app.viewmodels.assistant.assistant import Assistant
-from app.viewmodels.assistant.marks import hit_rates, marked_slices, marks_line
+from app.viewmodels.assistant.marks import Marks, hit_rates, marked_slices, marks_line
 from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Failed, Job, Listener, Message, Progress
-from med2e3.measures import SlicePlane
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
@@ -128,15 +127,14 @@ class Evidence:
         tasks: Tasks,
         explain: Callable[[BaseException], Message],
         other_volume: Callable[[], Volume | None] = lambda: None,
-        marked: Callable[[], Sequence[SlicePlane]] = tuple,
+        marks: Marks | None = None,
     ) -> None:
-        """`marked` gives the planes of the slices that the reader has marked."""
         self._assistant = assistant
         self._tester = tester
         self._tasks = tasks
         self._explain = explain
         self._other_volume = other_volume
-        self._marked = marked
+        self._marks = marks
         self._job: LatestJob[None] = LatestJob()
         #: The answer under test; None while no test runs.
         self.tested: Turn | None = None
@@ -155,10 +153,16 @@ class Evidence:
     def marks_line(self, k: int) -> str:
         """How the weights lie on the marked slices, the top `k` among them; "" without scores."""
         turn = self.turn
-        if turn is None or turn.seen is None or turn.scores is None:
+        if turn is None or turn.seen is None or turn.scores is None or self._marks is None:
             return ""
-        marks = marked_slices(turn.seen, self._marked())
-        return marks_line(marks, hit_rates(turn, marks, k))
+        marked = marked_slices(turn.seen, self._marks.planes)
+        return marks_line(marked, hit_rates(turn, marked, k))
+
+    def mark_slice(self) -> None:
+        """Mark the slice that the model's plane is at as one that matters, or unmark it."""
+        turn = self.turn
+        if turn is not None and turn.seen is not None and self._marks is not None:
+            self._marks.toggle(turn.seen.plane)
 
     @property
     def why_not(self) -> str:

@@ -8,11 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from app.viewmodels.assistant.answers import Seen, Turn
+from med2e3.geometry import Plane
 from med2e3.measures import SlicePlane
+
+
+class Marks(Protocol):
+    """The reader's marks on the open series."""
+
+    @property
+    def planes(self) -> Sequence[SlicePlane]:
+        """The planes of the marked slices."""
+        ...
+
+    def toggle(self, plane: Plane) -> None:
+        """Mark the slice that a plane of the volume is at, or take its mark away."""
+        ...
 
 
 @dataclass(frozen=True)

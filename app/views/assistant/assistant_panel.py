@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, QTimer
-from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -75,9 +75,7 @@ class AssistantPanel(QWidget):
         word_maps: WordMaps,
         saver: Saver,
         model_actions: dict[str, Callable[[], object]],
-        mark_action: QAction,
     ) -> None:
-        """`mark_action` marks the slice that is shown."""
         super().__init__()
         self.header = ModelHeader(assistant, model_actions)
         self.chat = Chat(assistant, viewer, word_maps)
@@ -85,7 +83,7 @@ class AssistantPanel(QWidget):
         self.chat.edit = self.ask_box.edit
         self.report = ReportTab(report, viewer, saver)
         self.scores = ScoresTab(assistant, viewer, saver)
-        self.evidence = EvidenceTab(evidence, mark_action)
+        self.evidence = EvidenceTab(evidence)
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)

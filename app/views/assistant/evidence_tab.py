@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -44,8 +43,7 @@ EXPLANATION = (
 class EvidenceTab(QScrollArea):
     """The certainty of the shown answer, its tests, and their outcomes, latest tests last."""
 
-    def __init__(self, evidence: Evidence, mark_action: QAction) -> None:
-        """`mark_action` marks the slice that is shown as a key image, or unmarks it."""
+    def __init__(self, evidence: Evidence) -> None:
         super().__init__()
         self._evidence = evidence
         self._shown: tuple[object, ...] = ()
@@ -53,8 +51,8 @@ class EvidenceTab(QScrollArea):
         self.certainty = CertaintyView()
         self.why_not = _words("dim")
         self.marks = _words("dim")
-        self.mark = _button("Mark slice", "Mark the slice shown as one that matters, or unmark it")
-        self.mark.clicked.connect(mark_action.trigger)
+        self.mark = _button("Mark slice", "Mark the slice of the model's plane, or unmark it")
+        self.mark.clicked.connect(evidence.mark_slice)
         self.buttons = {row.name: _button(row.label, row.tip) for row in TESTS}
         for name, button in self.buttons.items():
             button.clicked.connect(lambda _=False, name=name: self._run(name))

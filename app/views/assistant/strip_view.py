@@ -137,6 +137,8 @@ class StripView(QWidget):
             for cell in self.strip.cells:
                 self._paint_cell(painter, cell)
             self._paint_ranks(painter, self.strip)
+            if self.strip.flat:
+                self._paint_along(painter, self.strip.flat, QColor(theme.DARK.text))
             self._paint_scale(painter)
 
     def _paint_ranks(self, painter: QPainter, strip: Strip) -> None:
@@ -162,13 +164,18 @@ class StripView(QWidget):
         painter.setPen(QPen(QColor(theme.DARK.line), 1))
         height = self.y_of(1) - self.y_of(0)
         painter.drawRect(QRectF(BARS_X, TOP, BARS_W, height))
+        self._paint_along(painter, self.hint, QColor(theme.DARK.dim))
+
+    def _paint_along(self, painter: QPainter, text: str, colour: QColor) -> None:
+        """Words along the bars, read from below."""
+        height = self.y_of(1) - self.y_of(0)
         painter.save()
         painter.translate(BARS_X + BARS_W / 2, TOP + height / 2)
         painter.rotate(-90)
-        painter.setPen(QColor(theme.DARK.dim))
+        painter.setPen(colour)
         area = QRectF(-height / 2, -BARS_W / 2, height, BARS_W)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(area, int(flags), self.hint)
+        painter.drawText(area, int(flags), text)
         painter.restore()
 
     @property

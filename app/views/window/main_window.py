@@ -83,7 +83,6 @@ class MainWindow(QMainWindow):
             workspace.word_maps,
             saver,
             self._model_actions(),
-            self.actions_by_name["key_image"],
         )
         self.measurements = MeasurementsPanel(workspace, saver, self.actions_by_name)
         self.assistant.tabs.addTab(self.measurements, "Measurements")

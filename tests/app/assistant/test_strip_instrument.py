@@ -59,6 +59,22 @@ def test_nearly_equal_weights_are_said_to_be() -> None:
     assert _strip(0, 0, 0, 8, 0, 0, 0, 0).flat == ""
 
 
+def test_the_strip_itself_says_that_it_is_nearly_flat(open_gui: Gui) -> None:
+    turn = open_gui.ask()
+    strip = open_gui.window.centre.cells[turn.seen.plane].strip
+    said: list[str] = []
+    paint = strip._paint_along
+    strip._paint_along = lambda painter, text, colour: (
+        said.append(text) or paint(painter, text, colour)
+    )
+    peaked = strip.grab().toImage()
+    assert said == []
+    turn.scores = Scores(np.full(8, 1 / 8, np.float32), turn.seen.bands)
+    open_gui.do(lambda: open_gui.assistant.choose(turn))
+    assert strip.grab().toImage() != peaked
+    assert said[-1] == strip.strip.flat == "nearly flat: 8 of 8 slices weigh alike"
+
+
 @pytest.fixture
 def answered(open_gui: Gui) -> Gui:
     open_gui.ask()

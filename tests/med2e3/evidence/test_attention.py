@@ -139,6 +139,10 @@ def test_what_cannot_be_had_exactly_is_refused(
         )
         with pytest.raises(QuestionError, match=r"quantised \(8bit\).*without quantising"):
             attention_of(tiny_session, answer)
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_session.model.backend.processor, "decode", lambda *_, **__: " ")
+        with pytest.raises(QuestionError, match="no word, so there is no attention"):
+            attention_of(tiny_session, answer)
     stopped = tiny_session.ask(question)
     stopped.cancel()
     with pytest.raises(QuestionError, match="not complete"):
