@@ -66,18 +66,20 @@ def _environment(count: int) -> Iterator[None]:
 
     Without a number of threads accelerate would choose one and warn. Without the log level torch
     would warn at each start that a stage whose parameters may sit out a step had none that did.
+    What torch's launcher sets and leaves is taken back too.
     """
+    before = dict(os.environ)
     own = {
         "OMP_NUM_THREADS": str(_threads(count)),
         "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
-    missing = {name: value for name, value in own.items() if name not in os.environ}
-    os.environ.update(missing)
+    os.environ.update({name: value for name, value in own.items() if name not in before})
     try:
         yield
     finally:
-        for name in missing:
-            os.environ.pop(name, None)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _threads(count: int) -> int:

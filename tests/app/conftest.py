@@ -141,6 +141,14 @@ class Gui:
         rows = raw.reshape(image.height(), image.bytesPerLine())
         return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
 
+    def move(self, widget: QWidget, at: tuple[float, float]) -> None:
+        """Move the mouse there, with no button held."""
+        point, none = QPointF(*at), Qt.MouseButton.NoButton
+        there = QPointF(widget.mapToGlobal(point.toPoint()))
+        kind, modifiers = QEvent.Type.MouseMove, Qt.KeyboardModifier.NoModifier
+        event = QMouseEvent(kind, point, there, none, none, modifiers)
+        self.do(lambda: QApplication.sendEvent(widget, event))
+
     def drag(
         self,
         widget: QWidget,
