@@ -17,7 +17,7 @@ import torch
 
 from med2e3.benchmark.measuring import QUESTIONS, decode_bytes, synthetic_volume
 from med2e3.engine import Model, Session
-from med2e3.engine.kept import KeptVolumes
+from med2e3.engine.kept import KeptVolumes, name_of
 from med2e3.engine.token_graph import TokenGraphs
 from med2e3.model.packed_linear import plain_rows
 from med2e3.model.placing import device_of
@@ -84,7 +84,7 @@ class _Parts:
         # Random weights have no hash, and what has none is not kept.
         self.info = dataclasses.replace(model.info, weights_sha256="measured")
         self.kept = KeptVolumes(folder)
-        self.kept.keep(self.info, session.input.grid, session.computed())
+        self.kept.keep(name_of(self.info, session.input.grid), session.computed())
         self.kept.wait()
 
     def run(self) -> dict[str, float]:
@@ -134,7 +134,8 @@ class _Parts:
     def _reopened(self) -> Session:
         """A session whose volume comes from the kept file."""
         session = Session(self.model, self.session.volume, self.session.input)
-        session.cache = self.kept.find(self.info, self.model.backend, self.session.input.grid)
+        name = name_of(self.info, self.session.input.grid)
+        session.cache = self.kept.find(name, self.model.backend)
         return session if session.cache is not None else self._new()
 
     def _raw(self) -> None:
