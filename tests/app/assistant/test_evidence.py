@@ -13,11 +13,11 @@ from PySide6.QtGui import QTextDocument
 from PySide6.QtTest import QTest
 
 from app.viewmodels.assistant.answers import TurnState
-from app.viewmodels.assistant.certainty import percent
 from app.viewmodels.assistant.evidence import TESTS, parse_slices
 from med2e3.evidence.interventions import TESTS as ALL_TESTS
 from med2e3.io.write import write_nifti
 from med2e3.phantoms import make_phantom
+from med2e3.words import percent_text
 from tests.app.conftest import Gui
 
 
@@ -71,7 +71,7 @@ def test_a_report_is_told_by_sentence_and_a_short_answer_is_not(demo: Gui) -> No
     cells = [text for text in document.toPlainText().splitlines() if text]
     sentences = turn.certainty.sentences
     assert len(sentences) > 3
-    wanted = [text for one in sentences for text in (percent(one.probability), one.text)]
+    wanted = [text for one in sentences for text in (percent_text(one.probability), one.text)]
     assert cells == wanted
     demo.ask("Is there a lung nodule?")
     assert not label.isVisibleTo(demo.window.assistant.evidence)
