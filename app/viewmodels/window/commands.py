@@ -68,7 +68,7 @@ COMMANDS: tuple[Command, ...] = (
         Command(
             f"crosshair_{side}",
             f"Move the crosshair {words}",
-            (f"Ctrl+{side.capitalize()}",),
+            (f"Alt+{side.capitalize()}",),
             "Measure",
             Need.VOLUME,
         )

@@ -72,7 +72,8 @@ def order_tabs(window: QWidget, regions: Sequence[QWidget]) -> None:
     """Let Tab go region by region, and within each as the eye reads: by rows, then to the right."""
     last: QWidget | None = None
     for region in regions:
-        inside = [child for child in region.findChildren(QWidget) if _takes_tab(child)]
+        children = region.findChildren(QWidget)
+        inside = [one for one in children if one.window() is window and _takes_tab(one)]
         for widget in sorted(inside, key=lambda one: _place(one, window)):
             if last is not None:
                 QWidget.setTabOrder(last, widget)

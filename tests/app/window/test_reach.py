@@ -85,7 +85,7 @@ def test_a_session_by_keys_alone(gui: Any, nifti: Path) -> None:
     key(Qt.Key.Key_L)  # a length, from here to eight pixels to the right
     key(Qt.Key.Key_Return, control)
     for _ in range(8):
-        key(Qt.Key.Key_Right, control)
+        key(Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
     key(Qt.Key.Key_Return, control)
     (drawn,) = book.document.annotations
     first, second = (np.asarray(p) for p in drawn.points_mm)
