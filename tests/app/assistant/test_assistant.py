@@ -43,7 +43,7 @@ def click(gui: Any, widget: Any, x: float, y: float) -> None:
 def choose_window(gui: Any, name: str) -> None:
     """Which window the model is given, as chosen under the question."""
     choice = gui.window.assistant.ask_box.window_choice
-    choice.setCurrentText(name)
+    choice.setCurrentIndex(choice.findData(name))  # its text may be marked
     choice.activated.emit(choice.currentIndex())
 
 
