@@ -19,7 +19,8 @@ from app.screenshots.stage import Stage, State
 from app.viewmodels.core.notices import Remedy
 from app.viewmodels.core.waiting import until
 from app.viewmodels.core.work import Job, Listener, Message, Outcome, Progress, Stopped
-from app.viewmodels.study.study import Library, Preview, Target
+from app.viewmodels.study.library import Library
+from app.viewmodels.study.study import Preview, Target
 from med2e3.geometry import Geometry
 from med2e3.io import write_dicom_series
 from med2e3.volume import SeriesInfo, Volume

@@ -6,7 +6,7 @@ screen, no widgets, and not who answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -305,7 +305,7 @@ class Overlays:
             apart = np.abs(places - places.mean(axis=0)).sum(axis=1)
             self.go_to(layer.geometry.to_patient_mm(places[int(apart.argmin())].astype(float)))
 
-    def names_at(self, patient_mm: NDArray[np.float64]) -> tuple[str, ...]:
+    def names_at(self, patient_mm: NDArray[np.float64] | Sequence[float]) -> tuple[str, ...]:
         """The structures that are shown at a point in LPS mm, the uppermost first."""
         if not self.belongs:
             return ()
@@ -432,7 +432,7 @@ def _bounds(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64
     return places.min(axis=0), places.max(axis=0)
 
 
-def _label_at(layer: Layer, patient_mm: NDArray[np.float64]) -> Label | None:
+def _label_at(layer: Layer, patient_mm: NDArray[np.float64] | Sequence[float]) -> Label | None:
     """The structure of a layer at a point, where it is switched on."""
     index = np.floor(layer.geometry.to_index(patient_mm) + 0.5).astype(int)
     if not layer.labels or (index < 0).any() or (index >= layer.voxels.shape).any():

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
-from app.viewmodels.core.work import Done, Failed, Job, Listener, Message, Outcome, Progress
+from app.viewmodels.core.work import Done, Failed, Job, Message, Outcome, Progress
 from app.viewmodels.images.viewer import Viewer
+from app.viewmodels.study.library import Library
 from app.viewmodels.study.recents import facts_of
 from med2e3.errors import GapError, InputError
 from med2e3.volume import Volume
@@ -29,9 +30,7 @@ from med2e3.words import counted
 
 if TYPE_CHECKING:
     from med2e3.io import SeriesSummary, Source
-    from med2e3.io.series import Grouping, Groupings, SkippedFile, SliceSource
-    from med2e3.io.single import Single
-    from med2e3.io.tags import Tag
+    from med2e3.io.series import Grouping, SkippedFile, SliceSource
 
 #: Seconds between two repaints while the voxels of a preview fill.
 REPAINT_EVERY = 0.15
@@ -74,36 +73,6 @@ class Target:
     def paths(self) -> tuple[Path, ...]:
         """All paths."""
         return (self.path, *self.others)
-
-
-class Library(Protocol):
-    """Where studies come from."""
-
-    def scan(self, paths: Sequence[Path], listener: Listener) -> Job[Source]:
-        """What is at `paths`; events: `Progress`, `SoFar`."""
-        ...
-
-    def load(
-        self, source: Source, series: SeriesSummary, listener: Listener, *, resample: bool = False
-    ) -> Job[Volume]:
-        """Read a volume; events: `Progress`, `Preview`."""
-        ...
-
-    def regroup(self, source: Source, groupings: Groupings) -> Job[Source]:
-        """The series of `source` put together in another way."""
-        ...
-
-    def thumbnails(self, source: Source, known: set[Path], listener: Listener) -> Job[None]:
-        """One picture of each series; events: `Thumbnail`."""
-        ...
-
-    def tags(self, source: SliceSource) -> Job[tuple[Tag, ...]]:
-        """The header of the file that a slice is from."""
-        ...
-
-    def single(self, source: Source, series: SeriesSummary, number: int) -> Job[Single]:
-        """An image or report of a series that is no volume."""
-        ...
 
 
 class Study:

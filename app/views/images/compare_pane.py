@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import (
@@ -130,9 +131,9 @@ class ComparePane(QWidget):
         self.end.clicked.connect(side_by_side.close)
         self._shape: tuple[int, int] | None = None
         for k, view in enumerate(self.views):
-            view.framed = lambda k=k: side_by_side.pointed == k and side_by_side.count > 1
+            view.framed = partial(self._is_pointed, k)
             view.installEventFilter(self)
-            view.viewer.readout_changed.connect(lambda k=k: self._share_readout(k))
+            view.viewer.readout_changed.connect(partial(self._share_readout, k))
         self._lay_out()
         side_by_side.changed.connect(self.refresh)
         side_by_side.note_changed.connect(self._show_note)
@@ -141,8 +142,8 @@ class ComparePane(QWidget):
     def take_drops(self, dropped: Callable[[str, int], object]) -> None:
         """Let series be dropped on the cells: `dropped` is told which one, and on which cell."""
         for k in range(MOST):
-            target = DropTarget(self.cells[k], lambda: DROP, lambda name, k=k: dropped(name, k))
-            self.targets.append(target)
+            told = partial(_told, dropped, k)
+            self.targets.append(DropTarget(self.cells[k], lambda: DROP, told))
 
     def minimumSizeHint(self) -> QSize:
         """No wider than a small screen leaves for it; its line of words is cut there."""
@@ -184,6 +185,10 @@ class ComparePane(QWidget):
             apart = side_by_side.apart(k) if side_by_side.count > 2 else ""
             cell.title.setText(" · ".join(filter(None, (words, apart))))
             cell.show_content(pictured=self._is_pictured(k))
+
+    def _is_pointed(self, cell: int) -> bool:
+        """Whether the keys are for a cell, and another one stands beside it."""
+        return self._side_by_side.pointed == cell and self._side_by_side.count > 1
 
     def _place_cells(self) -> None:
         """Put as many cells into rows and columns as were chosen."""
@@ -231,6 +236,10 @@ class ComparePane(QWidget):
         whole.setSpacing(0)
         whole.addLayout(line)
         whole.addLayout(self._grid, 1)
+
+
+def _told(dropped: Callable[[str, int], object], cell: int, name: str) -> object:
+    return dropped(name, cell)
 
 
 def _lock(words: str, tip: str) -> QToolButton:
