@@ -48,8 +48,8 @@ class AnswerCollator:
         self.processor = processor
         self.openers = self._ends(": ;")
         self.nothing = self._ends("normal")
-        self.row = lru_cache(maxsize=200_000)(self._row)
-        self.question = lru_cache(maxsize=200_000)(processor.question_ids)
+        self.row = lru_cache(maxsize=20_000)(self._row)
+        self.question = lru_cache(maxsize=20_000)(processor.question_ids)
 
     def _ends(self, words: str) -> Tensor:
         """The last token of each word, as it stands after another word and alone."""

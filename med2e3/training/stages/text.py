@@ -31,6 +31,9 @@ from med2e3.training.stages.words import WORDS_FILE, about_report, words_right
 #: Beside the stage's checkpoint: the share of right letters of each topic.
 LETTERS_FILE = "text-letters.json"
 
+#: Questions of each topic that are judged at the end, and at most as many as a step has texts.
+JUDGED = 24
+
 #: How often a question offers choices, where its topic has them. More often than in tuning: this is
 #: where answering by letter is learned.
 CLOSED = 0.8
@@ -139,7 +142,7 @@ class TextStage(PhantomStage[TextRecipe]):
         """Writes the share of right letters of each topic, and of right answers in free words."""
         shares = letters_right(self.module, self.collator)
         write_whole(folder / LETTERS_FILE, json.dumps(shares))
-        words = words_right(self.module, self.collator)
+        words = words_right(self.module, self.collator, min(self.rows, JUDGED))
         write_whole(folder / WORDS_FILE, json.dumps(words, indent=1) + "\n")
 
 
