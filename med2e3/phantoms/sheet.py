@@ -22,7 +22,7 @@ from med2e3.phantoms.phantom import BODIES, Wish, make_phantom
 from med2e3.volume import WINDOWS, Volume, Window
 
 #: Phantoms of a sheet, the side of a tile and the line between tiles in pixels.
-ROWS, TILE, LINE = 12, 150, 2
+ROWS, TILE, LINE = 12, 118, 2
 
 #: Grid of the phantoms of a sheet.
 SHAPE = (64, 160, 160)

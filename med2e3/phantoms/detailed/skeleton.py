@@ -100,8 +100,9 @@ def _ribs(space: Space, trunk: Trunk, marrow: float) -> None:
     ends = np.select([rank == 12, rank == 11, rank > 7], [0.42, 0.6, 0.84], 1.0)
     exists = (rank >= 1) & (rank <= 12) & (ahead < ends) & (level > -108)
     gristle = np.clip((ahead - 0.74) * 14, 0, 1)
+    inside = inside.astype(np.float32)
     alpha = coverage(space, inside) * exists
-    core = coverage(space, inside - 2.2) * exists
+    core = coverage(space, inside - np.float32(2.2)) * exists
     value = RIB_HU + (marrow + 30 - RIB_HU) * core
     value = value + gristle * (118 - value)
     space.hu[there] += alpha * (value - space.hu[there])
