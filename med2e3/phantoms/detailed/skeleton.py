@@ -141,9 +141,9 @@ def _vertebrae(space: Space, person: Person, spine: Spine, marrow: float) -> Non
     q = (x / (a * waist)) ** 2 + (y / (b * waist)) ** 2
     # The back of a body is hollow where the cord runs.
     dent = 5 * np.exp(-((x / 11) ** 2)) * np.clip(y / 8, 0, 1)
-    inside = (1 - np.sqrt(q)) * b - dent * 0.6
+    inside: Float = np.asarray((1 - np.sqrt(q)) * b - dent * 0.6, np.float32)
     alpha = coverage(space, inside) * (level > -222)
-    core = coverage(space, inside - 2.0)
+    core = coverage(space, np.asarray(inside - 2.0, np.float32))
     thick = np.float32(0.5 * space.slab_mm[0] / 28)
     disc = np.clip((0.30 - near) / (0.1 + thick) + 0.5, 0, 1)
     plate = np.clip(1 - np.abs(near - 0.36) / (0.1 + thick), 0, 1)
