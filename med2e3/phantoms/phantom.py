@@ -206,7 +206,8 @@ def _draw_simple(rng: np.random.Generator, scan: _Scan) -> _Drawn:
     torso = draw_torso(canvas, body, rng)
     painted = [paint(kind, canvas, body, torso, place, rng) for kind, place in scan.plan]
     _add_noise(canvas, rng)
-    return _Drawn(canvas, geometry, [spot and (spot.shape, spot.size_mm) for spot in painted])
+    spots = [None if spot is None else (spot.shape, spot.size_mm) for spot in painted]
+    return _Drawn(canvas, geometry, spots)
 
 
 def _draw_detailed(rng: np.random.Generator, scan: _Scan) -> _Drawn:
@@ -215,7 +216,7 @@ def _draw_detailed(rng: np.random.Generator, scan: _Scan) -> _Drawn:
     space, geometry, shapes = draw_detailed(
         rng, (scan.plane, scan.phase, scan.region), scan.shape, plan
     )  # fmt: skip
-    return _Drawn(space, geometry, [shape and (shape, None) for shape in shapes])
+    return _Drawn(space, geometry, [None if shape is None else (shape, None) for shape in shapes])
 
 
 #: Who draws which kind of body.

@@ -22,7 +22,10 @@ from med2e3.phantoms.phantom import BODIES, Wish, make_phantom
 from med2e3.volume import WINDOWS, Volume, Window
 
 #: Phantoms of a sheet, the side of a tile and the line between tiles in pixels.
-ROWS, TILE, LINE = 12, 150, 2
+ROWS, TILE, LINE = 12, 118, 2
+
+#: Grey levels are kept in steps of this, for a smaller file.
+GREYS = 4
 
 #: Grid of the phantoms of a sheet.
 SHAPE = (64, 160, 160)
@@ -85,7 +88,8 @@ def main(arguments: Sequence[str]) -> None:
     from PIL import Image
 
     first = int(arguments[1]) if len(arguments) > 1 else FIRST_SEED
-    Image.fromarray(sheet(phantom_rows(first))).save(Path(arguments[0]), optimize=True)
+    picture = sheet(phantom_rows(first)) // GREYS * GREYS
+    Image.fromarray(picture).save(Path(arguments[0]), optimize=True)
 
 
 if __name__ == "__main__":

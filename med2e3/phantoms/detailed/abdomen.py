@@ -115,8 +115,10 @@ def _pyramids(
 
 
 def _ureter(space: Space, person: Person, notch: np.ndarray, sign: int) -> None:
-    way = [moved(notch, -sign * 12, -4, -24), (sign * 34, 14, -190), (sign * 44, 22, -240),
-           (sign * 40, 40, -290), (sign * 14, 22, -322)]  # fmt: skip
+    start = notch + np.array([-sign * 12, -4, -24])
+    rest = [(sign * 34, 14, -190), (sign * 44, 22, -240), (sign * 40, 40, -290),
+            (sign * 14, 22, -322)]  # fmt: skip
+    way = np.vstack([start, np.array(rest, float)])
     hu = person.hu("renal pelvis") if person.phase is Phase.DELAYED else 25
     space.paint(space.tube(curve(way, 2.0, 12)), hu)
 

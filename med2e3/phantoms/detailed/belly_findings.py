@@ -11,7 +11,7 @@ from scipy.ndimage import uniform_filter
 from med2e3.phantoms.anatomy import LABEL, Phase
 from med2e3.phantoms.canvas import Shape
 from med2e3.phantoms.detailed.body import DrawnBody
-from med2e3.phantoms.detailed.chest_findings import free, somewhere
+from med2e3.phantoms.detailed.chest_findings import free, grown, somewhere
 from med2e3.phantoms.detailed.person import Rng
 from med2e3.phantoms.detailed.skeleton import DISCS
 from med2e3.phantoms.detailed.space import Space, Tube, moved
@@ -148,10 +148,14 @@ def liver_lesion(body: DrawnBody, place: str, rng: Rng, hu: float, rough: float)
     centre = somewhere(space, deep, rng) or somewhere(space, here, rng)
     if centre is None:
         return None
-    radii = radius * np.array([1, rng.uniform(0.85, 1), rng.uniform(0.85, 1)])
-    shape = free(body, space.ellipsoid(centre, radii, rough=rough), "liver")
-    lobe = (space.x[shape.box] < -10) if right else (space.x[shape.box] > -6)
-    shape = Shape(shape.box, shape.alpha * lobe)
+    radii = np.array([1, rng.uniform(0.85, 1), rng.uniform(0.85, 1)])
+
+    def made(size: float) -> Shape:
+        shape = free(body, space.ellipsoid(centre, size * radii, rough=rough), "liver")
+        lobe = (space.x[shape.box] < -10) if right else (space.x[shape.box] > -6)
+        return Shape(shape.box, shape.alpha * lobe)
+
+    shape = grown(made, radius)
     return space.paint(shape, hu)
 
 
@@ -180,8 +184,10 @@ def kidney_cyst(body: DrawnBody, place: str, rng: Rng) -> Shape | None:
         22 * np.sin(turn),
         rng.uniform(-34, 34),
     )
-    shape = space.ellipsoid(spot, (radius, radius, radius))
-    shape = free(body, shape, "kidney", "soft tissue", "bowel")
+    shape = grown(
+        lambda r: free(body, space.ellipsoid(spot, (r, r, r)), "kidney", "soft tissue", "bowel"),
+        radius,
+    )
     return space.paint(shape, rng.uniform(0, 8), LABEL["kidney"])
 
 

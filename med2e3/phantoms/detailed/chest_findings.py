@@ -5,6 +5,8 @@ A painter returns the finding's coverage, or None where it found no room. Knows 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,9 @@ from med2e3.phantoms.detailed.person import Rng
 from med2e3.phantoms.detailed.space import Space, moved
 from med2e3.phantoms.detailed.thorax import HEART_AXES, HEART_CENTRE, HEART_RADII
 
+#: A lesion is painted so large that it holds this many voxels, however coarse the grid.
+LEAST_VOXELS = 8
+
 #: Height of the small fissure of the right lung.
 SMALL_FISSURE = 84.0
 
@@ -24,6 +29,17 @@ def free(body: DrawnBody, shape: Shape, *labels: str) -> Shape:
     held = np.isin(body.space.labels[shape.box], [LABEL[name] for name in labels])
     held &= ~body.taken[shape.box]
     return Shape(shape.box, (shape.alpha * held).astype(np.float32))
+
+
+def grown(make: Callable[[float], Shape], radius: float) -> Shape:
+    """What `make` makes of the smallest radius, from this one on, that enough voxels show."""
+    shape = make(radius)
+    for _ in range(8):
+        if int((shape.alpha > 0.5).sum()) >= LEAST_VOXELS:
+            break
+        radius *= 1.15
+        shape = make(radius)
+    return shape
 
 
 def somewhere(
@@ -58,9 +74,10 @@ def nodule(body: DrawnBody, place: str, rng: Rng) -> Shape | None:
     centre = somewhere(space, in_lobe(body, place, radius) & away, rng)
     if centre is None:
         return None
-    shape = space.ellipsoid(centre, (radius, radius * rng.uniform(0.85, 1), radius),
-                            rough=rng.uniform(0.04, 0.2))  # fmt: skip
-    shape = free(body, shape, "lung")
+    flat, rough = rng.uniform(0.85, 1), rng.uniform(0.04, 0.2)
+    shape = grown(
+        lambda r: free(body, space.ellipsoid(centre, (r, r * flat, r), rough=rough), "lung"), radius
+    )
     solid = rng.random() < 0.9
     space.paint(shape, rng.uniform(10, 60) if solid else rng.uniform(-320, -200))
     space.labels[shape.box][shape.alpha > 0.5] = LABEL["soft tissue"]

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from med2e3.phantoms.anatomy import LABEL
-from med2e3.phantoms.canvas import Shape
+from med2e3.phantoms.canvas import Float, Shape
 from med2e3.phantoms.detailed.person import Person, Rng
 from med2e3.phantoms.detailed.space import Space, Tube, curve
 from med2e3.phantoms.detailed.trunk import Trunk, coverage
@@ -100,8 +100,9 @@ def _ribs(space: Space, trunk: Trunk, marrow: float) -> None:
     ends = np.select([rank == 12, rank == 11, rank > 7], [0.42, 0.6, 0.84], 1.0)
     exists = (rank >= 1) & (rank <= 12) & (ahead < ends) & (level > -108)
     gristle = np.clip((ahead - 0.74) * 14, 0, 1)
-    alpha = coverage(space, inside) * exists
-    core = coverage(space, inside - 2.2) * exists
+    deep: Float = np.asarray(inside, np.float32)
+    alpha = coverage(space, deep) * exists
+    core = coverage(space, np.asarray(deep - 2.2, np.float32)) * exists
     value = RIB_HU + (marrow + 30 - RIB_HU) * core
     value = value + gristle * (118 - value)
     space.hu[there] += alpha * (value - space.hu[there])
@@ -140,9 +141,9 @@ def _vertebrae(space: Space, person: Person, spine: Spine, marrow: float) -> Non
     q = (x / (a * waist)) ** 2 + (y / (b * waist)) ** 2
     # The back of a body is hollow where the cord runs.
     dent = 5 * np.exp(-((x / 11) ** 2)) * np.clip(y / 8, 0, 1)
-    inside = (1 - np.sqrt(q)) * b - dent * 0.6
+    inside: Float = np.asarray((1 - np.sqrt(q)) * b - dent * 0.6, np.float32)
     alpha = coverage(space, inside) * (level > -222)
-    core = coverage(space, inside - 2.0)
+    core = coverage(space, np.asarray(inside - 2.0, np.float32))
     thick = np.float32(0.5 * space.slab_mm[0] / 28)
     disc = np.clip((0.30 - near) / (0.1 + thick) + 0.5, 0, 1)
     plate = np.clip(1 - np.abs(near - 0.36) / (0.1 + thick), 0, 1)

@@ -194,6 +194,8 @@ class Space(Picture):
         """All these tubes as one shape: balls along their ways, set closely."""
         nothing = slice(0, 0)
         void = Shape((nothing, nothing, nothing), np.zeros((0, 0, 0), np.float32))
+        if not tubes:
+            return void
         beads = self._beads(tubes)
         if not len(beads.points):
             return void
@@ -207,7 +209,7 @@ class Space(Picture):
             return void
         first = np.maximum(low[there].min(axis=0), 0)
         last = np.minimum(high[there].max(axis=0), size)
-        inner = (low >= 0).all(axis=1) & (high <= size).all(axis=1)
+        inner = np.asarray((low >= 0).all(axis=1) & (high <= size).all(axis=1))
         kinds, which = np.unique(count[there], axis=0, return_inverse=True)
         order = np.flatnonzero(there)
         for number, reach in enumerate(kinds):
