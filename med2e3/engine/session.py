@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from med2e3.engine.answer import Answer, DecoderInput
+from med2e3.engine.answer import Answer
 from med2e3.engine.backends.backend import NO_SCORES, Prompt
 from med2e3.engine.batch import Reply, answer_all
+from med2e3.engine.decoder import DecoderInput
 from med2e3.engine.decoding import SamplingParams
 from med2e3.engine.encoding import encode_volume
 from med2e3.engine.grounding import Grounding
