@@ -177,7 +177,7 @@ def recorder(device: torch.device) -> Record:
         return lambda step: step
 
     def record(step: Callable[[], None]) -> Callable[[], None]:
-        beside = torch.cuda.Stream(device)
+        beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP):

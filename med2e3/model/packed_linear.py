@@ -44,6 +44,10 @@ class RowLinear(nn.Linear):
 class Int8Linear(nn.Module):
     """Weights (N, K) in int8, one scale an output: the largest of a row is 127."""
 
+    weight: Tensor
+    scales: Tensor
+    bias: Tensor | None
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
@@ -76,6 +80,10 @@ class Int8Linear(nn.Module):
 
 class Int4Linear(nn.Module):
     """Weights (N, K) in 4 bits, with a scale and a smallest value for every group of a row."""
+
+    weight: Tensor
+    scales: Tensor
+    bias: Tensor | None
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -115,7 +123,7 @@ def pack_decoder(language_model: nn.Module, weights: str) -> int:
     packed = 0
     for parent in list(language_model.modules()):
         for name, layer in list(parent.named_children()):
-            if type(layer) not in (nn.Linear, RowLinear) or name == "lm_head":
+            if not isinstance(layer, nn.Linear) or name == "lm_head":
                 continue
             if weights == "int8":
                 setattr(parent, name, Int8Linear(layer))
@@ -132,15 +140,16 @@ def quicken_rows(language_model: nn.Module) -> None:
 
     Those with a bias stay, which would be added after a rounding.
     """
-    for layer in language_model.modules():
-        if type(layer) is nn.Linear and layer.bias is None and _quick(layer.weight):
+    layers: list[Any] = [layer for layer in language_model.modules() if type(layer) is nn.Linear]
+    for layer in layers:
+        if layer.bias is None and _quick(layer.weight):
             layer.__class__ = RowLinear
 
 
 @contextmanager
 def plain_rows(language_model: nn.Module) -> Iterator[None]:
     """While it lasts, single rows are multiplied as torch does by itself: to measure beside it."""
-    layers = [layer for layer in language_model.modules() if type(layer) is RowLinear]
+    layers: list[Any] = [layer for layer in language_model.modules() if type(layer) is RowLinear]
     for layer in layers:
         layer.__class__ = nn.Linear
     try:

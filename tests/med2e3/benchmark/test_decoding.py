@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from med2e3.benchmark import random_model
+from med2e3.benchmark import decoding, random_model
 from med2e3.benchmark.decoding import UNITS, decode_table, measure_decode
 from med2e3.errors import InputError
 from med2e3.speed_tables import (
@@ -29,18 +29,16 @@ def model(tiny_config: Callable[..., Any]) -> Any:
     return random_model(tiny_config(text_config=sizes), device="cpu", dtype="bfloat16")
 
 
-def test_every_figure_is_measured_in_every_run(model: Any) -> None:
-    figures = measure_decode(model, runs=2)
+def test_every_figure_is_measured_and_no_run_is_begun_beyond_the_limit(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "TOKENS", 3)
+    figures = measure_decode(model, runs=9, limit_s=0.0)
     assert list(figures) == list(UNITS)
-    assert {len(figure.runs) for figure in figures.values()} == {2}
+    assert {len(figure.runs) for figure in figures.values()} == {1}
     assert all(value >= 0 for figure in figures.values() for value in figure.runs)
     for name in UNITS:
         assert name in decode_table(model, figures)
-
-
-def test_no_run_is_begun_beyond_the_limit(model: Any) -> None:
-    figures = measure_decode(model, runs=9, limit_s=0.0)
-    assert {len(figure.runs) for figure in figures.values()} == {1}
 
 
 def test_slower_is_what_lies_beyond_the_noise_of_the_runs() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import med2e3
+from med2e3.engine.kept import KeptVolumes
 
 
 def ask(session: med2e3.Session, item: dict[str, Any]) -> med2e3.Answer:
@@ -63,6 +64,26 @@ def test_two_answers_at_once_do_not_disturb_each_other(
         list(stream)
     assert first.token_ids == golden["q0.generated_ids"].tolist()
     assert second.token_ids == golden["q1.generated_ids"].tolist()
+
+
+def test_a_volume_from_disk_and_a_batch_give_the_golden_ids(
+    released: med2e3.Model, golden: Any, golden_items: list[dict[str, Any]], golden_volumes: Any,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(released, "kept", KeptVolumes(tmp_path / "kept"))
+    released.read(golden_volumes["case0"])
+    assert released.kept is not None
+    released.kept.wait()
+    monkeypatch.setattr("med2e3.engine.session.encode_volume", None)  # not called again
+    session = released.read(golden_volumes["case0"])
+    questions = [golden_items[i]["question"] for i in (0, 1)]
+    wanted = [tuple(golden[f"q{i}.generated_ids"].tolist()) for i in (0, 1)]
+    for i in (0, 1):
+        check(ask(session, golden_items[i]), golden, i)
+    replies = session.ask_many(questions, max_new_tokens=16)
+    assert [reply.token_ids for reply in replies] == wanted
+    for i, reply in enumerate(replies):
+        np.testing.assert_allclose(reply.scores, golden[f"q{i}.scores"], rtol=0, atol=2e-6)
 
 
 def test_a_volume_dropped_from_the_cache_is_read_again(
