@@ -49,6 +49,16 @@ QUICK = (
     (("ask",), "question"),
     (("download",), "name"),
     (("convert",), "source"),
+    # Numbers out of bounds are refused before any work.
+    (("evaluate",), "phantoms"),
+    (("evaluate",), "seed"),
+    (("evaluate",), "workers"),
+    (("evidence",), "draws"),
+    (("train",), "processes"),
+    (("train",), "workers"),
+    (("train",), "lora"),
+    (("benchmark",), "repeats"),
+    (("study",), "processes"),
 )
 
 

@@ -76,8 +76,8 @@ def test_a_parameter_may_sit_out_a_part(
     work: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As in the demo's steps on text alone: processes must not drift apart over it, nor warn."""
-    environment = dict(os.environ)
     alone, weights = work.train_sometimes(tmp_path / "one")
+    environment = dict(os.environ)
     together, same = in_processes(2, work.train_sometimes, (tmp_path / "two",))
     assert together == pytest.approx(alone, rel=1e-5)
     assert same == pytest.approx(weights, abs=1e-5)
