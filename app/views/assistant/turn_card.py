@@ -78,13 +78,14 @@ class TurnCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 8, 6)
         layout.setSpacing(4)
-        for widget in (self.question, self.answer, self.words, self.outside, self.bars):
-            layout.addWidget(widget)
-        foot = QHBoxLayout()
-        foot.addWidget(self.status, 1)
+        head = QHBoxLayout()
+        head.setSpacing(0)
+        head.addWidget(self.question, 1)
         for button in (self.attention, self.edit, self.again, self.copy):
-            foot.addWidget(button, 0, Qt.AlignmentFlag.AlignBottom)
-        layout.addLayout(foot)
+            head.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(head)
+        for widget in (self.answer, self.words, self.outside, self.bars, self.status):
+            layout.addWidget(widget)
         self.refresh()
 
     def refresh(self) -> None:
