@@ -16,7 +16,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +31,9 @@ FEWEST_FOR_WORKERS = 64
 #: Most workers: more would wait for the disk.
 MOST_WORKERS = 8
 
-#: Most answers that are read though nobody wants them: a process takes half a second to start.
-FEW_ANSWERS = 8
+#: Most answers that are read though nobody wants them, and the seconds that they may take: a new
+#: process takes about as long to start. A decoder may look at a damaged frame for seconds.
+FEW_ANSWERS, PATIENCE_S = 8, 0.5
 
 #: Each message is preceded by its length in this many bytes.
 LENGTH_BYTES = 8
@@ -260,6 +261,14 @@ class _Lane:
         """Read the answers that are still to come, where they take less time than a new process."""
         if len(self._frames) - self._done > FEW_ANSWERS:
             return
+        reading = Thread(target=self._pass_over, daemon=True)
+        reading.start()
+        reading.join(PATIENCE_S)
+        if reading.is_alive():
+            self.worker.process.kill()
+            reading.join()
+
+    def _pass_over(self) -> None:
         while not self.is_over and self.worker.answer() is not None:
             self._done += 1
 

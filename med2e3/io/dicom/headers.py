@@ -358,7 +358,7 @@ def _frames(path: Path, dataset: Attributes, place: _Place) -> tuple[tuple[Frame
     if special is not None and special.is_derived:
         return (), f"a {special.name}, not images of a patient"
     if special is VIDEO:
-        return (), "a video, which is not played here"
+        return (), f"a video ({transfer_syntax(dataset).name}), which is not played here"
     if int(dataset.get("SamplesPerPixel") or 1) != 1 or not _is_grey(dataset):
         return (), "colour images, not CT values"
     pixels = _pixels(dataset, place.offset, place)

@@ -6,7 +6,9 @@ Knows what kind of thing a header describes, and reads one image of it. Knows no
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +64,10 @@ SPACINGS = (("PixelSpacing", ""), ("ImagerPixelSpacing", "at the detector"))
 CENTIMETRES = 3
 
 
+#: Bytes that a frame takes in a file at least: the header of an item of compressed ones is as long.
+LEAST_BYTES = 8
+
+
 class _Place(NamedTuple):
     """Where an image that is no frame lies: its file's header and its number there."""
 
@@ -88,10 +94,11 @@ def singles_of_frames(frames: Sequence[Frame], *, is_scout: bool) -> Singles:
 
 def singles_of_files(headers: Sequence[Header]) -> Singles | None:
     """Images and reports of files without a frame; None where nothing of them can be seen."""
-    images = [_Place(h, k) for h in headers if h.is_image for k in range(_frame_count(h))]
+    images = [header for header in headers if header.is_image]
     if images:
-        kind = kind_of(images[0].header.dataset)
-        return Singles(kind, len(images), lambda k: _of_file(images[k], kind))
+        kind = kind_of(images[0].dataset)
+        ends = list(accumulate(map(_frame_count, images)))
+        return Singles(kind, ends[-1], lambda k: _of_file(_place(images, ends, k), kind))
     reports = [header for header in headers if is_report(header.dataset)]
     if not reports:
         return None
@@ -99,8 +106,16 @@ def singles_of_files(headers: Sequence[Header]) -> Singles | None:
     return Singles(kind, len(reports), lambda k: read_report(reports[k].path, kind))
 
 
+def _place(images: Sequence[Header], ends: Sequence[int], number: int) -> _Place:
+    """Where an image lies whose number counts the frames of all files; `ends` are running sums."""
+    file = bisect_right(ends, number)
+    return _Place(images[file], number - (ends[file - 1] if file else 0))
+
+
 def _frame_count(header: Header) -> int:
-    return max(1, int(header.dataset.get("NumberOfFrames") or 1))
+    """How many frames a file states; of too many one, which says why when it is read."""
+    stated = max(1, int(header.dataset.get("NumberOfFrames") or 1))
+    return stated if stated == 1 or stated <= header.path.stat().st_size // LEAST_BYTES else 1
 
 
 # --- grey images with a header of their own ------------------------------------------------------

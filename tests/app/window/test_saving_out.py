@@ -28,6 +28,7 @@ def slices() -> Slices:
     return Slices(viewer, viewer.planes[Plane.AXIAL])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of its reader
 def test_a_film_of_all_slices_can_be_read_again(slices: Slices, tmp_path: Path) -> None:
     import imageio_ffmpeg
 

@@ -28,12 +28,12 @@ def demo() -> Model:
 
 @pytest.fixture(scope="module")
 def results(demo: Model) -> Results:
-    return evaluate_phantoms(demo, 10, SEED)
+    return evaluate_phantoms(demo, 7, SEED)
 
 
 def test_it_tells_plane_and_phase(results: Results) -> None:
     assert results.figures["closed plane"].value >= 0.9
-    assert results.figures["closed phase"].value >= 0.7  # some of 10 may go wrong
+    assert results.figures["closed phase"].value >= 0.7  # some of 7 may go wrong
 
 
 def test_its_scores_peak_on_the_finding_far_more_often_than_chance(results: Results) -> None:

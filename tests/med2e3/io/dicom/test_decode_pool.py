@@ -73,6 +73,38 @@ def test_a_refused_frame_keeps_the_process_that_decodes(
     assert len(started) <= 1  # none where one of a test before is idle
 
 
+def test_answers_that_nobody_wants_are_not_waited_for_where_they_take_long(
+    compressed: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder may look at a damaged frame for seconds."""
+    folder, _ = compressed
+    paths = sorted(folder.iterdir())[-4:]
+    whole = paths[0].read_bytes()
+    paths[0].write_bytes(whole[: len(whole) // 2])
+    requests = [decode_pool.request(path, 0) for path in paths]
+    answer, asked = decode_pool.Worker.answer, []
+
+    def slow_after_the_first(worker: decode_pool.Worker) -> bytes | None:
+        asked.append(worker)
+        if len(asked) == 1:
+            return answer(worker)
+        worker.process.wait()  # as long as it is let
+        return None
+
+    monkeypatch.setattr(decode_pool.Worker, "answer", slow_after_the_first)
+    monkeypatch.setattr(decode_pool, "PATIENCE_S", 0.01)
+    frames = decode_pool.decoded_by_one(requests)
+    assert frames is not None
+    with pytest.raises(ImageReadError):
+        list(frames)
+    assert asked[0].process.poll() is not None
+    monkeypatch.undo()
+    paths[0].write_bytes(whole)
+    frames = decode_pool.decoded_by_one(requests)
+    assert frames is not None
+    assert len(list(frames)) == 4
+
+
 def test_workers_give_the_same_volume(
     compressed: tuple[Path, np.ndarray], started: list[subprocess.Popen[bytes]]
 ) -> None:
