@@ -132,8 +132,7 @@ def test_a_split_is_joined_and_split_again_in_the_window(gui: Any, tmp_path: Pat
     folder = tmp_path / "t"
     add(folder, "s", body(), lambda d, k: setattr(d, "SliceThickness", 3 if k < 6 else 5))
     assert gui.open(folder)
-    assert gui.viewer.volume.shape[0] == 6
-    gui.until(lambda: gui.window.series.ways.count())
+    gui.until(lambda: gui.viewer.volume.shape[0] == 6 and gui.window.series.ways.count())
     button = gui.window.series.ways.itemAt(0).widget()
     assert button.text() == "Join again"
     gui.do(button.click)
