@@ -112,6 +112,7 @@ def main() -> int:
             session(Path(home), Path(study), seed)
         say(process=process)
         os.waitpid(process, 0)
+        print(flush=True)  # it may have been killed within a line
         say(ended=process)
     return 0
 

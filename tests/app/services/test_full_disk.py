@@ -34,7 +34,7 @@ class Disk:
     def __init__(self) -> None:
         self.folder = ""
         self.room: int | None = None
-        self.writes = 0
+        self.writes = self.refused = 0
         self.full = "open"
 
     def watch(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -48,6 +48,8 @@ class Disk:
             return
         self.writes += 1
         if self.room is not None and self.writes > self.room and self.full == "open":
+            # A lock and its folder are tried again while the save waits for them.
+            self.refused += event != "os.mkdir" and not path.endswith(".lock")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
     @staticmethod
@@ -62,7 +64,9 @@ class Disk:
         """Whether the file is made, and nothing can be written into it."""
         inside = bool(self.folder) and str(path).startswith(self.folder)
         late = self.room is not None and self.writes >= self.room
-        return inside and late and self.full == "write"
+        found = inside and late and self.full == "write"
+        self.refused += found
+        return found
 
 
 DISK = Disk()
@@ -189,7 +193,7 @@ def full_at(
     write: int, disk: Disk, make: Callable[[Path], Session], home: Path, dicom: Path
 ) -> tuple[Any, list[str]]:
     """What is left, and what was said, where the disk was full from one write to the end."""
-    disk.folder, disk.room, disk.writes = str(home), write, 0
+    disk.folder, disk.room, disk.writes, disk.refused = str(home), write, 0, 0
     session = make(home)
     for step in session.steps():
         with contextlib.suppress(OSError):  # the test's own folder of exports
@@ -230,7 +234,8 @@ def nothing_is_lost(
             tmp_path / f"{full}-{write}", dicom,
         )  # fmt: skip
         assert left == whole[0], write
-        assert said, f"nothing was said although write {write} and all after it failed"
+        # The last ones are not always made: what is saved twice within moments is written once.
+        assert said or not disk.refused, f"nothing was said, though write {write} and later failed"
         assert all("unexpected" not in sentence for sentence in said), said
 
 
