@@ -6,9 +6,8 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QWidget
 
 from app.imaging.camera import Projection
 from app.rendering import colours
@@ -17,6 +16,7 @@ from app.viewmodels.assistant.levels import Slab3D, slabs_of
 from app.views.images.scene_view import SceneView
 from app.views.parts import theme
 from app.views.parts.painting import painted
+from app.views.parts.sheet import Sheet
 
 #: Opacity of a face: the picture behind two slabs is still seen.
 OPACITY = 0.28
@@ -25,7 +25,7 @@ OPACITY = 0.28
 RANK = 14.0
 
 
-class SceneSlabs(QWidget):
+class SceneSlabs(Sheet):
     """The slabs of the answer that is shown; the mouse goes through.
 
     They lie over the picture and are not hidden by what is in front of them in the patient.
@@ -35,9 +35,6 @@ class SceneSlabs(QWidget):
         super().__init__(view)
         self._view = view
         self._assistant = assistant
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        view.installEventFilter(self)
         view.scene.changed.connect(self.update)
         view.scene.frame_changed.connect(self.refresh)
         assistant.chosen_changed.connect(self.refresh)
@@ -49,17 +46,11 @@ class SceneSlabs(QWidget):
 
     def refresh(self) -> None:
         """Take over the answer that is shown; without scores or a picture the sheet is away."""
-        self.setGeometry(self._view.rect())
+        self.cover()
         scene = self._view.scene
         there = scene.frame is not None and scene.message is None
         self.setVisible(there and bool(self.slabs()))
         self.update()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """As large as the view."""
-        if event.type() is QEvent.Type.Resize:
-            self.setGeometry(self._view.rect())
-        return False
 
     @painted
     def paintEvent(self, painter: QPainter) -> None:

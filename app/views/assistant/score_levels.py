@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPolygonF
-from PySide6.QtWidgets import QWidget
 
 from app.imaging.viewport import Viewport
 from app.rendering import colours
@@ -13,6 +12,7 @@ from app.viewmodels.assistant.levels import Level, levels_of
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
 from app.views.parts.painting import painted
+from app.views.parts.sheet import Sheet
 
 #: Length of a mark into the image, and its least height, in logical pixels.
 LENGTH, LEAST = 9.0, 2.0
@@ -21,16 +21,13 @@ LENGTH, LEAST = 9.0, 2.0
 RANK = 12.0
 
 
-class ScoreLevels(QWidget):
+class ScoreLevels(Sheet):
     """The levels of the answer that is shown, in one view; the mouse goes through."""
 
     def __init__(self, view: SliceView, assistant: Assistant) -> None:
         super().__init__(view)
         self._view = view
         self._assistant = assistant
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        view.installEventFilter(self)
         view.viewer.slices_changed.connect(self.update)
         view.viewer.volume_changed.connect(self.update)
         assistant.chosen_changed.connect(self.refresh)
@@ -39,15 +36,9 @@ class ScoreLevels(QWidget):
     def refresh(self) -> None:
         """Take over the answer that is shown; without scores the sheet is away."""
         turn = self._assistant.shown
-        self.setGeometry(self._view.rect())
+        self.cover()
         self.setVisible(turn is not None and turn.scores is not None)
         self.update()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """As large as the view."""
-        if event.type() is QEvent.Type.Resize:
-            self.setGeometry(self._view.rect())
-        return False
 
     def levels(self) -> tuple[Level, ...]:
         """What is marked now."""

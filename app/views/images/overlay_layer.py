@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QWidget
 
 from app.imaging.viewport import Viewport
 from app.rendering import markings
@@ -20,12 +19,13 @@ from app.rendering.overlay_pixels import PixelPlane
 from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
 from app.views.images.slice_view import SliceView
 from app.views.parts.painting import painted
+from app.views.parts.sheet import Sheet
 
 #: Width of outlines and boxes, and of the dark rim of a box, in logical pixels.
 LINE, RIM = 1.3, 3.2
 
 
-class OverlayLayer(QWidget):
+class OverlayLayer(Sheet):
     """The overlays of one view."""
 
     def __init__(self, view: SliceView, overlays: Overlays) -> None:
@@ -36,10 +36,7 @@ class OverlayLayer(QWidget):
         self._painted: dict[Layer, QImage] = {}
         self._ids: dict[Layer, NDArray[np.intp]] = {}
         self._plane_key: tuple[object, ...] = ()
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.lower()  # measurements are drawn over masks
-        view.installEventFilter(self)
         viewer = view.viewer
         for signal in (viewer.slices_changed, viewer.volume_changed):
             signal.connect(self.update)
@@ -51,17 +48,11 @@ class OverlayLayer(QWidget):
         for kept in (self._painted, self._ids):
             for gone in kept.keys() - set(self._overlays.layers):
                 del kept[gone]
-        self.setGeometry(self._view.rect())
+        self.cover()
         self.setVisible(not self._overlays.empty)
         self._view.covered = not self._overlays.empty
         self.update()
         self._view.update()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """As large as the view."""
-        if event.type() is QEvent.Type.Resize:
-            self.setGeometry(self._view.rect())
-        return False
 
     def plane(self) -> PixelPlane | None:
         """The slice of the view in the patient; None while there is none."""
