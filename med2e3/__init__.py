@@ -10,8 +10,9 @@ Importing this package is cheap: torch and the readers load when first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from med2e3.lazy import from_homes
 
 if TYPE_CHECKING:
     from med2e3.engine import Answer, Model, ModelInfo, Scores, Session, load
@@ -55,12 +56,7 @@ __all__ = [
     "load_volume",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'med2e3' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+__getattr__ = from_homes(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,9 @@ Importing this package is cheap: listing and downloading models need neither tor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from med2e3.lazy import from_homes
 
 if TYPE_CHECKING:
     from med2e3.checkpoints.building import build
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 #: Where each public name lives; it is imported on first use.
 _HOMES = {
-    "LAYOUTS": "layouts",
-    "Checkpoint": "checkpoint",
-    "Hub": "hub",
-    "Layout": "checkpoint",
-    "build": "building",
-    "convert": "conversion",
-    "find_model": "layouts",
-    "open_checkpoint": "layouts",
+    "LAYOUTS": "med2e3.checkpoints.layouts",
+    "Checkpoint": "med2e3.checkpoints.checkpoint",
+    "Hub": "med2e3.checkpoints.hub",
+    "Layout": "med2e3.checkpoints.checkpoint",
+    "build": "med2e3.checkpoints.building",
+    "convert": "med2e3.checkpoints.conversion",
+    "find_model": "med2e3.checkpoints.layouts",
+    "open_checkpoint": "med2e3.checkpoints.layouts",
 }
 
 __all__ = [
@@ -38,12 +39,7 @@ __all__ = [
     "open_checkpoint",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+__getattr__ = from_homes(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

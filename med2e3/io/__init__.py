@@ -5,8 +5,9 @@ The readers load when first used: a file dialog asks for suffixes before anythin
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from med2e3.lazy import from_homes
 
 if TYPE_CHECKING:
     from med2e3.io.loading import Source, list_series, load_volume, open_source
@@ -37,9 +38,4 @@ __all__ = [
     "write_nifti",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'med2e3.io' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+__getattr__ = from_homes(__name__, _HOMES)

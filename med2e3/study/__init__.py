@@ -6,8 +6,9 @@ worker, which encodes the volume once.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from med2e3.lazy import from_homes
 
 if TYPE_CHECKING:
     from med2e3.study.plan import Plan, read_plan
@@ -23,9 +24,4 @@ _HOMES = {
 
 __all__ = ["Outcome", "Plan", "read_plan", "run"]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'med2e3.study' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+__getattr__ = from_homes(__name__, _HOMES)
