@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.window.closing import Closing
+from app.views.parts.question import OpenQuestion
 
 #: The buttons of the question, in their order.
 AGAIN, ANYWAY, STAY = "Save again", "Close anyway", "Cancel"
 
 
-class CloseQuestion:
+class CloseQuestion(OpenQuestion):
     """Lets a window close once all is kept, or its reader says that it may be lost."""
 
     def __init__(self, window: QWidget, closing: Closing, tasks: Tasks) -> None:
-        self._window = window
+        super().__init__(window)
         self._closing = closing
         self._tasks = tasks
         self._trying = False
         self._may = False
-        #: The question that is open now.
-        self.shown: QMessageBox | None = None
 
     def allows(self) -> bool:
         """Whether the window may close now; if not, it closes by itself when it may."""
@@ -47,11 +45,7 @@ class CloseQuestion:
             self._close()
 
     def _ask(self, lost: str) -> None:
-        question = self.shown = QMessageBox(self._window)
-        question.setIcon(QMessageBox.Icon.Warning)
-        question.setWindowTitle("Not everything could be saved")
-        question.setText(lost)
-        question.setTextFormat(Qt.TextFormat.PlainText)  # names of series may look like markup
+        question = self.begin("Not everything could be saved", lost)
         roles = QMessageBox.ButtonRole
         again = question.addButton(AGAIN, roles.AcceptRole)
         anyway = question.addButton(ANYWAY, roles.DestructiveRole)
@@ -59,14 +53,8 @@ class CloseQuestion:
         question.setDefaultButton(again)
         again.clicked.connect(self._try)
         anyway.clicked.connect(self._close)
-        question.finished.connect(self._answered)
         question.open()
-
-    def _answered(self) -> None:
-        assert self.shown is not None
-        self.shown.deleteLater()
-        self.shown = None
 
     def _close(self) -> None:
         self._may = True
-        self._window.close()
+        self._parent.close()
