@@ -41,8 +41,8 @@ class RowLinear(nn.Linear):
         return row.reshape(*input.shape[:-1], self.out_features)
 
 
-class Int8Linear(nn.Module):
-    """Weights (N, K) in int8, one scale an output: the largest of a row is 127."""
+class _Packed(nn.Module):
+    """What a linear layer with packed weights keeps of the layer that it was made from."""
 
     weight: Tensor
     scales: Tensor
@@ -51,19 +51,31 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+
+    def _finished(self, out: Tensor, rows: Tensor) -> Tensor:
+        """Products (M, N) with the bias, in shape and type of `rows` (…, K)."""
+        shaped = out.reshape(*rows.shape[:-1], self.out_features).to(rows.dtype)
+        return shaped if self.bias is None else shaped + self.bias.to(rows.dtype)
+
+
+class Int8Linear(_Packed):
+    """Weights (N, K) in int8, one scale an output: the largest of a row is 127."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
         weight = linear.weight.detach().float()
         scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
         scales = scales.bfloat16()
         self.register_buffer("weight", _rounded(weight / scales.float()[:, None], 127))
         self.register_buffer("scales", scales)
-        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Rows (…, K) → (…, N), in the type of the rows."""
         rows = input.reshape(-1, self.in_features).bfloat16()
         few = len(rows) <= FEW_ROWS
         out = torch._weight_int8pack_mm(rows, self.weight, self.scales) if few else self._many(rows)
-        return _finished(self, out, input)
+        return self._finished(out, input)
 
     def _many(self, rows: Tensor) -> Tensor:
         """Products with weights made bfloat16 again, tile by tile, which int8 holds exactly."""
@@ -78,16 +90,11 @@ class Int8Linear(nn.Module):
         return out.mul_(self.scales)
 
 
-class Int4Linear(nn.Module):
+class Int4Linear(_Packed):
     """Weights (N, K) in 4 bits, with a scale and a smallest value for every group of a row."""
 
-    weight: Tensor
-    scales: Tensor
-    bias: Tensor | None
-
     def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        super().__init__(linear)
         self.group = next(g for g in GROUPS if linear.in_features % g == 0)
         weight = linear.weight.detach().float()
         groups = weight.reshape(self.out_features, -1, self.group)
@@ -101,7 +108,6 @@ class Int4Linear(nn.Module):
         self.register_buffer(
             "scales", torch.stack([scales, zeros], dim=2).transpose(0, 1).contiguous()
         )
-        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
 
     @staticmethod
     def fits(linear: nn.Linear) -> bool:
@@ -112,7 +118,7 @@ class Int4Linear(nn.Module):
         """Rows (…, K) → (…, N), in the type of the rows."""
         rows = input.reshape(-1, self.in_features).bfloat16()
         out = torch._weight_int4pack_mm_for_cpu(rows, self.weight, self.group, self.scales)
-        return _finished(self, out, input)
+        return self._finished(out, input)
 
 
 def pack_decoder(language_model: nn.Module, weights: str) -> int:
@@ -171,9 +177,3 @@ def _quick(weight: Tensor) -> bool:
 
 def _rounded(values: Tensor, limit: int) -> Tensor:
     return values.round().clamp(-limit, limit).to(torch.int8)
-
-
-def _finished(layer: Any, out: Tensor, rows: Tensor) -> Tensor:
-    """Products (M, N) with the bias, in shape and type of `rows` (…, K)."""
-    shaped = out.reshape(*rows.shape[:-1], layer.out_features).to(rows.dtype)
-    return shaped if layer.bias is None else shaped + layer.bias.to(rows.dtype)
