@@ -7,7 +7,7 @@ import pytest
 
 from med2e3.geometry import Plane
 from med2e3.phantoms import KINDS, ORGANS, PHASES, Phantom, Phase, Region, Wish, make_phantom
-from med2e3.phantoms.facts import draw_facts, findings_in, report
+from med2e3.phantoms.facts import SIZES_MM, draw_facts, findings_in, report
 from med2e3.phantoms.questions import (
     ALL_TOPICS,
     NOT_SEEN,
@@ -150,6 +150,21 @@ def test_questions_and_reports_say_what_is_there() -> None:
                 assert question.answer_text == phantom.phase.value
             if question.topic == "presence":
                 assert question.answer.startswith("Yes") == (question.asked[0] in names)
+
+
+def test_facts_that_nobody_painted_have_sizes_that_painted_ones_have() -> None:
+    rng = np.random.default_rng(4)
+    drawn: dict[str, set[int]] = {}
+    for _ in range(3000):
+        for fact in draw_facts(rng).findings:
+            drawn.setdefault(fact.name, set()).add(fact.size_mm)
+    assert {n: (min(s), max(s)) for n, s in drawn.items()} == SIZES_MM
+    assert all(size % 5 == 0 for sizes in drawn.values() for size in sizes)
+    for body, end in (("simple", 40), ("detailed", 4)):
+        for seed in range(end):
+            for fact in make_phantom(seed, body=body).facts.findings:
+                low, high = SIZES_MM[fact.name]
+                assert low - 5 <= fact.size_mm <= high + 10, (body, seed, fact)
 
 
 def test_closed_questions_offer_the_truth_once() -> None:
