@@ -19,6 +19,7 @@ from med2e3.cli.console import (
 if TYPE_CHECKING:
     from med2e3.engine import Model
     from med2e3.speed_tables import Figure
+    from med2e3.training.timing import Times
 
 
 @click.command()
@@ -42,6 +43,21 @@ if TYPE_CHECKING:
     help="With --insight: folder of a model of data caption.",
 )
 @click.option(
+    "--step",
+    metavar="RECIPE",
+    help="Recipe of M3D-CLIP or M3D-LaMed: a step of its training, in place of MODEL.",
+)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --step: where its lists lie.",
+)
+@click.option(
+    "--writer",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a model of data questions: questions an hour, in place of MODEL.",
+)
+@click.option(
     "--decode", is_flag=True, help="Prompt and tokens beside a plain read of the weights' bytes."
 )
 @click.option(
@@ -61,8 +77,12 @@ def benchmark(
     repeats: int, as_json: bool, insight: Path | None, captioner: Path | None, **subject: Any
 ) -> None:
     """Time reading a volume and asking twice, cached against recomputed, as ratios in one run."""
+    step, data, writer = (subject.pop(name) for name in ("step", "data", "writer"))
     if insight is not None:
         _insight(insight, captioner, as_json)
+        return
+    if step is not None or writer is not None:
+        _training(step, data, writer, as_json)
         return
     from med2e3.speed_tables import comparison, keep_table, read_table, table_now
 
@@ -118,6 +138,22 @@ def _insight(folder: Path, captioner: Path | None, as_json: bool) -> None:
     with progress() as report:
         report(0.0, "Measuring")
         times = time_insight(folder, captioner)
+    _show(times, as_json)
+
+
+def _training(step: str | None, data: Path | None, writer: Path | None, as_json: bool) -> None:
+    from med2e3.training.options import Options
+    from med2e3.training.timing import Times, time_questions, time_recipe
+
+    with progress() as report:
+        report(0.0, "Measuring")
+        options = Options(cpu=True, data=data or Path())
+        timed = () if step is None else (time_recipe(step, options),)
+        rates = {} if writer is None else time_questions(writer)
+    _show(Times(timed, rates, "questions"), as_json)
+
+
+def _show(times: Times, as_json: bool) -> None:
     if as_json:
         print_json(times.as_dict())
     else:

@@ -6,13 +6,11 @@ an hour alone and in batches. CPU seconds are taken where others may use the mac
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,10 +26,11 @@ from med2e3.training.insight.stage import InsightStage
 from med2e3.training.insight.transport import Solving, log_plan
 from med2e3.training.options import Options
 from med2e3.training.precision import CPU, half_precision
+from med2e3.training.timing import BATCHES, STEPS, Timed, Times, Turns, median_seconds
 from med2e3.training.trainer import Run, run_stage
 
-#: Batches of the transport, and of the captions.
-TRANSPORTS, CAPTIONS = (10, 256, 1024), (1, 8)
+#: Pairs of the transport.
+TRANSPORTS = (10, 256, 1024)
 
 #: The published entropy and mass.
 EPSILON, MASS = 0.03, 0.95
@@ -39,49 +38,8 @@ EPSILON, MASS = 0.03, 0.95
 #: Where the rounds of both transports end: ours by its potentials, POT by its plan.
 ACCURACY = 1e-9
 
-#: Steps and calls whose median counts; the first of each is a warm-up beside them.
-STEPS, CALLS = 8, 3
-
 #: Tokens of each caption.
 NEW_TOKENS = 32
-
-
-@dataclass(frozen=True)
-class Timed:
-    """One figure: seconds of ours and of the alternative, None where it is not installed."""
-
-    what: str
-    ours: float
-    other: float | None
-    against: str
-
-    def line(self) -> str:
-        """A row of a Markdown table."""
-        other = "" if self.other is None else f"{1000 * self.other:.4g}"
-        ratio = "" if not self.other else f"{self.ours / self.other:.3f}"
-        return f"| {self.what} | {1000 * self.ours:.4g} | {other} | {ratio} | {self.against} |"
-
-
-@dataclass(frozen=True)
-class Times:
-    """All figures; `captions` are captions an hour by batch."""
-
-    timed: tuple[Timed, ...]
-    captions: dict[int, float]
-
-    def table(self) -> str:
-        """Markdown."""
-        lines = ["| what | ms | alternative, ms | ratio | alternative |", "|---|---|---|---|---|"]
-        lines += [one.line() for one in self.timed]
-        lines += [
-            f"| captions an hour, batch {batch}: {rate:,.0f} | | | | |"
-            for batch, rate in self.captions.items()
-        ]
-        return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"timed": [asdict(one) for one in self.timed], "captions_an_hour": self.captions}
 
 
 def time_insight(folder: Path, captioner: Path | None = None) -> Times:
@@ -100,26 +58,12 @@ def time_step(folder: Path) -> Timed:
     embeddings = run.embeddings(pairs)
     recipe = replace(run.recipe.aligning, steps=STEPS + 1)
     plain = _plain_step(run.stage(pairs, embeddings), run.recipe.seed)
-    ours: list[float] = []
-    others: list[float] = []
-    clock = time.process_time()
-
-    def report(step: int, steps: int, numbers: dict[str, float]) -> None:
-        nonlocal clock
-        ours.append(time.process_time() - clock)
-        clock = time.process_time()
-        plain(step)
-        others.append(time.process_time() - clock)
-        clock = time.process_time()
-
+    turns = Turns(plain)
     with tempfile.TemporaryDirectory() as place:
         stage = run.stage(pairs, embeddings)
-        clock = time.process_time()
-        run_stage(stage, recipe, Run(Path(place), run.recipe.seed, report=report))
-    what = f"training step, {recipe.micro_batch()}"
-    return Timed(
-        what, statistics.median(ours[1:]), statistics.median(others[1:]), "plain PyTorch loop"
-    )
+        turns.start()
+        run_stage(stage, recipe, Run(Path(place), run.recipe.seed, report=turns))
+    return turns.timed(f"training step, {recipe.micro_batch()}")
 
 
 def _plain_step(stage: InsightStage, seed: int) -> Callable[[int], None]:
@@ -151,7 +95,7 @@ def _plain_step(stage: InsightStage, seed: int) -> Callable[[int], None]:
 def time_transport(n: int) -> Timed:
     """CPU seconds of a plan of n pairs, and of POT's to the same accuracy, in float64."""
     cost = torch.rand(n, n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
-    ours = _median(lambda: log_plan(cost, EPSILON, MASS, Solving(ACCURACY)))
+    ours = median_seconds(lambda: log_plan(cost, EPSILON, MASS, Solving(ACCURACY)))
     try:
         import ot
     except ImportError:
@@ -163,16 +107,9 @@ def time_transport(n: int) -> Timed:
             even, even, cost.numpy(), EPSILON, MASS, stopThr=ACCURACY
         )
 
-    return Timed(f"partial transport, {n} pairs", ours, _median(pot), f"POT, stopThr {ACCURACY:g}")
-
-
-def _median(call: Callable[[], Any]) -> float:
-    found = []
-    for _ in range(CALLS + 1):
-        began = time.process_time()
-        call()
-        found.append(time.process_time() - began)
-    return statistics.median(found[1:])
+    return Timed(
+        f"partial transport, {n} pairs", ours, median_seconds(pot), f"POT, stopThr {ACCURACY:g}"
+    )
 
 
 def time_captions(folder: Path) -> dict[int, float]:
@@ -183,8 +120,9 @@ def time_captions(folder: Path) -> dict[int, float]:
         captioner = TransformersCaptioner(folder, NEW_TOKENS)
     prompt = PROMPT.format(plane="axial", modality="CT")
     rates = {}
-    for batch in CAPTIONS:
+    for batch in BATCHES:
         images = list(grey[8 : 8 + batch])
-        took = _median(lambda images=images: captioner.describe(images, [prompt] * len(images)))  # type: ignore[misc]
+        asked = [prompt] * batch
+        took = median_seconds(partial(captioner.describe, images, asked))
         rates[batch] = 3600 * batch / took
     return rates

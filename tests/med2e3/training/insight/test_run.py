@@ -268,3 +268,18 @@ def test_a_volume_with_few_captions_gives_them_twice(finished: Path) -> None:
     assert set(chosen) == {1}  # the other volume has no caption
     assert rows.tolist() == [0] * 6
     assert owner.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_step_and_the_transport_are_timed_beside_others(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from med2e3.training.insight import timing
+
+    monkeypatch.setattr(timing, "STEPS", 2)
+    monkeypatch.setattr(timing, "TRANSPORTS", (10,))
+    assert main(["benchmark", "--insight", str(finished), "--json"]) == 0
+    step, transport = json.loads(capsys.readouterr().out)["timed"]
+    assert (step["against"], transport["what"]) == (
+        "plain PyTorch loop", "partial transport, 10 pairs",
+    )  # fmt: skip
+    assert min(step["ours"], step["other"], transport["ours"], transport["other"]) > 0

@@ -17,11 +17,12 @@ from click.testing import CliRunner
 
 import med2e3
 from med2e3.checkpoints import Hub, open_checkpoint
+from med2e3.cli.measuring import benchmark
 from med2e3.cli.training import data as data_command
 from med2e3.errors import InputError
 from med2e3.evaluation.m3d_files import read_captions
 from med2e3.retrieval.finder import load_retriever
-from med2e3.training import Options, open_recipe, train
+from med2e3.training import Options, open_recipe, timing, train
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.m3d_samples import shortened
 from med2e3.training.data.phantom_lists import write_phantom_lists
@@ -389,3 +390,23 @@ def test_the_shipped_recipes_are_of_published_sizes(name: str) -> None:
     assert "trained" in text
     sizes = {"m3d-clip": 198, "lamed-align": 12, "lamed-instruct": 87, "lamed-segment": 87}
     assert plans[0].trained > sizes[name] * 1_000_000 * 0.9
+
+
+@pytest.mark.usefixtures("clip")
+def test_a_step_is_timed_beside_plain_pytorch_and_questions_by_the_hour(
+    write: Callable[..., Path], lists: Path, pieces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, few in (("CALLS", 1), ("STEPS", 2), ("NEW_TOKENS", 8)):
+        monkeypatch.setattr(timing, name, few)
+    recipe, llm = write(LAMED, "segment", more=HEAD), str(pieces / "LLM")
+    words = ["--step", str(recipe), "--data", str(lists), "--writer", llm, "--json"]
+    done = CliRunner().invoke(benchmark, words)
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    (step,) = said["timed"]
+    assert step["what"].startswith("training step of segment, ")
+    assert step["ours"] > 0 < step["other"]
+    assert set(said["questions_an_hour"]) == {"1", "8"}
+    refused = CliRunner().invoke(benchmark, ["--step", "finetune"])
+    assert isinstance(refused.exception, InputError)
+    assert "finetune is no recipe of M3D" in str(refused.exception)
