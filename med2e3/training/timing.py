@@ -137,7 +137,7 @@ def time_recipe(recipe: str | Path, options: Options) -> Timed:
     with tempfile.TemporaryDirectory() as place, quietly():
         turns.start()
         run_stage(ours, plan, Run(Path(place), kept.seed, report=turns))
-    return turns.timed(f"training step of {kept.name}, {plan.micro_batch()}")
+    return turns.timed(f"training step of {kept.name}, {kept.batch} samples in {kept.parts} parts")
 
 
 def _stage(recipe: M3DRecipe, options: Options) -> Any:
