@@ -5,7 +5,6 @@ Each function takes the model's name, the command's options and a report of prog
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,10 +52,9 @@ class Tables:
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers of each held-out phantom, by file."""
-        read = (
-            json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.folder.glob("*.json"))
-        )
-        return {"runs": list(read)}
+        from med2e3.io.texts import kept_json
+
+        return {"runs": [kept_json(p) for p in sorted(self.folder.glob("*.json"))]}
 
 
 def ablation(model: str, options: dict[str, Any], report: Report) -> Tables:

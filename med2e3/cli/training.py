@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,7 @@ def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: i
 
 def _print_result(model: Path, folder: Path) -> None:
     """Prints the result, in the main process alone."""
+    from med2e3.io.texts import kept_json
     from med2e3.training.distributed import is_rank_zero
     from med2e3.training.stages.published import DAMAGED_FILE
     from med2e3.training.stages.text import LETTERS_FILE
@@ -112,7 +112,7 @@ def _print_result(model: Path, folder: Path) -> None:
         return
     letters = folder / LETTERS_FILE
     if letters.is_file():
-        shares = json.loads(letters.read_text(encoding="utf-8"))
+        shares = kept_json(letters)
         said = ", ".join(f"{topic} {100 * share:.0f} %" for topic, share in shares.items())
         click.echo(f"Right letters after the text stage: {said}.", err=True)
     damaged = folder / DAMAGED_FILE

@@ -20,6 +20,7 @@ from torch import Tensor
 from med2e3.engine.info import ModelInfo
 from med2e3.errors import DataError
 from med2e3.files import write_whole
+from med2e3.io.texts import read_json
 
 #: The file's name in a model's folder, and the version of its fields.
 FILE, FORMAT = "likeness.json", 1
@@ -96,7 +97,7 @@ def read_likeness(info: ModelInfo) -> Likeness | None:
     if not path.is_file():
         return None
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         mean, spread = (np.array(said[name], np.float64) for name in ("mean", "spread"))
         found = Likeness(
             str(said["weights_sha256"]), str(said["what"]), mean, spread, float(said["limit"])

@@ -25,6 +25,7 @@ from med2e3.evaluation.clinical import LABELS
 from med2e3.evaluation.m3d_files import Item, Listed
 from med2e3.evaluation.reading import Reading
 from med2e3.evaluation.tables import columns_of, rows_of
+from med2e3.io.texts import read_json
 
 #: Centre and width, in HU, where none is given: −1000 to 200, as reports of chest CT were trained.
 WINDOW = (-400.0, 1200.0)
@@ -207,7 +208,7 @@ def _entries(file: Path | None) -> list[dict[str, object]]:
     if file is None:
         return []
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = read_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(said, list):

@@ -7,7 +7,6 @@ complaint names the file and the row. Knows nothing of models.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,15 +15,12 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.evaluation.reading import Reading
-from med2e3.io.bounds import Claim, check_claim
 from med2e3.io.references import below
+from med2e3.io.texts import check_regular, lines_of, read_json, read_text
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 
 #: M3D-VQA's question types by number.
 TYPES = {1: "plane", 2: "phase", 3: "organ", 4: "abnormality", 5: "location"}
-
-#: Bytes that one of a list takes as Python's objects, and one of a text: both are held twice.
-OBJECTS, TEXT = 12, 4
 
 LETTERS = "ABCD"
 COLUMNS = (
@@ -152,8 +148,7 @@ def read_captions(file: Path, images: Path, split: str = "test") -> list[Item]:
         image = _image(_text(entry, "image", where), images, where)
         text = _image(_text(entry, "text", where), images, where, what="text")
         try:
-            check_claim(Claim(text, "a text", 0, memory=TEXT * text.stat().st_size))
-            truth = text.read_text(encoding="utf-8").strip()
+            truth = read_text(text).strip()
         except (OSError, ValueError) as error:
             raise InputError(f"{where}: {text} cannot be read as text: {error}.") from error
         if not truth:
@@ -249,8 +244,9 @@ def _wanted(
 def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Data rows with their number, every column as text: "NA" stays "NA"."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
+        check_regular(file)
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(lines_of(stream), strict=True)
             absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
             if absent:
                 raise InputError(
@@ -267,16 +263,13 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield row, said
             if not row:
                 raise InputError(f"{file} has no rows.")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as CSV: {error}.") from error
 
 
 def _json(file: Path) -> Any:
     try:
-        check_claim(Claim(file, "a list", 0, memory=OBJECTS * file.stat().st_size))
-        return json.loads(file.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise InputError(f"{file} cannot be read as JSON: it is nested too deeply.") from error
+        return read_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
 

@@ -6,7 +6,6 @@ Prepared files, as published: `NNNN/NNNN.json` with rows of image and mask of on
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from med2e3.errors import InputError
 from med2e3.evaluation.m3d_files import Item, Listed
 from med2e3.evaluation.reading import Reading, load_array
 from med2e3.evaluation.tables import columns_of, rows_of
+from med2e3.io.texts import read_json
 from med2e3.model.regions import Terms, ask_region, mask_to_box
 
 REFSEG_COLUMNS = ("Image", "Mask", "Mask_ID", "Question", "Answer")
@@ -56,7 +56,7 @@ class MaskRow:
 def mask_rows(file: Path, split: str = "test") -> Iterator[MaskRow | str]:
     """The rows of one set's list, or a sentence for a row that is none. Raises `InputError`."""
     try:
-        said: Any = json.loads(file.read_text(encoding="utf-8"))
+        said: Any = read_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(said, dict) or not isinstance(said.get(split), list):

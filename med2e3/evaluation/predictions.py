@@ -17,6 +17,7 @@ from med2e3.errors import InputError
 from med2e3.evaluation.free_judge import is_right_freely
 from med2e3.evaluation.metrics import closed_right_strict, same_words, says_yes
 from med2e3.evaluation.records import FREE, WINDOW, Examined, Prediction
+from med2e3.io.texts import OBJECTS, check_regular, check_text, lines_of, read_text
 
 
 class PredictionWriter:
@@ -83,13 +84,14 @@ def whole_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
+        check_text(path, "lines of JSON", OBJECTS)
         raw = path.read_bytes()
         whole = raw.rfind(b"\n") + 1
         lines = _parsed(path, raw[:whole].decode("utf-8"))
         if whole < len(raw):
             with path.open("r+b") as file:
                 file.truncate(whole)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be gone on with: {error}.") from error
     return lines
 
@@ -112,8 +114,9 @@ def kind_of_lines(path: Path) -> str:
     and "pointed" for phantoms. Raises `InputError`.
     """
     try:
+        check_regular(path)
         with path.open(encoding="utf-8") as file:
-            said = json.loads(file.readline())
+            said = json.loads(next(lines_of(file), ""))
         return str(said["record"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} holds no predictions of ours: {error!r}.") from error
@@ -127,7 +130,7 @@ def read_predictions(path: Path) -> tuple[list[Examined], dict[str, Any]]:
     phantoms: dict[int, list[dict[str, Any]]] = {}
     about: dict[str, Any] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as predictions: {error}.") from error
     for number, text in enumerate(lines, start=1):

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
 from med2e3.io import load_volume
+from med2e3.io.bounds import Claim, check_claim
+from med2e3.io.texts import check_regular
 from med2e3.volume import Volume, Window, compact
 
 
@@ -70,9 +72,15 @@ class Reading:
 
 
 def load_array(path: Path) -> NDArray[np.generic]:
-    """A .npy file; raises `ImageReadError`."""
+    """A .npy file; raises `ImageReadError`, and `ResourceError` for more than memory can hold."""
     try:
-        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
+        check_regular(path)
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(mapped, np.ndarray):
+            raise ValueError("it is an archive of arrays")
+        holds = f"an array of {' × '.join(map(str, mapped.shape))}"
+        check_claim(Claim(path, holds, 0, memory=mapped.nbytes))
+        array: NDArray[np.generic] = np.array(mapped)
     except (OSError, ValueError, EOFError) as error:
         raise ImageReadError(f"{path} cannot be read as a NumPy array: {error}.") from error
     return array

@@ -7,27 +7,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from med2e3.errors import InputError
+from med2e3.io.texts import check_regular, lines_of
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
     """The heading; raises `InputError` for a file that is no CSV text."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return tuple(next(csv.reader(lines), ()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        check_regular(path)
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return tuple(next(csv.reader(lines_of(stream)), ()))
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}.") from error
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Data rows with their number, from 1; a field that is missing is "". Raises `InputError`."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            for row, said in enumerate(csv.DictReader(lines), start=1):
+        check_regular(path)
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            for row, said in enumerate(csv.DictReader(lines_of(stream)), start=1):
                 if None in said:
                     raise InputError(
                         f"{path}, row {row}: it has more fields than the heading; a text with a "
                         "comma must stand in quotes."
                     )
                 yield row, {name: text or "" for name, text in said.items()}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}.") from error

@@ -15,6 +15,7 @@ from med2e3.engine import ModelInfo
 from med2e3.errors import DataError, InputError
 from med2e3.evidence.values import from_json, to_json
 from med2e3.files import write_whole
+from med2e3.io.texts import read_text
 
 if TYPE_CHECKING:
     from med2e3.figures import ReliabilityBin
@@ -99,8 +100,8 @@ def read_reliability(info: ModelInfo) -> Reliability | None:
     if not path.is_file():
         return None
     try:
-        found = from_json(Reliability, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, InputError) as error:
+        found = from_json(Reliability, read_text(path))
+    except (OSError, ValueError, InputError) as error:
         raise DataError(f"{path} cannot be read ({error}). Evaluate the model again.") from error
     if found.format != FORMAT:
         raise DataError(

@@ -20,6 +20,7 @@ from med2e3.engine.interruption import StopCheck
 from med2e3.engine.record import FORMAT
 from med2e3.errors import DataError
 from med2e3.evidence.values import from_json, to_json
+from med2e3.io.texts import read_json
 from med2e3.preprocessing import MIN_MAX
 from med2e3.volume import Volume, Window
 
@@ -82,7 +83,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises `DataError` for another file, and for a record of another format.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path} is no record of an answer: it cannot be read ({error})."

@@ -8,7 +8,6 @@ images.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import InputError, PreprocessingError
+from med2e3.io.texts import read_json
 from med2e3.model.m3d_lamed_processor import BOX_END, BOX_START, SEGMENT
 
 Box = tuple[float, float, float, float, float, float]
@@ -198,7 +198,7 @@ def _pick(rng: np.random.Generator, texts: Sequence[str]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"The terms in {path} cannot be read: {error}.") from error
     if not isinstance(said, dict):

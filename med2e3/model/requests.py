@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from med2e3.errors import InputError
+from med2e3.io.texts import read_text
 
 #: Sets the draw of a request apart from other draws that share a seed.
 _STREAM = 4242
@@ -74,7 +75,7 @@ def read_requests(path: Path | None) -> Requests:
     if path is None:
         return Requests()
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, encoding="utf-8-sig")
         said: Any = json.loads(text) if path.suffix.lower() == ".json" else text.split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"The prompts in {path} cannot be read: {error}.") from error

@@ -27,6 +27,7 @@ from med2e3.engine.inputs import prepare_input
 from med2e3.engine.loading import choose_device, choose_dtype
 from med2e3.errors import CheckpointError, ImageReadError, InputError, QuestionError
 from med2e3.geometry import Plane
+from med2e3.io.texts import read_text
 from med2e3.retrieval.collection import Candidate, find_candidates
 from med2e3.volume import Volume, Window
 
@@ -224,7 +225,7 @@ def read_texts(path: str | Path) -> list[str]:
     """
     file = Path(path)
     try:
-        content = file.read_text(encoding="utf-8")
+        content = read_text(file)
         texts = json.loads(content) if file.suffix == ".json" else content.splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as texts: {error}.") from error

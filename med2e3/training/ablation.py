@@ -18,6 +18,7 @@ import torch
 
 from med2e3.errors import InputError
 from med2e3.files import write_whole
+from med2e3.io.texts import kept_json
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.resources import resource_path
 from med2e3.training.ablation_examiner import examine
@@ -154,7 +155,7 @@ def _keep_budget(folder: Path, budget: Budget) -> None:
     path = folder / "budget.json"
     said = {k: v for k, v in asdict(budget).items() if k != "seeds"}
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = kept_json(path)
         if changed := [k for k in said if before.get(k) != said[k]]:
             was = ", ".join(f"{k} {before.get(k)}" for k in changed)
             now = ", ".join(f"{k} {said[k]}" for k in changed)

@@ -5,7 +5,6 @@ Knows nothing of how the numbers were made.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from med2e3.io.texts import kept_json
 from med2e3.training.ablation import TABLES, file_name
 from med2e3.words import counted
 
@@ -73,7 +73,7 @@ def ablation_tables(results: Path) -> str:
 
 def budget_line(results: Path) -> str:
     """What every variant got, in words."""
-    told = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("*.json"))]
+    told = [kept_json(p) for p in sorted(results.glob("*.json"))]
     if not told:
         return "Nothing is measured yet."
     budget = told[0]["budget"]
@@ -88,7 +88,7 @@ def budget_line(results: Path) -> str:
 def _read(results: Path) -> dict[str, list[Phantoms]]:
     runs: dict[str, list[Phantoms]] = {}
     for path in sorted(results.glob("*.json")):
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told: dict[str, Any] = kept_json(path)
         runs.setdefault(told["variant"], []).append(told["phantoms"])
     return runs
 

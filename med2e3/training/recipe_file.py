@@ -14,6 +14,7 @@ from typing import Any
 
 from med2e3.errors import InputError, RecipeError
 from med2e3.fields import Key
+from med2e3.io.texts import read_text
 
 #: Where the recipes that ship lie.
 FOLDER = Path(__file__).parent / "recipes"
@@ -52,9 +53,11 @@ def read_recipe(name_or_path: str | Path) -> RecipeFile:
             f"There is no recipe “{name_or_path}”. Name one that ships ({known}) or a .toml file."
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         return RecipeFile(path, text, tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
         raise InputError(f"{path} is not valid TOML: {error}. Correct it there.") from error
 
 

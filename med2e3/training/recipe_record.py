@@ -13,6 +13,7 @@ from typing import Any
 from med2e3.errors import InputError
 from med2e3.fields import difference
 from med2e3.files import write_whole
+from med2e3.io.texts import read_json
 from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.training.m3d_recipe import KIND as M3D_KIND
 from med2e3.training.m3d_recipe import M3DRecipe
@@ -68,8 +69,8 @@ def keep_to(said: dict[str, Any], folder: Path) -> None:
         write_whole(path, json.dumps(own, indent=1))
         return
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        kept = read_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}). Name another folder.") from error
     if found := difference(_without_unread(kept, own), own):
         where, before, now = found

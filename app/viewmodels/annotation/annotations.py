@@ -21,7 +21,7 @@ import numpy as np
 
 from app.imaging.slab import Slab
 from app.viewmodels.annotation import location, shapes, values
-from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from app.viewmodels.annotation.model import LONGEST_TEXT, Annotation, Document, KeyImage
 from app.viewmodels.annotation.quantities import Reading
 from app.viewmodels.core.identity import Stack
 from app.viewmodels.core.notices import Notices
@@ -217,6 +217,7 @@ class Annotations:
 
     def add(self, annotation: Annotation) -> None:
         """Keep what was drawn, and select it."""
+        annotation = replace(annotation, text=self._fitting(annotation.text))
         self.hidden = False  # nobody draws what is not to be seen
         self.selected = annotation.uid
         self._commit(f"draw {_name(annotation)}", self.document.with_annotation(annotation))
@@ -230,7 +231,7 @@ class Annotations:
     def rename(self, uid: str, name: str) -> None:
         """Change the name of an annotation, or the note of a key image."""
         annotation, key_image = self.document.annotation(uid), self.document.key_image(uid)
-        words = name.strip()
+        words = self._fitting(name)
         if annotation is not None:
             # The kind's own title is what stands there without a name.
             own = "" if words == annotation.kind.title else words
@@ -243,7 +244,19 @@ class Annotations:
         """Change the text at an arrow or a note."""
         annotation = self.document.annotation(uid)
         if annotation is not None:
-            self.change(replace(annotation, text=text.strip()), "edit")
+            self.change(replace(annotation, text=self._fitting(text)), "edit")
+
+    def _fitting(self, text: str) -> str:
+        """A typed text without spaces around it, cut to what a saved one may have; says so."""
+        words = text.strip()
+        if len(words) > LONGEST_TEXT:
+            self._notices.show(
+                Message(
+                    f"A text at the images may have {LONGEST_TEXT:,} letters: the first of them "
+                    "are kept, the rest is left out. Write longer texts into the report."
+                )
+            )
+        return words[:LONGEST_TEXT]
 
     def remove(self, uid: str) -> None:
         """Delete an annotation or a key image."""

@@ -13,7 +13,7 @@ from typing import Any
 from app.imaging.colour_names import ColourMap
 from app.imaging.slab import Mode, Slab
 from app.viewmodels.annotation import kinds
-from app.viewmodels.annotation.model import Annotation, Document, KeyImage
+from app.viewmodels.annotation.model import LONGEST_TEXT, Annotation, Document, KeyImage
 from med2e3 import geometry
 from med2e3.errors import GeometryError, Med2E3Error
 from med2e3.measures import Point, SlicePlane
@@ -28,9 +28,6 @@ FARTHEST_MM = 2 * geometry.FARTHEST_MM
 
 #: Points of one annotation: thousands are a scribble; tens of thousands stop the painting.
 MOST_POINTS = 10_000
-
-#: Letters of one text: 30 pages.
-LONGEST = 100_000
 
 
 #: What reading a damaged file raises.
@@ -173,7 +170,7 @@ def _number(value: Any, most: float = FARTHEST_MM) -> float:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} where a text should be")
-    if len(value) > LONGEST:
+    if len(value) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(value)} letters")
     return value
 

@@ -170,7 +170,7 @@ class Drawing:
             if text is not None:
                 self._annotations.set_text(annotation.uid, text)
         elif text is not None and (text.strip() or annotation.kind.text is Text.OPTIONAL):
-            self._annotations.add(replace(annotation, text=text.strip()))
+            self._annotations.add(replace(annotation, text=text))
 
     def leave(self) -> None:
         """Forget what was under the mouse, which left the views."""

@@ -19,6 +19,9 @@ from med2e3.measures import Point, SlicePlane
 from med2e3.regions import Shape
 from med2e3.volume import Volume, Window
 
+#: Letters of one text, a name or a note: 30 pages.
+LONGEST_TEXT = 100_000
+
 
 class Ends(StrEnum):
     """What ends the drawing of an annotation."""

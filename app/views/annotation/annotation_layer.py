@@ -18,7 +18,7 @@ from app.rendering.annotations import Item
 from app.viewmodels.annotation import values
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Cursor, Drawing
-from app.viewmodels.annotation.model import Annotation
+from app.viewmodels.annotation.model import LONGEST_TEXT, Annotation
 from app.viewmodels.annotation.view_frame import HIDDEN, ViewFrame
 from app.views.images.slice_view import SliceView
 from app.views.parts.painting import painted
@@ -170,7 +170,10 @@ class TextEditor(QLineEdit):
     """A line of text at an annotation: Return or a click elsewhere takes it, Esc drops it."""
 
     def __init__(self, parent: QWidget, text: str) -> None:
-        super().__init__(text, parent)
+        super().__init__(parent)
+        # One more than is kept: where a longer text is pasted, `Annotations` says so.
+        self.setMaxLength(LONGEST_TEXT + 1)
+        self.setText(text)
         self.setPlaceholderText("Text, then Return")
         self.selectAll()
         self.done: Callable[[str | None], object] = lambda _: None

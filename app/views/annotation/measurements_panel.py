@@ -6,14 +6,17 @@ what the reader asks of them.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSignalBlocker, Qt
 from PySide6.QtGui import QAction, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QLineEdit,
     QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -26,7 +29,7 @@ from app.rendering import key_image as pictures
 from app.viewmodels.annotation import exports, location, values
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.books import Books
-from app.viewmodels.annotation.model import Annotation, KeyImage
+from app.viewmodels.annotation.model import LONGEST_TEXT, Annotation, KeyImage
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.histogram import Histogram
 from app.views.annotation.profile_curve import ProfileCurve
@@ -282,6 +285,22 @@ def _sides(books: Books) -> ChoiceBox:
     return box
 
 
+class _Names(QStyledItemDelegate):
+    """Lets a name be typed that is as long as one that is kept, and one letter longer."""
+
+    def createEditor(
+        self,
+        parent: QWidget,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> QWidget:
+        """Return the editor of a name; where a longer one is typed, `Annotations` says so."""
+        editor = super().createEditor(parent, option, index)
+        if isinstance(editor, QLineEdit):
+            editor.setMaxLength(len(STAR) + LONGEST_TEXT + 1)
+        return editor
+
+
 def _list() -> QTreeWidget:
     tree = QTreeWidget()
     tree.setColumnCount(3)
@@ -291,6 +310,7 @@ def _list() -> QTreeWidget:
     tree.setEditTriggers(
         QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
     )
+    tree.setItemDelegateForColumn(NAME, _Names(tree))
     header = tree.header()
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(VALUE, QHeaderView.ResizeMode.Stretch)

@@ -29,6 +29,10 @@ WIDTH = 320
 NARROWEST = 0.01
 
 
+#: Letters of a preset's name: it stands in a menu, and in the file of preferences.
+MOST_LETTERS = 60
+
+
 class WindowValues(QDialog):
     """Changes the window of a viewer while numbers are typed; Cancel takes them back."""
 
@@ -43,6 +47,7 @@ class WindowValues(QDialog):
         self.own.activated.connect(self._use)
         self.name = QLineEdit()
         self.name.setPlaceholderText("Name of a preset of your own")
+        self.name.setMaxLength(MOST_LETTERS)
         self.keep = QPushButton("Keep")
         self.keep.clicked.connect(self._keep)
         self.drop = QPushButton("Forget")

@@ -13,6 +13,7 @@ from typing import Any
 from med2e3.errors import DataError, RecipeError
 from med2e3.fields import CountOrNone
 from med2e3.io.references import below
+from med2e3.io.texts import read_text
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 from med2e3.model.regions import WORDINGS
 from med2e3.model.requests import Requests, read_requests
@@ -181,8 +182,8 @@ def _caption(row: _Row, source: SampleFile) -> Sample:
     """M3D-Cap: a volume and a text file, each by its path."""
     path = row.place(source, row.text("text"))
     try:
-        report = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        report = read_text(path).strip()
+    except (OSError, ValueError) as error:
         raise DataError(f"{row.where}: the text {path} cannot be read ({error}).") from error
     if not report:
         raise DataError(f"{row.where}: the text {path} is empty.")

@@ -19,8 +19,9 @@ import numpy as np
 from anyascii import anyascii
 from numpy.typing import NDArray
 
-from med2e3.errors import DataError, InputError, PreprocessingError
+from med2e3.errors import DataError, InputError, PreprocessingError, ResourceError
 from med2e3.files import whole_file, write_whole
+from med2e3.io.texts import read_picture, read_text
 from med2e3.spawning import isolated_context
 
 IMAGE_SUFFIXES = (".jpeg", ".png")
@@ -193,7 +194,7 @@ def read_stack(folder: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     for _, _, path in sorted(numbered):
         try:
             slices.append((path.name, _grey(path)))
-        except (OSError, ValueError, SyntaxError) as error:
+        except (OSError, ValueError, ResourceError) as error:
             problems.append(f"{folder.name}/{path.name} cannot be read ({error}); left out")
     if not slices:
         raise DataError("none of its images can be read.")
@@ -205,10 +206,7 @@ def read_stack(folder: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
 
 
 def _grey(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
+    return read_picture(path, "L")
 
 
 def prepare_stack(stack: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.float32]:
@@ -224,7 +222,7 @@ def write_texts(source: Path, target: Path, found: Sequence[Series]) -> None:
         path = target / name
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            said = (source / name).read_text(encoding="utf-8", errors="replace")
+            said = read_text(source / name, errors="replace")
             write_whole(path, cut_report(said))
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from med2e3.errors import InputError
+from med2e3.io.references import below
+from med2e3.io.texts import OBJECTS, check_text, read_json, read_text
 
 #: Prompts in, continuations out.
 Writes = Callable[[Sequence[str]], list[str]]
@@ -138,7 +140,7 @@ def read_reports(path: Path, split: str = "train") -> list[Report]:
     reports = []
     for image, file in pairs:
         try:
-            text = " ".join(file.read_text(encoding="utf-8").split())
+            text = " ".join(read_text(file).split())
         except (OSError, ValueError) as error:
             raise InputError(f"The report {file} cannot be read: {error}.") from error
         if text:
@@ -150,11 +152,21 @@ def read_reports(path: Path, split: str = "train") -> list[Report]:
 
 def _pairs(path: Path, split: str) -> list[tuple[str, Path]]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         rows = said[split] if isinstance(said, dict) else said
-        return [(str(row["image"]), path.parent / row["text"]) for row in rows]
+        named = [(str(row["image"]), str(row["text"])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no M3D-Cap list with a split “{split}”: {error!r}.") from error
+    pairs = []
+    for image, name in named:
+        file = below(path.parent, name)
+        if file is None:
+            raise InputError(
+                f"{path} names {name!r}, which lies outside {path.parent.absolute()}, and such a "
+                "file is not read. Put the reports beside the list."
+            )
+        pairs.append((image, file))
+    return pairs
 
 
 def write_prompt(report: Report) -> str:
@@ -315,6 +327,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a file; a last one that was cut is cut off. Raises `InputError`."""
     if not path.is_file():
         return []
+    check_text(path, "lines of JSON", OBJECTS)
     raw = path.read_bytes()
     whole = raw.rfind(b"\n") + 1
     if whole < len(raw):

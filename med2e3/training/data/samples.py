@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from med2e3.errors import DataError, PreprocessingError
 from med2e3.io.bounds import Claim, check_claim
+from med2e3.io.texts import check_regular
 from med2e3.preprocessing import published
 
 #: Bytes of a voxel while a volume is prepared: as float32, and once more where it is cropped.
@@ -43,6 +44,7 @@ class Sample:
 def read_array(path: Path, where: str) -> NDArray[np.generic]:
     """The array in a .npy file, mapped; raises `DataError` when it is missing or damaged."""
     try:
+        check_regular(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{where}: {path} is not there.") from error

@@ -23,6 +23,7 @@ from med2e3.evaluation.figures import Results, Section
 from med2e3.evaluation.intervals import Estimate, estimate
 from med2e3.evaluation.transfer import SCRATCH, Setting, auc_estimates
 from med2e3.files import write_whole
+from med2e3.io.texts import kept_json
 from med2e3.model.insight import InsightModel
 from med2e3.phantoms.slices import draw_sliced
 from med2e3.training.insight.alignment import AlignmentRecipe
@@ -130,7 +131,7 @@ def run_study(
                 made = {"study": asdict(study), **judges.judge(model)}
                 path.parent.mkdir(exist_ok=True)
                 write_whole(path, json.dumps(made))
-            found[name] = json.loads(path.read_text(encoding="utf-8"))
+            found[name] = kept_json(path)
             if found[name].pop("study") != asdict(study):
                 raise InputError(
                     f"{path} is of a study of another size. Move {path.parent} away, or ask for "

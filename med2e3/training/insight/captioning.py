@@ -24,6 +24,7 @@ from med2e3.errors import CheckpointError, InputError, Med2E3Error
 from med2e3.files import whole_file
 from med2e3.geometry import Plane
 from med2e3.io import load_volume
+from med2e3.io.texts import OBJECTS, check_text
 from med2e3.model.inert import cause_of, check_opened_by_library
 from med2e3.training.insight.pairs import FOREGROUND_SHARE, PLANES
 from med2e3.volume import WINDOWS, Volume, Window
@@ -264,6 +265,7 @@ class _Lines:
         self.path, self.record, self.rows = path, record, list[dict[str, Any]]()
         if not path.is_file():
             return
+        check_text(path, "lines of JSON", OBJECTS)
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:

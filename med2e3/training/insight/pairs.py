@@ -19,6 +19,7 @@ from med2e3.errors import DataError
 from med2e3.geometry import Plane
 from med2e3.io import load_volume
 from med2e3.io.references import below
+from med2e3.io.texts import read_picture, read_text
 from med2e3.phantoms.slices import PLANE_AXES, SlicedPhantom
 from med2e3.preprocessing import prepare
 from med2e3.volume import Window
@@ -117,8 +118,8 @@ def read_pairs(path: Path, shape: tuple[int, int, int], window: Window) -> Pairs
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise DataError(
             f"The captions {path} cannot be read ({error}). Name a file that med2e3 data caption "
             "wrote."
@@ -126,7 +127,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{path}, line {number} is not JSON ({error}). Delete the line."
             ) from error
@@ -174,12 +175,9 @@ def _read_volume(
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
+        return read_picture(path, "RGB")
+    except (OSError, ValueError) as error:
         raise DataError(f"The image {path} cannot be read ({error}).") from error
 
 

@@ -18,6 +18,7 @@ from med2e3.checkpoints.building import quietly
 from med2e3.errors import CheckpointError, InputError, RecipeError
 from med2e3.fields import build
 from med2e3.files import whole_file, write_whole
+from med2e3.io.texts import read_json
 from med2e3.model.insight import InsightModel
 from med2e3.phantoms.slices import SlicedPhantom
 from med2e3.training.distributed import Compute, Distributed, has_cuda
@@ -175,7 +176,7 @@ def recipe_of(folder: Path) -> InsightRecipe:
     """
     path = folder / RECIPE_FILE
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         stages = {
             name: build(cls, said["stages"][name])
             for name, cls in (

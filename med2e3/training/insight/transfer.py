@@ -32,6 +32,7 @@ from med2e3.evaluation.transfer import (
     transfer_results,
 )
 from med2e3.files import file_sha256
+from med2e3.io.texts import kept_text
 from med2e3.model.insight import (
     ClassificationModel,
     InsightModel,
@@ -307,7 +308,7 @@ def read_kept(path: Path | None, made_of: dict[str, Any]) -> dict[Setting, Cases
     if path is None or not path.is_file():
         return {}
     done: dict[Setting, Cases] = {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = kept_text(path).splitlines()
     for number, line in enumerate(lines, 1):
         try:
             said = json.loads(line)
@@ -329,7 +330,7 @@ def read_kept(path: Path | None, made_of: dict[str, Any]) -> dict[Setting, Cases
 
 def _keep(path: Path, made_of: dict[str, Any], setting: Setting, cases: Cases) -> None:
     line = json.dumps({"setting": asdict(setting), "made_of": made_of, "cases": list(cases)})
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before = kept_text(path) if path.is_file() else ""
     cut = before and not before.endswith("\n")
     with path.open("w" if cut else "a", encoding="utf-8") as stream:
         if cut:

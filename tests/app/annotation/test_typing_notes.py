@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
+from app.viewmodels.annotation.codec import decode, encode
+from app.viewmodels.annotation.model import LONGEST_TEXT
 from app.views.annotation.annotation_layer import TextEditor
 from tests.app.annotating import Pen
 
@@ -54,3 +56,55 @@ def test_after_return_and_after_another_program_the_keys_are_for_the_image(pen: 
     assert not window.isActiveWindow()
     assert window.focusWidget() is pen.view
     other.deleteLater()
+
+
+def paste(gui: Any, text: str, *, into: type[QWidget] = QLineEdit) -> None:
+    """Paste into the line that has the keyboard, and press Return."""
+    line = QApplication.focusWidget()
+    assert isinstance(line, into)
+    gui.do(lambda: QApplication.clipboard().setText(text))
+    gui.do(lambda: (line.selectAll(), line.paste()))
+    gui.do(lambda: QTest.keyClick(line, Qt.Key.Key_Return))
+
+
+def saved_again(pen: Pen) -> Any:
+    """What the next start reads of what is drawn now."""
+    return decode(encode(pen.book.document, "key", {}), "key")
+
+
+@pytest.mark.parametrize(("letters", "cut"), [(LONGEST_TEXT, False), (LONGEST_TEXT + 500, True)])
+def test_a_text_of_any_length_can_be_read_at_the_next_start(
+    pen: Pen, letters: int, cut: bool
+) -> None:
+    pen.gui.do(pen.gui.window.activateWindow)
+    pen.tool("note")
+    pen.click((10, 10))
+    paste(pen.gui, "a" * letters, into=TextEditor)
+    (annotation,) = saved_again(pen).annotations
+    assert annotation.text == "a" * LONGEST_TEXT
+    message = pen.gui.workspace.notices.message
+    assert (message is not None and "100,000 letters" in message.sentence) == cut
+
+
+def test_a_name_and_a_note_of_any_length_can_be_read_at_the_next_start(
+    pen: Pen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gui, panel = pen.gui, pen.gui.window.measurements
+    gui.do(gui.window.activateWindow)
+    pen.tool("length")
+    pen.drag((10, 10), (10, 40))
+    gui.key(Qt.Key.Key_K)
+    for module in ("annotations", "codec"):  # a shorter bound: the list would lay out the long one
+        monkeypatch.setattr(f"app.viewmodels.annotation.{module}.LONGEST_TEXT", 50)
+    for row in range(2):
+        item = panel.list.topLevelItem(row)
+        gui.do(lambda item=item: panel.list.editItem(item, 0))
+        line = panel.list.findChild(QLineEdit)
+        assert line.maxLength() > LONGEST_TEXT  # a longer one is cut and told, not by the line
+        gui.do(line.setFocus)
+        paste(gui, "b" * 60)
+        assert "may have 50 letters" in gui.workspace.notices.message.sentence
+        gui.do(gui.workspace.notices.dismiss)
+    again = saved_again(pen)
+    assert [a.name for a in again.annotations] == ["b" * 50]
+    assert [k.note for k in again.key_images] == ["b" * 50]
