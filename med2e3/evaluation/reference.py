@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,11 +17,20 @@ SHARE = 0.35
 
 def finding_grid(mask: NDArray[np.bool_], model_input: ModelInput) -> NDArray[np.bool_]:
     """A finding's mask (the volume's grid, in display orientation) on the model's grid."""
-    box = tuple(
-        slice(a, a + n) for a, n in zip(model_input.crop_start, model_input.crop_shape, strict=True)
-    )
+    start, shape = model_input.crop_start, model_input.crop_shape
+    return mask_on_grid(mask, start, shape, tuple(model_input.grid.shape[1:]))
+
+
+def mask_on_grid(
+    mask: NDArray[np.bool_], start: Sequence[int], shape: Sequence[int], size: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """A mask (S, H, W), cut to the box of `shape` at `start`, on a grid of `size` cells.
+
+    A cell belongs to it when it takes `SHARE` of the cell. One that is thinner everywhere keeps the
+    cells of which it takes most.
+    """
+    box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
     cut = torch.from_numpy(np.ascontiguousarray(mask[box]).astype(np.float32))
-    size = tuple(model_input.grid.shape[1:])
     share = functional.interpolate(cut[None, None], size=size, mode="trilinear")[0, 0].numpy()
     threshold = min(SHARE, float(share.max()) * 0.999)  # never lose a finding altogether
     return np.asarray((share > threshold) & (share > 0))

@@ -82,7 +82,8 @@ class PublishedRecipe:
 
     `model` are choices of a model that is put together from pieces; `lora` trains adapters of the
     language model in place of its weights. `text_encoder_dropout` keeps the dropout of the frozen
-    text encoder active, as in the published training. `seed` decides new weights, order,
+    text encoder active, as in the published training. `pointing` is the weight of the loss that
+    makes slice scores lie on the slices that lists state (`data.pointers`). `seed` decides new weights, order,
     augmentation and dropout.
 
     Three things differ from the published trainer, by intention: the first step of the warm-up
@@ -110,6 +111,7 @@ class PublishedRecipe:
     mixed_precision: Annotated[str, OneOf(PRECISIONS)] = "bf16"
     gradient_checkpointing: bool = True
     text_encoder_dropout: bool = True
+    pointing: NotNegative = 0.0
     checkpoint_minutes: NotNegative = 30.0
     max_steps: CountOrNone = 0
 

@@ -31,6 +31,9 @@ SHARED_KEYS = tuple(f.name for f in fields(StageRecipe))
 #: Keys of a published recipe that change nothing of what is learned.
 UNLEARNED_KEYS = ("checkpoint_minutes",)
 
+#: Keys that recipes learned later, and what runs of before did: so said, they are left out.
+LATER_KEYS: dict[str, Any] = {"pointing": 0.0}
+
 
 def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
     """A recipe as `RECIPE_FILE` keeps it: of one on phantoms a stage's own keys are its `options`.
@@ -40,7 +43,8 @@ def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
     if not isinstance(recipe, Recipe):
         kind = KIND if isinstance(recipe, PublishedRecipe) else M3D_KIND
-        return {"kind": kind, **{k: v for k, v in said.items() if k not in UNLEARNED_KEYS}}
+        learned = {k: v for k, v in said.items() if k not in UNLEARNED_KEYS}
+        return {"kind": kind, **_without_later(learned)}
     said["tokenizer"] = said["tokenizer"] or {}
     if not said["encoder3d"]:  # as runs of before it was a key
         del said["encoder3d"]
@@ -50,6 +54,11 @@ def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
         shared = {key: stage.pop(key) for key in SHARED_KEYS}
         said["stages"][name] = {**shared, "options": stage}
     return said
+
+
+def _without_later(said: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without later keys that say what runs of before did."""
+    return {k: v for k, v in said.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
 
 
 def keep_to_recipe(recipe: Recipe | PublishedRecipe | M3DRecipe, folder: Path) -> None:

@@ -22,6 +22,7 @@ from med2e3.model import Med2E3Processor
 from med2e3.model.prompts import IGNORE, TEMPLATES
 from med2e3.spawning import isolated_context
 from med2e3.training.data.augment import Augmentation
+from med2e3.training.data.pointers import held_slices
 from med2e3.training.data.samples import Sample, read_volume
 
 #: Sets the order of an epoch apart from the augmentations, which share the seed.
@@ -38,8 +39,9 @@ MOST_DAMAGED = 64
 class Item:
     """One sample as tensors: volume (1, S, H, W), token ids, their labels, ids of the question.
 
-    `mask` (1, S, H, W) is what the answer draws; None where nothing is drawn. `skipped` says which
-    samples could not be used before this one could.
+    `mask` (1, S, H, W) is what the answer draws; None where nothing is drawn. `held` (S,) is True
+    for the slices that hold what the question is about; None where that is not to be learned.
+    `skipped` says which samples could not be used before this one could.
     """
 
     volume: Tensor
@@ -47,12 +49,16 @@ class Item:
     labels: list[int]
     question: list[int]
     mask: Tensor | None = None
+    held: Tensor | None = None
     skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """`tensors` are the arguments of the model's forward; `count` tokens have labels."""
+    """`tensors` are the arguments of the model's forward; `count` tokens have labels.
+
+    `held_slices` among them (B, S) is True for the slices that the scores are to point at.
+    """
 
     tensors: dict[str, Tensor]
     count: int
@@ -111,12 +117,16 @@ class ItemReader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """From a sample to an item: reads, augments, tokenises."""
+    """From a sample to an item: reads, augments, tokenises.
+
+    `pointing` says that the slices are read too that hold what a question is about.
+    """
 
     processor: Med2E3Processor
     grid_shape: tuple[int, int, int]
     augmentation: Augmentation
     seed: int
+    pointing: bool = False
 
     def read(self, sample: Sample, position: int) -> Item:
         """Raises `DataError` when volume or text cannot be used."""
@@ -133,13 +143,25 @@ class Reader:
                 "answer: the question is too long."
             )
         volume = read_volume(sample.image, self.grid_shape, sample.where)
+        held = self._held(sample)
         rng = np.random.default_rng([self.seed, position])
+        thin = None if held is None else held[None, :, None, None]  # moved as a mask of one column
+        moved, thin = self.augmentation(volume, rng, thin)
         return Item(
-            self.augmentation(volume, rng)[0],
+            moved,
             ids,
             labels,
             self.processor.question_ids(sample.question),
+            held=None if thin is None else thin.flatten(),
         )
+
+    def _held(self, sample: Sample) -> Tensor | None:
+        """(S,): the slices that hold what is asked; none of them where the sample names none."""
+        if not self.pointing:
+            return None
+        if sample.pointer is None:
+            return torch.zeros(self.grid_shape[0], dtype=torch.bool)
+        return held_slices(sample.pointer, sample.image, self.grid_shape, sample.where)
 
     def collate(self, items: Sequence[Item | DataError]) -> Batch | DataError:
         """As `Collator`, padded as the tokenizer says."""
@@ -224,6 +246,9 @@ class Collator:
             "question_ids": padded([item.question for item in good], 0),
             "question_mask": padded([[1] * len(item.question) for item in good], 0),
         }
+        held = [item.held for item in good if item.held is not None]
+        if held:
+            tensors["held_slices"] = torch.stack(held)
         count = int((tensors["labels"][:, 1:] != IGNORE).sum())
         skipped = tuple(line for item in good for line in item.skipped)
         return Batch(tensors, count, skipped)

@@ -17,6 +17,7 @@ from med2e3.io.texts import read_text
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 from med2e3.model.regions import WORDINGS
 from med2e3.model.requests import Requests, read_requests
+from med2e3.training.data.pointers import Pointer, read_pointer
 from med2e3.training.data.records import CsvRecords, JsonRecords, Records
 from med2e3.training.data.samples import Sample
 
@@ -134,6 +135,10 @@ class _Row:
             )
         return path
 
+    def pointer(self, source: SampleFile) -> Pointer | None:
+        """Where what the row asks about lies, where the row says so."""
+        return read_pointer(self.fields, self.where, lambda name: self.place(source, name))
+
 
 def _conversation(row: _Row, source: SampleFile) -> Sample:
     """Med-2E3: turns of human and gpt in pairs, one volume, and the question for the scores.
@@ -175,7 +180,8 @@ def _conversation(row: _Row, source: SampleFile) -> Sample:
             f"{row.where}: neither “question” nor the last human turn says anything to score the "
             "slices by."
         )
-    return Sample(row.place(source, volumes[0]), turns, question, row.where)
+    image, pointer = row.place(source, volumes[0]), row.pointer(source)
+    return Sample(image, turns, question, row.where, pointer=pointer)
 
 
 def _caption(row: _Row, source: SampleFile) -> Sample:
@@ -188,7 +194,8 @@ def _caption(row: _Row, source: SampleFile) -> Sample:
     if not report:
         raise DataError(f"{row.where}: the text {path} is empty.")
     turns = ((row.request, report),)
-    return Sample(row.place(source, row.text("image")), turns, row.request, row.where)
+    image, pointer = row.place(source, row.text("image")), row.pointer(source)
+    return Sample(image, turns, row.request, row.where, pointer=pointer)
 
 
 def _closed(row: _Row, source: SampleFile) -> Sample:
@@ -211,14 +218,16 @@ def _closed(row: _Row, source: SampleFile) -> Sample:
     question = f"{row.text('Question')} Choices: {' '.join(listed)}"
     answer = f"{right}. {row.text('Answer')}"
     image = row.place(source, row.text("Image Path"))
-    return Sample(image, ((question, answer),), question, row.where, spaced=True)
+    turns, pointer = ((question, answer),), row.pointer(source)
+    return Sample(image, turns, question, row.where, spaced=True, pointer=pointer)
 
 
 def _open(row: _Row, source: SampleFile) -> Sample:
     """M3D-VQA without its choices; also the yes/no list, which has the same columns."""
     question, answer = row.text("Question"), row.text("Answer")
     image = row.place(source, row.text("Image Path"))
-    return Sample(image, ((question, answer),), question, row.where, spaced=True)
+    turns, pointer = ((question, answer),), row.pointer(source)
+    return Sample(image, turns, question, row.where, spaced=True, pointer=pointer)
 
 
 def _json(source: SampleFile) -> Records:

@@ -30,7 +30,8 @@ class Sample:
 
     `question` is what the slice scores are asked with. `where` names file and row. `spaced` says
     that it is of M3D-VQA, which M3D-LaMed learns after a space. `region` is a mask to ask about, in
-    place of image and turns, which follow from it once it is read.
+    place of image and turns, which follow from it once it is read. `pointer` says where in the
+    volume's file lies what `question` asks about (`pointers.Pointer`), where the list does.
     """
 
     image: Path
@@ -39,6 +40,7 @@ class Sample:
     where: str
     spaced: bool = False
     region: Any = None
+    pointer: Any = None
 
 
 def read_array(path: Path, where: str) -> NDArray[np.generic]:

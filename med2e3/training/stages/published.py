@@ -7,6 +7,7 @@ One recipe is one stage: connectors alone (pretrain), then language model, 2D en
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,16 @@ from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.lora import add_lora
 from med2e3.training.options import Options
 from med2e3.training.published_recipe import PublishedRecipe
+from med2e3.training.stages.pointing import pointing_loss
 from med2e3.training.starting import load_start, trained_parts
 from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
+from med2e3.words import counted
 
 #: The template that a model is asked with which was trained on captions, where no question stands.
 ASKING_TEMPLATE = "phi"
+
+#: Rows of each list that are looked at for where findings lie.
+ROWS_LOOKED_AT = 1000
 
 MODEL_FOLDER, DAMAGED_FILE = "model", "damaged.csv"
 
@@ -67,6 +73,12 @@ class PublishedStage:
         self.device, self.damaged = device or torch.device("cpu"), damaged
         freeze_all_but(model, recipe.train)
         self.adapters = None if recipe.lora is None else add_lora(model.language_model, recipe.lora)
+        if recipe.pointing and model.scorer is None:
+            raise InputError(
+                f"pointing = {recipe.pointing:g} teaches slice scores, and this model has none "
+                f"(aggregation {model.config.aggregation}, encoders {model.config.encoders}). Set "
+                "pointing = 0."
+            )
         if recipe.gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
 
@@ -80,14 +92,14 @@ class PublishedStage:
             yield [MicroBatch(batch.tensors, batch.count) for batch in step]
 
     def loss(self, content: dict[str, Tensor]) -> tuple[Tensor, Numbers]:
-        """Mean cross entropy over the answers' tokens of one micro-batch."""
+        """Mean cross entropy over the answers' tokens of one micro-batch, and the pointing loss."""
         model = self.model
         if model.text_encoder is not None and not self.recipe.text_encoder_dropout:
             model.text_encoder.eval()
         batch = {name: tensor.to(self.device) for name, tensor in content.items()}
         features = model.encode_images(batch["pixel_values"])
         question = (batch["question_ids"], batch["question_mask"])
-        rows, _, _ = model.prepare_embeddings(batch["input_ids"], features, question)
+        rows, _, scores = model.prepare_embeddings(batch["input_ids"], features, question)
         hidden = model.language_model.model(
             inputs_embeds=rows, attention_mask=batch["attention_mask"], use_cache=False
         ).last_hidden_state
@@ -97,7 +109,21 @@ class PublishedStage:
         logits = model.language_model.lm_head(hidden[:, :-1][counted]).float()
         loss = F.cross_entropy(logits, target[counted])
         right = (logits.argmax(-1) == target[counted]).float().mean()
-        return loss, {"tokens right": float(right)}
+        numbers = {"tokens right": float(right)}
+        if self.recipe.pointing:
+            points, numbers["mass"] = self._pointing(scores, batch["held_slices"])
+            numbers |= {"answers": float(loss.detach()), "pointing": float(points.detach())}
+            loss = loss + self.recipe.pointing * points
+        return loss, numbers
+
+    def _pointing(self, scores: Tensor | None, held: Tensor) -> tuple[Tensor, float]:
+        """The pointing loss, and the mean mass of the scores on the slices that hold what is asked.
+
+        Both are means over the rows that state slices; the mass is NaN where none does. In a step
+        the loss weighs as much as the answers' tokens beside it.
+        """
+        points, mass = pointing_loss(scores, held)
+        return points, float(mass) if bool(held.any()) else math.nan
 
     def _note_damage(self, batches: Sequence[Batch]) -> None:
         lines = [line for batch in batches for line in batch.skipped]
@@ -125,8 +151,29 @@ def open_data(
         limited(open_samples(source, recipe.seed), source.limit, recipe.seed, number)
         for number, source in enumerate(recipe.data)
     ]
-    reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed)
+    pointing = recipe.pointing > 0
+    reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed, pointing)
     return SampleDataset(sources, reader, skip_damaged=skip_damaged)
+
+
+def check_pointers(dataset: SampleDataset, pointing: float) -> None:
+    """Raises `DataError` where scores are to learn to point, and no list says where."""
+    if not pointing:
+        return
+    looked = 0
+    for source in dataset.sources:
+        for row in range(min(len(source), ROWS_LOOKED_AT)):
+            looked += 1
+            try:
+                if source.sample(row).pointer is not None:
+                    return
+            except DataError:  # it is met again, and told, when it is trained on
+                continue
+    raise DataError(
+        f"pointing = {pointing:g} teaches slice scores where findings lie, and of "
+        f"{counted(looked, 'row')} none states it. Give the lists “slices”, “boxes” or “mask” (in "
+        "CSV files Slices, Boxes, Mask), or set pointing = 0."
+    )
 
 
 def train_published(
@@ -145,6 +192,7 @@ def train_published(
     dataset = open_data(
         recipe, start.processor, config.grid_shape, skip_damaged=options.skip_damaged
     )
+    check_pointers(dataset, recipe.pointing)
     stage = PublishedStage(
         recipe,
         start.model,

@@ -26,6 +26,7 @@ from med2e3.training.precision import half_precision
 from med2e3.training.stage_recipe import Mix, StageRecipe, check_mix
 from med2e3.training.stages.answers import AnswerCollator, Opening, answer_loss
 from med2e3.training.stages.base import PhantomStage, Reads, StageData
+from med2e3.training.stages.pointing import pointing_loss
 from med2e3.training.stages.text import TextStage, draw_topic
 
 #: How often a question offers choices, where its topic has them.
@@ -160,16 +161,3 @@ class TuneStage(PhantomStage[TuningRecipe]):
         slices = self.pool[example].slices
         kinds = [KIND_NAMES.index(name) for name in question.about]
         return torch.from_numpy(slices[kinds].any(axis=0))
-
-
-def pointing_loss(logits: Tensor | None, held: Tensor) -> tuple[Tensor, Tensor]:
-    """−log of the score mass on the slices that hold the answer, (B, S) against (B, S) bool.
-
-    Rows that hold nothing do not count. Also the mean mass itself.
-    """
-    if logits is None or not bool(held.any()):
-        return torch.zeros((), device=held.device), torch.zeros(())
-    rows = held.any(dim=1)
-    log_scores = logits[rows].float().log_softmax(dim=-1)
-    log_mass = log_scores.masked_fill(~held[rows], -torch.inf).logsumexp(dim=-1)
-    return -log_mass.mean(), log_mass.detach().exp().mean()
