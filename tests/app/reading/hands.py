@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QPointF
@@ -98,7 +99,7 @@ class Hands:
         if held:
             self._do("keydown", held)
         self._do("mousedown", str(button))
-        for one, other in zip(places, places[1:], strict=False):
+        for one, other in pairwise(places):
             for k in range(1, 7):
                 part = k / 6
                 share = tuple(a + (b - a) * part for a, b in zip(one, other, strict=True))
