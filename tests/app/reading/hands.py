@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QPoint, QPointF
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QWidget
 
 #: Why no session can be held here; empty: one can.
 LACKING = " and ".join(name for name in ("Xvfb", "xdotool") if shutil.which(name) is None)
@@ -141,5 +141,4 @@ class Hands:
 
 def photograph(file: Path) -> None:
     """The whole screen, with everything that lies over the window."""
-    QApplication.processEvents()
     QGuiApplication.primaryScreen().grabWindow(0).save(str(file))

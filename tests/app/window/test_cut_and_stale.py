@@ -23,7 +23,7 @@ class Painted(QObject):
         self.heights: list[int] = []
         widget.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         if isinstance(event, QPaintEvent):
             self.heights.append(event.region().boundingRect().height())
         return False
