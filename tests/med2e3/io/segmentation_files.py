@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from med2e3.geometry import Geometry
-from med2e3.io.dicom.segmentation import CLASSES
 
 #: Red and green as CIELab in DICOM's packing; D50 values of sRGB's primaries.
 RED, GREEN = (35580, 53667, 50865), (57555, 12522, 53620)
