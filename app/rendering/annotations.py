@@ -105,8 +105,7 @@ def _arrange(
     said = [item for item in items if item.lines and item.strength == FULL]
     for item in sorted(said, key=lambda item: not item.marked):
         text = shortened(item.lines) if shorten and not item.marked else "\n".join(item.lines)
-        if _extent(metrics, text)[0] > size.width() - 2 * EDGE:
-            text = text.replace(", ", "\n")  # a number to a line
+        text = folded(metrics, text, size.width() - 2 * EDGE)
         anchor = anchors[item.annotation.uid]
         others = tuple(box for uid, box in anchors.items() if uid != item.annotation.uid)
         taken = [value.rect for value in values]
@@ -214,6 +213,22 @@ def _extent(metrics: QFontMetricsF, text: str) -> tuple[float, float]:
     """Width and height of a value with the space around it."""
     bounds = metrics.boundingRect(QRectF(0, 0, 600, 600), Qt.AlignmentFlag.AlignLeft, text)
     return bounds.width() + 8, bounds.height() + 4
+
+
+def folded(metrics: QFontMetricsF, text: str, room: float) -> str:
+    """A text in lines that a width has room for: a number to a line, and broken between words."""
+    if _extent(metrics, text)[0] <= room:
+        return text
+    lines: list[str] = []
+    for part in text.replace(", ", "\n").split("\n"):
+        lines.append("")
+        for word in part.split(" "):
+            longer = f"{lines[-1]} {word}".strip()
+            if lines[-1] and _extent(metrics, longer)[0] > room:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    return "\n".join(lines)
 
 
 def shortened(lines: Sequence[str]) -> str:

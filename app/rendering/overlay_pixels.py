@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from app.rendering.colour_maps import table
-from app.viewmodels.images.overlays import Layer
+from app.viewmodels.images.layers import Layer
 from med2e3.geometry import Geometry
 
 Float = NDArray[np.float64]

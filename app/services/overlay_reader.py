@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app.services.jobs import Context, Jobs, Lane
 from app.viewmodels.core.work import Job, Listener
-from app.viewmodels.images.overlays import Overlaid
+from app.viewmodels.images.layers import Overlaid
 from med2e3.volume import Volume
+
+if TYPE_CHECKING:
+    from med2e3.io.dicom.segmentation import LabelMap
 
 #: A label map has whole values from 0 on, at most this large, and at most so many different ones:
 #: TotalSegmentator has 117 classes; a CT of whole HU has negative values and thousands.
@@ -33,13 +38,26 @@ class OverlayReader:
 
 def _read(path: Path, context: Context) -> Overlaid:
     from med2e3.io import load_volume
+    from med2e3.io.dicom import segmentation
     from med2e3.io.label_names import names_of
 
     context.progress(-1, f"Opening {path.name}")
+    if segmentation.is_structure_set(path):
+        raise segmentation.refused_contours(path)
+    if segmentation.is_segmentation(path):
+        return _segments(segmentation.read_segmentation(path))
     volume = load_volume(path)
     _ = volume.value_range  # reads every voxel once, here and not on the thread of the window
     labels = labels_of(volume)
     return Overlaid(volume, labels, names_of(path) if labels else {})
+
+
+def _segments(maps: tuple[LabelMap, ...]) -> Overlaid:
+    """Label maps of one file as one overlay with others beside it."""
+    first, *others = (
+        Overlaid(one.volume, labels_of(one.volume), one.names, one.colours) for one in maps
+    )
+    return replace(first, others=tuple(others))
 
 
 def _names(path: Path) -> dict[int, str]:

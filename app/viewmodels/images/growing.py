@@ -19,7 +19,8 @@ from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
-from app.viewmodels.images.overlays import Label, Layer, Overlays
+from app.viewmodels.images.layers import Label, Layer
+from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
 from med2e3.label_colours import label_colour
 from med2e3.volume import Volume

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from app.viewmodels.core.exporting import MakeFile
-from app.viewmodels.images.overlays import Label, Layer
+from app.viewmodels.images.layers import Label, Layer
 from med2e3.surfaces import save_surface, surface_of
 
 #: What a surface is saved as, as name filters of a dialog.

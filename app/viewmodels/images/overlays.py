@@ -7,30 +7,37 @@ screen, no widgets, and not who answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.imaging.colour_names import ColourMap
 from app.viewmodels.core.latest import LatestJob
 from app.viewmodels.core.notices import Notices, Remedy
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
+from app.viewmodels.images.layers import (
+    BoxMark,
+    Layer,
+    Overlaid,
+    WordMap,
+    answer_layer,
+    label_at,
+    layer_of,
+    overlap,
+    short,
+    word_layer,
+)
 from app.viewmodels.images.viewer import Viewer
-from med2e3.geometry import Geometry
 from med2e3.label_colours import label_colour
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
     from med2e3.engine.grounding import Box, Mask
-
-#: Opacity that lets the image be read through a mask, and through a second volume.
-MASK_OPACITY, VALUES_OPACITY = 0.35, 0.5
 
 #: What the change of an attribute of a layer is called, as a step that can be undone.
 CHANGES = {
@@ -45,83 +52,6 @@ CHANGES = {
 
 #: Attributes that a slider moves: many changes in a row are one step.
 SLID = ("opacity", "low", "high")
-
-#: Characters of a question that name what its answer drew.
-NAME_LENGTH = 28
-
-
-@dataclass(frozen=True)
-class Label:
-    """One structure of a label map: its stored value, name, colour (#rrggbb) and size."""
-
-    value: int
-    name: str
-    colour: str
-    millilitres: float
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One overlay: a label map where it has `labels` (0 is background), else a volume of values.
-
-    Values are coloured by `colours` from `low` to `high` and are transparent below `low`. `hidden`
-    are the values of labels that are switched off. `note` says what is uncertain about it.
-    `stepped`: each voxel is shown as it is, not between its neighbours. `of_answer`: it belongs to
-    the answer that is shown, `of_word` to a word of it.
-    """
-
-    name: str
-    voxels: NDArray[Any]
-    geometry: Geometry
-    labels: tuple[Label, ...] = ()
-    opacity: float = MASK_OPACITY
-    colours: ColourMap = ColourMap.HOT_IRON
-    low: float = 0.0
-    high: float = 1.0
-    value_range: tuple[float, float] = (0.0, 1.0)
-    visible: bool = True
-    hidden: frozenset[int] = frozenset()
-    note: str = ""
-    of_answer: bool = False
-    stepped: bool = False
-    of_word: bool = False
-    #: What was measured of it, in words.
-    about: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class BoxMark:
-    """A box that an answer names: `corners_mm` (8, 3) LPS, as in `med2e3.engine.grounding.Box`."""
-
-    name: str
-    colour: str
-    corners_mm: NDArray[np.float64]
-    visible: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Overlaid:
-    """A volume read as an overlay; `labels` are (value, voxel count), empty for plain values.
-
-    `names` are those that its file states, by their values.
-    """
-
-    volume: Volume
-    labels: tuple[tuple[int, int], ...]
-    names: Mapping[int, str] = field(default_factory=dict)
-
-
-class WordMap(Protocol):
-    """The attention of a word: `cells` (slices, rows, columns) on a grid of their own."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def cells(self) -> NDArray[np.float32]: ...  # noqa: D102
-
-    @property
-    def grid(self) -> Geometry: ...  # noqa: D102
 
 
 class OverlayLoader(Protocol):
@@ -157,6 +87,9 @@ class Overlays:
         self.layers: tuple[Layer, ...] = ()
         self.boxes: tuple[BoxMark, ...] = ()
         self.loading = ""
+        #: Segmentations of the study, by their files, which can be laid over.
+        self.offered: tuple[Path, ...] = ()
+        self._laid: set[Path] = set()
         self._live: Layer | None = None
         self.changed: Signal[[]] = Signal()
         viewer.volume_changed.connect(self._volume_changed)
@@ -165,6 +98,13 @@ class Overlays:
     def empty(self) -> bool:
         """Whether nothing lies over the images."""
         return not (self.layers or self.boxes)
+
+    def offer(self, files: Sequence[Path]) -> None:
+        """Say which segmentations the study has; those that lie over the images are left out."""
+        offered = tuple(file for file in files if file not in self._laid)
+        if offered != self.offered:
+            self.offered = offered
+            self.changed.emit()
 
     # --- files -----------------------------------------------------------------------------
 
@@ -188,6 +128,9 @@ class Overlays:
         fits = isinstance(outcome, Done) and about is self._viewer.volume
         if isinstance(outcome, Done) and fits:
             fits = self._admit(outcome.value, about)
+        if fits:
+            self._laid.add(path)
+            self.offered = tuple(file for file in self.offered if file != path)
         self.changed.emit()
         return fits
 
@@ -216,20 +159,10 @@ class Overlays:
             self.changed.emit()
 
     def _add(self, overlaid: Overlaid, about: Volume, note: str) -> None:
-        volume = overlaid.volume
-        if not overlap(volume.geometry, about.geometry):
+        if not overlap(overlaid.volume.geometry, about.geometry):
             note = APART
-        layer = Layer(volume.name, volume.voxels, volume.geometry, note=note)
-        if overlaid.labels:
-            layer = replace(layer, labels=_labels(overlaid))
-        else:
-            low, high = volume.value_range
-            # The lower tenth of a second volume is mostly its background.
-            cut = low + (high - low) * 0.1
-            layer = replace(
-                layer, opacity=VALUES_OPACITY, low=cut, high=high, value_range=(low, high)
-            )
-        self._take(f"overlay {layer.name}", layers=(*self.layers, layer))
+        layers = tuple(layer_of(one, note) for one in (overlaid, *overlaid.others))
+        self._take(f"overlay {layers[0].name}", layers=(*self.layers, *layers))
 
     # --- what the user does ----------------------------------------------------------------
 
@@ -309,7 +242,7 @@ class Overlays:
         """The structures that are shown at a point in LPS mm, the uppermost first."""
         if not self.belongs:
             return ()
-        found = (_label_at(layer, patient_mm) for layer in reversed(self.layers) if layer.visible)
+        found = (label_at(layer, patient_mm) for layer in reversed(self.layers) if layer.visible)
         return tuple(label.name for label in found if label is not None)
 
     def toggle_box(self, box: BoxMark) -> None:
@@ -370,6 +303,7 @@ class Overlays:
         self._about = self._viewer.open_volume
         self._reading.cancel()
         self.loading = ""
+        self._laid.clear()
         self.layers = tuple(layer for layer in self.layers if layer.of_answer)
         self.changed.emit()
 
@@ -385,10 +319,10 @@ class Overlays:
         theirs = [*(mask.voxels for mask in masks), *(box.corners_mm for box in boxes)]
         if len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True)):
             return
-        name = _short(question)
+        name = short(question)
         self.layers = (
             *(x for x in self.layers if x not in self._drawn),
-            *(_answer_layer(name, mask, k) for k, mask in enumerate(masks)),
+            *(answer_layer(name, mask, k) for k, mask in enumerate(masks)),
         )
         self.boxes = tuple(
             BoxMark(f"box {k + 1}: {name}", label_colour(k + len(masks)), box.corners_mm)
@@ -410,65 +344,10 @@ class Overlays:
         if word is None and before is None:
             return
         rest = tuple(x for x in self.layers if not x.of_word)
-        self.layers = rest if word is None else (*rest, _word_layer(word, note, before))
+        self.layers = rest if word is None else (*rest, word_layer(word, note, before))
         self.changed.emit()
 
 
 NO_FRAME = "no frame of reference: placed by its own mm"
 OTHER_FRAME = "another frame of reference: its place is not certain"
 APART = "lies wholly outside of the open volume"
-
-
-def overlap(one: Geometry, other: Geometry) -> bool:
-    """Whether two grids' boxes along the axes of the patient meet at all."""
-    (low, high), (first, last) = _bounds(one), _bounds(other)
-    return bool((low < last).all() and (first < high).all())
-
-
-def _bounds(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    ends = np.array([np.full(3, -0.5), np.asarray(geometry.shape) - 0.5])
-    corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1).T
-    places = geometry.to_patient_mm(corners)
-    return places.min(axis=0), places.max(axis=0)
-
-
-def _label_at(layer: Layer, patient_mm: NDArray[np.float64] | Sequence[float]) -> Label | None:
-    """The structure of a layer at a point, where it is switched on."""
-    index = np.floor(layer.geometry.to_index(patient_mm) + 0.5).astype(int)
-    if not layer.labels or (index < 0).any() or (index >= layer.voxels.shape).any():
-        return None
-    value = int(layer.voxels[tuple(index)])
-    shown = (one for one in layer.labels if one.value == value and value not in layer.hidden)
-    return next(shown, None)
-
-
-def _labels(overlaid: Overlaid) -> tuple[Label, ...]:
-    cell = overlaid.volume.geometry.voxel_ml
-    return tuple(
-        Label(value, overlaid.names.get(value, f"label {value}"), label_colour(k), count * cell)
-        for k, (value, count) in enumerate(overlaid.labels)
-    )
-
-
-def _answer_layer(name: str, mask: Mask, k: int) -> Layer:
-    label = Label(1, f"mask {k + 1}", label_colour(k), mask.millilitres)
-    return Layer(name, mask.voxels, mask.geometry, (label,), of_answer=True)
-
-
-def _word_layer(word: WordMap, note: str, before: Layer | None) -> Layer:
-    high = float(word.cells.max())
-    layer = Layer(word.name, word.cells, word.grid, note=note, of_answer=True, of_word=True)
-    share = float(word.cells.mean())
-    return replace(
-        layer,
-        opacity=VALUES_OPACITY if before is None else before.opacity,
-        colours=layer.colours if before is None else before.colours,
-        low=share,
-        high=max(high, share),
-        value_range=(0.0, high),
-        stepped=True,
-    )
-
-
-def _short(question: str) -> str:
-    return question if len(question) <= NAME_LENGTH else question[: NAME_LENGTH - 1] + "…"

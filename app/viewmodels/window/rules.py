@@ -28,6 +28,9 @@ from app.viewmodels.study.study import Study
 from app.viewmodels.window.layouts import Layouts
 from app.viewmodels.window.workspace import Workspace
 
+#: What the scan calls a DICOM Segmentation.
+SEGMENTATION = "segmentation"
+
 
 class GarbageCollector(Protocol):
     """Python's cyclic garbage collection, as far as it follows the model."""
@@ -50,6 +53,7 @@ def connect_all(workspace: Workspace, garbage: GarbageCollector) -> None:
     marking_a_slice_counts_as_evidence(workspace.annotations, workspace.evidence)
     pictures_are_brought_into_view(workspace)
     scouts_stand_in_the_fourth_cell(workspace)
+    segmentations_of_the_study_are_offered(workspace.study, workspace.viewer, workspace.overlays)
     comparing_stops_cine(workspace.compare, workspace.cine)
     choosing_a_layout_shows_all_of_it(workspace.layouts, workspace.viewer)
     series_loaded_beside_is_compared(workspace.study, workspace.side_by_side)
@@ -122,6 +126,20 @@ def scouts_stand_in_the_fourth_cell(workspace: Workspace) -> None:
         workspace.layouts.offer_scout(there=scout is not None)
 
     study.changed.connect(follow)
+
+
+def segmentations_of_the_study_are_offered(
+    study: Study, viewer: Viewer, overlays: Overlays
+) -> None:
+    """When a study has DICOM Segmentations, they can be laid over its open series."""
+
+    def follow() -> None:
+        there = viewer.open_volume is not None
+        files = [one.path for one in study.skipped if one.kind == SEGMENTATION] if there else []
+        overlays.offer(files)
+
+    study.changed.connect(follow)
+    viewer.volume_changed.connect(follow)
 
 
 def comparing_stops_cine(compare: Compare, cine: Cine) -> None:

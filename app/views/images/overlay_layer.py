@@ -16,7 +16,8 @@ from app.imaging.viewport import Viewport
 from app.rendering import markings
 from app.rendering import overlay_pixels as pixels
 from app.rendering.overlay_pixels import PixelPlane
-from app.viewmodels.images.overlays import BoxMark, Layer, Overlays
+from app.viewmodels.images.layers import BoxMark, Layer
+from app.viewmodels.images.overlays import Overlays
 from app.views.images.slice_view import SliceView
 from app.views.parts.painting import painted
 from app.views.parts.sheet import Sheet

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import (
     QInputDialog,
     QLabel,
     QMenu,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QSlider,
@@ -27,8 +29,9 @@ from PySide6.QtWidgets import (
 
 from app.imaging.colour_names import ColourMap
 from app.rendering.colour_maps import swatch
+from app.viewmodels.images.layers import BoxMark, Label, Layer
 from app.viewmodels.images.overlay_surfaces import SURFACE_TYPES, surface_file, surface_name
-from app.viewmodels.images.overlays import BoxMark, Label, Layer, Overlays
+from app.viewmodels.images.overlays import Overlays
 from app.views.parts import theme
 from app.views.parts.elided import ChoiceBox
 from app.views.parts.file_dialogs import Saver, ask_for_file
@@ -43,6 +46,9 @@ EDGES = (10, 6)
 
 #: The panel takes at most this height, in logical pixels; more labels scroll.
 TALLEST = 360
+
+#: Segmentations offered at most; all are in the list of files left out.
+MOST_OFFERS = 4
 
 
 class OverlayPanel(QWidget):
@@ -64,8 +70,13 @@ class OverlayPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.heading)
-        column.addWidget(self._scroll)
+        self.offers = QWidget()
+        self._offers = QVBoxLayout(self.offers)
+        self._offers.setContentsMargins(EDGES[0], 2, EDGES[1], 4)
+        self._offers.setSpacing(3)
+        self._offered: tuple[Path, ...] = ()
+        for widget in (self.heading, self.offers, self._scroll):
+            column.addWidget(widget)
         overlays.changed.connect(self.refresh)
         self.refresh()
 
@@ -73,7 +84,10 @@ class OverlayPanel(QWidget):
         """Take over the overlays; rows are made again only when there are others."""
         overlays = self._overlays
         self.heading.setText(f"Opening {overlays.loading}…" if overlays.loading else "Overlays")
-        self.setVisible(bool(overlays.loading) or not overlays.empty)
+        self._refresh_offers()
+        there = not overlays.empty
+        self.setVisible(bool(overlays.loading or overlays.offered) or there)
+        self._scroll.setVisible(there)
         shape = (
             tuple((x.name, id(x.voxels), x.labels) for x in overlays.layers),
             tuple(box.name for box in overlays.boxes),
@@ -85,6 +99,23 @@ class OverlayPanel(QWidget):
             row.show_layer(layer)
         for check, box in zip(self.boxes, overlays.boxes, strict=True):
             check.setChecked(box.visible)
+
+    def _refresh_offers(self) -> None:
+        """A button for each segmentation of the study that does not lie over the images yet."""
+        offered = self._overlays.offered
+        self.offers.setVisible(bool(offered))
+        if offered == self._offered:
+            return
+        self._offered = offered
+        while (item := self._offers.takeAt(0)) is not None:
+            if (old := item.widget()) is not None:
+                old.deleteLater()
+        for path in offered[:MOST_OFFERS]:
+            button = QPushButton(f"Segmentation: {path.name}")
+            button.setToolTip(f"Lay this DICOM Segmentation of the study over the images\n{path}")
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            button.clicked.connect(lambda _=False, p=path: self._overlays.start(p))
+            self._offers.addWidget(button)
 
     def _rebuild(self) -> None:
         body = QWidget()

@@ -161,6 +161,10 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
+#: The sign of Qt's own warnings; style sheets take files.
+_WARNING = (resource_path("icons") / "warning.svg").as_posix()
+
+
 def _tick(theme: Theme) -> str:
     """The tick of a box, in the colour that is legible on the accent; style sheets take files."""
     name = "tick_white" if theme.on_accent == "#ffffff" else "tick_black"
@@ -192,6 +196,8 @@ def _style_sheet(theme: Theme) -> str:
     QToolButton::menu-indicator {{ subcontrol-origin: border; right: 3px;
                  subcontrol-position: right center; }}
     QToolButton:pressed {{ background: {theme.line}; }}
+    QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+    QMessageBox {{ messagebox-warning-icon: url({_WARNING}); }}
     QStatusBar {{ background: {theme.panel}; border-top: 1px solid {theme.line}; }}
     QStatusBar::item {{ border: 0; }}
     QSplitter::handle {{ background: {theme.window}; }}

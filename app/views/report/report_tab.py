@@ -94,6 +94,7 @@ class ReportTab(QWidget):
         self._show_text(text, None if shut else report.loads)
         self.editor.setReadOnly(shut)
         self.editor.setPlaceholderText(NOT_YET if shut else EMPTY)
+        self.editor.viewport().update()  # Qt paints only the first line of another placeholder
         self.author.setText("" if shut else _beside_mark(report.author))
         self.mark.setText("PARTIAL DRAFT" if report.partial else "DRAFT")
         self.mark.setVisible(bool(text))

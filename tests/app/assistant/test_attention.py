@@ -17,7 +17,7 @@ from app.viewmodels.assistant.attention import NOTE, Part, WordMap, WordMaps
 from app.viewmodels.core.signal import Signal
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.work import Failed, Message
-from app.viewmodels.images.overlays import Layer
+from app.viewmodels.images.layers import Layer
 from med2e3.errors import QuestionError
 from med2e3.evidence import attention as engine
 from med2e3.geometry import Geometry

@@ -17,7 +17,7 @@ from app.rendering.overlay_pixels import (
     value_pixels,
 )
 from app.services.overlay_reader import labels_of
-from app.viewmodels.images.overlays import Label, Layer, overlap
+from app.viewmodels.images.layers import Label, Layer, overlap
 from med2e3.geometry import Geometry, Plane
 from med2e3.volume import Volume
 

@@ -1,0 +1,530 @@
+"""A reading session in a real window, with a picture of every step.
+
+`python -m tests.app.reading.session FOLDER [--study demo|mixed|PATH] [--looks dark,light-1024,…]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMenu, QWidget
+
+from app.application import Application
+from app.viewmodels.assistant.assistant import ModelState
+from app.viewmodels.core.settings import Settings
+from app.views.images.slice_view import SliceView
+from med2e3.geometry import Plane
+from tests.app.reading.hands import ANSWER, MIDDLE, RIGHT, Hands, photograph, screen
+
+
+@dataclass(frozen=True)
+class Look:
+    """A screen in pixels, how many of them a logical one has, colours, and size of text in %."""
+
+    pixels: tuple[int, int]
+    scale: int = 1
+    theme: str = "dark"
+    text: int = 100
+
+
+LOOKS = {
+    "dark": Look((1280, 800)),
+    "light": Look((1280, 800), theme="light"),
+    "dark-1024": Look((1024, 700)),
+    "light-1024": Look((1024, 700), theme="light"),
+    "dark-4k": Look((3840, 2160), scale=2),
+    "light-4k": Look((3840, 2160), scale=2, theme="light"),
+    "dark-large": Look((1280, 800), text=150),
+    "light-large": Look((1280, 800), theme="light", text=150),
+}
+
+#: Seconds that anything may take before the session has failed.
+LONGEST = 120.0
+
+
+@dataclass
+class Session:
+    """The window, the hands at it, and what is read."""
+
+    application: Application
+    hands: Hands
+    study: Path
+    folder: Path
+    taken: list[Path] = field(default_factory=list)
+
+    @property
+    def window(self) -> Any:
+        """The main window."""
+        return self.application.window
+
+    @property
+    def workspace(self) -> Any:
+        """The state behind it."""
+        return self.application.workspace
+
+    def view(self, plane: Plane = Plane.AXIAL) -> SliceView:
+        """The view of a plane."""
+        view = self.window.centre.cells[plane].view
+        assert isinstance(view, SliceView)
+        return view
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Wait until something holds. Raises `TimeoutError` where it never does."""
+
+        async def wait() -> None:
+            while not holds():
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(wait(), LONGEST)
+
+    async def command(self, *keys: str) -> None:
+        """Press keys in the main window."""
+        await self.hands.turn_to(self.window)
+        await self.hands.key(*keys)
+
+    async def dialog(self, kind: type[QDialog] = QDialog) -> Any:
+        """The dialog that has opened, with the keys."""
+        found: list[QDialog] = []
+
+        def opened() -> bool:
+            found[:] = [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+            found[:] = [w for w in found if isinstance(w, kind) and w is not self.window]
+            return bool(found)
+
+        await self.until(opened)
+        await self.hands.turn_to(found[-1])
+        return found[-1]
+
+    async def settled(self) -> None:
+        """Wait until the picture is as it stays: no job for the images runs."""
+        await self.hands.rest(3 * ANSWER)
+
+
+Act = Callable[[Session], Awaitable[object]]
+
+#: What is done, in order, with the name of its picture.
+STEPS: list[tuple[str, Act]] = []
+
+
+def step(name: str) -> Callable[[Act], Act]:
+    """Make a function the next step."""
+
+    def add(act: Act) -> Act:
+        STEPS.append((name, act))
+        return act
+
+    return add
+
+
+@step("opening-page")
+async def _opening_page(s: Session) -> None:
+    await s.until(lambda: s.workspace.assistant.model_state is ModelState.READY)
+
+
+@step("menu-of-opening")
+async def _menu_of_opening(s: Session) -> None:
+    button = s.window.tools.open_button
+    await s.hands.click_at(button, QPoint(button.width() - 6, button.height() // 2))
+    assert isinstance(QApplication.activePopupWidget(), QMenu)
+
+
+@step("open-dialog")
+async def _open_dialog(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.command("ctrl+shift+o")
+    dialog = await s.dialog(QFileDialog)
+    line = dialog.findChild(QLineEdit, "fileNameEdit")
+    await s.hands.click(line, times=3)
+    await s.hands.write(str(s.study))
+
+
+@step("opened")
+async def _opened(s: Session) -> None:
+    await s.hands.key("Return")
+    viewer = s.workspace.viewer
+    await s.until(lambda: viewer.volume is not None and not viewer.previewing)
+    await s.until(lambda: s.workspace.annotations.volume is not None)
+    await s.hands.rest(1.5)  # 3D is drawn in a job
+
+
+@step("scrolled")
+async def _scrolled(s: Session) -> None:
+    before = s.workspace.viewer.planes[Plane.AXIAL].slice_index
+    await s.hands.wheel(s.view(), -5)
+    assert s.workspace.viewer.planes[Plane.AXIAL].slice_index != before
+
+
+@step("lung-window")
+async def _lung(s: Session) -> None:
+    await s.command("2")
+    assert s.workspace.viewer.preset == "lung"
+
+
+@step("window-dragged")
+async def _window(s: Session) -> None:
+    await s.hands.drag(s.view(), ((0.5, 0.5), (0.62, 0.42)), held="shift")
+    assert not s.workspace.viewer.preset
+    await s.hands.move(s.view(), (0.45, 0.4))
+
+
+@step("menu-of-windows")
+async def _windows(s: Session) -> None:
+    await s.command("1")
+    await s.hands.click(s.window.tools.presets)
+    assert QApplication.activePopupWidget() is not None
+
+
+@step("zoomed-and-moved")
+async def _zoomed(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.hands.wheel(s.view(), 3, held="ctrl")
+    await s.hands.drag(s.view(), ((0.5, 0.5), (0.6, 0.58)), button=MIDDLE)
+    assert s.workspace.viewer.planes[Plane.AXIAL].zoom > 1.0
+
+
+@step("fit-again")
+async def _fit(s: Session) -> None:
+    await s.command("r")
+    assert s.workspace.viewer.planes[Plane.AXIAL].zoom == 1.0
+
+
+@step("crosshair")
+async def _crosshair(s: Session) -> None:
+    await s.command("c")
+    await s.hands.click(s.view(), (0.42, 0.46))
+
+
+@step("planes-turned")
+async def _turned(s: Session) -> None:
+    view = s.view()
+    for _, at in view.axes.handles()[:1]:  # a view of few pixels has no room for any
+        start = at.x() / view.width(), at.y() / view.height()
+        await s.hands.drag(view, (start, (start[0] + 0.08, start[1] + 0.08)))
+        assert s.workspace.viewer.is_turned
+
+
+@step("straight")
+async def _straight(s: Session) -> None:
+    await s.command("o")
+    assert not s.workspace.viewer.is_turned
+
+
+@step("slab")
+async def _slab(s: Session) -> None:
+    await s.command("s", "bracketright", "bracketright")
+
+
+@step("length")
+async def _length(s: Session) -> None:
+    await s.command("s", "l")
+    await s.hands.drag(s.view(), ((0.3, 0.35), (0.6, 0.3)))
+    assert len(s.workspace.annotations.document.annotations) == 1
+
+
+@step("ellipse-and-diameters")
+async def _ellipse(s: Session) -> None:
+    await s.command("e")
+    await s.hands.drag(s.view(), ((0.35, 0.52), (0.5, 0.64)))
+    await s.command("b")
+    await s.hands.drag(s.view(), ((0.58, 0.42), (0.74, 0.5)))
+    assert len(s.workspace.annotations.document.annotations) == 3
+
+
+@step("note")
+async def _note(s: Session) -> None:
+    await s.command("n")
+    await s.hands.click(s.view(), (0.62, 0.66))
+    await s.hands.write("compare with prior")
+    await s.hands.key("Return")
+    await s.command("c", "k")
+
+
+@step("measurements")
+async def _measurements(s: Session) -> None:
+    tabs = s.window.assistant.tabs
+    bar = tabs.tabBar()
+    await s.hands.click_at(bar, bar.tabRect(bar.count() - 1).center())
+    assert tabs.currentWidget() is s.window.measurements
+
+
+@step("image-menu")
+async def _menu(s: Session) -> None:
+    await s.hands.click(s.view(), (0.45, 0.33), button=RIGHT)
+    assert isinstance(QApplication.activePopupWidget(), QMenu)
+
+
+@step("region")
+async def _region(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.command("shift+e")
+    await s.dialog()
+    growing = s.workspace.growing
+    await s.until(lambda: growing.region is not None and not growing.busy)
+
+
+@step("region-kept")
+async def _kept(s: Session) -> None:
+    await s.hands.click(s.window.growing.keep)
+    assert s.workspace.overlays.layers
+
+
+@step("asking")
+async def _asking(s: Session) -> None:
+    await s.command("ctrl+l")
+    await s.hands.write("Is there a nodule?")
+    await s.hands.key("Return")
+    assert s.workspace.assistant.turns
+
+
+@step("answered")
+async def _answered(s: Session) -> None:
+    await s.until(lambda: s.workspace.assistant.running is None)
+    assert s.workspace.assistant.turns[-1].text
+
+
+@step("scores")
+async def _scores(s: Session) -> None:
+    bar = s.window.assistant.tabs.tabBar()
+    await s.hands.click_at(bar, bar.tabRect(1).center())
+    s.view().setFocus()
+    await s.command("period")
+
+
+@step("evidence")
+async def _evidence(s: Session) -> None:
+    bar = s.window.assistant.tabs.tabBar()
+    await s.hands.click_at(bar, bar.tabRect(2).center())
+
+
+@step("draft")
+async def _draft(s: Session) -> None:
+    await s.command("ctrl+r")
+    await s.hands.rest(0.5)
+    question = s.window.assistant.ask_box.draft_question
+    if question.isVisible() if isinstance(question, QWidget) else False:
+        await s.hands.key("Return")
+    await s.until(
+        lambda: s.workspace.assistant.running is None or s.workspace.assistant.turns[-1].is_report
+    )
+    await s.until(lambda: s.workspace.assistant.running is None)
+
+
+@step("report-corrected")
+async def _corrected(s: Session) -> None:
+    editor = s.window.assistant.report.editor
+    bar = s.window.assistant.tabs.tabBar()
+    await s.hands.click_at(bar, bar.tabRect(0).center())
+    await s.hands.click(editor)
+    await s.hands.key("ctrl+End")
+    await s.hands.write(" No prior for comparison.")
+    assert editor.toPlainText().endswith("No prior for comparison.")
+
+
+@step("report-tall")
+async def _tall(s: Session) -> None:
+    await s.command("ctrl+alt+t")
+
+
+@step("3d")
+async def _scene(s: Session) -> None:
+    await s.command("ctrl+alt+t")
+    layouts = s.workspace.layouts
+    if "3d" not in layouts.places():
+        await s.command("v")
+    cell = s.window.centre.cell("3d")
+    await s.hands.rest(1.0)
+    await s.hands.click(cell.view, times=2)
+    await s.hands.drag(cell.view, ((0.5, 0.5), (0.65, 0.45)))
+    await s.hands.rest(1.5)
+
+
+@step("side-by-side")
+async def _beside(s: Session) -> None:
+    scene = s.window.centre.cell("3d")
+    await s.hands.click(scene.view, times=2)
+    s.workspace.side_by_side.choose(1, 2)
+    await s.hands.rest(0.5)
+
+
+@step("one-large")
+async def _large(s: Session) -> None:
+    await s.command("alt+c", "alt+3")
+
+
+@step("palette")
+async def _palette(s: Session) -> None:
+    await s.command("alt+2", "ctrl+k")
+    await s.hands.write("mip")
+
+
+@step("preferences")
+async def _preferences(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.command("ctrl+comma")
+    await s.dialog()
+
+
+@step("shortcuts")
+async def _shortcuts(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.command("ctrl+alt+k")
+    await s.dialog()
+
+
+@step("help")
+async def _help(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.command("F1")
+    assert s.window.help.isVisible()
+
+
+@step("tags")
+async def _tags(s: Session) -> None:
+    await s.hands.key("Escape")
+    await s.command("ctrl+i")
+    await s.hands.rest(0.5)
+
+
+@step("left-out")
+async def _left_out(s: Session) -> None:
+    if s.window.tags is not None:
+        s.window.tags.hide()
+    await s.command("ctrl+shift+i")
+    await s.hands.rest(0.3)
+
+
+@step("pictures-of-others")
+async def _others(s: Session) -> None:
+    await _close_dialogs(s)
+    tree = s.window.series.tree
+    wanted = ("dose page", "dose report")
+    for item in tree.items:
+        if any(words in item.text(0) for words in wanted[:1]):
+            tree.scrollToItem(item)
+            await s.hands.click_at(tree.viewport(), tree.visualItemRect(item).center())
+            await s.hands.rest(0.5)
+
+
+@step("dose-report")
+async def _dose(s: Session) -> None:
+    tree = s.window.series.tree
+    for item in tree.items:
+        if "dose report" in item.text(0):
+            tree.scrollToItem(item)
+            await s.hands.click_at(tree.viewport(), tree.visualItemRect(item).center())
+            await s.hands.rest(0.5)
+
+
+@step("saving-a-view")
+async def _saving(s: Session) -> None:
+    await s.command("ctrl+shift+s")
+    await s.dialog(QFileDialog)
+
+
+@step("closed")
+async def _closed(s: Session) -> None:
+    await _close_dialogs(s)
+    await s.command("ctrl+shift+w")
+    await s.until(lambda: s.workspace.viewer.volume is None)
+
+
+async def _close_dialogs(s: Session) -> None:
+    for one in QApplication.topLevelWidgets():
+        if isinstance(one, QDialog) and one.isVisible():
+            await s.hands.turn_to(one)
+            await s.hands.key("Escape")
+
+
+async def hold(application: Application, study: Path, folder: Path, only: int) -> list[Path]:
+    """Go through all steps; the files of their pictures."""
+    hands = Hands()
+    session = Session(application, hands, study, folder)
+    application.workspace.tasks.start(application.workspace.assistant.load_model("demo"))
+    for number, (name, act) in enumerate(STEPS[:only], start=1):
+        await act(session)
+        await session.settled()
+        file = folder / f"{number:02}-{name}.png"
+        photograph(file)
+        session.taken.append(file)
+        if problem := application.workspace.notices.message:
+            print(f"{name}: {problem.sentence}", file=sys.stderr)
+    return session.taken
+
+
+def main() -> int:
+    """One process a look, each on a screen of its own."""
+    options = _parser().parse_args()
+    if options.look:
+        return _here(options)
+    for name in options.looks.split(","):
+        look = LOOKS[name]
+        with screen(*look.pixels) as display:
+            environment = {
+                **os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb",
+                "QT_SCALE_FACTOR": str(look.scale),
+            }  # fmt: skip
+            command = [sys.executable, "-m", "tests.app.reading.session", *sys.argv[1:]]
+            if code := subprocess.run([*command, "--look", name], env=environment).returncode:
+                return code
+    return 0
+
+
+def _here(options: argparse.Namespace) -> int:
+    import qasync
+
+    from app.views.parts import theme
+    from app.views.parts.qt import qt_application
+    from tests.app.reading.studies import mixed
+
+    look = LOOKS[options.look]
+    folder = options.folder / options.look
+    folder.mkdir(parents=True, exist_ok=True)
+    qt = qt_application()
+    theme.apply(qt, look.theme, look.text)
+    with tempfile.TemporaryDirectory() as scratch, qasync.QEventLoop(qt) as loop:
+        settings = Settings()
+        settings.update({"theme": look.theme, "text_size": look.text})
+        study = {"demo": _demo, "mixed": lambda: mixed(Path(scratch))}.get(
+            options.study, lambda: Path(options.study)
+        )()
+        application = Application(loop, settings)
+        window = application.window
+        window.move(0, 0)
+        window.resize(look.pixels[0] // look.scale, look.pixels[1] // look.scale)
+        window.show()
+        try:
+            taken = loop.run_until_complete(hold(application, study, folder, options.steps))
+        finally:
+            loop.run_until_complete(application.close())
+    print(f"{options.look}: {len(taken)} pictures in {folder}")
+    return 0
+
+
+def _demo() -> Path:
+    from med2e3.resources import resources_root
+
+    return resources_root() / "demo-study"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="A reading session, as pictures.")
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    parser.add_argument("--study", default="demo", help="demo, mixed, or a folder")
+    parser.add_argument("--looks", default="dark", help=f"with commas: {', '.join(LOOKS)}")
+    parser.add_argument("--steps", type=int, default=len(STEPS), help="only so many of them")
+    parser.add_argument("--look", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
