@@ -257,7 +257,7 @@ class TestRefusals:
     def test_a_grid_that_ends_far_from_every_patient_is_refused(self) -> None:
         affine = Geometry.from_spacing((4, 5, 6), (1, 1, 1)).affine_lps.copy()
         affine[:3, :3] *= 1e5
-        with pytest.raises(GeometryError, match="reaches 5.9e"):
+        with pytest.raises(GeometryError, match=r"reaches 5\.9e"):
             Geometry((4, 5, 60), affine)
 
     def test_a_projective_affine_is_refused(self) -> None:
