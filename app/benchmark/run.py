@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.benchmark.assistant import answering
+from app.benchmark.first_picture import first_picture
 from app.benchmark.images import slices, windowing, zooming
 from app.benchmark.loading import compressed, loading, memory, peers, three_thousand
 from app.benchmark.planes import planes
@@ -41,6 +42,7 @@ GROUPS: dict[str, Group] = {
     "3d": rotation,
     "memory": memory,
     "jpeg2000": compressed,
+    "thumbnail": first_picture,
     "3000": three_thousand,
     "switching": switching,
     "scan": scan,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from med2e3.errors import DataError
 from med2e3.geometry import Plane
 from med2e3.volume import Window
 
@@ -72,3 +74,13 @@ def ready_questions(config: object) -> tuple[ReadyQuestion, ...]:
     """The questions that a model's config brings, else the published wordings."""
     own = getattr(config, "ready_questions", None) or {}
     return tuple(ReadyQuestion(label, text) for label, text in own.items()) or READY_QUESTIONS
+
+
+def check_measured(path: Path, weights_sha256: str, info: ModelInfo) -> None:
+    """Raise `DataError` where a file beside the weights holds what was measured of other ones."""
+    if weights_sha256 != info.weights_sha256:
+        raise DataError(
+            f"{path} was measured of other weights (SHA-256 {weights_sha256[:12]}…, these are "
+            f"{info.weights_sha256[:12]}…), so it says nothing about this model. Evaluate this "
+            "model, or remove the file."
+        )

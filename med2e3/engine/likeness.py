@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from med2e3.engine.info import ModelInfo
+from med2e3.engine.info import ModelInfo, check_measured
 from med2e3.errors import DataError
 from med2e3.files import write_whole
 from med2e3.io.texts import read_json
@@ -108,9 +108,5 @@ def read_likeness(info: ModelInfo) -> Likeness | None:
         raise DataError(f"{path} cannot be read ({error}). Evaluate the model again.") from error
     if not usable:
         raise DataError(f"{path} holds no likeness of this format. Evaluate the model again.")
-    if found.weights_sha256 != info.weights_sha256:
-        raise DataError(
-            f"{path} was measured of other weights (SHA-256 {found.weights_sha256[:12]}…, these "
-            f"are {info.weights_sha256[:12]}…). Evaluate this model, or remove the file."
-        )
+    check_measured(path, found.weights_sha256, info)
     return found

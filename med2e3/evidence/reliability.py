@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from med2e3.engine import ModelInfo
+from med2e3.engine.info import check_measured
 from med2e3.errors import DataError, InputError
 from med2e3.evidence.values import from_json, to_json
 from med2e3.files import write_whole
@@ -108,10 +109,5 @@ def read_reliability(info: ModelInfo) -> Reliability | None:
             f"{path} has format {found.format}, and this version reads {FORMAT}. "
             "Evaluate the model again."
         )
-    if found.weights_sha256 != info.weights_sha256:
-        raise DataError(
-            f"{path} was measured of other weights (SHA-256 {found.weights_sha256[:12]}…, these "
-            f"are {info.weights_sha256[:12]}…), so it says nothing about this model. "
-            "Evaluate this model, or remove the file."
-        )
+    check_measured(path, found.weights_sha256, info)
     return found

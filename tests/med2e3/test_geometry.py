@@ -243,6 +243,23 @@ class TestRefusals:
         with pytest.raises(GeometryError, match="finite"):
             Geometry(SHAPE, affine)
 
+    @pytest.mark.parametrize("place", [(0, 3), (1, 1), (2, 0)])
+    @pytest.mark.parametrize("value", [1.1e6, 1e100, 1e230, -1.7e308])
+    def test_a_grid_far_from_every_patient_is_refused(
+        self, place: tuple[int, int], value: float
+    ) -> None:
+        """Products of such numbers overflow, and warnings are errors here."""
+        affine = Geometry.from_spacing((4, 5, 6), (1, 1, 1)).affine_lps.copy()
+        affine[place] = value
+        with pytest.raises(GeometryError, match="from the origin, and nothing in a patient lies"):
+            Geometry((4, 5, 6), affine)
+
+    def test_a_grid_that_ends_far_from_every_patient_is_refused(self) -> None:
+        affine = Geometry.from_spacing((4, 5, 6), (1, 1, 1)).affine_lps.copy()
+        affine[:3, :3] *= 1e5
+        with pytest.raises(GeometryError, match=r"reaches 5\.9e"):
+            Geometry((4, 5, 60), affine)
+
     def test_a_projective_affine_is_refused(self) -> None:
         affine = np.eye(4)
         affine[3, 0] = 0.1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.benchmark import events, images, loading, run, scene, switching
+from app.benchmark import events, first_picture, images, loading, run, scene, switching
 from app.benchmark.rows import Bench, Row, plain, ratio, table
 from app.benchmark.series import write_jpeg2000, write_series
 from med2e3.geometry import Plane
@@ -114,6 +114,20 @@ def test_groups_of_images_and_loading_measure_in_the_window(
     ):  # fmt: skip
         assert expected in names
     assert all(row.value is None or row.value > 0 for row in rows if "stall" not in row.name)
+
+
+def test_the_first_thumbnail_is_measured_in_the_window_and_without_it(
+    gui: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_picture, "BIG", SMALL)
+    monkeypatch.setattr(first_picture, "JPEG2000_SLICES", SMALL[0])
+    bench = Bench(gui.application, argparse.Namespace(), tmp_path)
+    first, *processor = gui.run(first_picture.first_picture(bench), 60)
+    assert first.bound == 0.3
+    assert first.value > 0
+    assert len(processor) == 2
+    assert len(gui.workspace.study.thumbnails) == 1
+    assert gui.viewer.volume.shape == SMALL
 
 
 def test_switching_series_is_measured_to_the_first_picture_and_to_the_whole(

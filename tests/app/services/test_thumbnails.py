@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
@@ -14,9 +15,12 @@ from pydicom.uid import RLELossless
 
 from app.services.jobs import Jobs
 from app.services.studies import Studies
+from app.services.thumbnails import thumbnail, thumbnail_of_single
 from app.viewmodels.core.work import Done
 from app.viewmodels.study.study import Thumbnail
 from med2e3.io import open_source, write_dicom_series
+from med2e3.io.single import SingleImage
+from med2e3.volume import SeriesInfo, Window
 from tests.app.bodies import phantom
 
 
@@ -68,6 +72,26 @@ def test_an_error_of_any_kind_costs_one_picture(source: Any) -> None:
     assert outcome == Done(None)
     assert len(told) == 2
     assert told[0].pixels is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_numbers_that_are_none_or_too_large_to_add_leave_the_rest_of_a_picture(
+    value: float, modality: str
+) -> None:
+    """Warnings are errors here: none comes out of the sums."""
+    values = np.tile(np.linspace(-200, 300, 40, dtype=np.float32), (40, 1))
+    values[:20] = value
+    pixels = thumbnail(values, SeriesInfo(modality=modality))
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (40, 40)
+    assert len(np.unique(pixels[:20])) == 1
+    if modality == "CT":  # a window of its own: what can be shown is shown
+        assert pixels[20:].max() > pixels[20:].min()
+    single = SingleImage(values, "X-ray", SeriesInfo(), windows=(Window(50.0, 400.0),))
+    shown = thumbnail_of_single(single)
+    assert shown.dtype == np.uint8
+    assert shown[20:].max() > shown[20:].min()
 
 
 def test_what_is_there_already_is_not_made_again(source: Any) -> None:

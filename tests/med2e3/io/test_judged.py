@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -219,6 +220,27 @@ class TestMedia:
         (folder / "closed").mkdir(mode=0)
         (lost,) = open_source(folder).skipped
         assert (lost.path, lost.kind) == (folder / "closed", "closed folder")
+
+    def test_a_folder_without_rights_is_not_called_empty(
+        self, series: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """For the administrator too, who may look into every folder."""
+        folder = series()
+        (folder / "closed").mkdir()
+        look = os.scandir
+
+        def guarded(path: Any = ".") -> Any:
+            if os.fspath(path).endswith("closed"):
+                raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+            return look(path)
+
+        monkeypatch.setattr(os, "scandir", guarded)
+        (lost,) = open_source(folder).skipped
+        assert (lost.path, lost.kind) == (folder / "closed", "closed folder")
+        with pytest.raises(ImageReadError) as caught:
+            open_source(folder / "closed")
+        assert "no right to look into" in str(caught.value)
+        assert "empty" not in str(caught.value)
 
 
 class TestFilesThatVanish:
