@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from med2e3.cli.captioning import caption
-from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress
+from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress, warn
 
 if TYPE_CHECKING:
     from med2e3.training import Options
@@ -48,6 +48,20 @@ LARGEST_SIDE, LARGEST_RANK = 4096, 4096
     help="Rank of LoRA adapters to train.",
 )
 @click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    metavar="SHARE",
+    help="Hold out so many of the volumes; the model is that of the best step on them.",
+)
+@click.option("--validate-every", type=COUNT, metavar="STEPS", help="In place of the recipe's.")
+@click.option(
+    "--patience",
+    type=click.IntRange(0, COUNT.max),
+    help="Stop after so many validations without a better loss.",
+)
+@click.option("--keep-sides", is_flag=True, help="Do not flip what texts say left or right of.")
+@click.option(
     "--stages", multiple=True, metavar="NAME", help="Run this stage alone; may be repeated."
 )
 def train(  # noqa: PLR0913 - one argument an option
@@ -67,6 +81,10 @@ def train(  # noqa: PLR0913 - one argument an option
     skip_damaged: bool,
     prompts: Path | None,
     lora: int,
+    validation: float,
+    validate_every: int | None,
+    patience: int | None,
+    keep_sides: bool,
     stages: tuple[str, ...],
 ) -> None:
     """Train RECIPE ("demo", "pretrain", "finetune", "insight", or a recipe file).
@@ -81,8 +99,9 @@ def train(  # noqa: PLR0913 - one argument an option
     folder = out or Path("runs") / Path(recipe).stem
     options = Options(
         mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts, lora,
-        stages,
+        validation, validate_every, patience, keep_sides, stages,
     )  # fmt: skip
+    _warn_of(recipe, options, smoke)
     if dry_run:
         click.echo(_plan(recipe, folder, options, smoke, processes))
         return
@@ -90,6 +109,19 @@ def train(  # noqa: PLR0913 - one argument an option
         recipe, folder, resume=resume, smoke=smoke, processes=processes, options=options
     )  # fmt: skip
     _print_result(model, folder)
+
+
+def _warn_of(recipe: str, options: Options, smoke: bool) -> None:
+    """Says what to know of the lists beforehand, in the main process alone."""
+    from med2e3.training import open_recipe
+    from med2e3.training.cautions import cautions
+    from med2e3.training.distributed import is_rank_zero
+    from med2e3.training.m3d_recipe import M3DRecipe
+    from med2e3.training.published_recipe import PublishedRecipe
+
+    chosen = open_recipe(recipe, options, smoke=smoke)
+    if is_rank_zero() and isinstance(chosen, M3DRecipe | PublishedRecipe):
+        warn(cautions(chosen.data, chosen.augment, chosen.seed))
 
 
 def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: int) -> str:
@@ -107,6 +139,7 @@ def _print_result(model: Path, folder: Path) -> None:
     from med2e3.training.distributed import is_rank_zero
     from med2e3.training.stages.published import DAMAGED_FILE
     from med2e3.training.stages.text import LETTERS_FILE
+    from med2e3.training.validating import LOSSES, read_losses
 
     if not is_rank_zero():
         return
@@ -115,6 +148,14 @@ def _print_result(model: Path, folder: Path) -> None:
         shares = json.loads(letters.read_text(encoding="utf-8"))
         said = ", ".join(f"{topic} {100 * share:.0f} %" for topic, share in shares.items())
         click.echo(f"Right letters after the text stage: {said}.", err=True)
+    for path in sorted(folder.glob(f"*{LOSSES}")):
+        losses = read_losses(path)
+        best = min(losses, key=lambda step: losses[step])
+        click.echo(
+            f"Validation loss {losses[best]:.4g} after step {best} of {max(losses)}, the best of "
+            f"{len(losses)} measured; the model is that of this step.",
+            err=True,
+        )
     damaged = folder / DAMAGED_FILE
     if damaged.is_file():
         # A row for each time that one was met: once an epoch at least, and again after a resume.
