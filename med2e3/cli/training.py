@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from med2e3.cli.captioning import caption
-from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress, warn
+from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress, say, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from med2e3.training import Options
+    from med2e3.training.data.prepare import Outcome
 
 _folder = click.Path(path_type=Path)
 
@@ -177,20 +180,44 @@ def data() -> None:
     "--grid", nargs=3, type=click.IntRange(1, LARGEST_SIDE), default=(32, 256, 256),
     show_default=True, help="Slices, rows, columns.",
 )  # fmt: skip
-@click.option("--processes", type=PROCESSES, default=1, show_default=True)
-def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: int) -> None:
-    """Image folders below SOURCE (CASE/SERIES/1.jpeg, text beside them) to .npy files in TARGET.
+@click.option("--processes", type=PROCESSES, default=1, help="For image folders.  [default: 1]")
+@click.option(
+    "--window", help="DICOM, NIfTI and the like: one window for all, as “W400 L40” or “lung”."
+)
+@click.option(
+    "--plane", type=click.Choice(["axial", "coronal", "sagittal", "stored"]),
+    help="With --window: the plane of all.  [default: axial]",
+)  # fmt: skip
+def prepare(
+    source: Path, target: Path, grid: tuple[int, int, int], processes: int, window: str | None,
+    plane: str | None,
+) -> None:  # fmt: skip
+    """Volumes below SOURCE to .npy files in TARGET, with the list TARGET/M3D_Cap.json.
 
-    As M3D-Cap was made: min-max, crop, resize; slices of an odd size are left out, and reported.
-    What exists in TARGET is kept. The list of volumes and texts is TARGET/M3D_Cap.json.
+    Folders of images (CASE/SERIES/1.jpeg, text beside them) become what M3D-Cap has: min-max, crop,
+    resize; slices of an odd size are left out, and reported.
+
+    With --window DICOM series, NIfTI and other volumes become what a model is shown that is asked
+    in this window and plane. NAME.txt beside NAME.nii.gz is its report, NAME_mask.nii.gz the mask
+    of its finding. What exists in TARGET is kept.
     """
     from med2e3.training.data.prepare import LIST_FILE, prepare_cases
 
     with progress() as report:
-        outcomes = prepare_cases(
-            source, target, grid, processes=processes,
-            progress=lambda done, of: report(done / of, f"preparing {of} series"),
-        )  # fmt: skip
+
+        def done_of(done: int, of: int) -> None:
+            report(done / of, f"preparing {of} series")
+
+        if window is None:
+            if plane is not None:
+                raise click.UsageError("--plane is read with --window alone; give both or none.")
+            outcomes = prepare_cases(
+                source, target, grid, processes=processes, progress=done_of
+            )  # fmt: skip
+        else:
+            if processes > 1:
+                raise click.UsageError("--processes is for image folders; leave it out here.")
+            outcomes = _prepare_scans(source, target, grid, window, plane, done_of)
     for outcome in outcomes:
         for problem in outcome.problems:
             click.echo(f"warning: {problem}", err=True)
@@ -199,6 +226,20 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
     kept = len(outcomes) - made - failed
     click.echo(f"{made} series prepared, {kept} were there, {failed} failed", err=True)
     click.echo(str(target / LIST_FILE))
+
+
+def _prepare_scans(
+    source: Path, target: Path, grid: tuple[int, int, int], window: str, plane: str | None,
+    report: Callable[[int, int], None],
+) -> list[Outcome]:  # fmt: skip
+    from med2e3.geometry import Plane
+    from med2e3.training.data.prepare_scans import Prepared, prepare_scans, window_of
+
+    chosen = None if plane == "stored" else Plane(plane or "axial")
+    settings = Prepared(window_of(window), chosen, grid)
+    outcomes = prepare_scans(source, target, settings, progress=report)
+    say(f"All volumes as {settings.text()}; a model of them is asked so.", err=True)
+    return outcomes
 
 
 @data.command()

@@ -34,6 +34,7 @@ from med2e3.training.data.dataset import (
 )
 from med2e3.training.data.formats import SampleFile, open_samples
 from med2e3.training.data.held_out import HeldOutSamples, split, without_augmentation
+from med2e3.training.data.prepare_scans import read_prepared
 from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.lora import add_lora
 from med2e3.training.micro_batch import MicroBatch
@@ -178,6 +179,34 @@ def open_parts(
     return dataset, Validation(samples, said.every, said.patience)
 
 
+def _ask_as_prepared(config: Any, recipe: PublishedRecipe) -> None:
+    """Has the model be shown scans in the window and plane in which its lists were prepared.
+
+    Lists that do not say how they were prepared leave the model's own. Raises `DataError` where
+    they say different things, or another grid than the model's.
+    """
+    said = {source.images: read_prepared(source.images) for source in recipe.data}
+    told = {folder: prepared for folder, prepared in said.items() if prepared is not None}
+    if not told:
+        return
+    (first, prepared), *others = told.items()
+    for folder, other in others:
+        if other != prepared:
+            raise DataError(
+                f"The volumes in {first} were prepared as {prepared.text()}, and those in {folder} "
+                f"as {other.text()}. A model is shown one window: prepare them alike."
+            )
+    if prepared.grid != config.grid_shape:
+        raise DataError(
+            f"The volumes in {first} were prepared as {prepared.text()}, and the model reads "
+            f"{' × '.join(map(str, config.grid_shape))}. Prepare them with --grid "
+            f"{' '.join(map(str, config.grid_shape))}."
+        )
+    window = prepared.window
+    config.default_window = None if window is None else [window.centre, window.width]
+    config.default_plane = "" if prepared.plane is None else prepared.plane.value
+
+
 def _opened(lists: Sequence[SampleFile], seed: int) -> list[Source]:
     return [
         limited(open_samples(source, seed), source.limit, seed, number)
@@ -218,6 +247,7 @@ def train_published(
     distributed = Distributed(compute)
     start = load_start(recipe, Hub(options.hub))
     config = start.model.config
+    _ask_as_prepared(config, recipe)
     dataset, validation = open_parts(recipe, start.processor, config.grid_shape, options)
     check_pointers(dataset, recipe.pointing)
     stage = PublishedStage(
