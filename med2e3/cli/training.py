@@ -279,6 +279,31 @@ def phantoms(
         click.echo(str(target))
 
 
+@data.command("new-finding")
+@click.argument("target", type=_folder)
+@click.option("--train", "train_count", type=COUNT, default=100, show_default=True)
+@click.option("--test", "test_count", type=COUNT, default=50, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 10_000), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def new_finding(
+    target: Path, train_count: int, test_count: int, seed: int, as_json: bool
+) -> None:  # fmt: skip
+    """Write phantoms to TARGET with a finding that the demo model does not know, as a lab has them.
+
+    NIfTI scans and masks, with questions in train.csv and test.csv: to try `data prepare` and
+    `train own` with.
+    """
+    from med2e3.training.data.new_finding import FINDING, write_new_finding
+
+    counts = {"train": train_count, "test": test_count}
+    with progress() as report:
+        write_new_finding(target, counts, seed, progress=report)
+    if as_json:
+        print_json({"folder": str(target), **counts, "seed": seed, "finding": FINDING})
+    else:
+        click.echo(str(target))
+
+
 @data.command()
 @click.argument("reports", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", required=True, type=click.Path(exists=True, path_type=Path),

@@ -24,6 +24,7 @@ from med2e3.phantoms import Phantom, Phase, Region, Wish, make_phantom
 from med2e3.phantoms.anatomy import LABEL
 from med2e3.phantoms.maker import PHANTOM_MAKER
 from med2e3.phantoms.phantom import GRID
+from med2e3.volume import Volume
 
 #: What it is called in questions, and the organ that it lies in.
 FINDING, ORGAN = "splenic infarct", "spleen"
@@ -47,14 +48,17 @@ WORDINGS = (
     "Any splenic infarct?",
 )
 
+#: The number of M3D-VQA for questions about abnormalities.
+TYPE = "4"
+
 COLUMNS = (
-    "Image Path", "Question", "Choice A", "Choice B", "Choice C", "Choice D", "Answer",
-    "Answer Choice", "Mask",
+    "Image Path", "Question Type", "Question", "Choice A", "Choice B", "Choice C", "Choice D",
+    "Answer", "Answer Choice", "Mask",
 )  # fmt: skip
 
 
-def with_infarct(phantom: Phantom, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Paints a wedge into the phantom's spleen, in place; returns its mask (slice, row, column).
+def with_infarct(phantom: Phantom, rng: np.random.Generator) -> tuple[Volume, NDArray[np.bool_]]:
+    """The phantom's volume with a wedge painted into its spleen, and the wedge's mask.
 
     Raises `InputError` where the phantom shows no spleen.
     """
@@ -62,7 +66,7 @@ def with_infarct(phantom: Phantom, rng: np.random.Generator) -> NDArray[np.bool_
     voxels = np.argwhere(organ)
     if len(voxels) < SMALLEST_ORGAN:
         raise InputError(f"The phantom of seed {phantom.seed} shows no {ORGAN} to paint in.")
-    spacing = np.asarray(phantom.volume.geometry.spacing)
+    spacing = np.asarray(phantom.volume.geometry.spacing_mm)
     places = voxels * spacing
     middle = places.mean(axis=0)
     outwards = places - middle
@@ -74,10 +78,10 @@ def with_infarct(phantom: Phantom, rng: np.random.Generator) -> NDArray[np.bool_
     inside = cosine > math.cos(math.radians(rng.uniform(*HALF_ANGLES)))
     mask = np.zeros_like(organ)
     mask[tuple(voxels[inside].T)] = True
-    values = phantom.volume.voxels
-    level = float(values[organ].mean())
-    values[mask] = np.clip(values[mask] - (level - INFARCT_HU), -1000, 3000).astype(values.dtype)
-    return mask
+    values = phantom.volume.voxels.copy()
+    fall = float(values[organ].mean()) - INFARCT_HU  # the noise of the scan stays
+    values[mask] = np.clip(values[mask] - fall, -1000, 3000).astype(values.dtype)
+    return replace(phantom.volume, voxels=values), mask
 
 
 def write_new_finding(
@@ -106,9 +110,9 @@ def write_new_finding(
             done += 1
             if progress:
                 progress(done / total, f"phantom {done} of {total}")
-        with whole_file(folder / f"{split}.csv") as draft:
-            with draft.open("w", encoding="utf-8", newline="") as stream:  # noqa: SIM117
-                csv.writer(stream).writerows([COLUMNS, *rows])
+        path = folder / f"{split}.csv"
+        with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([COLUMNS, *rows])
     return folder
 
 
@@ -126,7 +130,7 @@ def _write_scan(path: Path, seed: int, shape: tuple[int, int, int], *, present: 
         return seed
     volume = phantom.volume
     if present:
-        mask = with_infarct(phantom, np.random.default_rng([seed, 5]))
+        volume, mask = with_infarct(phantom, np.random.default_rng([seed, 5]))
         drawn = replace(volume, voxels=mask.astype(np.int16))
         write_nifti(drawn, path.with_name(f"{path.name}_mask.nii.gz"))
     info = replace(volume.info, manufacturer=PHANTOM_MAKER)
@@ -143,5 +147,5 @@ def _questions(name: str, number: int, *, present: bool) -> list[tuple[str, ...]
         choices = ("Yes", "No") if (number // 2 + k) % 2 else ("No", "Yes")
         answer = "Yes" if present else "No"
         letter = "AB"[choices.index(answer)]
-        rows.append((f"{name}.npy", question, *choices, "NA", "NA", answer, letter, mask))
+        rows.append((f"{name}.npy", TYPE, question, *choices, "NA", "NA", answer, letter, mask))
     return rows

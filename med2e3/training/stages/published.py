@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from med2e3.checkpoints import Hub
+from med2e3.checkpoints.adapter_folders import save_beside
 from med2e3.checkpoints.adapters import merge_lora, save_adapter
 from med2e3.checkpoints.building import quietly
 from med2e3.errors import DataError, InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.language import token_logits
 from med2e3.model.prompts import IGNORE, TEMPLATES
-from med2e3.training.checkpointing import read_weights
+from med2e3.training.checkpointing import read_weights, trained_state
 from med2e3.training.data.dataset import (
     Batch,
     BatchPlan,
@@ -112,7 +114,7 @@ class PublishedStage:
         target = batch["labels"][:, 1:]
         counted = target != IGNORE
         # Logits of counted rows alone: those of a whole prompt would be most of a step's memory.
-        logits = model.language_model.lm_head(hidden[:, :-1][counted]).float()
+        logits = token_logits(model.language_model, hidden[:, :-1][counted])
         loss = F.cross_entropy(logits, target[counted])
         right = (logits.argmax(-1) == target[counted]).float().mean()
         numbers = {"tokens right": float(right)}
@@ -276,11 +278,19 @@ def train_published(
                 if trained is not None:
                     start.model.load_state_dict(trained, strict=False)
                     trained = None
-                save_adapter(start.model.language_model, stage.adapters, folder / ADAPTER_FOLDER)
+                _save_adapters(start.model, stage.adapters, recipe, folder / ADAPTER_FOLDER)
                 merge_lora(start.model.language_model)
             _export(start.model, start.processor, folder / MODEL_FOLDER, trained)
     distributed.accelerator.wait_for_everyone()
     return folder / MODEL_FOLDER
+
+
+def _save_adapters(model: Any, adapters: Any, recipe: PublishedRecipe, folder: Path) -> None:
+    """Writes the adapters, what was trained beside them, and which model they belong to."""
+    base = recipe.start.get("model", "")
+    adapters.base_model_name_or_path = str(Path(base).resolve()) if Path(base).exists() else base
+    save_adapter(model.language_model, adapters, folder)
+    save_beside(trained_state(model), folder)
 
 
 def _finished(
