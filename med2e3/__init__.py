@@ -5,7 +5,8 @@
     session = model.read(volume)
     answer = session.ask("Is there an effusion?")
 
-Importing this package is cheap: torch and the readers load when first used.
+Importing this package is cheap: torch and the readers load when first used. transformers' Auto
+classes know the models from then on, whenever transformers itself is imported.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from med2e3.lazy import from_homes
+from med2e3.registering import register_when_used
 
 if TYPE_CHECKING:
     from med2e3.engine import Answer, Model, ModelInfo, Scores, Session, load
@@ -61,3 +63,6 @@ __getattr__ = from_homes(__name__, _HOMES)
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+register_when_used()

@@ -6,6 +6,7 @@ where an error is shown.
 
     Med2E3Error
         Cancelled
+            Terminated
         CheckpointError
         DownloadError
         InputError
@@ -88,3 +89,7 @@ class DownloadError(Med2E3Error):
 
 class Cancelled(Med2E3Error):  # noqa: N818 - not a failure, but the end of work somebody stopped
     """The caller stopped the work; nothing is wrong."""
+
+
+class Terminated(Cancelled):
+    """The system ended the work (SIGTERM); what was done so far is kept."""

@@ -27,8 +27,15 @@ Report = Callable[[float, str], None]
 
 
 def weights_hash(files: Sequence[Path], root: Path, report: Report) -> str:
-    """One SHA-256 for all weights: that of the file, or of the list of hashes where several are."""
-    names = [file.relative_to(root).as_posix() for file in files]
+    """One SHA-256 for all weights: that of the file, or of the list of hashes where several are.
+
+    Files outside of `root`, as those of adapters, are named without their folder, which may move.
+    """
+    inside = [file.is_relative_to(root) for file in files]
+    names = [
+        file.relative_to(root).as_posix() if here else file.name
+        for file, here in zip(files, inside, strict=True)
+    ]
     hashes = _hashes(files, report)
     if len(files) == 1:
         return hashes[0]

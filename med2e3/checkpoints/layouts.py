@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from med2e3.checkpoints.adapter_folders import base_of, is_adapter, with_adapter
 from med2e3.checkpoints.checkpoint import Checkpoint, Layout
 from med2e3.checkpoints.fitting import check_parts, refusing
 from med2e3.checkpoints.hashes import check_recorded
@@ -51,12 +52,24 @@ LAYOUTS: tuple[Layout, ...] = (
 
 
 def open_checkpoint(folder: Path, hub: Hub | None = None) -> Checkpoint:
-    """Read a model folder by the first layout that fits it.
+    """Read a model folder by the first layout that fits it; adapters with their base.
 
     Raises `CheckpointError`, which says what the folder seems to be, when no layout fits, and what
     is wrong with it when a file was changed since its download or parts do not belong together.
     """
     check_recorded(folder)
+    if is_adapter(folder):
+        with refusing(folder):
+            base = base_of(folder)
+        place = find_model(base, hub)
+        if is_adapter(place):
+            raise CheckpointError(
+                f"{folder} names {base} as its base, which holds adapters too. Merge these first: "
+                "med2e3 convert BASE TARGET --adapter FOLDER."
+            )
+        whole = open_checkpoint(place, hub)
+        with refusing(folder):
+            return with_adapter(whole, folder)
     with refusing(folder):
         for layout in LAYOUTS:
             if layout.fits(folder):
@@ -70,11 +83,6 @@ def open_checkpoint(folder: Path, hub: Hub | None = None) -> Checkpoint:
 
 
 def _looks_like(folder: Path) -> str:
-    if (folder / "adapter_config.json").is_file():
-        return (
-            "holds a LoRA adapter without its base model; merge it into its base first "
-            "(peft: merge_and_unload) and save the result"
-        )
     config = folder / "config.json"
     if not config.is_file():
         return "holds no config.json, so it is no model's folder, or one inside it is"

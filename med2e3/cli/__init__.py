@@ -1,7 +1,7 @@
 """The command line `med2e3`: results on stdout, progress and complaints on stderr.
 
-Exit codes: 0 done; 1 an error that the message explains; 2 wrong usage; 130 interrupted. Heavy
-imports happen inside the commands, so that `--help` and `info` answer at once.
+Exit codes: 0 done; 1 an error that the message explains; 2 wrong usage; 130 interrupted; 143 ended
+by SIGTERM. Heavy imports happen inside the commands, so that `--help` and `info` answer at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from med2e3.cli import (  # noqa: E402
     weights,
 )
 from med2e3.cli.console import complain  # noqa: E402
-from med2e3.errors import Cancelled, Med2E3Error  # noqa: E402
+from med2e3.errors import Cancelled, Med2E3Error, Terminated  # noqa: E402
 
 #: Letters of a path that the system refused which are shown: it may have refused its length.
 NAME_SHOWN = 300
@@ -55,6 +55,9 @@ def main(argv: list[str] | None = None) -> int:
     except click.ClickException as usage:
         usage.show()
         return usage.exit_code
+    except Terminated as ended:
+        complain(str(ended))
+        return 143
     except (KeyboardInterrupt, click.Abort, Cancelled):
         complain("Interrupted.")
         return 130

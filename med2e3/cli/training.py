@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from med2e3.cli.captioning import caption
-from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress
+from med2e3.cli.console import COUNT, PROCESSES, SEED, print_json, progress, say, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from med2e3.training import Options
+    from med2e3.training.data.prepare import Outcome
 
 _folder = click.Path(path_type=Path)
 
@@ -47,6 +50,20 @@ LARGEST_SIDE, LARGEST_RANK = 4096, 4096
     help="Rank of LoRA adapters to train.",
 )
 @click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    metavar="SHARE",
+    help="Hold out so many of the volumes; the model is that of the best step on them.",
+)
+@click.option("--validate-every", type=COUNT, metavar="STEPS", help="In place of the recipe's.")
+@click.option(
+    "--patience",
+    type=click.IntRange(0, COUNT.max),
+    help="Stop after so many validations without a better loss.",
+)
+@click.option("--keep-sides", is_flag=True, help="Do not flip what texts say left or right of.")
+@click.option(
     "--stages", multiple=True, metavar="NAME", help="Run this stage alone; may be repeated."
 )
 def train(  # noqa: PLR0913 - one argument an option
@@ -66,6 +83,10 @@ def train(  # noqa: PLR0913 - one argument an option
     skip_damaged: bool,
     prompts: Path | None,
     lora: int,
+    validation: float,
+    validate_every: int | None,
+    patience: int | None,
+    keep_sides: bool,
     stages: tuple[str, ...],
 ) -> None:
     """Train RECIPE ("demo", "pretrain", "finetune", "insight", or a recipe file).
@@ -80,8 +101,9 @@ def train(  # noqa: PLR0913 - one argument an option
     folder = out or Path("runs") / Path(recipe).stem
     options = Options(
         mixed_precision, cpu, tensorboard, data, start, hub, workers, skip_damaged, prompts, lora,
-        stages,
+        validation, validate_every, patience, keep_sides, stages,
     )  # fmt: skip
+    _warn_of(recipe, options, smoke)
     if dry_run:
         click.echo(_plan(recipe, folder, options, smoke, processes))
         return
@@ -89,6 +111,19 @@ def train(  # noqa: PLR0913 - one argument an option
         recipe, folder, resume=resume, smoke=smoke, processes=processes, options=options
     )  # fmt: skip
     _print_result(model, folder)
+
+
+def _warn_of(recipe: str, options: Options, smoke: bool) -> None:
+    """Says what to know of the lists beforehand, in the main process alone."""
+    from med2e3.training import open_recipe
+    from med2e3.training.cautions import cautions
+    from med2e3.training.distributed import is_rank_zero
+    from med2e3.training.m3d_recipe import M3DRecipe
+    from med2e3.training.published_recipe import PublishedRecipe
+
+    chosen = open_recipe(recipe, options, smoke=smoke)
+    if is_rank_zero() and isinstance(chosen, M3DRecipe | PublishedRecipe):
+        warn(cautions(chosen.data, chosen.augment, chosen.seed))
 
 
 def _plan(recipe: str, folder: Path, options: Options, smoke: bool, processes: int) -> str:
@@ -107,6 +142,7 @@ def _print_result(model: Path, folder: Path) -> None:
     from med2e3.training.distributed import is_rank_zero
     from med2e3.training.stages.published import DAMAGED_FILE
     from med2e3.training.stages.text import LETTERS_FILE
+    from med2e3.training.validating import LOSSES, read_losses
 
     if not is_rank_zero():
         return
@@ -115,6 +151,14 @@ def _print_result(model: Path, folder: Path) -> None:
         shares = kept_json(letters)
         said = ", ".join(f"{topic} {100 * share:.0f} %" for topic, share in shares.items())
         click.echo(f"Right letters after the text stage: {said}.", err=True)
+    for path in sorted(folder.glob(f"*{LOSSES}")):
+        losses = read_losses(path)
+        best = min(losses, key=lambda step: losses[step])
+        click.echo(
+            f"Validation loss {losses[best]:.4g} after step {best} of {max(losses)}, the best of "
+            f"{len(losses)} measured; the model is that of this step.",
+            err=True,
+        )
     damaged = folder / DAMAGED_FILE
     if damaged.is_file():
         # A row for each time that one was met: once an epoch at least, and again after a resume.
@@ -136,20 +180,44 @@ def data() -> None:
     "--grid", nargs=3, type=click.IntRange(1, LARGEST_SIDE), default=(32, 256, 256),
     show_default=True, help="Slices, rows, columns.",
 )  # fmt: skip
-@click.option("--processes", type=PROCESSES, default=1, show_default=True)
-def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: int) -> None:
-    """Image folders below SOURCE (CASE/SERIES/1.jpeg, text beside them) to .npy files in TARGET.
+@click.option("--processes", type=PROCESSES, default=1, help="For image folders.  [default: 1]")
+@click.option(
+    "--window", help="DICOM, NIfTI and the like: one window for all, as “W400 L40” or “lung”."
+)
+@click.option(
+    "--plane", type=click.Choice(["axial", "coronal", "sagittal", "stored"]),
+    help="With --window: the plane of all.  [default: axial]",
+)  # fmt: skip
+def prepare(
+    source: Path, target: Path, grid: tuple[int, int, int], processes: int, window: str | None,
+    plane: str | None,
+) -> None:  # fmt: skip
+    """Volumes below SOURCE to .npy files in TARGET, with the list TARGET/M3D_Cap.json.
 
-    As M3D-Cap was made: min-max, crop, resize; slices of an odd size are left out, and reported.
-    What exists in TARGET is kept. The list of volumes and texts is TARGET/M3D_Cap.json.
+    Folders of images (CASE/SERIES/1.jpeg, text beside them) become what M3D-Cap has: min-max, crop,
+    resize; slices of an odd size are left out, and reported.
+
+    With --window DICOM series, NIfTI and other volumes become what a model is shown that is asked
+    in this window and plane. NAME.txt beside NAME.nii.gz is its report, NAME_mask.nii.gz the mask
+    of its finding. What exists in TARGET is kept.
     """
     from med2e3.training.data.prepare import LIST_FILE, prepare_cases
 
     with progress() as report:
-        outcomes = prepare_cases(
-            source, target, grid, processes=processes,
-            progress=lambda done, of: report(done / of, f"preparing {of} series"),
-        )  # fmt: skip
+
+        def done_of(done: int, of: int) -> None:
+            report(done / of, f"preparing {of} series")
+
+        if window is None:
+            if plane is not None:
+                raise click.UsageError("--plane is read with --window alone; give both or none.")
+            outcomes = prepare_cases(
+                source, target, grid, processes=processes, progress=done_of
+            )  # fmt: skip
+        else:
+            if processes > 1:
+                raise click.UsageError("--processes is for image folders; leave it out here.")
+            outcomes = _prepare_scans(source, target, grid, window, plane, done_of)
     for outcome in outcomes:
         for problem in outcome.problems:
             click.echo(f"warning: {problem}", err=True)
@@ -158,6 +226,20 @@ def prepare(source: Path, target: Path, grid: tuple[int, int, int], processes: i
     kept = len(outcomes) - made - failed
     click.echo(f"{made} series prepared, {kept} were there, {failed} failed", err=True)
     click.echo(str(target / LIST_FILE))
+
+
+def _prepare_scans(
+    source: Path, target: Path, grid: tuple[int, int, int], window: str, plane: str | None,
+    report: Callable[[int, int], None],
+) -> list[Outcome]:  # fmt: skip
+    from med2e3.geometry import Plane
+    from med2e3.training.data.prepare_scans import Prepared, prepare_scans, window_of
+
+    chosen = None if plane == "stored" else Plane(plane or "axial")
+    settings = Prepared(window_of(window), chosen, grid)
+    outcomes = prepare_scans(source, target, settings, progress=report)
+    say(f"All volumes as {settings.text()}; a model of them is asked so.", err=True)
+    return outcomes
 
 
 @data.command()
@@ -193,6 +275,31 @@ def phantoms(
         )  # fmt: skip
     if as_json:
         print_json({"folder": str(target), "train": train_count, "test": test_count, "seed": seed})
+    else:
+        click.echo(str(target))
+
+
+@data.command("new-finding")
+@click.argument("target", type=_folder)
+@click.option("--train", "train_count", type=COUNT, default=100, show_default=True)
+@click.option("--test", "test_count", type=COUNT, default=50, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 10_000), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def new_finding(
+    target: Path, train_count: int, test_count: int, seed: int, as_json: bool
+) -> None:  # fmt: skip
+    """Write phantoms to TARGET with a finding that the demo model does not know, as a lab has them.
+
+    NIfTI scans and masks, with questions in train.csv and test.csv: to try `data prepare` and
+    `train own` with.
+    """
+    from med2e3.training.data.new_finding import FINDING, write_new_finding
+
+    counts = {"train": train_count, "test": test_count}
+    with progress() as report:
+        write_new_finding(target, counts, seed, progress=report)
+    if as_json:
+        print_json({"folder": str(target), **counts, "seed": seed, "finding": FINDING})
     else:
         click.echo(str(target))
 

@@ -18,6 +18,7 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 from med2e3.engine.growing import GrowingLayer
+from med2e3.model.language import window_of_layers
 
 #: Makes a function that repeats a step: a CUDA graph's replay, or on a CPU the step itself.
 Record = Callable[[Callable[[], None]], Callable[[], None]]
@@ -162,13 +163,20 @@ def graphs_of(network: Any, device: torch.device) -> TokenGraphs | None:
     """Graphs for a network that lies whole on one CUDA device; None for any other.
 
     Parts elsewhere, in few bits of bitsandbytes, and attention other than torch's own cannot be
-    recorded.
+    recorded; nor can layers that look back less far than the context reaches, for a graph has one
+    mask for all layers.
     """
     whole = all(p.device.type == "cuda" for p in network.language_model.parameters())
     fused = network.language_model.config._attn_implementation == "sdpa"
     quantised = getattr(network, "is_quantized", False)
-    possible = device.type == "cuda" and whole and fused and not quantised
+    possible = device.type == "cuda" and whole and fused and not quantised and sees_all(network)
     return TokenGraphs(network) if possible else None
+
+
+def sees_all(network: Any) -> bool:
+    """Whether every layer of the language model attends to all rows of the longest context."""
+    window = window_of_layers(network.language_model.config)
+    return window is None or network.config.max_context <= window
 
 
 def recorder(device: torch.device) -> Record:

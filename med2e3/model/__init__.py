@@ -14,11 +14,13 @@ from med2e3.model.modeling import ImageFeatures, Med2E3ForConditionalGeneration,
 from med2e3.model.processor import Med2E3Processor
 
 AutoConfig.register(Med2E3Config.model_type, Med2E3Config, exist_ok=True)
+AutoModel.register(Med2E3Config, Med2E3ForConditionalGeneration, exist_ok=True)
 AutoModelForImageTextToText.register(Med2E3Config, Med2E3ForConditionalGeneration, exist_ok=True)
 AutoProcessor.register(Med2E3Config, Med2E3Processor, exist_ok=True)
 AutoConfig.register(M3DClipConfig.model_type, M3DClipConfig, exist_ok=True)
 AutoModel.register(M3DClipConfig, M3DClipModel, exist_ok=True)
 AutoConfig.register(M3DLaMedConfig.model_type, M3DLaMedConfig, exist_ok=True)
+AutoModel.register(M3DLaMedConfig, M3DLaMedForConditionalGeneration, exist_ok=True)
 AutoModelForImageTextToText.register(
     M3DLaMedConfig, M3DLaMedForConditionalGeneration, exist_ok=True
 )

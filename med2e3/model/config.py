@@ -14,10 +14,15 @@ from huggingface_hub.dataclasses import strict
 from transformers import (
     AutoConfig,
     BertConfig,
+    Gemma2Config,
     LlamaConfig,
+    MistralConfig,
     Phi3Config,
     PreTrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
     SiglipVisionConfig,
+    SmolLM3Config,
 )
 from transformers.configuration_utils import SubConfigSpec
 
@@ -36,7 +41,15 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 #: Language models that may stand inside, by the `model_type` of their config.
-TEXT_CONFIGS: dict[str, type] = {"phi3": Phi3Config, "llama": LlamaConfig}
+TEXT_CONFIGS: dict[str, type] = {
+    "phi3": Phi3Config,
+    "llama": LlamaConfig,
+    "gemma2": Gemma2Config,
+    "mistral": MistralConfig,
+    "qwen2": Qwen2Config,
+    "qwen3": Qwen3Config,
+    "smollm3": SmolLM3Config,
+}
 
 #: Stands for one visual token in `input_ids`; the published prompts use it. It is no row of the
 #: vocabulary, so that no model can ever emit it.

@@ -17,8 +17,9 @@ from transformers import GenerationMixin
 from transformers.utils.generic import ModelOutput
 
 from med2e3.model.connector import pool_tokens
+from med2e3.model.language import LANGUAGE_MODELS
 from med2e3.model.m3d_lamed_config import M3DLaMedConfig
-from med2e3.model.modeling import LANGUAGE_MODELS, Med2E3PreTrainedModel
+from med2e3.model.modeling import Med2E3PreTrainedModel
 from med2e3.model.segvol import FourierPositions, SegVolHead, mask_loss
 from med2e3.model.vision3d import Vision3DModel
 

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 from transformers import (
     BertModel,
     GenerationMixin,
-    LlamaForCausalLM,
-    Phi3ForCausalLM,
     PreTrainedModel,
 )
 from transformers.utils.generic import ModelOutput
 
 from med2e3.model.config import Med2E3Config
 from med2e3.model.connector import Connector, pool_tokens
+from med2e3.model.language import LANGUAGE_MODELS, LAYERS
 from med2e3.model.stem import Slice2DEmbeddings
 from med2e3.model.tgis import (
     SliceScorer,
@@ -40,9 +39,6 @@ from med2e3.model.tgis import (
 )
 from med2e3.model.vision2d import Vision2DModel
 from med2e3.model.vision3d import Vision3DModel
-
-#: The language model's class, by the `model_type` of its config.
-LANGUAGE_MODELS: dict[str, Any] = {"phi3": Phi3ForCausalLM, "llama": LlamaForCausalLM}
 
 #: What only the first step of a generation needs: later steps find it in the key/value cache.
 PREFILL_INPUTS = (
@@ -133,8 +129,7 @@ class Med2E3PreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         "VisualPositions",
         "SliceScorer",
         "SegVolHead",
-        "Phi3DecoderLayer",
-        "LlamaDecoderLayer",
+        *LAYERS,
     ]
 
     @torch.no_grad()

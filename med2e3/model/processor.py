@@ -22,6 +22,7 @@ from med2e3.model.prompts import (
     IMAGE_PLACEHOLDER,
     TEMPLATES,
     Turn,
+    chat_template,
     encode_answered,
     encode_prompt,
     expand_placeholders,
@@ -67,6 +68,15 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
             context_length=config.max_context,
             **settings,
         )
+
+    def write_chat_template(self) -> None:
+        """Has the tokenizer write conversations as the model was trained (`apply_chat_template`).
+
+        Templates of captions ask nothing, and leave the tokenizer as it is.
+        """
+        template = TEMPLATES[self.template]
+        if not template.caption:
+            self.tokenizer.chat_template = self.chat_template = chat_template(template)
 
     def with_template(self, template: str) -> Med2E3Processor:
         """The same processor with another template."""
@@ -164,6 +174,7 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
         """Write tokenizer files and settings into a folder; returns the settings' path."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
+        self.write_chat_template()
         self.tokenizer.save_pretrained(folder)
         if self.question_words is not None:
             self.question_words.save_pretrained(folder / QUESTION_WORDS_FOLDER)
@@ -197,11 +208,13 @@ class Med2E3Processor(ProcessorMixin):  # type: ignore[misc]
         settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         settings.pop("processor_class", None)
         words = folder / QUESTION_WORDS_FOLDER
-        return cls(
+        made = cls(
             open_tokenizer(folder),
             open_tokenizer(words) if words.is_dir() else None,
             **settings,
         )
+        made.write_chat_template()
+        return made
 
     @property
     def _pad_id(self) -> int:

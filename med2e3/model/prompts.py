@@ -6,6 +6,7 @@ model is to speak. Knows nothing of images except that `<image3d>` stands for on
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,33 @@ def write_prompt(template: Template, turns: Sequence[Turn], end: str, *, image: 
             text += space + answer.strip() + (end if template.ends else "")
             spans.append((first, len(text)))
     return Prompt(text, tuple(spans))
+
+
+def chat_template(template: Template) -> str:
+    """The template as Jinja, for `apply_chat_template`: the text that `write_prompt` writes.
+
+    A message's content is text, or a list of parts of type "text" and "image"; an image becomes the
+    placeholder on a line of its own. A system message takes the place of the template's own.
+    """
+    before, _, after = template.user.partition("{}")
+    end = "eos_token" if template.ends else "''"
+    said = "message['content']"
+    return (
+        "{%- macro words(content) -%}{%- if content is string -%}{{ content.strip() }}{%- else -%}"
+        "{%- for part in content -%}{%- if part['type'] == 'text' -%}{{ part['text'].strip() }}"
+        f"{{%- else -%}}{{{{ {json.dumps(IMAGE_PLACEHOLDER)} + '\\n' }}}}{{%- endif -%}}"
+        "{%- endfor -%}{%- endif -%}{%- endmacro -%}"
+        "{%- if messages[0]['role'] == 'system' -%}{{ words(messages[0]['content']) + ' ' }}"
+        f"{{%- else -%}}{{{{ {json.dumps(template.system)} }}}}{{%- endif -%}}"
+        "{%- for message in messages -%}{%- if message['role'] == 'user' -%}"
+        f"{{{{ {json.dumps(before)} + words({said}) + {json.dumps(after)} }}}}"
+        "{%- elif message['role'] == 'assistant' -%}"
+        f"{{{{ {json.dumps(template.assistant + ' ')} + words({said}) + {end} }}}}"
+        "{%- endif -%}{%- endfor -%}"
+        "{%- if add_generation_prompt -%}"
+        f"{{{{ {json.dumps(template.assistant)} }}}}"
+        "{%- endif -%}"
+    )
 
 
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:

@@ -73,7 +73,8 @@ def open_recipe(
     from med2e3.errors import InputError, RecipeError
     from med2e3.training import m3d_recipe
     from med2e3.training.insight.recipe import KIND as INSIGHT
-    from med2e3.training.published_recipe import KIND, parse_published
+    from med2e3.training.options import OF_MED2E3
+    from med2e3.training.published_recipe import KIND, PublishedRecipe, parse_published
     from med2e3.training.recipe import parse_recipe
     from med2e3.training.recipe_file import read_recipe
 
@@ -107,6 +108,17 @@ def open_recipe(
         if kind == KIND
         else m3d_recipe.parse_m3d(file, options.data)
     )
+    if isinstance(whole, PublishedRecipe):
+        whole = whole.with_validation(
+            options.validation, options.validate_every, options.patience
+        )  # fmt: skip
+    elif unread := options.changed(OF_MED2E3):
+        raise InputError(
+            f"The recipe {file.path.stem} trains M3D's models and would not read {unread}. Leave "
+            "it out."
+        )
+    if options.keep_sides:
+        whole = replace(whole, augment=replace(whole.augment, keep_sides=True))
     if options.start:
         whole = replace(whole, start={"model": options.start})
     if options.lora:

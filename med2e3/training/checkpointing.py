@@ -77,13 +77,44 @@ def save_sharded(path: Path, distributed: Distributed, model: nn.Module, step: i
     The trained tensors are gathered beside it, in the form that `save` writes.
     """
     distributed.accelerator.save_state(str(path.with_suffix(".shards")))
-    gathered = distributed.accelerator.get_state_dict(model)
+    gathered = _gathered(distributed, model)
     if distributed.is_main_process:
-        names = {n.removeprefix(PREFIX): v for n, v in gathered.items()}
-        frozen = {n.removeprefix(PREFIX) for n in frozen_names(model)}
-        kept = {name: value for name, value in names.items() if name not in frozen}
-        _write(path, {"module": kept, "optimizer": None, "step": step})
+        _write(path, {"module": gathered, "optimizer": None, "step": step})
     distributed.accelerator.wait_for_everyone()
+
+
+def _gathered(distributed: Distributed, model: nn.Module) -> dict[str, Tensor]:
+    """What is trained of a model that no process holds whole; every process calls it."""
+    found = distributed.accelerator.get_state_dict(model)
+    frozen = {n.removeprefix(PREFIX) for n in frozen_names(model)}
+    names = {n.removeprefix(PREFIX): v for n, v in found.items()}
+    return {name: value for name, value in names.items() if name not in frozen}
+
+
+def save_weights(
+    path: Path, distributed: Distributed, model: nn.Module, module: nn.Module, step: int
+) -> None:
+    """What is trained, without the optimizer: to be kept, not to go on from; every process calls.
+
+    `model` is `module` as accelerate wraps it.
+    """
+    held = _gathered(distributed, model) if distributed.sharded else trained_state(module)
+    if distributed.is_main_process:
+        _write(path, {"module": held, "optimizer": None, "step": step})
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The trained tensors of a checkpoint, or of what `save_weights` wrote, on the CPU.
+
+    Raises `CheckpointError` for a damaged file.
+    """
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["module"]
+    except _DAMAGE as error:
+        raise CheckpointError(
+            f"{path} is damaged ({type(error).__name__}). Run the stage again in another folder."
+        ) from error
+    return state
 
 
 def restore_sharded(path: Path, distributed: Distributed) -> int:

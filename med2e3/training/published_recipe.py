@@ -24,6 +24,7 @@ from med2e3.fields import (
 from med2e3.model.prompts import TEMPLATES
 from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.formats import MASK_FORMATS, SampleFile
+from med2e3.training.data.groups import GROUPS
 from med2e3.training.distributed import PRECISIONS
 from med2e3.training.epochs import check_parts, plan_of, steps_of
 from med2e3.training.lora import LoRA
@@ -74,6 +75,43 @@ class ModelChoices:
 
 
 @dataclass(frozen=True)
+class ValidationRecipe:
+    """What is held out of training, and what it decides.
+
+    `share` of the volumes (or, with group = "folder", of the folders that they lie in, as of one
+    patient each) with all their rows, or lists of their own in `data`. Every `every` steps the loss
+    on at most `limit` of these samples is measured (0: on all); the model is that of the best step.
+    After `patience` measurements in a row that are no better, training stops; 0 goes on to the end.
+    """
+
+    share: Share = 0.0
+    group: Annotated[str, OneOf(GROUPS)] = GROUPS[0]
+    data: tuple[SampleFile, ...] = ()
+    every: Count = 50
+    patience: CountOrNone = 0
+    limit: CountOrNone = 256
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.share and self.data:
+            raise RecipeError(
+                "[validation] has a share of the volumes and lists of its own; give one of them.",
+                ("share",),
+            )
+        if self.share == 1:
+            raise RecipeError("share = 1 leaves nothing to train on; give less.", ("share",))
+        if self.patience and not self:
+            raise RecipeError(
+                f"patience = {self.patience} waits for a validation loss, and nothing is held out. "
+                "Give a share, or lists in [[validation.data]].",
+                ("patience",),
+            )
+
+    def __bool__(self) -> bool:
+        return bool(self.share or self.data)
+
+
+@dataclass(frozen=True)
 class PublishedRecipe:
     """One stage. A step has `batch` samples in `parts` micro-batches.
 
@@ -83,8 +121,8 @@ class PublishedRecipe:
     `model` are choices of a model that is put together from pieces; `lora` trains adapters of the
     language model in place of its weights. `text_encoder_dropout` keeps the dropout of the frozen
     text encoder active, as in the published training. `pointing` is the weight of the loss that
-    makes slice scores lie on the slices that lists state (`data.pointers`). `seed` decides new weights, order,
-    augmentation and dropout.
+    makes slice scores lie on the slices that lists state (`data.pointers`). `seed` decides new
+    weights, order, augmentation and dropout.
 
     Three things differ from the published trainer, by intention: the first step of the warm-up
     already has a rate (there it is 0), the last epoch's rest is a step of its own (there the number
@@ -106,6 +144,7 @@ class PublishedRecipe:
     augment: Augmentation
     model: ModelChoices = field(default_factory=ModelChoices)
     lora: LoRA | None = None
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
     warmup: Share = 0.03
     weight_decay: NotNegative = 0.0
     mixed_precision: Annotated[str, OneOf(PRECISIONS)] = "bf16"
@@ -135,7 +174,8 @@ class PublishedRecipe:
                 "names is what it is.",
                 ("model",),
             )
-        if drawn := [s.format for s in self.data if s.format in MASK_FORMATS]:
+        lists = (*self.data, *self.validation.data)
+        if drawn := [s.format for s in lists if s.format in MASK_FORMATS]:
             raise RecipeError(
                 f"Med-2E3 draws no masks and cannot train on {drawn[0]}; M3D-LaMed can.", ("data",)
             )
@@ -153,6 +193,26 @@ class PublishedRecipe:
         """The same with adapters of that rank in place of the language model's weights."""
         rest = tuple(part for part in self.train if part != "language_model")
         return dataclasses.replace(self, train=rest, lora=LoRA.of_rank(rank))
+
+    def with_validation(
+        self, share: float, every: int | None, patience: int | None
+    ) -> PublishedRecipe:
+        """The same with what a command line says of validation; 0 and None leave the recipe's."""
+        chosen = self.validation
+        if share:
+            chosen = dataclasses.replace(chosen, share=share, data=())
+        changes = {"every": every, "patience": patience}
+        said = {name: value for name, value in changes.items() if value is not None}
+        return dataclasses.replace(self, validation=dataclasses.replace(chosen, **said))
+
+    def below(self, folder: Path) -> PublishedRecipe:
+        """The same with lists whose paths start from `folder`."""
+        own = tuple(source.below(folder) for source in self.validation.data)
+        return dataclasses.replace(
+            self,
+            data=tuple(source.below(folder) for source in self.data),
+            validation=dataclasses.replace(self.validation, data=own),
+        )
 
     def smoke(self) -> PublishedRecipe:
         """Three steps of two samples."""
@@ -176,4 +236,4 @@ def parse_published(file: RecipeFile, folder: Path) -> PublishedRecipe:
                 f"It is no recipe of kind “{KIND}”: {error} Compare it with "
                 f"{FOLDER / 'pretrain.toml'}."
             ) from error
-    return dataclasses.replace(recipe, data=tuple(source.below(folder) for source in recipe.data))
+    return recipe.below(folder)

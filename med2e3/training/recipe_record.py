@@ -17,7 +17,7 @@ from med2e3.io.texts import read_json
 from med2e3.phantoms.phantom import DEFAULT_BODY
 from med2e3.training.m3d_recipe import KIND as M3D_KIND
 from med2e3.training.m3d_recipe import M3DRecipe
-from med2e3.training.published_recipe import KIND, PublishedRecipe
+from med2e3.training.published_recipe import KIND, PublishedRecipe, ValidationRecipe
 from med2e3.training.recipe import Recipe
 from med2e3.training.stage_recipe import StageRecipe
 
@@ -32,7 +32,10 @@ SHARED_KEYS = tuple(f.name for f in fields(StageRecipe))
 UNLEARNED_KEYS = ("checkpoint_minutes",)
 
 #: Keys that recipes learned later, and what runs of before did: so said, they are left out.
-LATER_KEYS: dict[str, Any] = {"pointing": 0.0}
+LATER_KEYS: dict[str, Any] = {
+    "pointing": 0.0,
+    "validation": json.loads(json.dumps(asdict(ValidationRecipe()))),
+}
 
 
 def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
@@ -58,7 +61,10 @@ def as_json(recipe: Recipe | PublishedRecipe | M3DRecipe) -> dict[str, Any]:
 
 def _without_later(said: dict[str, Any]) -> dict[str, Any]:
     """A recipe without later keys that say what runs of before did."""
-    return {k: v for k, v in said.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
+    kept = {k: v for k, v in said.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
+    if not kept["augment"]["keep_sides"]:
+        kept["augment"] = {k: v for k, v in kept["augment"].items() if k != "keep_sides"}
+    return kept
 
 
 def keep_to_recipe(recipe: Recipe | PublishedRecipe | M3DRecipe, folder: Path) -> None:

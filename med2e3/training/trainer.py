@@ -20,11 +20,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from med2e3.training.checkpointing import restore, restore_sharded, save, save_sharded
+from med2e3.errors import Terminated
+from med2e3.training.checkpointing import (
+    restore,
+    restore_sharded,
+    save,
+    save_sharded,
+    save_weights,
+)
 from med2e3.training.distributed import Distributed
 from med2e3.training.logs import Log
+from med2e3.training.micro_batch import MicroBatch
 from med2e3.training.optimizers import OPTIMIZERS, Schedule
 from med2e3.training.stage_recipe import StageRecipe
+from med2e3.training.stopping import Termination
+from med2e3.training.validating import BEST, LOSSES, Losses, Validation
 
 #: How often a checkpoint is written. Writing takes a tenth of a second.
 CHECKPOINT_SECONDS = 60.0
@@ -55,14 +65,6 @@ class Stage(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class MicroBatch:
-    """One share of a step's batch: what the loss takes, and over how many things it is a mean."""
-
-    content: Any
-    count: float = 1.0
-
-
 @runtime_checkable
 class DatasetStage(Protocol):
     """A stage whose batches come from a data set, and whose every loss uses all its parameters."""
@@ -76,7 +78,8 @@ class DatasetStage(Protocol):
 class Run:
     """Where and how a stage runs; without `distributed`, in this process alone.
 
-    `checkpoint_seconds` None is `CHECKPOINT_SECONDS`.
+    `checkpoint_seconds` None is `CHECKPOINT_SECONDS`. With `validation` the best step's weights are
+    kept beside the checkpoint, in `NAME.best.pt`.
     """
 
     folder: Path
@@ -86,6 +89,7 @@ class Run:
     distributed: Distributed | None = None
     tensorboard: bool = False
     checkpoint_seconds: float | None = None
+    validation: Validation | None = None
 
 
 def rate(step: int, steps: int, schedule: Schedule | None = None) -> float:
@@ -99,7 +103,11 @@ def rate(step: int, steps: int, schedule: Schedule | None = None) -> float:
 
 
 def run_stage(stage: Stage, recipe: StageRecipe, run: Run) -> list[float]:
-    """Trains until `recipe.steps`; returns the losses of the steps taken now."""
+    """Trains until `recipe.steps`, or until validation ends it; returns the losses of the steps
+    taken now.
+
+    Raises `Terminated` after a SIGTERM, once the step is finished and its checkpoint written.
+    """
     run.folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(stage, recipe, run)
     try:
@@ -145,27 +153,76 @@ class Trainer:
         )
         if run.resume and self.distributed.sharded:
             self.first = restore_sharded(self.path, self.distributed)
+        losses = run.folder / f"{stage.name}{LOSSES}"
+        self.losses = run.validation and Losses(losses, run.validation, self.first)
+        self.termination = Termination()
         self.seconds = run.checkpoint_seconds
         self.saved_at = time.monotonic()
 
     def train(self) -> list[float]:
         """Takes all steps that are left; returns their losses."""
         losses: list[float] = []
-        steps = self.recipe.steps
+        if self.losses and self.losses.over:
+            return losses
+        steps, done = self.recipe.steps, self.first
         self.model.train()
-        with self._log() as log:
+        with self._log() as log, self.termination:
             for step, micro_batches in enumerate(self._micro_batches(), self.first):
                 self._set_rate(step)
                 numbers, save_now = self._step(step, micro_batches)
+                done = step + 1
                 losses.append(numbers["loss"])
                 if log:
                     log.write(step, numbers)
                 if self.run.report and self.distributed.is_main_process:
-                    self.run.report(step + 1, steps, numbers)
+                    self.run.report(done, steps, numbers)
+                if self._validated(done):
+                    break
                 if save_now:
-                    self._save(step + 1)
-        self._save(max(self.first, steps))
+                    self._save(done)
+                    self._end_if_asked(done)
+        self._save(done)
         return losses
+
+    def _end_if_asked(self, step: int) -> None:
+        """Ends the run where SIGTERM asked any process to; its checkpoint is written."""
+        if self.distributed.total([float(self.termination.asked)])[0]:
+            raise Terminated(
+                f"Stopped by SIGTERM after step {step} of {self.recipe.steps} of "
+                f"{self.stage.name}; a checkpoint is written. Go on with --resume."
+            )
+
+    def _validated(self, step: int) -> bool:
+        """Measures the validation loss where it is due; returns whether training is over by it."""
+        if self.losses is None or not self.losses.due(step, self.recipe.steps):
+            return False
+        loss = self._validation_loss(self.losses.plan)
+        if self.losses.note(step, loss, write=self.distributed.is_main_process):
+            save_weights(
+                self.run.folder / f"{self.stage.name}{BEST}", self.distributed, self.model,
+                self.stage.module, step,
+            )  # fmt: skip
+        return self.losses.over
+
+    @torch.no_grad()
+    def _validation_loss(self, plan: Validation) -> float:
+        """The mean loss over what the held-out samples count, without dropout.
+
+        Each process computes its share; where none holds the whole model, all compute everything.
+        """
+        sharded = self.distributed.sharded
+        rank, processes = (0, 1) if sharded else (self.distributed.rank, self.distributed.processes)
+        torch.manual_seed(self.run.seed)
+        total = count = 0.0
+        self.model.eval()
+        for batch in plan.held_out.batches(rank, processes):
+            with self.distributed.accelerator.autocast():
+                loss, _ = (self.model if sharded else self.stage.loss)(batch.content)
+            total, count = total + float(loss) * batch.count, count + batch.count
+        self.model.train()
+        if not sharded:
+            total, count = self.distributed.total([total, count])
+        return total / count if count else math.nan
 
     def _log(self) -> AbstractContextManager[Log | None]:
         if not self.distributed.is_main_process:
@@ -191,6 +248,8 @@ class Trainer:
 
     def _checkpoint_is_due(self) -> bool:
         """Whether this process finds that a checkpoint should be written."""
+        if self.termination.asked:
+            return True
         wait = CHECKPOINT_SECONDS if self.seconds is None else self.seconds
         return self.distributed.is_main_process and time.monotonic() - self.saved_at > wait
 

@@ -5,13 +5,27 @@ Source: the training transforms of M3D and Med-2E3. Knows nothing of files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from med2e3.errors import InputError, RecipeError
+
+#: Left and right as people write them in English, German, French and Spanish.
+_SIDES = re.compile(
+    r"\b(left|right|links|rechts|link(e|er|en|es|em)|recht(e|er|en|es|em)|gauche|droite?|"
+    r"izquierd[ao]|derech[ao])(-?sided?)?s?\b",
+    re.IGNORECASE,
+)
+
+
+def names_sides(texts: Iterable[str]) -> bool:
+    """Whether one of the texts says left or right."""
+    return any(_SIDES.search(text) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,8 @@ class Augmentation:
 
     A turn by 90, 180 or 270 degrees in the plane of rows and columns; a flip of slices, of rows, of
     columns; a factor from 1 − `scale` to 1 + `scale`; an offset from −`shift` to `shift`, after
-    which values may leave 0..1, as published.
+    which values may leave 0..1, as published. `keep_sides` neither turns nor flips volumes whose
+    texts say left or right (`of`): published training does, and what lies left is then right.
     """
 
     rotate_probability: float = 0.5
@@ -29,6 +44,7 @@ class Augmentation:
     scale_probability: float = 0.5
     shift: float = 0.1
     shift_probability: float = 0.5
+    keep_sides: bool = False
 
     def __post_init__(self) -> None:
         for name in ("rotate_probability", "flip_probability", "scale_probability",
@@ -41,6 +57,17 @@ class Augmentation:
     def none(cls) -> Augmentation:
         """Leaves volumes as they are."""
         return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def moves(self) -> bool:
+        """Whether volumes are turned or flipped at all."""
+        return self.rotate_probability > 0 or self.flip_probability > 0
+
+    def of(self, texts: Iterable[str] | None) -> Augmentation:
+        """What is done to a volume with these texts; None: with texts that nobody can read."""
+        if self.keep_sides and (texts is None or names_sides(texts)):
+            return replace(self, rotate_probability=0.0, flip_probability=0.0)
+        return self
 
     def __call__(
         self, volume: Tensor, rng: np.random.Generator, mask: Tensor | None = None

@@ -146,7 +146,8 @@ class Reader:
         held = self._held(sample)
         rng = np.random.default_rng([self.seed, position])
         thin = None if held is None else held[None, :, None, None]  # moved as a mask of one column
-        moved, thin = self.augmentation(volume, rng, thin)
+        augmentation = self.augmentation.of(text for turn in sample.turns for text in turn)
+        moved, thin = augmentation(volume, rng, thin)
         return Item(
             moved,
             ids,
@@ -294,8 +295,10 @@ class BatchPlan:
                 yield list(range(start, start + size))
 
 
-def read_batches(dataset: SampleDataset, plan: BatchPlan, workers: int) -> Iterator[Batch]:
-    """The planned batches in order, read ahead by `workers` processes.
+def read_batches(
+    dataset: SampleDataset, plan: BatchPlan | Sequence[list[int]], workers: int
+) -> Iterator[Batch]:
+    """The batches of these positions in order, read ahead by `workers` processes.
 
     Raises `DataError` for a damaged sample, unless the data set skips them.
     """

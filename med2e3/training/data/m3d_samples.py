@@ -101,7 +101,7 @@ class LaMedReader:
             )
         volume = read_volume(sample.image, self.grid_shape, sample.where)
         question, answer = sample.turns[0]
-        moved = self.augmentation(volume, rng)[0]
+        moved = self.augmentation.of(sample.turns[0])(volume, rng)[0]
         return self._item(moved, question, answer, sample, None)
 
     def collate(self, items: Sequence[Item | DataError]) -> Batch | DataError:
@@ -124,7 +124,7 @@ class LaMedReader:
 
     def _region(self, sample: Sample, rng: np.random.Generator, words: np.random.Generator) -> Item:
         region: Region = sample.region
-        found = region.masks.item(region.index, rng, self.augmentation)
+        found = region.masks.item(region.index, rng, self.augmentation.of(None))
         number = int(words.integers(len(found.labels)))
         mask = found.masks[number : number + 1]
         try:
@@ -177,7 +177,7 @@ class PairReader:
         """Raises `DataError` when volume or text cannot be used."""
         rng = np.random.default_rng([self.seed, position])
         volume = read_volume(sample.image, self.grid_shape, sample.where)
-        moved = self.augmentation(volume, rng)[0]
+        moved = self.augmentation.of(sample.turns[0])(volume, rng)[0]
         text = shortened(sample.turns[0][1], self._length, self.text_length, rng)
         ids = self.tokenizer(text, truncation=True, max_length=self.text_length)["input_ids"]
         return Item(moved, list(ids), [], [])

@@ -94,7 +94,9 @@ def held_slices(
         held |= mask_on_grid(column, (start[0], 0, 0), (shape[0], 1, 1), (depth, 1, 1))[:, 0, 0]
     if pointer.mask is not None:
         mask = _read_mask(pointer.mask, volume.shape, image, where)
-        held |= mask_on_grid(mask, start, shape, tuple(grid_shape)).any(axis=(1, 2))
+        for run in _runs(mask.any(axis=(1, 2))):
+            part = mask & run[:, None, None]
+            held |= mask_on_grid(part, start, shape, tuple(grid_shape)).any(axis=(1, 2))
     return torch.from_numpy(held)
 
 

@@ -88,7 +88,8 @@ def prepare_cases(
     if not found:
         raise InputError(
             f"There is no folder of {' or '.join(IMAGE_SUFFIXES)} images below {source}. Expected "
-            "is CASE/SERIES/1.jpeg, with the text beside the series."
+            "is CASE/SERIES/1.jpeg, with the text beside the series. DICOM, NIfTI and other "
+            "volumes are prepared with --window."
         )
     target.mkdir(parents=True, exist_ok=True)
     write_texts(source, target, found)

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from med2e3.model import Med2E3Processor
 from med2e3.model.follow_ups import guide_of
+from med2e3.model.language import token_logits
 from med2e3.model.prompts import IGNORE
 from med2e3.training.data.dataset import padded
 from med2e3.training.precision import CPU
@@ -135,7 +136,7 @@ def answer_loss(
         ).last_hidden_state
         target = batch["labels"][rows, skipped + 1 : end]
         counted = target != IGNORE
-        logits = language_model.lm_head(hidden[:, :-1][counted]).float()
+        logits = token_logits(language_model, hidden[:, :-1][counted])
         each = F.cross_entropy(logits, target[counted], reduction="none")
         loss = loss + (each * batch["weights"][rows, skipped + 1 : end][counted]).sum()
         wrong = (logits.argmax(-1) != target[counted]).float()

@@ -32,9 +32,10 @@ from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.lora import add_lora
 from med2e3.training.m3d_recipe import STAGES, M3DRecipe
 from med2e3.training.m3d_starting import load_m3d_start
+from med2e3.training.micro_batch import MicroBatch
 from med2e3.training.options import Options
 from med2e3.training.stages.published import ADAPTER_FOLDER, DAMAGED_FILE, MODEL_FOLDER
-from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
+from med2e3.training.trainer import Numbers, Report, Run, run_stage
 
 
 class _Stage:

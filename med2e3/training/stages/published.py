@@ -17,27 +17,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from med2e3.checkpoints import Hub
+from med2e3.checkpoints.adapter_folders import save_beside
 from med2e3.checkpoints.adapters import merge_lora, save_adapter
 from med2e3.checkpoints.building import quietly
-from med2e3.errors import InputError
+from med2e3.errors import DataError, InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.language import token_logits
 from med2e3.model.prompts import IGNORE, TEMPLATES
+from med2e3.training.checkpointing import read_weights, trained_state
 from med2e3.training.data.dataset import (
     Batch,
     BatchPlan,
     Reader,
     SampleDataset,
+    Source,
     limited,
     read_batches,
 )
-from med2e3.training.data.formats import open_samples
+from med2e3.training.data.formats import SampleFile, open_samples
+from med2e3.training.data.held_out import HeldOutSamples, split, without_augmentation
+from med2e3.training.data.prepare_scans import read_prepared
 from med2e3.training.distributed import Compute, Distributed
 from med2e3.training.lora import add_lora
+from med2e3.training.micro_batch import MicroBatch
 from med2e3.training.options import Options
 from med2e3.training.published_recipe import PublishedRecipe
 from med2e3.training.stages.pointing import pointing_loss
 from med2e3.training.starting import load_start, trained_parts
-from med2e3.training.trainer import MicroBatch, Numbers, Report, Run, run_stage
+from med2e3.training.trainer import Numbers, Report, Run, run_stage
+from med2e3.training.validating import BEST, Validation
 from med2e3.words import counted
 
 #: The template that a model is asked with which was trained on captions, where no question stands.
@@ -106,7 +114,7 @@ class PublishedStage:
         target = batch["labels"][:, 1:]
         counted = target != IGNORE
         # Logits of counted rows alone: those of a whole prompt would be most of a step's memory.
-        logits = model.language_model.lm_head(hidden[:, :-1][counted]).float()
+        logits = token_logits(model.language_model, hidden[:, :-1][counted])
         loss = F.cross_entropy(logits, target[counted])
         right = (logits.argmax(-1) == target[counted]).float().mean()
         numbers = {"tokens right": float(right)}
@@ -147,13 +155,65 @@ def open_data(
     recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, *, skip_damaged: bool
 ) -> SampleDataset:
     """The recipe's lists; raises `DataError` when one is missing or of another format."""
-    sources = [
-        limited(open_samples(source, recipe.seed), source.limit, recipe.seed, number)
-        for number, source in enumerate(recipe.data)
+    return open_parts(recipe, processor, grid_shape, Options(skip_damaged=skip_damaged))[0]
+
+
+def open_parts(
+    recipe: PublishedRecipe, processor: Med2E3Processor, grid_shape: Any, options: Options
+) -> tuple[SampleDataset, Validation | None]:
+    """The recipe's lists without what it holds out, and that; raises `DataError` as `open_data`."""
+    reader = Reader(
+        processor, tuple(grid_shape), recipe.augment, recipe.seed, recipe.pointing > 0
+    )  # fmt: skip
+    said, held = recipe.validation, list[Source]()
+    sources = _opened(recipe.data, recipe.seed)
+    if said.share:
+        sources, held = split(sources, options.data, said.share, recipe.seed, said.group)
+    elif said.data:
+        held = _opened(said.data, recipe.seed)
+    dataset = SampleDataset(sources, reader, skip_damaged=options.skip_damaged)
+    if not held:
+        return dataset, None
+    samples = HeldOutSamples(
+        SampleDataset(held, without_augmentation(reader), skip_damaged=options.skip_damaged),
+        recipe.batch // recipe.parts, said.limit, options.workers,
+    )  # fmt: skip
+    return dataset, Validation(samples, said.every, said.patience)
+
+
+def _ask_as_prepared(config: Any, recipe: PublishedRecipe) -> None:
+    """Has the model be shown scans in the window and plane in which its lists were prepared.
+
+    Lists that do not say how they were prepared leave the model's own. Raises `DataError` where
+    they say different things, or another grid than the model's.
+    """
+    said = {source.images: read_prepared(source.images) for source in recipe.data}
+    told = {folder: prepared for folder, prepared in said.items() if prepared is not None}
+    if not told:
+        return
+    (first, prepared), *others = told.items()
+    for folder, other in others:
+        if other != prepared:
+            raise DataError(
+                f"The volumes in {first} were prepared as {prepared.text()}, and those in {folder} "
+                f"as {other.text()}. A model is shown one window: prepare them alike."
+            )
+    if prepared.grid != config.grid_shape:
+        raise DataError(
+            f"The volumes in {first} were prepared as {prepared.text()}, and the model reads "
+            f"{' × '.join(map(str, config.grid_shape))}. Prepare them with --grid "
+            f"{' '.join(map(str, config.grid_shape))}."
+        )
+    window = prepared.window
+    config.default_window = None if window is None else [window.centre, window.width]
+    config.default_plane = "" if prepared.plane is None else prepared.plane.value
+
+
+def _opened(lists: Sequence[SampleFile], seed: int) -> list[Source]:
+    return [
+        limited(open_samples(source, seed), source.limit, seed, number)
+        for number, source in enumerate(lists)
     ]
-    pointing = recipe.pointing > 0
-    reader = Reader(processor, tuple(grid_shape), recipe.augment, recipe.seed, pointing)
-    return SampleDataset(sources, reader, skip_damaged=skip_damaged)
 
 
 def check_pointers(dataset: SampleDataset, pointing: float) -> None:
@@ -189,9 +249,8 @@ def train_published(
     distributed = Distributed(compute)
     start = load_start(recipe, Hub(options.hub))
     config = start.model.config
-    dataset = open_data(
-        recipe, start.processor, config.grid_shape, skip_damaged=options.skip_damaged
-    )
+    _ask_as_prepared(config, recipe)
+    dataset, validation = open_parts(recipe, start.processor, config.grid_shape, options)
     check_pointers(dataset, recipe.pointing)
     stage = PublishedStage(
         recipe,
@@ -209,31 +268,43 @@ def train_published(
         distributed,
         options.tensorboard,
         60 * recipe.checkpoint_minutes,
+        validation,
     )
     with quietly():  # the bar says what matters; transformers would write over it
         run_stage(stage, recipe.stage(len(dataset)), run)
         if distributed.is_main_process:
-            trained = _last(folder, recipe, distributed)
+            trained = _finished(folder, recipe, distributed)
             if stage.adapters is not None:
                 if trained is not None:
                     start.model.load_state_dict(trained, strict=False)
                     trained = None
-                save_adapter(start.model.language_model, stage.adapters, folder / ADAPTER_FOLDER)
+                _save_adapters(start.model, stage.adapters, recipe, folder / ADAPTER_FOLDER)
                 merge_lora(start.model.language_model)
             _export(start.model, start.processor, folder / MODEL_FOLDER, trained)
     distributed.accelerator.wait_for_everyone()
     return folder / MODEL_FOLDER
 
 
-def _last(
+def _save_adapters(model: Any, adapters: Any, recipe: PublishedRecipe, folder: Path) -> None:
+    """Writes the adapters, what was trained beside them, and which model they belong to."""
+    base = recipe.start.get("model", "")
+    adapters.base_model_name_or_path = str(Path(base).resolve()) if Path(base).exists() else base
+    save_adapter(model.language_model, adapters, folder)
+    save_beside(trained_state(model), folder)
+
+
+def _finished(
     folder: Path, recipe: PublishedRecipe, distributed: Distributed
 ) -> dict[str, Tensor] | None:
-    """The trained tensors, where no process holds them all."""
-    if not distributed.sharded:
-        return None
-    path = folder / f"{recipe.name}.pt"
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["module"]
-    return state
+    """The trained tensors, where the model does not hold them as they are to be.
+
+    These are those of the best step, where validation found one, and else those that no process
+    holds whole.
+    """
+    best = folder / f"{recipe.name}{BEST}"
+    if recipe.validation and best.is_file():
+        return read_weights(best)
+    return read_weights(folder / f"{recipe.name}.pt") if distributed.sharded else None
 
 
 def _export(

@@ -254,7 +254,7 @@ def test_the_need_of_memory_is_stated_part_by_part(released: Any) -> None:
         ("vision2d_connector_type", "linear"),
         ("vision2d_model_select_layer", -2),
         ("vision3d_model_type", "med3d"),
-        ("llm_type", "qwen2"),
+        ("llm_type", "gpt2"),
     ],
 )
 def test_other_experiments_are_refused_by_name(name: str, value: Any) -> None:

@@ -86,6 +86,7 @@ def usual(words: tuple[str, ...], place: Path) -> list[str]:
         ("study",): [str(place / "no-plan.yaml")],
         ("data", "caption"): [study, "--model", model, "--out", str(place / "captions.jsonl")],
         ("data", "phantoms"): [str(place / "phantoms"), "--train", "1", "--test", "1"],
+        ("data", "new-finding"): [str(place / "new"), "--train", "1", "--test", "1"],
         ("data", "questions"): [str(place), "--model", model],
         ("retrieve",): ["free fluid", study, "--model", model],
         ("models",): [],

@@ -32,8 +32,8 @@ from med2e3.training.stages import STAGES
 from med2e3.training.stages.answers import AnswerCollator
 from med2e3.training.stages.base import Reads
 from med2e3.training.stages.encoders import Encoder2DStage
-from med2e3.training.stages.text import LETTERS_FILE, TextStage, letters_right
 from med2e3.training.stages.pointing import pointing_loss
+from med2e3.training.stages.text import LETTERS_FILE, TextStage, letters_right
 from med2e3.training.stages.tuning import TuneStage
 from med2e3.training.stages.words import last_answers
 from med2e3.training.trainer import Run, rate, run_stage
