@@ -65,12 +65,23 @@ class ElidedLabel(QLabel):
         self.setToolTip(self.text() if self.shown != self.text() else "")
 
 
+#: Left and right of a choice in the open list, in logical pixels.
+POPUP_EDGES = 24
+
+
 class ChoiceBox(QComboBox):
     """A box of choices that may be narrower than they are."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setMaxVisibleItems(MOST_CHOICES)
+
+    def showPopup(self) -> None:
+        """Open the list as wide as its longest choice, however narrow the box is."""
+        view = self.view()
+        edges = 2 * view.frameWidth() + POPUP_EDGES
+        view.setMinimumWidth(max(view.sizeHintForColumn(0) + edges, self.width()))
+        super().showPopup()
 
     @property
     def shown(self) -> str:

@@ -88,8 +88,9 @@ class Session:
         await asyncio.wait_for(wait(), LONGEST)
 
     async def command(self, *keys: str) -> None:
-        """Press keys in the main window."""
+        """Press keys in the main window, with the images in front of the reader."""
         await self.hands.turn_to(self.window)
+        self.view().setFocus()
         await self.hands.key(*keys)
 
     async def dialog(self, kind: type[QDialog] = QDialog) -> Any:
@@ -296,7 +297,6 @@ async def _answered(s: Session) -> None:
 async def _scores(s: Session) -> None:
     bar = s.window.assistant.tabs.tabBar()
     await s.hands.click_at(bar, bar.tabRect(1).center())
-    s.view().setFocus()
     await s.command("period")
 
 

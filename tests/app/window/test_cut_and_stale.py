@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QWidget
 
 from app.rendering import annotations as drawing
 from app.viewmodels.annotation import values
+from app.viewmodels.window.layouts import AUTOMATIC
 from app.views.parts.file_dialogs import ask_where_to_save
 from app.views.parts.question import OpenQuestion
+from tests.app.study.test_pictures import study
 
 
 class Painted(QObject):
@@ -64,3 +67,34 @@ def test_buttons_of_qt_have_no_icons_and_its_warnings_have_our_sign(gui: Any) ->
     assert pixel.name() == "#e0a63a"
     gui.do(question.reject)
     gui.do(dialog.reject)
+
+
+def test_a_narrow_box_opens_a_list_as_wide_as_its_longest_choice(open_gui: Any) -> None:
+    box = open_gui.window.tools.presets
+    open_gui.do(lambda: open_gui.window.resize(900, 700))
+    open_gui.do(box.showPopup)
+    metrics = box.view().fontMetrics()
+    longest = max(metrics.horizontalAdvance(box.itemText(k)) for k in range(box.count()))
+    assert box.width() < longest
+    assert box.view().viewport().width() >= longest
+    open_gui.do(box.hidePopup)
+
+
+def test_the_note_of_compared_series_has_a_line_of_its_own_without_room(open_gui: Any) -> None:
+    pane = open_gui.window.centre.compare
+    open_gui.do(lambda: open_gui.workspace.side_by_side.choose(1, 2))
+    for width in (900, 340):
+        open_gui.do(lambda w=width: (pane.resize(w, 500), pane._fit_note()))
+        lines = pane.note.heightForWidth(pane.note.width()) / pane.note.fontMetrics().lineSpacing()
+        assert lines < 3.5
+
+
+def test_the_thumbnail_of_a_scout_is_the_scout(gui: Any, tmp_path: Path) -> None:
+    gui.workspace.layouts.corner = AUTOMATIC
+    assert gui.open(study(tmp_path))
+    gui.until(lambda: gui.workspace.pictures.shown is not None)
+    panel = gui.window.series
+    row = next(one for one in panel._rows()[0].studies[0].series if "Scout" in one.title)
+    assert row.is_open
+    gui.study.thumbnails.clear()
+    assert panel._picture(row, Path("of no thumbnail yet"), 1.0) is None
