@@ -31,6 +31,7 @@ from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.images.brush import Brush
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.growing import Growing
@@ -125,7 +126,7 @@ def _workspace(
     autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
-    side_by_side = SideBySide(compare)
+    side_by_side, regions = SideBySide(compare), Regions(jobs)
     others = side_by_side.viewers[1:]
     books = Books(
         annotations,
@@ -157,7 +158,8 @@ def _workspace(
         books=books,
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
-        growing=Growing(viewer, overlays, Regions(jobs), tasks, notices, explain),
+        growing=Growing(viewer, overlays, regions, tasks, notices, explain),
+        brush=Brush(viewer, overlays, regions, tasks, notices, explain),
         cine=Cine(viewer),
         compare=compare,
         side_by_side=side_by_side,

@@ -46,7 +46,8 @@ class Range:
 class Region:
     """A mask of 0 and 1 on the volume's grid; its size, the mean and SD of its values.
 
-    `size_mm` is its extent along columns, rows and slices.
+    `size_mm` is its extent along columns, rows and slices; `axes_mm` its longest diameter in any
+    direction and the longest across it.
     """
 
     mask: NDArray[np.int16]
@@ -54,6 +55,7 @@ class Region:
     mean: float
     sd: float
     size_mm: tuple[float, float, float]
+    axes_mm: tuple[float, float] = (0.0, 0.0)
 
 
 class Finder(Protocol):
@@ -148,7 +150,11 @@ class Growing:
     def _words(self, region: Region) -> str:
         mean = windows.with_unit(numbers.signed(region.mean), self._viewer.unit)
         size = " × ".join(f"{mm:.1f}" for mm in region.size_mm)
-        return f"{region.millilitres:.2f} ml · mean {mean}, SD {region.sd:.1f} · {size} mm"
+        longest = " × ".join(f"{mm:.1f}" for mm in region.axes_mm)
+        return (
+            f"{region.millilitres:.2f} ml · mean {mean}, SD {region.sd:.1f} · {size} mm"
+            f" · longest {longest} mm"
+        )
 
     async def _take(self, job: Job[Region]) -> None:
         outcome = await self._job.result(job)

@@ -18,6 +18,7 @@ from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import UndoStack
+from app.viewmodels.images.brush import Brush
 from app.viewmodels.images.cine import Cine
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.growing import Growing
@@ -74,6 +75,8 @@ class Workspace:
     overlays: Overlays
     #: A region by its values, while it is being set.
     growing: Growing
+    #: Paints labels.
+    brush: Brush
     cine: Cine
     compare: Compare
     #: All series that stand side by side, of which `compare` links the first two.

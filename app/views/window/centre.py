@@ -19,6 +19,7 @@ from app.views.assistant.model_sheet import ModelSheet
 from app.views.assistant.plane_cell import PlaneCell
 from app.views.assistant.scene_slabs import SceneSlabs
 from app.views.assistant.score_levels import ScoreLevels
+from app.views.images.brush_layer import BrushLayer
 from app.views.images.cine_timer import CineTimer
 from app.views.images.compare_pane import ComparePane
 from app.views.images.idle_timer import IdleTimer
@@ -40,6 +41,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
         OverlayLayer(cell.view, workspace.overlays)
         ScoreLevels(cell.view, workspace.assistant)
         _draw_on(cell.view, workspace, workspace.books.first)
+        BrushLayer(cell.view, workspace.brush)
         return cell
 
     return made

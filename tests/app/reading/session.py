@@ -279,6 +279,23 @@ async def _kept(s: Session) -> None:
     assert s.workspace.overlays.layers
 
 
+@step("brush")
+async def _brush(s: Session) -> None:
+    await s.command("shift+b")
+    await s.dialog()
+    before = len(s.workspace.overlays.layers)
+    await s.hands.drag(s.view(), ((0.35, 0.55), (0.45, 0.6), (0.5, 0.55)))
+    assert len(s.workspace.overlays.layers) == before + 1
+    await s.hands.rest(0.5)
+
+
+@step("wiped-and-undone")
+async def _wiped(s: Session) -> None:
+    await s.hands.drag(s.view(), ((0.4, 0.5), (0.42, 0.66)), held="ctrl")
+    await s.command("ctrl+z", "c")
+    assert s.window.brush is not None
+
+
 @step("asking")
 async def _asking(s: Session) -> None:
     await s.command("ctrl+l")
@@ -403,26 +420,25 @@ async def _left_out(s: Session) -> None:
     await s.hands.rest(0.3)
 
 
-@step("pictures-of-others")
-async def _others(s: Session) -> None:
+@step("dose-page")
+async def _dose_page(s: Session) -> None:
     await _close_dialogs(s)
-    tree = s.window.series.tree
-    wanted = ("dose page", "dose report")
-    for item in tree.items:
-        if any(words in item.text(0) for words in wanted[:1]):
-            tree.scrollToItem(item)
-            await s.hands.click_at(tree.viewport(), tree.visualItemRect(item).center())
-            await s.hands.rest(0.5)
+    await _click_series(s, "dose page")
 
 
 @step("dose-report")
-async def _dose(s: Session) -> None:
+async def _dose_report(s: Session) -> None:
+    await _click_series(s, "dose report")
+
+
+async def _click_series(s: Session, words: str) -> None:
+    """Click the series of the list that is called so, where there is one."""
     tree = s.window.series.tree
-    for item in tree.items:
-        if "dose report" in item.text(0):
-            tree.scrollToItem(item)
-            await s.hands.click_at(tree.viewport(), tree.visualItemRect(item).center())
-            await s.hands.rest(0.5)
+    found = next((item for item in tree.items if words in item.text(0)), None)
+    if found is not None:
+        tree.scrollToItem(found)
+        await s.hands.click_at(tree.viewport(), tree.visualItemRect(found).center())
+        await s.hands.rest(0.5)
 
 
 @step("saving-a-view")
