@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.rendering.reslice import reslice
 from app.services.annotation_store import AnnotationStore
+from app.services.click_server import ClickServer
 from app.services.errors import explain
 from app.services.exports import Exporter
 from app.services.files import TextFiles
@@ -33,6 +34,7 @@ from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.images.brush import Brush
 from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.clicking import Clicking
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
@@ -159,6 +161,7 @@ def _workspace(
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
         growing=Growing(viewer, overlays, regions, tasks, notices, explain),
+        clicking=Clicking(viewer, overlays, ClickServer(jobs), settings, tasks, notices, explain),
         brush=Brush(viewer, overlays, regions, tasks, notices, explain),
         cine=Cine(viewer),
         compare=compare,

@@ -64,6 +64,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("grow_region", "Region by its values…", ("Shift+E",), "Measure", Need.VOLUME),
     Command("brush_tool", "Brush: paint or wipe a label", ("Shift+B",), "Measure", Need.VOLUME),
+    Command("clicks_tool", "Segment by clicks", ("Shift+C",), "Measure", Need.VOLUME),
     Command("click_here", "Click at the crosshair", ("Ctrl+Return",), "Measure", Need.VOLUME),
     *(
         Command(
@@ -228,6 +229,7 @@ ALSO: dict[str, str] = {
     "probe_tool": "hu density point pixel value",
     "arrow_tool": "annotation pointer",
     "note_tool": "annotation text label",
+    "clicks_tool": "nninteractive prompt point box scribble lasso interactive sam",
     "brush_tool": "paint segment draw mask eraser erase",
     "grow_region": "segment threshold volume seed",
     "cobb_tool": "scoliosis",

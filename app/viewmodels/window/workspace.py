@@ -20,6 +20,7 @@ from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import UndoStack
 from app.viewmodels.images.brush import Brush
 from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.clicking import Clicking
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
@@ -77,6 +78,8 @@ class Workspace:
     growing: Growing
     #: Paints labels.
     brush: Brush
+    #: Segments by clicks, with a server of the user's.
+    clicking: Clicking
     cine: Cine
     compare: Compare
     #: All series that stand side by side, of which `compare` links the first two.

@@ -21,6 +21,7 @@ from app.views.assistant.scene_slabs import SceneSlabs
 from app.views.assistant.score_levels import ScoreLevels
 from app.views.images.brush_layer import BrushLayer
 from app.views.images.cine_timer import CineTimer
+from app.views.images.click_layer import ClickLayer
 from app.views.images.compare_pane import ComparePane
 from app.views.images.idle_timer import IdleTimer
 from app.views.images.magnifier import Magnifier
@@ -42,6 +43,7 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
         ScoreLevels(cell.view, workspace.assistant)
         _draw_on(cell.view, workspace, workspace.books.first)
         BrushLayer(cell.view, workspace.brush)
+        ClickLayer(cell.view, workspace.clicking)
         return cell
 
     return made

@@ -19,7 +19,7 @@ from app.views.images.slice_view import SliceView
 
 #: Commands of the menu in groups, by their names.
 GROUPS = (
-    ("key_image", "grow_region", "brush_tool", "hide_drawings"),
+    ("key_image", "grow_region", "hide_drawings"),
     ("reset_view", "one_to_one", "turn_quarter", "mirror", "upend", "invert", "reset_window"),
     ("maximise", "second_window", "magnifier", "slab", "reference_lines"),
     ("copy_view", "save_view", "tags"),
@@ -67,6 +67,8 @@ class ImageMenu:
         measure = menu.addMenu("Measure")
         for drawing in kinds.tools():
             measure.addAction(self._actions[f"{drawing.name}_tool"])
+        for name in ("grow_region", "brush_tool", "clicks_tool"):
+            measure.addAction(self._actions[name])
         for group in GROUPS:
             menu.addSeparator()
             for name in group:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButt
 from app.imaging import windows
 from app.viewmodels.annotation import kinds
 from app.viewmodels.images.brush import BRUSH
+from app.viewmodels.images.clicking import CLICKS
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
@@ -91,7 +92,12 @@ class ToolBar(QToolBar):
         self._workspace = workspace
         self._viewer = workspace.viewer
         self._actions = actions
-        self._tools: tuple[str, ...] = (*Tool, *(tool.name for tool in kinds.tools()), BRUSH)
+        self._tools: tuple[str, ...] = (
+            *Tool,
+            *(tool.name for tool in kinds.tools()),
+            BRUSH,
+            CLICKS,
+        )
         self.setMovable(False)
         self.setIconSize(QSize(20, 20))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)

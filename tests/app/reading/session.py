@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QPoint
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMenu
 
 from app.application import Application
 from app.viewmodels.assistant.assistant import ModelState
@@ -327,12 +327,11 @@ async def _evidence(s: Session) -> None:
 async def _draft(s: Session) -> None:
     await s.command("ctrl+r")
     await s.hands.rest(0.5)
-    question = s.window.assistant.ask_box.draft_question
-    if question.isVisible() if isinstance(question, QWidget) else False:
-        await s.hands.key("Return")
-    await s.until(
-        lambda: s.workspace.assistant.running is None or s.workspace.assistant.turns[-1].is_report
-    )
+    question = s.window.assistant.ask_box.draft_question.shown
+    if question is not None:  # the series is no phantom
+        photograph(s.folder / "question-before-a-draft.png")
+        await s.hands.click(question.buttons()[0])
+    await s.until(lambda: s.workspace.assistant.turns[-1].is_report)
     await s.until(lambda: s.workspace.assistant.running is None)
 
 

@@ -98,3 +98,16 @@ def test_the_thumbnail_of_a_scout_is_the_scout(gui: Any, tmp_path: Path) -> None
     assert row.is_open
     gui.study.thumbnails.clear()
     assert panel._picture(row, Path("of no thumbnail yet"), 1.0) is None
+
+
+def test_a_key_typed_ahead_does_not_answer_a_question_twice(gui: Any) -> None:
+    asked = OpenQuestion(gui.window)
+    question = gui.do(lambda: asked.begin("Title", "Text"))
+    gui.do(question.open)
+
+    def twice() -> None:
+        question.done(0)
+        question.finished.emit(0)
+
+    gui.do(twice)
+    assert asked.shown is None
