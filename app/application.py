@@ -23,6 +23,7 @@ from app.services.overlay_reader import OverlayReader
 from app.services.planes import Planes
 from app.services.regions import Regions
 from app.services.report_store import ReportStore
+from app.services.solids import SolidMaker
 from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.books import Books
@@ -41,6 +42,7 @@ from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.side_by_side import MOST, SideBySide
+from app.viewmodels.images.solids import LabelSolids
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
@@ -162,6 +164,7 @@ def _workspace(
         overlays=overlays,
         growing=Growing(viewer, overlays, regions, tasks, notices, explain),
         clicking=Clicking(viewer, overlays, ClickServer(jobs), settings, tasks, notices, explain),
+        solids=LabelSolids(overlays, SolidMaker(jobs), tasks),
         brush=Brush(viewer, overlays, regions, tasks, notices, explain),
         cine=Cine(viewer),
         compare=compare,

@@ -26,7 +26,6 @@ from app.viewmodels.images.layers import Label, Layer
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Float, Geometry
-from med2e3.label_colours import label_colour
 from med2e3.volume import Volume
 
 #: The tool of the left mouse button that paints.
@@ -257,7 +256,7 @@ class Brush:
             self._own[id(voxels)] = voxels
             self._target = voxels
             name = f"painted {self._count}"
-            label = Label(1, name, label_colour(self._count - 1), 0.0)
+            label = Label(1, name, self._overlays.fresh_colour, 0.0)
             self._overlays.lay(Layer(name, voxels, volume.geometry, (label,)))
             return self.layer
         if id(layer.voxels) not in self._own:
@@ -272,7 +271,7 @@ class Brush:
             label = Label(
                 min(self.value, LARGEST),
                 f"label {self.value}",
-                label_colour(len(layer.labels)),
+                self._overlays.fresh_colour,
                 0.0,
             )
             self._overlays.change(layer, labels=(*layer.labels, label))

@@ -29,7 +29,6 @@ from app.viewmodels.images.layers import Label, Layer
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
 from med2e3.geometry import Float, Geometry
-from med2e3.label_colours import label_colour
 from med2e3.volume import Volume
 
 #: The tool of the left mouse button that gives prompts.
@@ -270,7 +269,7 @@ class Clicking:
             return
         self._count += 1
         name = f"object {self._count}"
-        label = Label(1, name, label_colour(self._count - 1), ml)
+        label = Label(1, name, self._overlays.fresh_colour, ml)
         self._overlays.lay(Layer(name, voxels, volume.geometry, (label,)))
 
     def _volume_changed(self) -> None:

@@ -22,7 +22,6 @@ from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.layers import Label, Layer
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
-from med2e3.label_colours import label_colour
 from med2e3.volume import Volume
 
 #: Voxels to each side of the crosshair whose values give the first range, and its least half width.
@@ -172,7 +171,7 @@ class Growing:
         if region is None or volume is None or not region.millilitres:
             return None
         name = f"region {self._count + 1}"
-        label = Label(1, name, label_colour(self._count), region.millilitres)
+        label = Label(1, name, self._overlays.fresh_colour, region.millilitres)
         return Layer(name, region.mask, volume.geometry, (label,), about=self._words(region))
 
     def _end(self) -> None:

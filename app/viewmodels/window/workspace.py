@@ -27,6 +27,7 @@ from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.side_by_side import SideBySide
+from app.viewmodels.images.solids import LabelSolids
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
@@ -78,6 +79,8 @@ class Workspace:
     growing: Growing
     #: Paints labels.
     brush: Brush
+    #: Labels as they are seen in 3D.
+    solids: LabelSolids
     #: Segments by clicks, with a server of the user's.
     clicking: Clicking
     cine: Cine

@@ -27,6 +27,7 @@ from app.views.images.idle_timer import IdleTimer
 from app.views.images.magnifier import Magnifier
 from app.views.images.overlay_layer import OverlayLayer
 from app.views.images.scene_cell import SceneCell
+from app.views.images.scene_masks import SceneMasks
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
 from app.views.parts.drop_target import DropTarget
@@ -57,6 +58,7 @@ def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
 
 def _scene(workspace: Workspace) -> QWidget:
     cell = SceneCell(workspace.scene, workspace.viewer, workspace.layouts, workspace.overlays)
+    SceneMasks(cell.view, workspace.solids)
     SceneSlabs(cell.view, workspace.assistant)
     return cell
 

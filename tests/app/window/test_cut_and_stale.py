@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QObject
+from PySide6.QtCore import QEvent, QObject, QRectF
 from PySide6.QtGui import QFontMetricsF, QPaintEvent
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QWidget
 
 from app.rendering import annotations as drawing
 from app.viewmodels.annotation import values
+from app.viewmodels.images.layers import Label, Layer
 from app.viewmodels.window.layouts import AUTOMATIC
+from app.views.parts.elided import SHORT_TITLE
 from app.views.parts.file_dialogs import ask_where_to_save
 from app.views.parts.question import OpenQuestion
+from med2e3.geometry import Plane
+from tests.app.bodies import phantom
 from tests.app.study.test_pictures import study
 
 
@@ -111,3 +116,45 @@ def test_a_key_typed_ahead_does_not_answer_a_question_twice(gui: Any) -> None:
 
     gui.do(twice)
     assert asked.shown is None
+
+
+def test_titles_of_tabs_stay_whole_in_large_text_but_the_longest(open_gui: Any) -> None:
+    panel = open_gui.window.assistant
+    bar = panel.tabs.tabBar()
+    font = bar.font()
+    font.setPointSizeF(font.pointSizeF() * 1.5)
+    open_gui.do(lambda: (bar.setFont(font), panel.resize(340, panel.height())))
+    open_gui.do(lambda: bar.fit(310))
+    assert bar.property("narrow") is True
+    metrics = bar.fontMetrics()
+    for k in range(bar.count()):
+        if len(bar.tabText(k)) <= SHORT_TITLE:
+            assert bar.tabRect(k).width() >= metrics.horizontalAdvance(bar.tabText(k))
+
+
+def test_values_keep_clear_of_the_corner_texts(open_gui: Any) -> None:
+    view = open_gui.view(Plane.AXIAL)
+    rects = view.written()
+    assert len(rects) >= 3
+    anchor = QRectF(rects[0].right() + 4, rects[0].top() + 2, 10, 10)
+    size = QRectF(view.rect())
+    free = drawing.place_label(size, drawing.Beside(anchor), (60.0, 18.0), rects)
+    assert not any(free.intersects(one) for one in rects)
+    pixels = open_gui.pixels(view).astype(int)
+    bright = pixels.min(axis=-1) > 200
+    for one in rects[:1]:  # the texts really stand there
+        part = bright[int(one.top()) : int(one.bottom()), int(one.left()) : int(one.right())]
+        assert part.any()
+
+
+def test_what_is_new_over_the_images_has_a_colour_of_its_own(open_gui: Any) -> None:
+    overlays = open_gui.workspace.overlays
+    voxels = np.zeros(phantom().shape, np.int16)
+    seen = []
+    for k in range(3):
+        colour = overlays.fresh_colour
+        seen.append(colour)
+        label = Label(1, f"l{k}", colour, 0.0)
+        layer = Layer(f"l{k}", voxels.copy(), phantom().geometry, (label,))
+        open_gui.do(lambda one=layer: overlays.lay(one))
+    assert len(set(seen)) == 3
