@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.rendering.reslice import reslice
 from app.services.annotation_store import AnnotationStore
+from app.services.click_server import ClickServer
 from app.services.errors import explain
 from app.services.exports import Exporter
 from app.services.files import TextFiles
@@ -22,6 +23,7 @@ from app.services.overlay_reader import OverlayReader
 from app.services.planes import Planes
 from app.services.regions import Regions
 from app.services.report_store import ReportStore
+from app.services.solids import SolidMaker
 from app.services.studies import Studies
 from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.books import Books
@@ -31,13 +33,16 @@ from app.viewmodels.assistant.evidence import Evidence
 from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
+from app.viewmodels.images.brush import Brush
 from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.clicking import Clicking
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.side_by_side import MOST, SideBySide
+from app.viewmodels.images.solids import LabelSolids
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
@@ -125,7 +130,7 @@ def _workspace(
     autosave = ReportAutosave(report, written, tasks, notices, explain)
     overlays = Overlays(viewer, OverlayReader(jobs), notices, tasks, explain)
     compare, planes = Compare(viewer), Planes(jobs)
-    side_by_side = SideBySide(compare)
+    side_by_side, regions = SideBySide(compare), Regions(jobs)
     others = side_by_side.viewers[1:]
     books = Books(
         annotations,
@@ -157,7 +162,10 @@ def _workspace(
         books=books,
         scene=Scene(viewer, Frames(jobs, _make_scene), tasks, explain),
         overlays=overlays,
-        growing=Growing(viewer, overlays, Regions(jobs), tasks, notices, explain),
+        growing=Growing(viewer, overlays, regions, tasks, notices, explain),
+        clicking=Clicking(viewer, overlays, ClickServer(jobs), settings, tasks, notices, explain),
+        solids=LabelSolids(overlays, SolidMaker(jobs), tasks),
+        brush=Brush(viewer, overlays, regions, tasks, notices, explain),
         cine=Cine(viewer),
         compare=compare,
         side_by_side=side_by_side,

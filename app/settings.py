@@ -185,6 +185,14 @@ class Preferences:
     hanging: bool = shown(
         True, "Images", "Arrange by series", "Heads, chests, scouts and coronal series open apart."
     )
+    segmentation_server: str = shown(
+        "",
+        "Images",
+        "Server for clicks",
+        "Address of a server that speaks nnInteractive's protocol, as http://localhost:1527; "
+        "empty: none. The voxels are sent there: on another computer only after a yes.",
+        is_text=True,
+    )
     #: How the centre is divided (`app.viewmodels.window.layouts.Kind`); the user's own division.
     layout: str = "grid"
     custom_layout: str = ""

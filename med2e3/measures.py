@@ -161,3 +161,71 @@ def mask_volume_ml(mask: NDArray[Any], geometry: Geometry) -> float:
             "measured on its own grid; bring both onto one grid first."
         )
     return int(np.count_nonzero(mask)) * geometry.voxel_ml
+
+
+@dataclass(frozen=True)
+class LongestAxes:
+    """The longest diameter of a region in any direction, and its longest perpendicular, in mm.
+
+    `first` and `second` (LPS mm) are the ends of the longest diameter. The perpendicular is the
+    longest distance of two points of the region across that diameter: what is left of their
+    distance without its part along it.
+    """
+
+    long_mm: float
+    short_mm: float
+    first: Point
+    second: Point
+
+
+#: Most points of which every pair is compared; a convex hull of more is thinned to these.
+MOST_POINTS = 3000
+
+
+def longest_axes(mask: NDArray[Any], geometry: Geometry) -> LongestAxes | None:
+    """The longest diameters of the voxels of `mask` (slice, row, column) that are not 0.
+
+    Measured between the middles of the outer faces of voxels: a row of n voxels is n spacings
+    long. None where no voxel is in the mask. Raises `GeometryError` where mask and grid differ in
+    shape.
+    """
+    if tuple(mask.shape) != geometry.shape:
+        raise GeometryError(
+            f"The mask has shape {tuple(mask.shape)}, the volume {geometry.shape}. A mask is "
+            "measured on its own grid; bring both onto one grid first."
+        )
+    from scipy.spatial import distance  # here: half a second that most who measure do not need
+
+    there = mask != 0
+    if not there.any():
+        return None
+    points = _corners_of_hull(geometry.to_patient_mm(_faces(there)))
+    apart = distance.cdist(points, points)
+    i, j = np.unravel_index(int(apart.argmax()), apart.shape)
+    along = (points[j] - points[i]) / apart[i, j]
+    across = points - (points @ along)[:, None] * along
+    wide = float(distance.cdist(across, across).max())
+    return LongestAxes(float(apart[i, j]), wide, point(points[i]), point(points[j]))
+
+
+def _faces(there: NDArray[np.bool_]) -> Float:
+    """The middles (n, 3) of the faces at the ends of each line of voxels, as fractional indices."""
+    found = []
+    for axis in range(3):
+        lines = np.moveaxis(there, axis, 0)
+        full = np.argwhere(lines.any(axis=0))
+        some = lines[:, full[:, 0], full[:, 1]]
+        first = some.argmax(axis=0) - 0.5
+        last = len(some) - some[::-1].argmax(axis=0) - 0.5
+        for end in (first, last):
+            found.append(np.insert(full.astype(np.float64), axis, end, axis=1))
+    return np.concatenate(found)
+
+
+def _corners_of_hull(points: Float) -> Float:
+    """The points (n, 3) that are corners of their convex hull; the farthest two are of them."""
+    from scipy.spatial import ConvexHull
+
+    corners = points[ConvexHull(points).vertices]
+    step = -(-len(corners) // MOST_POINTS)
+    return np.asarray(corners[::step])

@@ -99,6 +99,34 @@ def surface_of(mask: NDArray[Any], geometry: Geometry, label: int | None = None)
     return Surface(points, np.ascontiguousarray(triangles))
 
 
+def coarsened(
+    mask: NDArray[Any], geometry: Geometry, most: int, label: int | None = None
+) -> tuple[NDArray[np.bool_], Geometry]:
+    """A mask about its voxels alone, with at most `most` of them along each axis, and its grid.
+
+    A coarse voxel belongs to it where any of the voxels does that it stands for: thin parts stay.
+    Raises `InputError` for an empty mask.
+    """
+    inside = mask != 0 if label is None else mask == label
+    lows, spans = [], []
+    for axis in range(3):
+        used = np.flatnonzero(inside.any(axis=tuple(k for k in range(3) if k != axis)))
+        if not len(used):
+            raise InputError("The mask is empty. Choose one that has voxels.")
+        lows.append(int(used[0]))
+        spans.append(slice(int(used[0]), int(used[-1]) + 1))
+    part = inside[tuple(spans)]
+    steps = [-(-n // most) for n in part.shape]
+    padded = np.pad(part, [(0, -n % step) for n, step in zip(part.shape, steps, strict=True)])
+    (a, b, c), (i, j, k) = (n // s for n, s in zip(padded.shape, steps, strict=True)), steps
+    coarse = padded.reshape(a, i, b, j, c, k).any(axis=(1, 3, 5))
+    affine = geometry.affine_lps.copy()
+    middle = [low + (step - 1) / 2 for low, step in zip(lows, steps, strict=True)]
+    affine[:3, 3] = geometry.to_patient_mm(middle)
+    affine[:3, :3] *= steps
+    return coarse, Geometry((a, b, c), affine)
+
+
 def check_surface_path(path: Path) -> None:
     """Raises `InputError` when the suffix of `path` is none of a surface."""
     if path.suffix.lower() not in SUFFIXES:

@@ -65,8 +65,16 @@ class Beside:
     others: tuple[QRectF, ...] = ()
 
 
-def draw(painter: QPainter, size: QRectF, frame: ViewFrame, items: Sequence[Item]) -> None:
+def draw(
+    painter: QPainter,
+    size: QRectF,
+    frame: ViewFrame,
+    items: Sequence[Item],
+    written: Sequence[QRectF] = (),
+) -> None:
     """Draw all items of a view; forms first, so that no line crosses a value.
+
+    Values keep clear of what is `written` over the view already, where there is room.
 
     Where values would lie on each other, only those of what is chosen or under the pointer stay in
     full: the others are in the list, and under the pointer whole again.
@@ -78,9 +86,9 @@ def draw(painter: QPainter, size: QRectF, frame: ViewFrame, items: Sequence[Item
         _draw_form(painter, frame, item)
     painter.setOpacity(1.0)
     metrics = QFontMetricsF(painter.font())
-    values = _arrange(metrics, size, frame, items, shorten=False)
+    values = _arrange(metrics, size, frame, items, written, shorten=False)
     if any(one.rect.intersects(other.rect) for one, other in combinations(values, 2)):
-        values = _arrange(metrics, size, frame, items, shorten=True)
+        values = _arrange(metrics, size, frame, items, written, shorten=True)
     for value in values:
         _draw_value(painter, value)
     painter.restore()
@@ -97,7 +105,13 @@ class Value:
 
 
 def _arrange(
-    metrics: QFontMetricsF, size: QRectF, frame: ViewFrame, items: Sequence[Item], *, shorten: bool
+    metrics: QFontMetricsF,
+    size: QRectF,
+    frame: ViewFrame,
+    items: Sequence[Item],
+    written: Sequence[QRectF],
+    *,
+    shorten: bool,
 ) -> list[Value]:
     """Place every value, those of chosen and hovered items first."""
     values: list[Value] = []
@@ -108,7 +122,7 @@ def _arrange(
         text = folded(metrics, text, size.width() - 2 * EDGE)
         anchor = anchors[item.annotation.uid]
         others = tuple(box for uid, box in anchors.items() if uid != item.annotation.uid)
-        taken = [value.rect for value in values]
+        taken = [*written, *(value.rect for value in values)]
         rect = place_label(size, Beside(anchor, others), _extent(metrics, text), taken)
         values.append(Value(item, text, rect, anchor))
     return values

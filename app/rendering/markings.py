@@ -68,6 +68,24 @@ def draw_corners(
         draw_text(painter, inside.adjusted(0, below, 0, 0), corner, "\n".join(lines))
 
 
+def corner_rects(
+    font: QFont, size: QRectF, corners: dict[Qt.AlignmentFlag, str], top_letter: str = ""
+) -> list[QRectF]:
+    """Where `draw_corners` writes, in a view of this size."""
+    inside = size.adjusted(MARGIN, MARGIN - 2, -MARGIN, -MARGIN + 2)
+    down, high, found = lines_down(font, inside.width(), corners, top_letter), line_height(font), []
+    for corner, text in corners.items():
+        lines = text.split("\n")
+        wide = min(max(_width(font.key(), line) for line in lines), inside.width())
+        tall = len(lines) * high
+        left = inside.right() - wide if corner & Qt.AlignmentFlag.AlignRight else inside.left()
+        top = inside.top() + down.get(corner, 0) * high
+        if corner & Qt.AlignmentFlag.AlignBottom:
+            top = inside.bottom() - tall
+        found.append(QRectF(left, top, wide, tall))
+    return found
+
+
 def lines_down(
     font: QFont, width: float, corners: dict[Qt.AlignmentFlag, str], top_letter: str
 ) -> dict[Qt.AlignmentFlag, int]:

@@ -111,6 +111,7 @@ class ModelHost:
             finished,
             certainty=certainty_of(session, answer),
             asked=self._tests.remember(session, answer, request),
+            said=getattr(answer, "said", ""),
         )
 
     def _test(self, request: TestRequest, context: Context) -> None:

@@ -116,7 +116,8 @@ class Piece:
 class Finished:
     """The end of an answer: its whole text, why it ended, and all that is needed to repeat it.
 
-    `boxes` and `masks` are what it names in the patient; only some models draw.
+    `boxes` and `masks` are what it names in the patient; only some models draw. `said` is what the
+    engine says beside it: why it may be shorter than was asked for.
     """
 
     text: str
@@ -126,6 +127,7 @@ class Finished:
     masks: tuple[Mask, ...] = ()
     certainty: Certainty | None = None
     asked: Asked | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,8 @@ class Turn:
     attention_message: Message | None = None
     message: Message | None = None
     seconds: float = 0.0
+    #: What the engine says beside the answer, as why it may be shorter; empty for nothing.
+    said: str = ""
 
     @property
     def running(self) -> bool:

@@ -296,6 +296,7 @@ class Assistant:
             turn.text, turn.reason, turn.record = finished.text, finished.reason, finished.record
             turn.boxes, turn.masks = finished.boxes, finished.masks
             turn.certainty, turn.asked = finished.certainty, finished.asked
+            turn.said = finished.said
             self._end(turn, TurnState.DONE)
         elif isinstance(outcome, Failed):
             turn.message = self._explain(outcome.error)

@@ -22,7 +22,6 @@ from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.layers import Label, Layer
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.viewer import Viewer
-from med2e3.label_colours import label_colour
 from med2e3.volume import Volume
 
 #: Voxels to each side of the crosshair whose values give the first range, and its least half width.
@@ -46,7 +45,8 @@ class Range:
 class Region:
     """A mask of 0 and 1 on the volume's grid; its size, the mean and SD of its values.
 
-    `size_mm` is its extent along columns, rows and slices.
+    `size_mm` is its extent along columns, rows and slices; `axes_mm` its longest diameter in any
+    direction and the longest across it.
     """
 
     mask: NDArray[np.int16]
@@ -54,6 +54,7 @@ class Region:
     mean: float
     sd: float
     size_mm: tuple[float, float, float]
+    axes_mm: tuple[float, float] = (0.0, 0.0)
 
 
 class Finder(Protocol):
@@ -148,7 +149,11 @@ class Growing:
     def _words(self, region: Region) -> str:
         mean = windows.with_unit(numbers.signed(region.mean), self._viewer.unit)
         size = " × ".join(f"{mm:.1f}" for mm in region.size_mm)
-        return f"{region.millilitres:.2f} ml · mean {mean}, SD {region.sd:.1f} · {size} mm"
+        longest = " × ".join(f"{mm:.1f}" for mm in region.axes_mm)
+        return (
+            f"{region.millilitres:.2f} ml · mean {mean}, SD {region.sd:.1f} · {size} mm"
+            f" · longest {longest} mm"
+        )
 
     async def _take(self, job: Job[Region]) -> None:
         outcome = await self._job.result(job)
@@ -166,7 +171,7 @@ class Growing:
         if region is None or volume is None or not region.millilitres:
             return None
         name = f"region {self._count + 1}"
-        label = Label(1, name, label_colour(self._count), region.millilitres)
+        label = Label(1, name, self._overlays.fresh_colour, region.millilitres)
         return Layer(name, region.mask, volume.geometry, (label,), about=self._words(region))
 
     def _end(self) -> None:

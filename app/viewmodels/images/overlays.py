@@ -22,6 +22,7 @@ from app.viewmodels.core.undo import Step
 from app.viewmodels.core.work import Done, Failed, Job, Listener, Message
 from app.viewmodels.images.layers import (
     BoxMark,
+    Label,
     Layer,
     Overlaid,
     WordMap,
@@ -33,7 +34,7 @@ from app.viewmodels.images.layers import (
     word_layer,
 )
 from app.viewmodels.images.viewer import Viewer
-from med2e3.label_colours import label_colour
+from med2e3.label_colours import LABEL_COLOURS, label_colour
 from med2e3.volume import Volume
 
 if TYPE_CHECKING:
@@ -186,6 +187,28 @@ class Overlays:
     def lay(self, layer: Layer) -> None:
         """Lay something made here over the images, as a step that can be undone."""
         self._take(f"overlay {layer.name}", layers=(*self.layers, layer))
+        self.changed.emit()
+
+    @property
+    def fresh_colour(self) -> str:
+        """A colour for something new: the first that no label or box over the images has."""
+        used = {one.colour for layer in self.layers if layer is not self._live
+                for one in layer.labels} | {box.colour for box in self.boxes}  # fmt: skip
+        free = (colour for colour in LABEL_COLOURS if colour not in used)
+        return next(free, label_colour(len(used)))
+
+    def replace(self, layer: Layer, other: Layer, name: str) -> None:
+        """Show another layer in place of one, as a step that can be undone."""
+        self._take(name, layers=tuple(other if x is layer else x for x in self.layers))
+        self.changed.emit()
+
+    def repaint(self, layer: Layer, labels: tuple[Label, ...]) -> None:
+        """Show a layer whose voxels have changed, with labels of other sizes; no step of its own.
+
+        What was resampled of a layer is kept by the layer itself, so it becomes another one.
+        """
+        changed = replace(layer, labels=labels)
+        self.layers = tuple(changed if x is layer else x for x in self.layers)
         self.changed.emit()
 
     def toggle_label(self, layer: Layer, value: int) -> None:

@@ -63,6 +63,8 @@ COMMANDS: tuple[Command, ...] = (
         for tool in kinds.tools()
     ),
     Command("grow_region", "Region by its values…", ("Shift+E",), "Measure", Need.VOLUME),
+    Command("brush_tool", "Brush: paint or wipe a label", ("Shift+B",), "Measure", Need.VOLUME),
+    Command("clicks_tool", "Segment by clicks", ("Shift+C",), "Measure", Need.VOLUME),
     Command("click_here", "Click at the crosshair", ("Ctrl+Return",), "Measure", Need.VOLUME),
     *(
         Command(
@@ -207,6 +209,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Drag a measurement, or its handle", "move it, or change its form"),
     ("Double click on an arrow or note", "change its text"),
     ("Click on the score strip", "go to that band"),
+    ("Alt + wheel with the brush", "larger or smaller (Ctrl + drag wipes)"),
     ("Drop a file or folder", "open it (Ctrl: add it to what is open)"),
 )
 
@@ -226,6 +229,9 @@ ALSO: dict[str, str] = {
     "probe_tool": "hu density point pixel value",
     "arrow_tool": "annotation pointer",
     "note_tool": "annotation text label",
+    "clicks_tool": "nninteractive prompt point box scribble lasso interactive sam",
+    "brush_tool": "paint segment draw mask eraser erase",
+    "grow_region": "segment threshold volume seed",
     "cobb_tool": "scoliosis",
     "key_image": "star bookmark ko flag",
     "window_tool": "ww wl contrast brightness",

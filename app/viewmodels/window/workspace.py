@@ -18,13 +18,16 @@ from app.viewmodels.core.notices import Notices
 from app.viewmodels.core.settings import Settings
 from app.viewmodels.core.tasks import Tasks
 from app.viewmodels.core.undo import UndoStack
+from app.viewmodels.images.brush import Brush
 from app.viewmodels.images.cine import Cine
+from app.viewmodels.images.clicking import Clicking
 from app.viewmodels.images.compare import Compare
 from app.viewmodels.images.growing import Growing
 from app.viewmodels.images.overlays import Overlays
 from app.viewmodels.images.refiner import Refiner
 from app.viewmodels.images.scene import Scene
 from app.viewmodels.images.side_by_side import SideBySide
+from app.viewmodels.images.solids import LabelSolids
 from app.viewmodels.images.viewed import Viewed
 from app.viewmodels.images.viewer import Viewer
 from app.viewmodels.report.autosave import ReportAutosave
@@ -74,6 +77,12 @@ class Workspace:
     overlays: Overlays
     #: A region by its values, while it is being set.
     growing: Growing
+    #: Paints labels.
+    brush: Brush
+    #: Labels as they are seen in 3D.
+    solids: LabelSolids
+    #: Segments by clicks, with a server of the user's.
+    clicking: Clicking
     cine: Cine
     compare: Compare
     #: All series that stand side by side, of which `compare` links the first two.

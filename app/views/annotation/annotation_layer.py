@@ -84,7 +84,7 @@ class AnnotationLayer(QWidget):
             markings.draw_corners(
                 painter, size.adjusted(0, below, 0, 0), {markings.TOP_RIGHT: MARKED}
             )
-        forms.draw(painter, size, frame, self.items(frame))
+        forms.draw(painter, size, frame, self.items(frame), self._view.written())
 
     def _lines(self, annotation: Annotation) -> tuple[str, ...]:
         reading = self._annotations.reading(annotation)

@@ -26,6 +26,9 @@ class MeasureButton(QToolButton):
         self._drawn_with = {tool.name: actions[f"{tool.name}_tool"] for tool in kinds.tools()}
         menu.addActions(list(self._drawn_with.values()))
         menu.addSeparator()
+        for name in ("grow_region", "brush_tool", "clicks_tool"):
+            menu.addAction(actions[name])
+        menu.addSeparator()
         for name in ("key_image", "delete"):
             menu.addAction(actions[name])
         self.setMenu(menu)

@@ -38,7 +38,7 @@ from app.views.assistant.chat import Chat
 from app.views.assistant.draft_question import DraftQuestion
 from app.views.assistant.evidence_tab import EvidenceTab
 from app.views.assistant.scores_tab import ScoresTab
-from app.views.parts.elided import ChoiceBox, ElidedLabel
+from app.views.parts.elided import ChoiceBox, ElidedLabel, TabBar
 from app.views.parts.file_dialogs import Saver
 from app.views.parts.icons import dress
 from app.views.parts.keys import show_command
@@ -85,6 +85,8 @@ class AssistantPanel(QWidget):
         self.scores = ScoresTab(assistant, viewer, saver)
         self.evidence = EvidenceTab(evidence)
         self.tabs = QTabWidget()
+        self._bar = TabBar()
+        self.tabs.setTabBar(self._bar)
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         self.tabs.tabBar().setAccessibleName("Report, scores, evidence and measurements")
@@ -119,6 +121,11 @@ class AssistantPanel(QWidget):
         layout.addWidget(self.header)
         layout.addWidget(self.splitter, 1)
         self.setMinimumWidth(300)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the titles of the tabs into another width."""
+        super().resizeEvent(event)
+        self._bar.fit(self.width() - self.tall.sizeHint().width())
 
     def show_evidence(self) -> None:
         """Bring the tests of the shown answer to the front, ready for keys."""

@@ -177,7 +177,7 @@ def status_of(turn: Turn) -> str:
         place = numbers.mm_range(best.band.from_mm, best.band.to_mm, digits=0)
         slices = " ".join(filter(None, (turn.plane, numbers.slice_range(*best.band.view_slices))))
         lines.append(f"top {numbers.times(best.times_uniform)} · {axis}{place} · {slices}")
-    lines.append(short_line(turn.certainty))
+    lines += [short_line(turn.certainty), turn.said]
     return "\n".join(filter(None, lines))
 
 

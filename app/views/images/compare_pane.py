@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -34,6 +35,9 @@ from med2e3.volume import Volume
 
 #: Width of the pane at least, in logical pixels: what panels leave of a screen of 800.
 NARROWEST = 300
+
+#: Letters of the note that have room beside the buttons at least; else it has its own line.
+NOTE_LETTERS = 30
 
 #: Said in a cell that has nothing yet.
 EMPTY = "Drag a series from the list here"
@@ -130,6 +134,7 @@ class ComparePane(QWidget):
         self.end.setAccessibleName("End comparing")
         self.end.clicked.connect(side_by_side.close)
         self._shape: tuple[int, int] | None = None
+        self._note_place = (0, 0, 0, 0)
         for k, view in enumerate(self.views):
             view.framed = partial(self._is_pointed, k)
             view.installEventFilter(self)
@@ -206,6 +211,20 @@ class ComparePane(QWidget):
             self._grid.setColumnStretch(k, int(k < columns))
             self._grid.setRowStretch(k, int(k < rows))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the note a line of its own where it would have little room beside the buttons."""
+        super().resizeEvent(event)
+        self._fit_note()
+
+    def _fit_note(self) -> None:
+        beside = sum(one.sizeHint().width() + 8 for one in (self.planes, *self._buttons))
+        least = NOTE_LETTERS * self.fontMetrics().averageCharWidth()
+        place = (0, 1, 1, 1) if self.width() - beside >= least else (1, 0, 1, -1)
+        if self._head.indexOf(self.note) < 0 or self._note_place != place:
+            self._note_place = place
+            self._head.removeWidget(self.note)
+            self._head.addWidget(self.note, *place)
+
     def _show_note(self) -> None:
         self.note.setText(self._side_by_side.note)
         mark(self.note, "warning", self._side_by_side.doubtful)
@@ -218,15 +237,16 @@ class ComparePane(QWidget):
             viewer.readout_changed.emit()
 
     def _lay_out(self) -> None:
-        line = QHBoxLayout()
-        line.setContentsMargins(8, 4, 8, 4)
-        line.setSpacing(8)
-        line.addWidget(self.planes)
-        line.addWidget(self.note, 1)
-        for lock in (self.slices, self.zoom, self.window_lock):
-            line.addWidget(lock)
-        line.addWidget(self.link)
-        line.addWidget(self.end)
+        self._head = QGridLayout()
+        self._head.setContentsMargins(8, 4, 8, 4)
+        self._head.setHorizontalSpacing(8)
+        self._head.setVerticalSpacing(2)
+        self._head.setColumnStretch(1, 1)
+        self._buttons = (self.slices, self.zoom, self.window_lock, self.link, self.end)
+        self._head.addWidget(self.planes, 0, 0)
+        for k, button in enumerate(self._buttons, start=2):
+            self._head.addWidget(button, 0, k)
+        self._fit_note()
         self._grid = QGridLayout()
         self._grid.setSpacing(2)
         for cell in self.cells:
@@ -234,7 +254,7 @@ class ComparePane(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addLayout(line)
+        whole.addLayout(self._head)
         whole.addLayout(self._grid, 1)
 
 

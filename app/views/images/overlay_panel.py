@@ -51,12 +51,17 @@ TALLEST = 360
 MOST_OFFERS = 4
 
 
+#: Takes the brush for one label of a layer.
+Paint = Callable[[Layer, int], object]
+
+
 class OverlayPanel(QWidget):
     """The legend."""
 
-    def __init__(self, overlays: Overlays, saver: Saver) -> None:
+    def __init__(self, overlays: Overlays, saver: Saver, paint: Paint) -> None:
         super().__init__()
         self._overlays = overlays
+        self._paint = paint
         self._saver = saver
         self.rows: list[LayerRow] = []
         self.boxes: list[QCheckBox] = []
@@ -89,7 +94,7 @@ class OverlayPanel(QWidget):
         self.setVisible(bool(overlays.loading or overlays.offered) or there)
         self._scroll.setVisible(there)
         shape = (
-            tuple((x.name, id(x.voxels), x.labels) for x in overlays.layers),
+            tuple((x.name, id(x.voxels), _named(x.labels)) for x in overlays.layers),
             tuple(box.name for box in overlays.boxes),
         )
         if shape != self._shape:
@@ -123,7 +128,8 @@ class OverlayPanel(QWidget):
         column.setContentsMargins(EDGES[0], 2, EDGES[1], 8)
         column.setSpacing(3)
         self.rows = [
-            LayerRow(self._overlays, k, self._saver) for k in range(len(self._overlays.layers))
+            LayerRow(self._overlays, k, self._saver, self._paint)
+            for k in range(len(self._overlays.layers))
         ]
         self.boxes = [self._box_check(k, box) for k, box in enumerate(self._overlays.boxes)]
         for widget in (*self.rows, *self.boxes):
@@ -146,9 +152,10 @@ class OverlayPanel(QWidget):
 class LayerRow(QWidget):
     """One layer: on or off, opacity, and its labels or its colour map and threshold."""
 
-    def __init__(self, overlays: Overlays, k: int, saver: Saver) -> None:
+    def __init__(self, overlays: Overlays, k: int, saver: Saver, paint: Paint) -> None:
         super().__init__()
         self._overlays = overlays
+        self._paint = paint
         self._k = k
         self._saver = saver
         self.menu = QMenu(self)
@@ -181,6 +188,8 @@ class LayerRow(QWidget):
         self.percent.setText(f"{self.opacity.value()} %")
         for check, label in zip(self.labels, layer.labels, strict=False):
             check.setChecked(label.value not in layer.hidden)
+            check.setText(f"{label.name}  {label.millilitres:.1f} ml")
+            check.setToolTip(f"{label.name}: {label.millilitres:.2f} ml")
         if self.maps is not None and self.range is not None:
             self.maps.setCurrentIndex(self.maps.findData(layer.colours))
             self.range.show_values(*(self._fraction(v) for v in (layer.low, layer.high)))
@@ -237,9 +246,8 @@ class LayerRow(QWidget):
 
     def _label_checks(self, layer: Layer) -> list[QWidget]:
         for label in layer.labels:
-            check = narrow(QCheckBox(f"{label.name}  {label.millilitres:.1f} ml"))
+            check = narrow(QCheckBox(label.name))
             check.setIcon(dot(label.colour))
-            check.setToolTip(f"{label.name}: {label.millilitres:.2f} ml")
             check.clicked.connect(
                 lambda _=False, value=label.value: self._overlays.toggle_label(self.layer, value)
             )
@@ -258,6 +266,7 @@ class LayerRow(QWidget):
             ("Show it alone, or all", lambda: overlays.show_only(self.layer, value)),
             ("Name…", lambda: self._ask_name(label)),
             ("Colour…", lambda: self._ask_colour(label)),
+            ("Paint on it", lambda: self._paint(self.layer, value)),
             ("Save surface…", lambda: self._save_surface(label)),
         ]
 
@@ -267,6 +276,7 @@ class LayerRow(QWidget):
             menu.addAction("Save surface…", partial(self._save_surface, layer.labels[0]))
             only = layer.labels[0].value
             menu.addAction("Go to it", lambda: overlays.go_to_label(self.layer, only))
+            menu.addAction("Paint on it", lambda: self._paint(self.layer, only))
         else:
             for label in layer.labels:
                 one = menu.addMenu(label.name)
@@ -349,6 +359,11 @@ class LayerRow(QWidget):
             self._overlays.change(self.layer, low=min(value, self.layer.high))
         else:
             self._overlays.change(self.layer, high=max(value, self.layer.low))
+
+
+def _named(labels: tuple[Label, ...]) -> tuple[tuple[int, str, str], ...]:
+    """What rows are made of; the sizes of labels change while they are painted."""
+    return tuple((one.value, one.name, one.colour) for one in labels)
 
 
 def _number(widest: str) -> QLabel:

@@ -41,8 +41,10 @@ SHIFT_A_PIXEL = 1.5
 
 PREPARING = "Preparing…"
 
-#: Said while something lies over the planes: who looks here must not take it for absent.
-FLAT_ONLY = "overlays:\nin the planes only"
+#: Said while something lies over the planes that is not seen here, and of what is: nobody must take
+#: it for absent, nor for the place where the picture hides it.
+FLAT_ONLY = "overlays of values, boxes:\nin the planes only"
+MASKS = "masks: coarse,\nbefore all else"
 
 
 class SceneView(QWidget):
@@ -126,8 +128,10 @@ class SceneView(QWidget):
         align, look = Qt.AlignmentFlag, self.scene.look
         title = f"3D\n{look.preset} {self.scene.shift_text}".rstrip()
         overlays = self._overlays
-        shown = any(x.visible for x in overlays.layers) or any(x.visible for x in overlays.boxes)
-        notes = (FLAT_ONLY if shown else "", self.scene.note.replace(": ", ":\n"))
+        layers = [one for one in overlays.layers if one.visible]
+        flat = any(not x.labels for x in layers) or any(x.visible for x in overlays.boxes)
+        masks = any(x.labels for x in layers)
+        notes = (FLAT_ONLY * flat, MASKS * masks, self.scene.note.replace(": ", ":\n"))
         return {
             align.AlignLeft | align.AlignTop: title,
             align.AlignLeft | align.AlignBottom: "\n".join(filter(None, notes)),

@@ -261,6 +261,15 @@ class SliceView(QWidget):
         letters = state.letters[:2] if state is not None and self.viewer.display.letters else ()
         return markings.room_of_lines(QRectF(self.rect()), self.font(), letters)
 
+    def written(self) -> list[QRectF]:
+        """Where the corner texts stand."""
+        state = self.state
+        if state is None or not self.viewer.corner_text:
+            return []
+        letter = state.letters[2] if self.viewer.display.letters else ""
+        texts = self.corner_texts(state)
+        return markings.corner_rects(self.font(), QRectF(self.rect()), texts, letter)
+
     def below_corner(self, state: PlaneState, corner: Qt.AlignmentFlag) -> float:
         """How high an upper corner is written on, in logical pixels."""
         texts = self.corner_texts(state) if self.viewer.corner_text else {}

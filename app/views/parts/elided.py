@@ -13,10 +13,12 @@ from PySide6.QtWidgets import (
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
+    QTabBar,
     QWidget,
 )
 
 from app.views.parts.painting import painted
+from app.views.parts.theme import mark
 
 #: Letters that a line of words has room for at least.
 FEWEST_LETTERS = 4
@@ -65,12 +67,46 @@ class ElidedLabel(QLabel):
         self.setToolTip(self.text() if self.shown != self.text() else "")
 
 
+#: A title of so few letters is never cut: nobody knows what "R…" is.
+SHORT_TITLE = 8
+
+
+class TabBar(QTabBar):
+    """Tabs of which only long titles are cut where there is no room, after the space about all."""
+
+    def minimumTabSizeHint(self, index: int) -> QSize:
+        """Keep a short title whole."""
+        if len(self.tabText(index)) <= SHORT_TITLE:
+            return self.tabSizeHint(index)
+        return super().minimumTabSizeHint(index)
+
+    def fit(self, room: int) -> None:
+        """Take the space about titles away where all of them do not fit into a width."""
+        wanted = sum(self.fontMetrics().horizontalAdvance(self.tabText(k)) + TAB_PADDING
+                     for k in range(self.count()))  # fmt: skip
+        mark(self, "narrow", wanted > room)
+
+
+#: Left and right of the title of a tab, in logical pixels.
+TAB_PADDING = 24
+
+#: Left and right of a choice in the open list, in logical pixels.
+POPUP_EDGES = 24
+
+
 class ChoiceBox(QComboBox):
     """A box of choices that may be narrower than they are."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setMaxVisibleItems(MOST_CHOICES)
+
+    def showPopup(self) -> None:
+        """Open the list as wide as its longest choice, however narrow the box is."""
+        view = self.view()
+        edges = 2 * view.frameWidth() + POPUP_EDGES
+        view.setMinimumWidth(max(view.sizeHintForColumn(0) + edges, self.width()))
+        super().showPopup()
 
     @property
     def shown(self) -> str:

@@ -25,6 +25,7 @@ class OpenQuestion:
         return question
 
     def _answered(self) -> None:
-        assert self.shown is not None
-        self.shown.deleteLater()
-        self.shown = None
+        """Forget the question; keys that were typed ahead may answer one that is hidden already."""
+        question, self.shown = self.shown, None
+        if question is not None:
+            question.deleteLater()

@@ -255,6 +255,7 @@ def _style_sheet(theme: Theme) -> str:
     QTabWidget::pane {{ border: 0; border-top: 1px solid {theme.line}; }}
     QTabBar::tab {{ padding: 5px 12px; color: {theme.dim}; background: transparent;
                     border: 0; border-bottom: 2px solid transparent; }}
+    QTabBar[narrow="true"]::tab {{ padding: 5px 4px; }}
     QTabBar::tab:selected {{ color: {theme.text}; border-bottom-color: {theme.accent}; }}
     QTabBar::tab:selected:focus {{ border-bottom-color: {theme.text}; }}
     QScrollArea {{ border: 0; background: transparent; }}
@@ -280,6 +281,13 @@ def _style_sheet(theme: Theme) -> str:
     QCheckBox::indicator:checked {{ background: {theme.accent}; border-color: {theme.accent};
                  image: url({_tick(theme)}); }}
     QCheckBox::indicator:focus, QCheckBox::indicator:hover {{ border-color: {theme.text}; }}
+    QRadioButton::indicator {{ width: 13px; height: 13px; background: {theme.field};
+                 border: 1px solid {theme.dim}; border-radius: 7px; }}
+    QRadioButton::indicator:checked {{ border-color: {theme.accent};
+                 background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5, fx: 0.5, fy: 0.5,
+                 stop: 0 {theme.accent}, stop: 0.55 {theme.accent}, stop: 0.65 {theme.field},
+                 stop: 1 {theme.field}); }}
+    QRadioButton::indicator:focus, QRadioButton::indicator:hover {{ border-color: {theme.text}; }}
     QScrollBar {{ background: {theme.panel}; border: 0; }}
     QScrollBar:vertical {{ width: 10px; }}
     QScrollBar:horizontal {{ height: 10px; }}

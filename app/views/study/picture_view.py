@@ -142,7 +142,8 @@ class PictureView(QWidget):
         }
         image = pictures.image
         if image is not None and image.spacing_mm is not None:
-            markings.draw_scale_bar(painter, size, viewport.pixels_per_mm)
+            below = corners[BOTTOM | LEFT], corners[BOTTOM | RIGHT]
+            markings.draw_scale_bar(painter, _above(painter, size, below), viewport.pixels_per_mm)
         markings.draw_corners(painter, size, {at: text for at, text in corners.items() if text})
 
     # --- mouse and keys ----------------------------------------------------------------------
@@ -209,6 +210,16 @@ class PictureView(QWidget):
             super().keyPressEvent(event)
             return
         self.pictures.step(by)
+
+
+def _above(painter: QPainter, size: QRectF, below: tuple[str, str]) -> QRectF:
+    """Where the scale bar stands: between both lower texts, or above them without room there."""
+    metrics = painter.fontMetrics()
+    widths = [max(map(metrics.horizontalAdvance, text.split("\n"))) for text in below]
+    if 2 * (max(widths) + 2 * markings.MARGIN) + size.width() / 4 <= size.width():
+        return size
+    lines = max(len(text.split("\n")) for text in below)
+    return size.adjusted(0, 0, 0, -lines * markings.line_height(painter.font()))
 
 
 def _polygon(outline: NDArray[np.float64], viewport: Viewport) -> QPolygonF:

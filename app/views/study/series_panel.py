@@ -208,6 +208,10 @@ class SeriesPanel(QWidget):
             if picture is not None:
                 item.setData(0, PICTURE, picture)
 
+    @property
+    def _is_whole(self) -> bool:
+        return not self._viewer.previewing
+
     def _picture(self, row: SeriesRow, middle: Path | None, ratio: float) -> QPixmap | None:
         key, volume = (middle, ratio), self._viewer.volume
         if middle is None:
@@ -216,7 +220,7 @@ class SeriesPanel(QWidget):
             grey = self._study.thumbnails.get(middle)
             if grey is not None:
                 self._pictures[key] = pixmap_of(grey, ratio)
-            elif row.is_open and volume is not None and not self._viewer.previewing:
+            elif row.summary is self._study.chosen and volume is not None and self._is_whole:
                 self._pictures[key] = _of_volume(volume, ratio)
         return self._pictures.get(key)
 

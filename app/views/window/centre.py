@@ -19,12 +19,15 @@ from app.views.assistant.model_sheet import ModelSheet
 from app.views.assistant.plane_cell import PlaneCell
 from app.views.assistant.scene_slabs import SceneSlabs
 from app.views.assistant.score_levels import ScoreLevels
+from app.views.images.brush_layer import BrushLayer
 from app.views.images.cine_timer import CineTimer
+from app.views.images.click_layer import ClickLayer
 from app.views.images.compare_pane import ComparePane
 from app.views.images.idle_timer import IdleTimer
 from app.views.images.magnifier import Magnifier
 from app.views.images.overlay_layer import OverlayLayer
 from app.views.images.scene_cell import SceneCell
+from app.views.images.scene_masks import SceneMasks
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
 from app.views.parts.drop_target import DropTarget
@@ -40,6 +43,8 @@ def _plane(plane: Plane) -> Callable[[Workspace], QWidget]:
         OverlayLayer(cell.view, workspace.overlays)
         ScoreLevels(cell.view, workspace.assistant)
         _draw_on(cell.view, workspace, workspace.books.first)
+        BrushLayer(cell.view, workspace.brush)
+        ClickLayer(cell.view, workspace.clicking)
         return cell
 
     return made
@@ -53,6 +58,7 @@ def _draw_on(view: SliceView, workspace: Workspace, book: Annotations) -> None:
 
 def _scene(workspace: Workspace) -> QWidget:
     cell = SceneCell(workspace.scene, workspace.viewer, workspace.layouts, workspace.overlays)
+    SceneMasks(cell.view, workspace.solids)
     SceneSlabs(cell.view, workspace.assistant)
     return cell
 

@@ -67,6 +67,8 @@ class ImageMenu:
         measure = menu.addMenu("Measure")
         for drawing in kinds.tools():
             measure.addAction(self._actions[f"{drawing.name}_tool"])
+        for name in ("grow_region", "brush_tool", "clicks_tool"):
+            measure.addAction(self._actions[name])
         for group in GROUPS:
             menu.addSeparator()
             for name in group:

@@ -19,11 +19,17 @@ from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from app.viewmodels.core.patients import file_stem
 from app.viewmodels.core.signal import Signal
+from app.viewmodels.core.work import Message
+from app.viewmodels.images.brush import BRUSH
+from app.viewmodels.images.clicking import CLICKS
+from app.viewmodels.images.layers import Layer
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.commands import COMMANDS
 from app.viewmodels.window.workspace import Workspace
 from app.views.annotation.measurements_panel import MeasurementsPanel
 from app.views.assistant.assistant_panel import AssistantPanel
+from app.views.images.brush_dialog import BrushDialog
+from app.views.images.click_dialog import ClickDialog
 from app.views.images.grow_dialog import GrowDialog
 from app.views.images.overlay_panel import OverlayPanel
 from app.views.parts.accessible import name_all, order_tabs
@@ -54,6 +60,12 @@ from med2e3.words import person_name
 #: First widths of series list, images and assistant, in logical pixels.
 WIDTHS = (240, 680, 360)
 
+#: Said where no server segments by clicks.
+NO_SERVER = (
+    "No server for segmenting by clicks stands in the preferences (page Images), so the region is "
+    "found by its values."
+)
+
 
 class MainWindow(QMainWindow):
     """The main window, with every view of the workspace in it."""
@@ -67,6 +79,8 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.tags: TagBrowser | None = None
         self.growing: GrowDialog | None = None
+        self.brush: BrushDialog | None = None
+        self.clicks: ClickDialog | None = None
         self.commands = self._commands()
         self.actions_by_name = self._actions()
         self.tools = ToolBar(workspace, self.actions_by_name)
@@ -93,7 +107,7 @@ class MainWindow(QMainWindow):
         self.warnings = WarningBar(workspace.viewer)
         self.loading = LoadingBar(workspace.study)
         self.hint = Hint(workspace)
-        self.splitter = self._lay_out(OverlayPanel(workspace.overlays, saver))
+        self.splitter = self._lay_out(OverlayPanel(workspace.overlays, saver, self._paint_on))
         self.setStatusBar(StatusLine(workspace.viewer, workspace.pictures, workspace.overlays))
         self.help = HelpOverlay(self, workspace.shortcuts)
         self.dialogs = WindowDialogs(self, workspace, self.commands)
@@ -148,6 +162,8 @@ class MainWindow(QMainWindow):
             "one_to_one": self._one_to_one,
             "save_series": self._save_series,
             "grow_region": self._grow_region,
+            "brush_tool": self._take_brush,
+            "clicks_tool": self._segment_by_clicks,
             "copy_report": lambda: self.assistant.report.copy.click(),
             "save_report": lambda: self.assistant.report.save.click(),
             "to_report": lambda: self.measurements.to_report.click(),
@@ -255,6 +271,31 @@ class MainWindow(QMainWindow):
                 self.growing = GrowDialog(growing, self)
             self.growing.refresh()
             self.growing.show()
+
+    def _take_brush(self) -> None:
+        workspace = self.workspace
+        workspace.viewer.choose_tool(BRUSH)
+        if self.brush is None:
+            self.brush = BrushDialog(workspace.brush, workspace.viewer, self)
+        self.brush.refresh()
+        self.brush.show()
+
+    def _segment_by_clicks(self) -> None:
+        """Give prompts to the server of the preferences; without one, a region by its values."""
+        workspace = self.workspace
+        if not workspace.clicking.url:
+            workspace.notices.show(Message(NO_SERVER, is_good=True))
+            self._grow_region()
+            return
+        workspace.viewer.choose_tool(CLICKS)
+        if self.clicks is None:
+            self.clicks = ClickDialog(workspace.clicking, workspace.viewer, self)
+        self.clicks.refresh()
+        self.clicks.show()
+
+    def _paint_on(self, layer: Layer, value: int) -> None:
+        self.workspace.brush.choose(layer, value)
+        self._take_brush()
 
     def _save_series(self) -> None:
         viewer = self.workspace.compare.hand

@@ -14,6 +14,8 @@ from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QToolBar, QToolButt
 
 from app.imaging import windows
 from app.viewmodels.annotation import kinds
+from app.viewmodels.images.brush import BRUSH
+from app.viewmodels.images.clicking import CLICKS
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.study.study import Target
 from app.viewmodels.window.workspace import Workspace
@@ -58,6 +60,7 @@ _ICONS = {
     "pan_tool": "pan",
     "scroll_tool": "scroll",
     **{f"{tool.name}_tool": tool.icon for tool in kinds.tools()},
+    "brush_tool": "brush",
     "key_image": "key_image",
     "undo": "undo",
     "redo": "redo",
@@ -89,7 +92,12 @@ class ToolBar(QToolBar):
         self._workspace = workspace
         self._viewer = workspace.viewer
         self._actions = actions
-        self._tools: tuple[str, ...] = (*Tool, *(tool.name for tool in kinds.tools()))
+        self._tools: tuple[str, ...] = (
+            *Tool,
+            *(tool.name for tool in kinds.tools()),
+            BRUSH,
+            CLICKS,
+        )
         self.setMovable(False)
         self.setIconSize(QSize(20, 20))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QPoint
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMenu
 
 from app.application import Application
 from app.viewmodels.assistant.assistant import ModelState
@@ -88,8 +88,9 @@ class Session:
         await asyncio.wait_for(wait(), LONGEST)
 
     async def command(self, *keys: str) -> None:
-        """Press keys in the main window."""
+        """Press keys in the main window, with the images in front of the reader."""
         await self.hands.turn_to(self.window)
+        self.view().setFocus()
         await self.hands.key(*keys)
 
     async def dialog(self, kind: type[QDialog] = QDialog) -> Any:
@@ -278,6 +279,23 @@ async def _kept(s: Session) -> None:
     assert s.workspace.overlays.layers
 
 
+@step("brush")
+async def _brush(s: Session) -> None:
+    await s.command("shift+b")
+    await s.dialog()
+    before = len(s.workspace.overlays.layers)
+    await s.hands.drag(s.view(), ((0.35, 0.55), (0.45, 0.6), (0.5, 0.55)))
+    assert len(s.workspace.overlays.layers) == before + 1
+    await s.hands.rest(0.5)
+
+
+@step("wiped-and-undone")
+async def _wiped(s: Session) -> None:
+    await s.hands.drag(s.view(), ((0.4, 0.5), (0.42, 0.66)), held="ctrl")
+    await s.command("ctrl+z", "c")
+    assert s.window.brush is not None
+
+
 @step("asking")
 async def _asking(s: Session) -> None:
     await s.command("ctrl+l")
@@ -296,7 +314,6 @@ async def _answered(s: Session) -> None:
 async def _scores(s: Session) -> None:
     bar = s.window.assistant.tabs.tabBar()
     await s.hands.click_at(bar, bar.tabRect(1).center())
-    s.view().setFocus()
     await s.command("period")
 
 
@@ -310,12 +327,11 @@ async def _evidence(s: Session) -> None:
 async def _draft(s: Session) -> None:
     await s.command("ctrl+r")
     await s.hands.rest(0.5)
-    question = s.window.assistant.ask_box.draft_question
-    if question.isVisible() if isinstance(question, QWidget) else False:
-        await s.hands.key("Return")
-    await s.until(
-        lambda: s.workspace.assistant.running is None or s.workspace.assistant.turns[-1].is_report
-    )
+    question = s.window.assistant.ask_box.draft_question.shown
+    if question is not None:  # the series is no phantom
+        photograph(s.folder / "question-before-a-draft.png")
+        await s.hands.click(question.buttons()[0])
+    await s.until(lambda: s.workspace.assistant.turns[-1].is_report)
     await s.until(lambda: s.workspace.assistant.running is None)
 
 
@@ -403,26 +419,25 @@ async def _left_out(s: Session) -> None:
     await s.hands.rest(0.3)
 
 
-@step("pictures-of-others")
-async def _others(s: Session) -> None:
+@step("dose-page")
+async def _dose_page(s: Session) -> None:
     await _close_dialogs(s)
-    tree = s.window.series.tree
-    wanted = ("dose page", "dose report")
-    for item in tree.items:
-        if any(words in item.text(0) for words in wanted[:1]):
-            tree.scrollToItem(item)
-            await s.hands.click_at(tree.viewport(), tree.visualItemRect(item).center())
-            await s.hands.rest(0.5)
+    await _click_series(s, "dose page")
 
 
 @step("dose-report")
-async def _dose(s: Session) -> None:
+async def _dose_report(s: Session) -> None:
+    await _click_series(s, "dose report")
+
+
+async def _click_series(s: Session, words: str) -> None:
+    """Click the series of the list that is called so, where there is one."""
     tree = s.window.series.tree
-    for item in tree.items:
-        if "dose report" in item.text(0):
-            tree.scrollToItem(item)
-            await s.hands.click_at(tree.viewport(), tree.visualItemRect(item).center())
-            await s.hands.rest(0.5)
+    found = next((item for item in tree.items if words in item.text(0)), None)
+    if found is not None:
+        tree.scrollToItem(found)
+        await s.hands.click_at(tree.viewport(), tree.visualItemRect(found).center())
+        await s.hands.rest(0.5)
 
 
 @step("saving-a-view")
