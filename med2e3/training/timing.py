@@ -25,9 +25,10 @@ from med2e3.training import open_recipe
 from med2e3.training.data.questions import TYPES, Report, make_questions
 from med2e3.training.m3d_recipe import STAGES, M3DRecipe
 from med2e3.training.m3d_starting import load_m3d_start
+from med2e3.training.micro_batch import MicroBatch
 from med2e3.training.options import Options
 from med2e3.training.stages.m3d import CLASSES, open_data, set_trained
-from med2e3.training.trainer import MicroBatch, Run, run_stage
+from med2e3.training.trainer import Run, run_stage
 
 #: Steps and calls whose median counts; the first of each is a warm-up beside them.
 STEPS, CALLS = 8, 3
