@@ -14,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSLossless,
     JPEGLSNearLossless,
@@ -22,7 +23,7 @@ from pydicom.uid import (
 
 from med2e3.errors import ImageReadError
 from med2e3.geometry import Geometry
-from med2e3.io import load_volume, write_dicom_series
+from med2e3.io import load_volume, open_source, write_dicom_series
 from med2e3.volume import SeriesInfo, Volume
 
 ROWS, COLUMNS = 72, 60
@@ -177,3 +178,19 @@ class TestNoClosingDelimiter:
     def test_a_frame_cut_short_is_still_damaged(self, tmp_path: Path, kind: str) -> None:
         with pytest.raises(ImageReadError, match="damaged"):
             load_volume(self.cut(series(tmp_path, *STREAMS[kind]), 200))
+
+
+def test_a_frame_on_which_gdcm_aborts_costs_its_own_file_alone(
+    tmp_path: Path, fixtures: Path
+) -> None:
+    """Two bytes are inserted: gdcm throws past Python, which ends the process that decodes."""
+    stream = (fixtures / "dicom" / "two_bytes_inserted.jpg").read_bytes()
+    folder = series(tmp_path, lambda _k: stream, JPEGBaseline8Bit, 8)
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.BitsAllocated = 8
+        dataset.save_as(path)
+    (indexed,) = open_source(folder).scan.series
+    assert indexed.middle is not None
+    with pytest.raises(ImageReadError, match=r"slice_000\d\.dcm"):
+        indexed.middle()
