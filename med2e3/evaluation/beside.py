@@ -24,12 +24,7 @@ def with_earlier(results: Results, file: Path) -> Results:
     """
     try:
         said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        earlier = {
-            name: Estimate(
-                *(float(one[key]) for key in ("value", "low", "high")), int(one["count"])
-            )
-            for name, one in said["figures"].items()
-        }
+        earlier = {name: _estimate(one) for name, one in said["figures"].items()}
         what, digest = str(said["what"]), str(said["weights_sha256"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -50,3 +45,8 @@ def with_earlier(results: Results, file: Path) -> Results:
         settings={**results.settings, "beside_weights_sha256": digest},
         appendix=(*results.appendix, title, table),
     )
+
+
+def _estimate(one: dict[str, Any]) -> Estimate:
+    """A figure as `Estimate.as_dict` wrote it."""
+    return Estimate(float(one["value"]), float(one["low"]), float(one["high"]), int(one["count"]))
