@@ -134,8 +134,9 @@ def _scale(settings: Mapping[str, Any], rank: int) -> float:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {error}. Copy the adapter's folder again."
         ) from error
+    return tensors

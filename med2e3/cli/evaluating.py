@@ -24,6 +24,8 @@ from med2e3.cli.evaluating_models import (
     ablation,
     free_words,
     likeness,
+    real_ct,
+    run_apart,
     transfer,
     wrong_captions,
 )
@@ -99,6 +101,7 @@ PROMPT_NOTES = {
 @click.option(
     "--free-words", is_flag=True, default=None, help="Sixty questions about the demo study, judged."
 )
+@click.option("--real-ct", type=FOLDER, help="Scans: is it said that answers mean nothing?")
 @click.option("--likeness", type=OUTPUT, help="Write what phantoms are like to MODEL (JSON).")
 @click.option("--answers", type=FILE, help="Answers that belong to --conversations (JSON).")
 @click.option("--images", type=FOLDER, help="Where images lie.  [default: beside the file]")
@@ -129,6 +132,9 @@ PROMPT_NOTES = {
 @click.option("--resume", is_flag=True, help="Go on with what --predictions holds (files).")
 @click.option("--predictions", type=OUTPUT, help="Write every answer there, a line of JSON each.")
 @click.option("--reliability", type=OUTPUT, help="Write how right it was when how sure (JSON).")
+@click.option("--sure-seed", type=SEED, help="Phantoms apart, which say when an answer is sure.")
+@click.option("--sure-phantoms", type=COUNT, help="How many of them.  [default: 100]")
+@click.option("--beside", type=FILE, help="What --json printed of earlier weights: beside these.")
 @click.option("--card", type=OUTPUT, help="Write the tables there (Markdown).")
 @figure_option("the calibration")
 @click.option("--bertscore", type=FOLDER, help="Folder of roberta-large, for BERTScore.")
@@ -178,8 +184,10 @@ def evaluate(
     if reliability is not None:
         from med2e3.evidence.reliability import write_reliability
 
+        said = counted.settings
+        apart = (said["enough"], said["enough_on"]) if "enough" in said else None
         write_reliability(
-            reliability, counted.settings["weights_sha256"], _measured_on(counted), counted.bins
+            reliability, said["weights_sha256"], _measured_on(counted), counted.bins, apart
         )
     if figure is not None:
         save_figure(reliability_figure(counted.bins, counted.what), figure)
@@ -216,14 +224,17 @@ def _faithfulness(model: str, options: dict[str, Any], report: Report) -> Result
 
 
 def _phantoms(model: str, options: dict[str, Any], report: Report) -> Results:
+    from med2e3.evaluation.beside import with_earlier
     from med2e3.evaluation.parallel import ModelChoice
-    from med2e3.evaluation.phantom_benchmark import PhantomTask, run
+    from med2e3.evaluation.phantom_benchmark import PhantomTask
 
     task = PhantomTask(
         options["phantoms"] or PHANTOMS, options["seed"], options["workers"],
         options["predictions"], options["bertscore"], options["bodies"],
     )  # fmt: skip
-    return run(ModelChoice(model, _loading(options)), task, report)
+    choice = ModelChoice(model, _loading(options))
+    results = run_apart(choice, task, options, report)
+    return results if options["beside"] is None else with_earlier(results, options["beside"])
 
 
 def _recount(model: str, options: dict[str, Any], report: Report) -> Results:
@@ -429,6 +440,7 @@ TASKS: dict[str, Callable[[str, dict[str, Any], Report], Shown]] = {
     "faithfulness": _faithfulness,
     "free_words": free_words,
     "likeness": likeness,
+    "real_ct": real_ct,
 }
 
 #: What loads a model, and what asks it about the images of a file.
@@ -444,7 +456,8 @@ CLINICAL = frozenset({"radbert", "radeval"})
 #: The options that each evaluation reads, beside its own.
 READ: dict[str, frozenset[str]] = {
     "phantoms": LOADING
-    | {"seed", "workers", "predictions", "bertscore", "figure", "reliability", "bodies"},
+    | {"seed", "workers", "predictions", "bertscore", "figure", "reliability", "bodies"}
+    | {"sure_seed", "sure_phantoms", "beside"},
     "m3d_vqa": ASKING | {"omit_missing", "figure"},
     "m3d_cap": ASKING | {"split", "prompt", "prompts"},
     "conversations": ASKING | {"answers"},
@@ -453,6 +466,7 @@ READ: dict[str, frozenset[str]] = {
     "faithfulness": LOADING | {"phantoms", "seed"},
     "free_words": LOADING,
     "likeness": LOADING | {"phantoms", "seed"},
+    "real_ct": LOADING,
     "m3d_bench": (ASKING - {"images"}) | {"split", "prompts", "clip", "terms", "omit_missing"},
     "ct_rate": ASKING | CLINICAL | {"split", "prompt", "prompts", "window"},
     "rad3d": ASKING | {"window"},

@@ -5,7 +5,8 @@ Each function takes the model's name, the command's options and a report of prog
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from med2e3.evaluation.figures import Results
     from med2e3.evaluation.free_benchmark import FreeResults
     from med2e3.evaluation.likeness import LikenessResults
+    from med2e3.evaluation.parallel import ModelChoice
+    from med2e3.evaluation.phantom_benchmark import PhantomTask
 
 
 class Shown(Protocol):
@@ -113,3 +116,35 @@ def likeness(model: str, options: dict[str, Any], report: Report) -> LikenessRes
     found = measure(loaded, options["phantoms"] or PHANTOMS, options["seed"], report)
     write_likeness(options["likeness"], found.likeness)
     return found
+
+
+def real_ct(model: str, options: dict[str, Any], report: Report) -> Results:
+    """Scans of people before a model of phantoms."""
+    from med2e3.engine import load
+    from med2e3.evaluation.real_scans import run
+
+    loaded = load(model, **{name: options[name] for name in ("hub", "device", "dtype")})
+    return run(loaded, options["real_ct"], report)
+
+
+def run_apart(
+    choice: ModelChoice, task: PhantomTask, options: dict[str, Any], report: Report
+) -> Results:
+    """Phantoms as the task says; before them, where `--sure-seed` names some, those apart."""
+    from med2e3.evaluation.phantom_benchmark import run
+    from med2e3.evaluation.sure import with_thresholds
+
+    seed, count = options["sure_seed"], options["sure_phantoms"]
+    if seed is None:
+        if count is not None:
+            raise click.UsageError("--sure-phantoms is read with --sure-seed; give both.")
+        return run(choice, task, report)
+    if seed == task.seed:
+        raise click.UsageError(
+            f"--sure-seed {seed} are the phantoms that are judged; name another seed."
+        )
+    others = replace(
+        task, phantoms=count or PHANTOMS, seed=seed, predictions=None, bertscore=None
+    )  # fmt: skip
+    apart = run(choice, others, report)
+    return with_thresholds(run(choice, task, report), apart)

@@ -30,7 +30,7 @@ class Results:
     """Figures by name, the tables that they make, and what was not computed and why.
 
     `what` says in a line what was asked of whom. `settings` are needed to repeat it. `examined` is
-    what phantoms' figures were counted from.
+    what phantoms' figures were counted from. `appendix` is Markdown that ends the tables.
     """
 
     model: str
@@ -42,6 +42,7 @@ class Results:
     notes: tuple[str, ...] = ()
     bins: dict[str, tuple[Bin, ...]] = field(default_factory=dict)
     examined: tuple[Examined, ...] = ()
+    appendix: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -67,7 +68,7 @@ class Results:
             if bins:
                 parts += [f"**Reliability, {name}**", _reliability_table(bins)]
         parts += [f"{name}: not computed. {why}" for name, why in self.missing.items()]
-        return "\n\n".join([*parts, *self.notes])
+        return "\n\n".join([*parts, *self.notes, *self.appendix])
 
 
 def figure_table(figures: Mapping[str, Estimate], section: Section) -> str:

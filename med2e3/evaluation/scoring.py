@@ -223,7 +223,7 @@ def count_calibration(examined: Sequence[Examined]) -> Figures:
     """Calibration error and mean probability of closed, presence and open answers."""
     figures: Figures = {}
     for form in FORMS:
-        groups = _confidences(examined, form)
+        groups = confidences(examined, form)
         figures[f"calibration error, {form}"] = calibration_error(groups)
         figures[f"mean probability, {form}"] = estimate([[p for p, _ in g] for g in groups])
     return figures
@@ -231,7 +231,7 @@ def count_calibration(examined: Sequence[Examined]) -> Figures:
 
 def reliability_bins(examined: Sequence[Examined]) -> dict[str, tuple[Bin, ...]]:
     """Reliability of closed, presence and open answers."""
-    return {form: reliability(_confidences(examined, form)) for form in FORMS}
+    return {form: reliability(confidences(examined, form)) for form in FORMS}
 
 
 #: Forms of answers whose calibration is told, and which answers are of each.
@@ -242,7 +242,7 @@ FORMS: dict[str, Callable[[Prediction], bool]] = {
 }
 
 
-def _confidences(examined: Sequence[Examined], form: str) -> list[list[Said]]:
+def confidences(examined: Sequence[Examined], form: str) -> list[list[Said]]:
     """Probability and verdict of every answer of a form, by phantom."""
     return [
         [(a.confidence, bool(verdict(a))) for a in e.of_use(ANSWER) if FORMS[form](a)]

@@ -43,7 +43,8 @@ class Reliability:
     """What was measured: `forms` has the levels of closed, presence and open answers.
 
     `what` says on what ("500 phantoms, seed 37"); `weights_sha256` which weights gave the answers.
-    `enough` is the probability of each form from which on answers count as sure.
+    `enough` is the probability of each form from which on answers count as sure; `enough_on` says
+    on what it was chosen where that is not `what`.
     """
 
     format: int
@@ -51,6 +52,7 @@ class Reliability:
     what: str
     forms: dict[str, tuple[Level, ...]]
     enough: dict[str, float] = field(default_factory=dict)
+    enough_on: str = ""
 
     def level(self, form: str, probability: float) -> Level | None:
         """The level of an answer of a form; None where none such was measured."""
@@ -76,18 +78,37 @@ def enough_of(levels: Sequence[Level]) -> float:
     return found
 
 
-def write_reliability(
-    path: Path, weights_sha256: str, what: str, bins: Mapping[str, Sequence[ReliabilityBin]]
-) -> None:
-    """Write what an evaluation counted. Raises `InputError` where the file cannot be written."""
-    forms = {
+def levels_of(bins: Mapping[str, Sequence[ReliabilityBin]]) -> dict[str, tuple[Level, ...]]:
+    """The levels of each form that an evaluation counted answers of."""
+    return {
         name: tuple(Level(b.low, b.high, b.count, round(b.accuracy, 6)) for b in found)
         for name, found in bins.items()
         if found
     }
+
+
+def thresholds(bins: Mapping[str, Sequence[ReliabilityBin]]) -> dict[str, float]:
+    """Of each form the probability from which on answers count as sure, chosen on these."""
+    return {name: enough_of(levels) for name, levels in levels_of(bins).items()}
+
+
+def write_reliability(
+    path: Path,
+    weights_sha256: str,
+    what: str,
+    bins: Mapping[str, Sequence[ReliabilityBin]],
+    apart: tuple[dict[str, float], str] | None = None,
+) -> None:
+    """Write what an evaluation counted; `apart` are thresholds and what they were chosen on.
+
+    Without them the thresholds are chosen on what was counted. Raises `InputError` where the file
+    cannot be written.
+    """
+    forms = levels_of(bins)
+    enough, enough_on = apart or (thresholds(bins), "")
+    found = Reliability(FORMAT, weights_sha256, what, forms, enough, enough_on)
     try:
-        enough = {name: enough_of(levels) for name, levels in forms.items()}
-        write_whole(path, to_json(Reliability(FORMAT, weights_sha256, what, forms, enough)) + "\n")
+        write_whole(path, to_json(found) + "\n")
     except OSError as error:
         raise InputError(f"The reliability cannot be written to {path}: {error}.") from error
 

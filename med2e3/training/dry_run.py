@@ -195,9 +195,15 @@ def _plan_published(recipe: PublishedRecipe, hub: Hub, precision: str) -> StageP
     except CheckpointError:
         config = published_sizes()
         note = " (sizes as published; what it starts from is not on this computer)"
+    model = model_of_sizes(config)
+    parts = _parts(model, PARTS, recipe.train)
+    if recipe.lora is not None:
+        parts = tuple(
+            _with_lora(part, model, recipe.lora.rank, tables=False) for part in parts
+        )  # fmt: skip
     return StagePlan(
         recipe.name,
-        _parts(model_of_sizes(config), PARTS, recipe.train),
+        parts,
         _steps(recipe),
         f"{recipe.batch} samples in {recipe.parts} parts of {recipe.batch // recipe.parts}",
         precision,
@@ -224,7 +230,7 @@ def _plan_m3d(recipe: M3DRecipe, hub: Hub, precision: str) -> StagePlan:
     names = (*dict.fromkeys((*stage.train, *M3D_PARTS)),)
     parts = list(_parts(model, names, stage.train))
     if recipe.lora is not None:
-        parts = [_with_lora(part, model, recipe.lora.rank) for part in parts]
+        parts = [_with_lora(part, model, recipe.lora.rank, tables=True) for part in parts]
     return StagePlan(
         recipe.name, tuple(parts), _steps(recipe),
         f"{recipe.batch} samples in {recipe.parts} parts of {recipe.batch // recipe.parts}",
@@ -242,17 +248,17 @@ def _m3d_sizes(stage: M3DStage) -> M3DClipConfig | M3DLaMedConfig:
     )  # fmt: skip
 
 
-def _with_lora(part: PartPlan, model: nn.Module, rank: int) -> PartPlan:
-    """The language model's adapters in place of its weights; embeddings learn beside them."""
+def _with_lora(part: PartPlan, model: nn.Module, rank: int, *, tables: bool) -> PartPlan:
+    """The language model's adapters in place of its weights; `tables`: embeddings learn too."""
     if part.name != "language_model":
         return part
     inner: Any = model.get_submodule("language_model")
     linear = [m for n, m in inner.named_modules()
               if isinstance(m, nn.Linear) and "lm_head" not in n]  # fmt: skip
     adapters = sum(rank * (m.in_features + m.out_features) for m in linear)
-    tables = {id(e.weight): e.weight.numel()
-              for e in (inner.get_input_embeddings(), inner.get_output_embeddings())}  # fmt: skip
-    return PartPlan("language_model (LoRA)", adapters + sum(tables.values()), True)
+    ends = (inner.get_input_embeddings(), inner.get_output_embeddings()) if tables else ()
+    learned = {id(e.weight): e.weight.numel() for e in ends}
+    return PartPlan("language_model (LoRA)", adapters + sum(learned.values()), True)
 
 
 def published_sizes() -> Med2E3Config:

@@ -198,12 +198,15 @@ class PublishedRecipe:
         self, share: float, every: int | None, patience: int | None
     ) -> PublishedRecipe:
         """The same with what a command line says of validation; 0 and None leave the recipe's."""
-        chosen = self.validation
-        if share:
-            chosen = dataclasses.replace(chosen, share=share, data=())
-        changes = {"every": every, "patience": patience}
-        said = {name: value for name, value in changes.items() if value is not None}
-        return dataclasses.replace(self, validation=dataclasses.replace(chosen, **said))
+        held = self.validation
+        chosen = dataclasses.replace(
+            held,
+            share=share or held.share,
+            data=() if share else held.data,
+            every=held.every if every is None else every,
+            patience=held.patience if patience is None else patience,
+        )
+        return dataclasses.replace(self, validation=chosen)
 
     def below(self, folder: Path) -> PublishedRecipe:
         """The same with lists whose paths start from `folder`."""

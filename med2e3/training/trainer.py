@@ -153,8 +153,10 @@ class Trainer:
         )
         if run.resume and self.distributed.sharded:
             self.first = restore_sharded(self.path, self.distributed)
-        losses = run.folder / f"{stage.name}{LOSSES}"
-        self.losses = run.validation and Losses(losses, run.validation, self.first)
+        self.losses: Losses | None = None
+        if run.validation is not None:
+            file = run.folder / f"{stage.name}{LOSSES}"
+            self.losses = Losses(file, run.validation, self.first)
         self.termination = Termination()
         self.seconds = run.checkpoint_seconds
         self.saved_at = time.monotonic()

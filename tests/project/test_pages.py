@@ -23,7 +23,8 @@ BIN = Path(sys.executable).parent
 #: Pages that people read; their links and commands must work.
 PAGES = (
     "README.md", "CONTRIBUTING.md", "app/README.md", "med2e3/README.md",
-    "med2e3/evidence/README.md", "med2e3/study/README.md", "resources/benchmarks/README.md",
+    "med2e3/evidence/README.md", "med2e3/study/README.md", "med2e3/training/README.md",
+    "resources/benchmarks/README.md",
     "resources/demo-model/README.md", "resources/insight/README.md",
 )  # fmt: skip
 

@@ -141,7 +141,7 @@ def _write_scan(path: Path, seed: int, shape: tuple[int, int, int], *, present: 
 def _questions(name: str, number: int, *, present: bool) -> list[tuple[str, ...]]:
     """Two rows of M3D-VQA about one phantom: the right choice stands first as often as last."""
     mask = f"{name}_mask.npy" if present else ""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for k in range(2):
         question = WORDINGS[(number + k) % len(WORDINGS)]
         choices = ("Yes", "No") if (number // 2 + k) % 2 else ("No", "Yes")

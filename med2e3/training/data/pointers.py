@@ -94,7 +94,7 @@ def held_slices(
         held |= mask_on_grid(column, (start[0], 0, 0), (shape[0], 1, 1), (depth, 1, 1))[:, 0, 0]
     if pointer.mask is not None:
         mask = _read_mask(pointer.mask, volume.shape, image, where)
-        for run in _runs(mask.any(axis=(1, 2))):
+        for run in _runs(np.asarray(mask.any(axis=(1, 2)))):
             part = mask & run[:, None, None]
             held |= mask_on_grid(part, start, shape, tuple(grid_shape)).any(axis=(1, 2))
     return torch.from_numpy(held)
@@ -203,7 +203,7 @@ def _read_mask(
             f"volume {image} is {' × '.join(map(str, shape))}. Make it on the volume's grid."
         )
     check_room(path, where, array.shape, FLOATS)
-    mask = np.asarray(array) != 0
+    mask: NDArray[np.bool_] = np.asarray(array) != 0
     if not mask.any():
         raise DataError(
             f"{where}: the mask {path} is empty. Leave the mask out where there is no finding."

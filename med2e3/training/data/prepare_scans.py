@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -102,7 +102,8 @@ def window_of(spec: str) -> Window | None:
         raise InputError(
             "“full range” is another window for each volume. Name one for all, as in “W400 L40”."
         )
-    return resolve_window(spec, None, None)  # type: ignore[arg-type] - read for "full range" alone
+    nothing = cast("Volume", None)  # a volume is read for "full range" alone
+    return resolve_window(spec, nothing, None)
 
 
 def prepare_scans(
