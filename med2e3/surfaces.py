@@ -107,7 +107,7 @@ def coarsened(
     A coarse voxel belongs to it where any of the voxels does that it stands for: thin parts stay.
     Raises `InputError` for an empty mask.
     """
-    inside = mask != 0 if label is None else mask == label
+    inside = np.asarray(mask != 0 if label is None else mask == label)
     lows, spans = [], []
     for axis in range(3):
         used = np.flatnonzero(inside.any(axis=tuple(k for k in range(3) if k != axis)))
@@ -119,7 +119,7 @@ def coarsened(
     steps = [-(-n // most) for n in part.shape]
     padded = np.pad(part, [(0, -n % step) for n, step in zip(part.shape, steps, strict=True)])
     (a, b, c), (i, j, k) = (n // s for n, s in zip(padded.shape, steps, strict=True)), steps
-    coarse = padded.reshape(a, i, b, j, c, k).any(axis=(1, 3, 5))
+    coarse = np.asarray(padded.reshape(a, i, b, j, c, k).any(axis=(1, 3, 5)))
     affine = geometry.affine_lps.copy()
     middle = [low + (step - 1) / 2 for low, step in zip(lows, steps, strict=True)]
     affine[:3, 3] = geometry.to_patient_mm(middle)

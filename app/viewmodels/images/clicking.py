@@ -296,7 +296,7 @@ def prompt_of(
     path = np.atleast_2d(np.asarray(path_mm, dtype=np.float64))
     shape = geometry.shape
     indices = np.floor(geometry.to_index(path) + 0.5).astype(int)
-    inside = ((indices >= 0) & (indices < shape)).all(axis=1)
+    inside = np.asarray(((indices >= 0) & (indices < shape)).all(axis=1))
     if drawn is Drawn.POINT:
         z, y, x = (int(k) for k in indices[-1])
         return Prompt(drawn, positive, shape, ((z, y, x),)) if inside[-1] else None

@@ -45,10 +45,10 @@ class BrushDialog(QDialog):
         ]
         self.wipes.toggled.connect(lambda on: brush.set(erases=on))
         self.ball.toggled.connect(lambda on: brush.set(is_ball=on))
-        self.size = QSlider(Qt.Orientation.Horizontal)
-        self.size.setRange(0, STEPS)
-        self.size.setAccessibleName("Diameter of the brush")
-        self.size.valueChanged.connect(lambda step: brush.set(size_mm=_size_of(step)))
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, STEPS)
+        self.slider.setAccessibleName("Diameter of the brush")
+        self.slider.valueChanged.connect(lambda step: brush.set(size_mm=_size_of(step)))
         self.millimetres = QLabel()
         self.millimetres.setMinimumWidth(self.fontMetrics().horizontalAdvance("120.0 mm "))
         self.words, mouse = QLabel(), QLabel(MOUSE)
@@ -63,7 +63,7 @@ class BrushDialog(QDialog):
         form = QFormLayout()
         form.addRow("Left button", _row(self.paints, self.wipes))
         form.addRow("Form", _row(self.disc, self.ball))
-        form.addRow("Diameter", _row(self.size, self.millimetres))
+        form.addRow("Diameter", _row(self.slider, self.millimetres))
         column = QVBoxLayout(self)
         column.addLayout(form)
         column.addWidget(self.words)
@@ -86,8 +86,8 @@ class BrushDialog(QDialog):
         ):  # fmt: skip
             with QSignalBlocker(button):
                 button.setChecked(on)
-        with QSignalBlocker(self.size):
-            self.size.setValue(_step_of(brush.size_mm))
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(_step_of(brush.size_mm))
         self.millimetres.setText(f"{brush.size_mm:.1f} mm")
         self.words.setText(brush.words)
         self.new.setEnabled(brush.label is not None)
@@ -112,7 +112,7 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
 
 def _size_of(step: int) -> float:
     low, high = SIZES_MM
-    return low * (high / low) ** (step / STEPS)
+    return float(low * (high / low) ** (step / STEPS))
 
 
 def _step_of(size_mm: float) -> int:

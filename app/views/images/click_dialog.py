@@ -36,9 +36,9 @@ class ClickDialog(QDialog):
         self.setModal(False)
         self.ways = {drawn: QRadioButton(drawn.value.capitalize()) for drawn in Drawn}
         ways = QHBoxLayout()
-        for drawn, button in self.ways.items():
-            button.clicked.connect(partial(self._draw_with, drawn))
-            ways.addWidget(button)
+        for drawn, way in self.ways.items():
+            way.clicked.connect(partial(self._draw_with, drawn))
+            ways.addWidget(way)
         self.server, self.words = QLabel(), QLabel()
         self.server.setProperty("dim", True)
         for label in (self.server, self.words):

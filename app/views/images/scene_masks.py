@@ -75,8 +75,11 @@ def facing(solid: Solid, axes: Float) -> tuple[np.ndarray, np.ndarray]:
 def _paint(painter: QPainter, solid: Solid, projection: Projection) -> None:
     triangles, lights = facing(solid, projection.camera.axes)
     places = projection.to_screen(solid.points.astype(np.float64))[:, :2]
-    inks = [QColor.fromRgbF(*(part * k / 31 for part in QColor(solid.colour).getRgbF()[:3]))
-            for k in range(32)]  # fmt: skip
+    ink = QColor(solid.colour)
+    inks = [
+        QColor.fromRgbF(ink.redF() * k / 31, ink.greenF() * k / 31, ink.blueF() * k / 31)
+        for k in range(32)
+    ]
     points = [QPointF(x, y) for x, y in places.tolist()]
     for (a, b, c), light in zip(triangles.tolist(), np.rint(lights * 31).astype(int), strict=True):
         painter.setBrush(inks[light])

@@ -281,13 +281,12 @@ def _native(
     raw, each = dataset.PixelData, size[0] * size[1]
     if len(raw) * 8 < count * each * bits:
         raise _refused(path, "its pixels end early")
-    values = np.frombuffer(
-        raw, np.uint8 if bits < 16 else np.dtype("<u2"), len(raw) * 8 // max(bits, 8)
-    )
+    packed = np.frombuffer(raw, np.uint8)
+    values = packed if bits < 16 else np.frombuffer(raw, "<u2", len(raw) // 2)
     for k in range(count):
         if bits == 1:  # packed without a gap between frames, the lowest bit first (PS3.5 8.1.1)
             low, high = k * each, (k + 1) * each
-            unpacked = np.unpackbits(values[low // 8 : -(-high // 8)], bitorder="little")
+            unpacked = np.unpackbits(packed[low // 8 : -(-high // 8)], bitorder="little")
             yield unpacked[low % 8 :][:each].reshape(size)
         else:
             yield values[k * each : (k + 1) * each].reshape(size)
