@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.rendering import lettering
 from app.rendering.markings import HALO, SHADE
+from app.rendering.recording import Canvas
 
 #: Distance of a handle from the end of its line, and its radius, in logical pixels.
 INSET = 12.0
@@ -70,7 +71,7 @@ def draw_axes(
     painter.setClipping(False)
 
 
-def draw_handles(painter: QPainter, points: list[QPointF], colour: QColor) -> None:
+def draw_handles(painter: Canvas, points: list[QPointF], colour: QColor) -> None:
     """Small rings, on whole pixels, that show where a line can be taken."""
     key, around = ("handle", colour.rgba()), QPointF(RADIUS + 2, RADIUS + 2)
     for point in points:

@@ -13,6 +13,8 @@ from functools import cache
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 
+from app.rendering.recording import Canvas
+
 HALO = QColor(0, 0, 0, 190)
 
 #: Offsets of the dark rim: close ones that touch all sides of a stroke, and wider ones, so that
@@ -35,7 +37,7 @@ _ANY = QRectF(0, 0, 10_000, 10_000)
 _kept: dict[tuple[object, ...], QImage] = {}
 
 
-def write(painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, ink: QColor) -> None:
+def write(painter: Canvas, rect: QRectF, flags: Qt.AlignmentFlag, text: str, ink: QColor) -> None:
     """Text with a dark rim, aligned in `rect`, in the painter's font."""
     if not text:
         return
@@ -46,7 +48,7 @@ def write(painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, i
 
 
 def stamp(
-    painter: QPainter, place: QRectF, key: tuple[object, ...], draw: Callable[[QPainter], None]
+    painter: Canvas, place: QRectF, key: tuple[object, ...], draw: Callable[[QPainter], None]
 ) -> None:
     """What `draw` draws inside `place`, which begins on a whole pixel of the device; kept by `key`.
 
@@ -68,15 +70,14 @@ def stamp(
     painter.drawImage(place.topLeft(), picture)
 
 
-def pixel_before(painter: QPainter, at: QPointF) -> QPointF:
+def pixel_before(painter: Canvas, at: QPointF) -> QPointF:
     """The whole pixel of the device that a point lies in."""
     ratio = _ratio(painter)
     return QPointF(math.floor(at.x() * ratio) / ratio, math.floor(at.y() * ratio) / ratio)
 
 
-def _ratio(painter: QPainter) -> float:
-    device = painter.device()
-    return device.devicePixelRatio() if device is not None else 1.0
+def _ratio(painter: Canvas) -> float:
+    return painter.device().devicePixelRatio()
 
 
 def _corner(rect: QRectF, picture: QImage, shares: tuple[float, float], ratio: float) -> QPointF:

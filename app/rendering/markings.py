@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSizeF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
-from app.rendering import bands, lettering
+from app.rendering import lettering
 from app.rendering.lettering import HALO as HALO
+from app.rendering.recording import Canvas, Recording
 
 INK = QColor(236, 238, 240)
 
@@ -46,14 +47,14 @@ APART = 8.0
 
 
 def draw_text(
-    painter: QPainter, rect: QRectF, flags: Qt.AlignmentFlag, text: str, ink: QColor = INK
+    painter: Canvas, rect: QRectF, flags: Qt.AlignmentFlag, text: str, ink: QColor = INK
 ) -> None:
     """Text with a dark rim, aligned in `rect`."""
     lettering.write(painter, rect, flags, text, ink)
 
 
 def draw_corners(
-    painter: QPainter, size: QRectF, corners: dict[Qt.AlignmentFlag, str], top_letter: str = ""
+    painter: Canvas, size: QRectF, corners: dict[Qt.AlignmentFlag, str], top_letter: str = ""
 ) -> None:
     """Text in the corners of a view; a corner is named by its two alignment flags.
 
@@ -145,9 +146,7 @@ def enlarged(font: QFont) -> QFont:
     return large
 
 
-def draw_letters(
-    painter: QPainter, size: QRectF, letters: Sequence[str], free_bottom: float
-) -> None:
+def draw_letters(painter: Canvas, size: QRectF, letters: Sequence[str], free_bottom: float) -> None:
     """Patient sides at the left, right, top and bottom edge.
 
     `free_bottom` is the height at the bottom that the scale bar needs.
@@ -177,13 +176,13 @@ def scale_bar_mm(pixels_per_mm: float, width: float) -> int:
     return fitting[-1] if fitting else SCALE_BARS_MM[0]
 
 
-def scale_bar_height(painter: QPainter) -> float:
+def scale_bar_height(painter: Canvas) -> float:
     """The height that `draw_scale_bar` needs at the bottom of a view."""
     return QFontMetricsF(painter.font()).height() + 8.0
 
 
 def draw_scale_bar(
-    painter: QPainter, size: QRectF, pixels_per_mm: float, *, centred: bool = True
+    painter: Canvas, size: QRectF, pixels_per_mm: float, *, centred: bool = True
 ) -> None:
     """A bar of a round number of mm at the bottom, with its length above it; else at the right."""
     length_mm = scale_bar_mm(pixels_per_mm, size.width())
@@ -250,16 +249,16 @@ def crosshair_lines(inside: QRectF, at: QPointF, cross: Cross) -> list[QLineF]:
     return [line for line in lines if line.dx() > 0 or line.dy() > 0]
 
 
-def draw_crosshair(
-    painter: QPainter, inside: QRectF, at: QPointF, colour: QColor, cross: Cross
+def record_crosshair(
+    recording: Recording, inside: QRectF, at: QPointF, colour: QColor, cross: Cross
 ) -> None:
     """Thin lines with a dark rim, straight along the pixels: crisp, and quick to fill."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     for line in crosshair_lines(inside, at, cross):
-        start = QPointF(math.floor(line.x1()), math.floor(line.y1()))
-        body = QRectF(start, QSizeF(max(line.dx(), 1.0), max(line.dy(), 1.0)))
-        bands.fill(painter, body.adjusted(-1, -1, 1, 1), SHADE)
-        painter.fillRect(body, colour)
+        x, y = math.floor(line.x1()), math.floor(line.y1())
+        across, down = math.floor(line.x2()) - x, math.floor(line.y2()) - y
+        body = QRectF(x, y, max(across, 1), max(down, 1))
+        recording.fill(body.adjusted(-1, -1, 1, 1), SHADE)
+        recording.fill(body, colour)
 
 
 def margins(outer: QRect, inner: QRect) -> list[QRect]:

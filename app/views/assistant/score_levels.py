@@ -28,7 +28,8 @@ class ScoreLevels(Sheet):
         super().__init__(view)
         self._view = view
         self._assistant = assistant
-        view.viewer.slices_changed.connect(self.update)
+        self._painted: tuple[Level, ...] | None = None
+        view.viewer.slices_changed.connect(self._moved)
         view.viewer.volume_changed.connect(self.update)
         assistant.chosen_changed.connect(self.refresh)
         self.refresh()
@@ -39,6 +40,11 @@ class ScoreLevels(Sheet):
         self.cover()
         self.setVisible(turn is not None and turn.scores is not None)
         self.update()
+
+    def _moved(self) -> None:
+        """Another slice: the marks stay where they are in most views."""
+        if self.isVisible() and self.levels() != self._painted:
+            self.update()
 
     def levels(self) -> tuple[Level, ...]:
         """What is marked now."""
@@ -51,7 +57,7 @@ class ScoreLevels(Sheet):
     def paintEvent(self, painter: QPainter) -> None:
         """A mark with its rank at both borders of the image, as far as they are in the view."""
         viewport = self._view.viewport()
-        levels = self.levels()
+        levels = self._painted = self.levels()
         if viewport is None or not levels:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

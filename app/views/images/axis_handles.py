@@ -17,6 +17,7 @@ from app.imaging.oblique import crossing
 from app.imaging.plane import PlaneState
 from app.imaging.viewport import Viewport
 from app.rendering import axes
+from app.rendering.recording import Canvas
 from app.viewmodels.images.tools import Tool
 from app.viewmodels.images.viewer import Viewer
 from app.views.parts import theme
@@ -91,7 +92,7 @@ class AxisHandles:
         return [] if at is None else self._handles(self.lines(), at)
 
     def paint(self, painter: QPainter) -> None:
-        """Turned lines, the handles of all lines, or reference lines without a crosshair."""
+        """Turned lines with their handles, or reference lines without a crosshair."""
         viewer, at = self._view.viewer, self._at()
         if at is None:
             return
@@ -101,10 +102,14 @@ class AxisHandles:
         if not viewer.crosshair_visible:
             axes.draw_reference(painter, list(lines.values()), colour)
             return
-        if viewer.is_turned:
-            gap = float(viewer.display.crosshair_gap)
-            axes.draw_axes(painter, list(lines.values()), at, colour, gap)
-        axes.draw_handles(painter, [point for _, point in self._handles(lines, at)], colour)
+        gap = float(viewer.display.crosshair_gap)
+        axes.draw_axes(painter, list(lines.values()), at, colour, gap)
+        self.draw_handles(painter)
+
+    def draw_handles(self, painter: Canvas) -> None:
+        """The handles of all lines."""
+        points = [point for _, point in self.handles()]
+        axes.draw_handles(painter, points, QColor(theme.DARK.accent))
 
     # --- mouse -----------------------------------------------------------------------------
 

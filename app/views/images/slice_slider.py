@@ -27,6 +27,8 @@ class SliceSlider(QScrollBar):
         super().__init__(Qt.Orientation.Vertical)
         self._view = view
         self.setStyleSheet(LOOK)
+        # Its ground is filled: what lies below it need not be painted for every slice.
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSingleStep(1)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.valueChanged.connect(self._go)

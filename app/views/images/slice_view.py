@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -26,6 +26,7 @@ from app.imaging.viewport import Viewport
 from app.rendering import bands, markings
 from app.rendering.cached_layer import CachedLayer
 from app.rendering.grey import as_picture, grey_map
+from app.rendering.recording import KeptRecording, Recording
 from app.viewmodels.images.corners import Corner, corner_lines
 from app.viewmodels.images.mouse import Button, tool_for, wheel_sign, wheel_zooms
 from app.viewmodels.images.tools import Tool
@@ -93,6 +94,10 @@ class SliceView(QWidget):
         self.viewer = viewer
         self.plane = plane
         self._still = CachedLayer(self._paint_still)
+        self._edges = KeptRecording(self, self._record_edges)
+        self._over = KeptRecording(self, self._record_over)
+        #: What lies over the picture on the screen; None: lines at an angle, which are not kept.
+        self._over_drawn: Recording | None = None
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
@@ -143,7 +148,8 @@ class SliceView(QWidget):
 
     def refresh(self) -> None:
         """Paint from the voxels again, not from the last picture."""
-        self._still.forget()
+        for kept in (self._still, self._edges, self._over):
+            kept.forget()
         self.update()
         self._read()
 
@@ -182,9 +188,8 @@ class SliceView(QWidget):
 
     def write_over(self, painter: QPainter) -> None:
         """What must be read over everything: letters, scale bar, corner texts, crosshair."""
-        state, viewport = self.state, self.viewport()
-        if state is not None and viewport is not None:
-            self._annotate(painter, state, viewport)
+        if self.state is not None:
+            self._edges.of(self._edges_key()).put(painter)
             self._write(painter)
 
     def _key(self) -> tuple[object, ...]:
@@ -192,8 +197,31 @@ class SliceView(QWidget):
         state, viewer = self.state, self.viewer
         assert state is not None
         colours = (viewer.inverted, viewer.colours)
-        look = (viewer.window, *colours, viewer.display, state.zoom, state.centre)
-        return (state, *state.drawn_key, *look, self.covered)
+        place = (state.zoom, state.centre, state.fit_mm)
+        return (
+            state,
+            *state.drawn_key,
+            viewer.window,
+            *colours,
+            viewer.display,
+            *place,
+            self.covered,
+        )
+
+    def _edges_key(self) -> tuple[object, ...]:
+        """Everything that letters and scale bar depend on."""
+        state = self.state
+        assert state is not None
+        return (state, state.letters, state.zoom, state.centre, state.fit_mm, self.viewer.display)
+
+    def _over_key(self) -> tuple[object, ...]:
+        """Everything that corner texts, crosshair and handles depend on."""
+        state, viewer = self.state, self.viewer
+        assert state is not None
+        shown = (viewer.corner_text, viewer.crosshair_visible, viewer.corners, self._is_kept)
+        tools = (viewer.tool, viewer.space_held, viewer.can_turn)
+        turns = tuple(other.turn for other in viewer.planes.values())
+        return (*self._key(), self.plane, state.crosshair, *shown, *tools, *turns)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
@@ -210,9 +238,13 @@ class SliceView(QWidget):
         bands.draw_image(painter, place, picture.image, self.rect())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self.covered:
-            self._annotate(painter, state, viewport)
+            self._edges.of(self._edges_key()).put(painter)
 
-    def _annotate(self, painter: QPainter, state: PlaneState, viewport: Viewport) -> None:
+    def _record_edges(self, painter: Recording) -> None:
+        """The letters of the patient's sides, and the scale bar."""
+        state, viewport = self.state, self.viewport()
+        assert state is not None
+        assert viewport is not None
         size = QRectF(self.rect())
         bar = markings.scale_bar_height(painter)
         display = self.viewer.display
@@ -226,21 +258,42 @@ class SliceView(QWidget):
 
     def _write(self, painter: QPainter) -> None:
         """The corner texts, which tell where the crosshair is, and the lines of the planes."""
-        state = self.state
-        if state is not None and self.viewer.corner_text:
-            letter = state.letters[2] if self.viewer.display.letters else ""
-            size = QRectF(self.rect())
-            markings.draw_corners(painter, size, self.corner_texts(state), letter)
-        at = self._crosshair_at()
-        if at is not None and not self.viewer.is_turned:
-            colour = QColor(theme.DARK.accent)
-            markings.draw_crosshair(painter, self.room_of_lines(), at, colour, self._cross)
-        self.axes.paint(painter)
+        over = self._recorded()
+        over.put(painter)
+        self._over_drawn = over if self._is_kept else None
+        if not self._is_kept:
+            self.axes.paint(painter)
         if self.framed():
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(theme.DARK.accent), ACTIVE_FRAME))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether all lines run along the pixels, so that they need no finding out."""
+        viewer = self.viewer
+        if viewer.crosshair_visible:
+            return not viewer.is_turned
+        return not viewer.reference_lines
+
+    def _recorded(self) -> Recording:
+        """Corner texts, and a crosshair that lies along the pixels with its handles."""
+        if self.viewer.is_turned:
+            self._over.forget()  # each movement changes them
+        return self._over.of(self._over_key())
+
+    def _record_over(self, recording: Recording) -> None:
+        state = self.state
+        if state is not None and self.viewer.corner_text:
+            letter = state.letters[2] if self.viewer.display.letters else ""
+            size = QRectF(self.rect())
+            markings.draw_corners(recording, size, self.corner_texts(state), letter)
+        at = self._crosshair_at()
+        if at is not None and self._is_kept:
+            colour, room = QColor(theme.DARK.accent), self.room_of_lines()
+            markings.record_crosshair(recording, room, at, colour, self._cross)
+            self.axes.draw_handles(recording)
 
     def _is_active(self) -> bool:
         viewer = self.viewer
@@ -294,14 +347,27 @@ class SliceView(QWidget):
     def _moved(self) -> None:
         """Another slice, or other lines and texts over the same one.
 
-        All of the view is painted again, from the kept picture where only lines moved: Qt takes
-        longer to fill through a clip of many thin rectangles than to copy the whole.
+        In one rectangle, which is most often a strip along a line that moved: Qt takes longer to
+        fill through a clip of many thin rectangles than to copy the whole.
         """
         self._read()
-        viewer = self.viewer
-        over = viewer.crosshair_visible or viewer.reference_lines or viewer.corner_text
-        if over or self.state is None or not self._still.shows(self, self._key()):
+        if self.state is None or not self._still.shows(self, self._key()):
             self.update()
+            return
+        changed = self._changed_over()
+        if changed is None:
+            self.update()
+        elif not changed.isEmpty():
+            self.update(changed)
+
+    def _changed_over(self) -> QRect | None:
+        """Where texts and lines differ from those on the screen; None where that is not known."""
+        if self._over_drawn is None or not self._is_kept:
+            return None
+        try:
+            return self._recorded().changed(self._over_drawn)
+        except Exception:
+            return None  # the painting will fail, too: it says so in the view
 
     def corner_texts(self, state: PlaneState) -> dict[Qt.AlignmentFlag, str]:
         """What stands in each corner."""

@@ -43,6 +43,7 @@ def test_an_error_in_a_painting_is_drawn_and_told_once_and_the_next_one_is_right
 
     with monkeypatch.context() as patched:
         patched.setattr(broken, fails)
+        gui.do(view.refresh)
         for _ in range(5):
             assert reddish(gui, view) > right
         gui.until(lambda: told)

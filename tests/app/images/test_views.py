@@ -47,6 +47,7 @@ def white_area(gui: Any, plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("draw_letters", "draw_scale_bar"):
         monkeypatch.setattr(markings, name, lambda *_, **__: None)
     view = gui.view(plane)
+    gui.do(view.refresh)
     pixels = gui.pixels(view)
     return bright_box(pixels), pixels.shape
 
