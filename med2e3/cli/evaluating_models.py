@@ -5,7 +5,6 @@ Each function takes the model's name, the command's options and a report of prog
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
