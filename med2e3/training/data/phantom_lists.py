@@ -35,13 +35,13 @@ TYPES = {"plane": 1, "phase": 2, "organ": 3, "abnormality": 4, "location": 5}
 
 def write_phantom_lists(
     folder: Path, seeds: dict[str, Sequence[int]], grid: Sequence[int],
-    *, plane: Plane | None = None, body: str = DEFAULT_BODY,
+    *, plane: Plane | None = None, body: str = DEFAULT_BODY, hu: tuple[float, float] = (LOW, HIGH),
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:  # fmt: skip
     """Arrays and lists of the phantoms of these seeds, by split; returns `folder`.
 
-    What is there is kept, so that an interrupted run goes on. Raises `InputError` for a grid that
-    phantoms do not have.
+    Arrays are black at the first of `hu` and white at the second. What is there is kept, so that an
+    interrupted run goes on. Raises `InputError` for a grid that phantoms do not have.
     """
     shape = (int(grid[0]), int(grid[1]), int(grid[2]))
     if min(shape) < 8:
@@ -54,7 +54,7 @@ def write_phantom_lists(
         for seed in numbers:
             phantom = make_phantom(seed, Wish(plane=plane, shape=shape), body=body)
             name = f"phantoms/{seed}"
-            _arrays(phantom, folder / name, shape)
+            _arrays(phantom, folder / name, shape, hu)
             write_whole(folder / f"{name}/report.txt", phantom.report + "\n")
             image = f"{name}/image.npy"
             caps.setdefault(split, []).append({"image": image, "text": f"{name}/report.txt"})
@@ -74,10 +74,13 @@ def write_phantom_lists(
     return folder
 
 
-def _arrays(phantom: Phantom, folder: Path, shape: tuple[int, int, int]) -> None:
+def _arrays(
+    phantom: Phantom, folder: Path, shape: tuple[int, int, int], hu: tuple[float, float]
+) -> None:
     """The volume in 0..1 and a mask for each organ that is there, each file whole or not at all."""
     (folder / "masks").mkdir(parents=True, exist_ok=True)
-    grey = np.clip((phantom.volume.voxels.astype(np.float32) - LOW) / (HIGH - LOW), 0, 1)
+    low, high = hu
+    grey = np.clip((phantom.volume.voxels.astype(np.float32) - low) / (high - low), 0, 1)
     grid = published(np.maximum(grey, 1e-4)[None], shape, rescale=False)  # nothing is cropped away
     _save(folder / "image.npy", grid.numpy())
     for name, number in ORGANS.items():
