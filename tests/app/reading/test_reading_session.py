@@ -12,7 +12,8 @@ import pytest
 from PySide6.QtGui import QImage
 
 from tests.app.reading.hands import LACKING
-from tests.app.reading.session import LOOKS, STEPS
+from tests.app.reading.session import LOOKS
+from tests.app.reading.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "ct"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtWidgets import QWidget
 
@@ -21,10 +22,13 @@ from app.views.annotation.histogram import Histogram
 from app.views.annotation.profile_curve import ProfileCurve
 from app.views.assistant.outcome_card import ProbabilityBars
 from app.views.assistant.score_levels import ScoreLevels
+from app.views.images.brush_layer import BrushLayer
+from app.views.images.click_layer import ClickLayer
 from app.views.parts import painting
 from med2e3.evidence.outcomes import Outcome
 from med2e3.geometry import Plane
 from tests.app.annotating import Pen
+from tests.app.images.test_masks_in_3d import mark_layer
 
 ROOT = Path(__file__).resolve().parents[3] / "app"
 
@@ -97,6 +101,8 @@ def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
     pen.drag((10, 10), (10, 30))
     gui.ask()
     gui.do(gui.workspace.layouts.toggle_scene)
+    gui.do(lambda: gui.workspace.overlays.lay(mark_layer()))
+    gui.until(lambda: gui.workspace.solids.solids)
     gui.do(gui.window.help.toggle)
     gui.do(gui.window.dialogs.palette.toggle)
     histogram = Histogram()
@@ -117,6 +123,10 @@ def shown(open_gui: Any) -> dict[type[QWidget], QWidget]:
         own = [w for w in widgets if type(w) is kind and w.width() > 0 and w.height() > 0]
         assert own, f"there is no {kind.__name__} in the window"
         found[kind] = own[0]
+    view = gui.view(Plane.AXIAL)
+    brush, clicks = view.findChild(BrushLayer), view.findChild(ClickLayer)
+    brush._at, clicks._path = QPointF(30, 30), [QPointF(10, 10), QPointF(50, 40)]
+    found |= {BrushLayer: brush, ClickLayer: clicks}
     found[Histogram] = histogram  # the list has an empty one
     profile = ProfileCurve()
     profile.setParent(gui.window)
