@@ -42,6 +42,9 @@ USUAL_ASCENT = 14.0
 #: Lines from the top in which the letter stands, and the handle of the crosshair's line.
 IN_THE_MIDDLE = (0, 2)
 
+#: Width of the frame around the view that the keys act on, in logical pixels.
+FRAME = 1.0
+
 #: Free space between texts that stand in one line, in logical pixels.
 APART = 8.0
 
@@ -259,6 +262,14 @@ def record_crosshair(
         body = QRectF(x, y, max(across, 1), max(down, 1))
         recording.fill(body.adjusted(-1, -1, 1, 1), SHADE)
         recording.fill(body, colour)
+
+
+def draw_frame(painter: QPainter, rect: QRect, colour: QColor) -> None:
+    """A thin frame along the inner edges of a view."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(colour, FRAME))
+    painter.drawRect(rect.adjusted(0, 0, -1, -1))
 
 
 def margins(outer: QRect, inner: QRect) -> list[QRect]:

@@ -6,7 +6,8 @@ takes a fraction of finding out where each of them stands. Knows no view and no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Protocol
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF
@@ -91,6 +92,13 @@ class Recording:
                 for strip in _moved_edges(here, there):
                     region += QRegion(_whole(strip))
         return region.boundingRect()
+
+
+def changed_among(now: Sequence[Recording], before: Sequence[Recording]) -> QRect | None:
+    """A rectangle around all that differs, recording by recording; None where one is not known."""
+    parts = [one.changed(other) for one, other in zip(now, before, strict=True)]
+    known = [part for part in parts if part is not None]
+    return reduce(QRect.united, known, QRect()) if len(known) == len(parts) else None
 
 
 class KeptRecording:

@@ -16,7 +16,6 @@ from PySide6.QtGui import (
     QEnterEvent,
     QMouseEvent,
     QPainter,
-    QPen,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -26,7 +25,7 @@ from app.imaging.viewport import Viewport
 from app.rendering import bands, markings
 from app.rendering.cached_layer import CachedLayer
 from app.rendering.grey import as_picture, grey_map
-from app.rendering.recording import KeptRecording, Recording
+from app.rendering.recording import KeptRecording, Recording, changed_among
 from app.viewmodels.images.corners import Corner, corner_lines
 from app.viewmodels.images.mouse import Button, tool_for, wheel_sign, wheel_zooms
 from app.viewmodels.images.tools import Tool
@@ -51,9 +50,6 @@ DRAG_SLICE = (2.0, 14.0)
 
 #: Below so many pixels between press and release, the right button was clicked and not dragged.
 CLICK = 4.0
-
-#: Width of the frame around the view that the keys act on, in logical pixels.
-ACTIVE_FRAME = 1.0
 
 
 #: Below this width the window stands in the upper corner, where nothing else is; it grows with the
@@ -95,9 +91,10 @@ class SliceView(QWidget):
         self.plane = plane
         self._still = CachedLayer(self._paint_still)
         self._edges = KeptRecording(self, self._record_edges)
-        self._over = KeptRecording(self, self._record_over)
+        self._texts = KeptRecording(self, self._record_texts)
+        self._lines = KeptRecording(self, self._record_lines)
         #: What lies over the picture on the screen; None: lines at an angle, which are not kept.
-        self._over_drawn: Recording | None = None
+        self._over_drawn: list[Recording] | None = None
         self.axes = AxisHandles(self)
         #: Whether measurements can be drawn here.
         self.takes_drawing = False
@@ -148,7 +145,7 @@ class SliceView(QWidget):
 
     def refresh(self) -> None:
         """Paint from the voxels again, not from the last picture."""
-        for kept in (self._still, self._edges, self._over):
+        for kept in (self._still, self._edges, self._texts, self._lines):
             kept.forget()
         self.update()
         self._read()
@@ -214,14 +211,20 @@ class SliceView(QWidget):
         assert state is not None
         return (state, state.letters, state.zoom, state.centre, state.fit_mm, self.viewer.display)
 
-    def _over_key(self) -> tuple[object, ...]:
-        """Everything that corner texts, crosshair and handles depend on."""
+    def _texts_key(self) -> tuple[object, ...]:
+        """Everything that the corner texts depend on."""
         state, viewer = self.state, self.viewer
         assert state is not None
-        shown = (viewer.corner_text, viewer.crosshair_visible, viewer.corners, self._is_kept)
-        tools = (viewer.tool, viewer.space_held, viewer.can_turn)
+        return (*self._key(), self.plane, state.position_mm, viewer.corner_text, viewer.corners)
+
+    def _lines_key(self) -> tuple[object, ...]:
+        """Everything that crosshair and handles depend on."""
+        state, viewer = self.state, self.viewer
+        assert state is not None
+        at = tuple(round(index, 6) for index in state.crosshair)
+        tools = (viewer.crosshair_visible, viewer.tool, viewer.space_held, viewer.can_turn)
         turns = tuple(other.turn for other in viewer.planes.values())
-        return (*self._key(), self.plane, state.crosshair, *shown, *tools, *turns)
+        return (*self._edges_key(), self.plane, self._is_kept, *at, *tools, *turns)
 
     def _paint_still(self, painter: QPainter) -> None:
         state, viewport = self.state, self.viewport()
@@ -259,15 +262,13 @@ class SliceView(QWidget):
     def _write(self, painter: QPainter) -> None:
         """The corner texts, which tell where the crosshair is, and the lines of the planes."""
         over = self._recorded()
-        over.put(painter)
+        for recording in over:
+            recording.put(painter)
         self._over_drawn = over if self._is_kept else None
         if not self._is_kept:
             self.axes.paint(painter)
         if self.framed():
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(theme.DARK.accent), ACTIVE_FRAME))
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+            markings.draw_frame(painter, self.rect(), QColor(theme.DARK.accent))
 
     @property
     def _is_kept(self) -> bool:
@@ -277,18 +278,20 @@ class SliceView(QWidget):
             return not viewer.is_turned
         return not viewer.reference_lines
 
-    def _recorded(self) -> Recording:
+    def _recorded(self) -> list[Recording]:
         """Corner texts, and a crosshair that lies along the pixels with its handles."""
         if self.viewer.is_turned:
-            self._over.forget()  # each movement changes them
-        return self._over.of(self._over_key())
+            self._texts.forget()  # each movement changes them
+        return [self._texts.of(self._texts_key()), self._lines.of(self._lines_key())]
 
-    def _record_over(self, recording: Recording) -> None:
+    def _record_texts(self, recording: Recording) -> None:
         state = self.state
         if state is not None and self.viewer.corner_text:
             letter = state.letters[2] if self.viewer.display.letters else ""
             size = QRectF(self.rect())
             markings.draw_corners(recording, size, self.corner_texts(state), letter)
+
+    def _record_lines(self, recording: Recording) -> None:
         at = self._crosshair_at()
         if at is not None and self._is_kept:
             colour, room = QColor(theme.DARK.accent), self.room_of_lines()
@@ -351,21 +354,16 @@ class SliceView(QWidget):
         fill through a clip of many thin rectangles than to copy the whole.
         """
         self._read()
-        if self.state is None or not self._still.shows(self, self._key()):
-            self.update()
-            return
-        changed = self._changed_over()
-        if changed is None:
-            self.update()
-        elif not changed.isEmpty():
-            self.update(changed)
+        same = self.state is not None and self._still.shows(self, self._key())
+        changed = self._changed_over() if same else None
+        self.update(self.rect() if changed is None else changed)
 
     def _changed_over(self) -> QRect | None:
         """Where texts and lines differ from those on the screen; None where that is not known."""
         if self._over_drawn is None or not self._is_kept:
             return None
         try:
-            return self._recorded().changed(self._over_drawn)
+            return changed_among(self._recorded(), self._over_drawn)
         except Exception:
             return None  # the painting will fail, too: it says so in the view
 
