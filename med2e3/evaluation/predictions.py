@@ -56,7 +56,9 @@ def writing(
     try:
         file = path.open("a" if go_on else "w", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"Predictions cannot be written to {path}: {error}.") from error
+        raise InputError(
+            f"Predictions cannot be written to {path}: {error.strerror or error}."
+        ) from error
     about = {"seed": seed, "model": info.name, "weights_sha256": info.weights_sha256}
     with file:
         yield PredictionWriter(file, about)
