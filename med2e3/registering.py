@@ -10,9 +10,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # it imports pathlib, and the folder that one starts in may still lead the path
+    from importlib.abc import Loader
 
 #: The modules of transformers whose tables are written to. All are loaded before they are.
 TABLES = tuple(
@@ -32,7 +35,7 @@ def register_when_used() -> None:
         sys.meta_path.insert(0, _Waiting())
 
 
-class _Waiting(MetaPathFinder):
+class _Waiting:
     """Waits for the first import of a table, and leaves."""
 
     def find_spec(
@@ -45,11 +48,11 @@ class _Waiting(MetaPathFinder):
             sys.meta_path.remove(self)
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None and MODELS not in sys.modules:
-            spec.loader = _Registering(spec.loader)
+            spec.loader = _Registering(spec.loader)  # type: ignore[assignment]
         return spec
 
 
-class _Registering(Loader):
+class _Registering:
     """Loads a table as it always is, then has the models enter themselves."""
 
     def __init__(self, loader: Loader) -> None:

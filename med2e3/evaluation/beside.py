@@ -5,7 +5,6 @@ Knows nothing of models.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from med2e3.errors import InputError
 from med2e3.evaluation.figures import Results, Section, figure_table
 from med2e3.evaluation.intervals import Estimate
+from med2e3.io.texts import read_json
 
 _TODAY, _EARLIER = "{row}", "earlier {row}"
 
@@ -23,7 +23,7 @@ def with_earlier(results: Results, file: Path) -> Results:
     `file` is what `med2e3 evaluate … --json` wrote. Raises `InputError` for any other file.
     """
     try:
-        said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        said: dict[str, Any] = read_json(file)
         earlier = {name: _estimate(one) for name, one in said["figures"].items()}
         what, digest = str(said["what"]), str(said["weights_sha256"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -53,7 +53,7 @@ def kept_text(path: Path) -> str:
     try:
         return read_text(path)
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path) from error
 
 
 def kept_json(path: Path) -> Any:
@@ -61,11 +61,11 @@ def kept_json(path: Path) -> Any:
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path) from error
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is damaged ({error}). Move it away, or name another folder.")
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged. Move it away, or name another folder.")
 
 
 def check_text(path: Path, holds: str, factor: int) -> None:

@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import (
-    QColor,
-    QContextMenuEvent,
-    QEnterEvent,
-    QMouseEvent,
-    QPainter,
-    QWheelEvent,
-)
+from PySide6.QtGui import QColor, QContextMenuEvent, QEnterEvent, QMouseEvent, QPainter, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.imaging.plane import PlaneState
@@ -50,7 +43,6 @@ DRAG_SLICE = (2.0, 14.0)
 
 #: Below so many pixels between press and release, the right button was clicked and not dragged.
 CLICK = 4.0
-
 
 #: Below this width the window stands in the upper corner, where nothing else is; it grows with the
 #: text, whose lines are usually as high as this.

@@ -20,6 +20,7 @@ from med2e3.evaluation.reference import mask_on_grid
 from med2e3.files import whole_file, write_whole
 from med2e3.geometry import Plane
 from med2e3.io.suffixes import volume_suffixes
+from med2e3.io.texts import read_json, read_text
 from med2e3.preprocessing import ModelInput, prepare, resolve_window
 from med2e3.retrieval.collection import Candidate, find_candidates
 from med2e3.training.data.prepare import (
@@ -81,7 +82,7 @@ def read_prepared(folder: Path) -> Prepared | None:
     if not path.is_file():
         return None
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         window = None if said["window"] is None else Window(*map(float, said["window"]))
         plane = None if said["plane"] is None else Plane(said["plane"])
         slices, rows, columns = map(int, said["grid"])
@@ -254,7 +255,7 @@ def _write_text(one: Candidate, source: Path, target: Path, output: str) -> str:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            said = texts[0].read_text(encoding="utf-8", errors="replace")
+            said = read_text(texts[0], errors="replace")
         except OSError as error:
             raise ImageReadError(f"{texts[0]} cannot be read: {error.strerror}.") from error
         write_whole(path, cut_report(said))

@@ -121,10 +121,12 @@ class TestToolbar:
 class TestWords:
     @pytest.mark.usefixtures("usual_text")
     def test_a_choice_without_room_ends_in_dots(self, open_gui: Any) -> None:
-        box = open_gui.window.assistant.ask_box.plane
-        assert box.shown == "default plane"
+        box = open_gui.window.assistant.ask_box.window_choice
+        assert box.shown == "model default"
         text_size(open_gui, 150)
         resize(open_gui, *SMALL)
+        names = [box.itemText(k) for k in range(box.count())]
+        box.setCurrentIndex(names.index(max(names, key=len)))
         assert box.shown.endswith("…")
         assert box.fontMetrics().horizontalAdvance(box.shown) < box.width()
 

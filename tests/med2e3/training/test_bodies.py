@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from med2e3.training.recipe_record import as_json
 def recipe_with(line: str, folder: Path) -> Path:
     text = (FOLDER / "demo.toml").read_text(encoding="utf-8")
     path = folder / "own.toml"
-    path.write_text(text.replace("[data]\n", f"[data]\n{line}\n"), encoding="utf-8")
+    path.write_text(re.sub(r"^bodies = .*$", line, text, flags=re.M), encoding="utf-8")
     return path
 
 
@@ -25,8 +26,10 @@ def test_a_recipe_gives_bodies_their_shares(tmp_path: Path) -> None:
     assert as_json(made)["bodies"] == made.bodies
 
 
-def test_a_recipe_that_names_none_draws_simple_ones_and_its_record_is_as_before() -> None:
-    made = load_recipe("demo")
+def test_a_recipe_that_names_none_draws_simple_ones_and_its_record_is_as_before(
+    tmp_path: Path,
+) -> None:
+    made = load_recipe(recipe_with("", tmp_path))
     assert made.bodies == {"simple": 1.0}
     assert "bodies" not in as_json(made)
 
