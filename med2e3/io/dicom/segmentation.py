@@ -6,6 +6,7 @@ maps of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,25 +16,25 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels import iter_pixels
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from med2e3.errors import ImageReadError, Med2E3Error, ResourceError
+from med2e3.errors import ImageReadError, Med2E3Error
 from med2e3.geometry import Geometry
+from med2e3.io.bounds import Claim, check_claim
 from med2e3.io.dicom.attributes import (
     NATIVE_SYNTAXES,
+    Attributes,
     first_item,
     numbers,
     series_info,
     text,
     transfer_syntax,
 )
+from med2e3.io.dicom.decode_pool import decoded_by_one, request
 from med2e3.io.dicom.deflated import dicom_file
 from med2e3.io.dicom.headers import keep_first_syntax
 from med2e3.io.dicom.quick import quiet
-from med2e3.memory import free_bytes
 from med2e3.volume import Volume
-from med2e3.words import size_text
 
 #: How the SOP classes of segmentations begin (PS3.4 B.5): segments (66.4), label maps (66.7).
 CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -175,15 +176,11 @@ def _frames(dataset: Dataset, path: Path) -> list[_Frame]:
     is_map = text(dataset, "SegmentationType") == "LABELMAP"
     found = []
     for groups in dataset.get("PerFrameFunctionalGroupsSequence") or ():
-        at = first_item(groups, "PlanePositionSequence") or first_item(
-            shared, "PlanePositionSequence"
-        )
+        at = _group("PlanePositionSequence", groups, shared)
         position = numbers(at.get("ImagePositionPatient"))
         if len(position) != 3 or not np.isfinite(position).all():
             raise _refused(path, "its frames state no position in the patient")
-        which = first_item(groups, "SegmentIdentificationSequence") or first_item(
-            shared, "SegmentIdentificationSequence"
-        )
+        which = _group("SegmentIdentificationSequence", groups, shared)
         segment = 0 if is_map else int(which.get("ReferencedSegmentNumber") or 0)
         if not is_map and not 0 < segment <= MOST_SEGMENTS:
             raise _refused(path, f"a frame names segment {segment}")
@@ -193,18 +190,19 @@ def _frames(dataset: Dataset, path: Path) -> list[_Frame]:
     return found
 
 
+def _group(name: str, place: Attributes, other: Attributes) -> Attributes:
+    """The functional group of this name at a place, or else at the other one."""
+    return first_item(place, name) or first_item(other, name)
+
+
 def _grid(
     dataset: Dataset, path: Path, frames: Sequence[_Frame], size: tuple[int, int]
 ) -> tuple[Geometry, list[int]]:
     """The grid on which all frames lie, and the slice of each."""
     shared = first_item(dataset, "SharedFunctionalGroupsSequence")
     first = dataset.PerFrameFunctionalGroupsSequence[0]
-    turned = first_item(shared, "PlaneOrientationSequence") or first_item(
-        first, "PlaneOrientationSequence"
-    )
-    pixels = first_item(shared, "PixelMeasuresSequence") or first_item(
-        first, "PixelMeasuresSequence"
-    )
+    turned = _group("PlaneOrientationSequence", shared, first)
+    pixels = _group("PixelMeasuresSequence", shared, first)
     cosines = numbers(turned.get("ImageOrientationPatient"))
     spacing = numbers(pixels.get("PixelSpacing"))
     if len(cosines) != 6 or len(spacing) != 2 or min(spacing) <= 0:
@@ -246,12 +244,8 @@ def _apart(depths: NDArray[np.float64], stated: Sequence[float]) -> float | None
 
 
 def _check_room(path: Path, grid: Geometry) -> None:
-    need, free = int(np.prod(grid.shape, dtype=float)) * BYTES_A_VOXEL, free_bytes()
-    if need > free:
-        raise ResourceError(
-            f"{path}: its segments need {size_text(need)} of memory, and {size_text(free)} are "
-            "free. Close other programs, or export fewer segments."
-        )
+    holds = f"segments of {' × '.join(map(str, grid.shape))} voxels"
+    check_claim(Claim(path, holds, 0, memory=math.prod(grid.shape) * BYTES_A_VOXEL))
 
 
 # --- its pixels ----------------------------------------------------------------------------------
@@ -267,10 +261,18 @@ def _pictures(
     if syntax in NATIVE_SYNTAXES or syntax == DeflatedExplicitVRLittleEndian:
         frames = _native(dataset, path, count, size, bits)
     else:
-        frames = (np.asarray(one) for one in iter_pixels(dataset, raw=True))
+        frames = _decoded(path, count)
     least = HALF * int(dataset.get("MaximumFractionalValue") or 1) if kind == "FRACTIONAL" else 0.5
     for frame in frames:
         yield frame.astype(np.int64) if kind == "LABELMAP" else (frame >= least).astype(np.int64)
+
+
+def _decoded(path: Path, count: int) -> Iterator[NDArray[Any]]:
+    """Compressed frames, by a process of their own: a damaged one may end a decoder."""
+    decoded = decoded_by_one([request(path, k) for k in range(count)])
+    if decoded is None:
+        raise _refused(path, "no process that decodes compressed pixels could be started")
+    return (one.numbers for one in decoded)
 
 
 def _native(

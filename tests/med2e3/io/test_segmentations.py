@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import UID, JPEGLSLossless, RLELossless
 
-from med2e3.errors import ImageReadError
+from med2e3.errors import ImageReadError, ResourceError
 from med2e3.geometry import Geometry
-from med2e3.io import open_source
+from med2e3.io import bounds, open_source
 from med2e3.io.dicom import segmentation
 from med2e3.io.dicom.segmentation import read_segmentation, srgb_of
 from tests.med2e3.io import segmentation_files as made
@@ -88,6 +89,39 @@ def test_fractions_count_from_half_on_and_label_maps_by_their_numbers(tmp_path: 
     assert [int((one.volume.voxels == k).sum()) for k in (1, 2)] == [
         int(masks()[k].sum()) for k in (1, 2)
     ]
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize("kind", ["FRACTIONAL", "LABELMAP"])
+def test_compressed_frames_are_decoded_by_a_process_of_their_own(
+    tmp_path: Path, kind: str, syntax: UID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Geometry.from_spacing(SHAPE, (2.0, 1.0, 0.5))
+    drawn = masks()
+    segments = {0: drawn[1] + 2 * drawn[2]} if kind == "LABELMAP" else {1: 255 * drawn[1]}
+    path = made.write(tmp_path / "seg.dcm", grid, segments, kind=kind)
+    (expected,) = read_segmentation(path)
+    dataset = pydicom.dcmread(path)
+    dataset.compress(syntax, generate_instance_uid=False)
+    dataset.save_as(path)
+    monkeypatch.setattr(pydicom.pixels.decoders.base.Decoder, "iter_array", None)
+    monkeypatch.setattr(pydicom.pixels.decoders.base.Decoder, "as_array", None)
+    (found,) = read_segmentation(path)
+    assert np.array_equal(found.volume.voxels, expected.volume.voxels)
+    whole = pydicom.dcmread(path)
+    whole.PixelData = whole.PixelData[: len(whole.PixelData) // 2]
+    whole.save_as(path)
+    with pytest.raises(ImageReadError, match=r"seg\.dcm"):
+        read_segmentation(path)
+
+
+def test_segments_that_memory_cannot_hold_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made.write(tmp_path / "seg.dcm", Geometry.from_spacing(SHAPE, (2.0, 1.0, 0.5)), masks())
+    monkeypatch.setattr(bounds, "free_bytes", lambda: 1000)
+    with pytest.raises(ResourceError, match=r"seg\.dcm"):
+        read_segmentation(path)
 
 
 def test_white_black_and_grey_keep_their_colour() -> None:
