@@ -6,6 +6,7 @@ that the next start can tell what a killed program left. Knows nothing of what i
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import itertools
 import os
@@ -14,7 +15,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ def write_whole(
         if private:
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT, OWN_FILE))
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_array(path: Path, array: Any) -> None:
+    """Replace a .npy file by a NumPy array, or leave the one that is there; see `whole_file`."""
+    import numpy as np  # by who has an array
+
+    with whole_file(path) as draft, draft.open("wb") as stream:
+        np.save(stream, array)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Replace a CSV file by a heading and rows, or leave the one that is there."""
+    with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([columns, *rows])
 
 
 def cache_place(name: str) -> Path:

@@ -7,7 +7,6 @@ masks in a column of their own: as a lab has them. Knows nothing of models.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from med2e3.errors import InputError
-from med2e3.files import whole_file
+from med2e3.files import write_csv
 from med2e3.geometry import Plane
 from med2e3.io.write import write_nifti
 from med2e3.phantoms import Phantom, Phase, Region, Wish, make_phantom
@@ -110,9 +109,7 @@ def write_new_finding(
             done += 1
             if progress:
                 progress(done / total, f"phantom {done} of {total}")
-        path = folder / f"{split}.csv"
-        with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerows([COLUMNS, *rows])
+        write_csv(folder / f"{split}.csv", COLUMNS, rows)
     return folder
 
 

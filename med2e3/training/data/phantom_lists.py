@@ -5,7 +5,6 @@ Reports as M3D-Cap, questions as M3D-VQA, masks of organs as M3D-Seg. Knows noth
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from med2e3.errors import InputError
-from med2e3.files import whole_file, write_whole
+from med2e3.files import write_array, write_csv, write_whole
 from med2e3.geometry import Plane
 from med2e3.phantoms import Phantom, Wish, make_phantom
 from med2e3.phantoms.anatomy import LABEL
@@ -67,7 +66,7 @@ def write_phantom_lists(
             done += 1
             if progress:
                 progress(done / total, f"phantom {done} of {total}")
-        _write_csv(folder / f"M3D_VQA_{split}.csv", rows)
+        write_csv(folder / f"M3D_VQA_{split}.csv", COLUMNS, rows)
     write_whole(folder / "M3D_Cap.json", json.dumps(caps, indent=1))
     (folder / DATASET).mkdir(exist_ok=True)
     write_whole(folder / DATASET / f"{DATASET}.json", json.dumps(masks, indent=1))
@@ -91,8 +90,7 @@ def _arrays(
 
 def _save(path: Path, array: np.ndarray) -> None:
     if not path.is_file():
-        with whole_file(path) as draft, draft.open("wb") as stream:
-            np.save(stream, array)
+        write_array(path, array)
 
 
 def _questions(phantom: Phantom, image: str) -> list[tuple[str, ...]]:
@@ -109,8 +107,3 @@ def _questions(phantom: Phantom, image: str) -> list[tuple[str, ...]]:
              question.letter)
         )  # fmt: skip
     return rows
-
-
-def _write_csv(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([COLUMNS, *rows])

@@ -19,8 +19,14 @@ import numpy as np
 from anyascii import anyascii
 from numpy.typing import NDArray
 
-from med2e3.errors import DataError, InputError, PreprocessingError, ResourceError
-from med2e3.files import whole_file, write_whole
+from med2e3.errors import (
+    DataError,
+    ImageReadError,
+    InputError,
+    PreprocessingError,
+    ResourceError,
+)
+from med2e3.files import write_array, write_whole
 from med2e3.io.texts import read_picture, read_text
 from med2e3.spawning import isolated_context
 
@@ -171,8 +177,7 @@ def prepare_series(task: Task) -> Outcome:
         said = f"{series.images}: {error}"
         return Outcome(series.output, series.text, made=False, problems=(said,), failed=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as draft, draft.open("wb") as stream:
-        np.save(stream, volume)
+    write_array(path, volume)
     return Outcome(series.output, series.text, made=True, problems=problems)
 
 
@@ -220,11 +225,22 @@ def prepare_stack(stack: NDArray[np.uint8], grid: Sequence[int]) -> NDArray[np.f
 def write_texts(source: Path, target: Path, found: Sequence[Series]) -> None:
     """The reports of the cases, cut out of their texts."""
     for name in sorted({series.text for series in found if series.text}):
-        path = target / name
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            said = read_text(source / name, errors="replace")
-            write_whole(path, cut_report(said))
+        write_report(source / name, target / name)
+
+
+def write_report(text: Path, path: Path) -> None:
+    """The report in a case's text to a file of its own, unless that is there.
+
+    Raises `ImageReadError` for a text that cannot be read.
+    """
+    if path.is_file():
+        return
+    try:
+        said = read_text(text, errors="replace")
+    except OSError as error:
+        raise ImageReadError(f"{text} cannot be read: {error.strerror}.") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, cut_report(said))
 
 
 def cut_report(text: str) -> str:

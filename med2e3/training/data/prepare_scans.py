@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from med2e3.errors import DataError, ImageReadError, InputError
+from med2e3.errors import DataError, InputError
 from med2e3.evaluation.reference import mask_on_grid
-from med2e3.files import whole_file, write_whole
+from med2e3.files import write_array, write_whole
 from med2e3.geometry import Plane
 from med2e3.io.suffixes import volume_suffixes
-from med2e3.io.texts import read_json, read_text
+from med2e3.io.texts import read_json
 from med2e3.preprocessing import ModelInput, prepare, resolve_window
 from med2e3.retrieval.collection import Candidate, find_candidates
 from med2e3.training.data.prepare import (
     LIST_FILE,
     LIST_SPLIT,
     Outcome,
-    cut_report,
     plain_letters,
+    write_report,
 )
 from med2e3.volume import Volume, Window
 
@@ -175,8 +175,8 @@ def _prepare_one(
         return Outcome("", "", made=False, problems=(f"{one.name}: {error}",), failed=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     if drawn is not None:  # before the volume: a run that stops between them does both again
-        _save(_mask_path(path), drawn)
-    _save(path, np.maximum(read.grid.numpy(), np.float32(BLACK)))
+        write_array(_mask_path(path), drawn)
+    write_array(path, np.maximum(read.grid.numpy(), np.float32(BLACK)))
     problems = () if volume.info.may_be_ct or settings.window is None else (
         f"{one.name}: its modality is {volume.info.modality}, and a window in HU is for CT",
     )  # fmt: skip
@@ -195,11 +195,6 @@ def _mask_of(mask: Volume, volume: Volume, read: ModelInput) -> NDArray[np.bool_
     turned = np.asarray(mask.in_plane(read.plane).voxels) != 0
     shape = tuple(read.grid.shape[1:])
     return mask_on_grid(turned, read.crop_start, read.crop_shape, shape)[None]
-
-
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with whole_file(path) as draft, draft.open("wb") as stream:
-        np.save(stream, array)
 
 
 def _mask_path(path: Path) -> Path:
@@ -251,12 +246,5 @@ def _write_text(one: Candidate, source: Path, target: Path, output: str) -> str:
     if not texts:
         return ""
     name = f"{output.removesuffix('.npy')}.txt"
-    path = target / name
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            said = read_text(texts[0], errors="replace")
-        except OSError as error:
-            raise ImageReadError(f"{texts[0]} cannot be read: {error.strerror}.") from error
-        write_whole(path, cut_report(said))
+    write_report(texts[0], target / name)
     return name
