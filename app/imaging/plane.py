@@ -201,6 +201,13 @@ class PlaneState:
         index = self.slice_index if slice_index is None else slice_index
         return self.geometry.to_patient_mm((index, row, column))
 
+    @property
+    def normal(self) -> Float:
+        """(3,) LPS unit normal of the slice: from its rows across its columns."""
+        origin = self.mm_at(0, 0)
+        across = np.cross(self.mm_at(1, 0) - origin, self.mm_at(0, 1) - origin)
+        return np.asarray(across / np.linalg.norm(across))
+
     def value_at(self, row: float, column: float) -> float | None:
         """The value (HU in CT) at a pixel of the slice or slab; None outside it."""
         r, c = round(row), round(column)

@@ -124,8 +124,7 @@ class Brush:
     @property
     def in_hand(self) -> bool:
         """Whether the left mouse button paints now."""
-        viewer = self._viewer
-        return viewer.tool == BRUSH and viewer.volume is not None and not viewer.previewing
+        return self._viewer.holds(BRUSH)
 
     @property
     def painting(self) -> bool:
@@ -170,8 +169,7 @@ class Brush:
     @property
     def layer(self) -> Layer | None:
         """The layer that is painted on; None: the next stroke makes one."""
-        layers = self._overlays.layers
-        return next((one for one in layers if one.voxels is self._target), None)
+        return self._overlays.of_voxels(self._target)
 
     @property
     def label(self) -> Label | None:
@@ -304,7 +302,7 @@ class Brush:
             came.subtract(there[other].tolist())
             came.update(values[other].tolist())
             there[...] = values
-        layer = next((one for one in self._overlays.layers if one.voxels is voxels), None)
+        layer = self._overlays.of_voxels(voxels)
         if layer is not None:
             self._overlays.repaint(layer, _counted(layer, came))
             self._measure()

@@ -136,8 +136,7 @@ class Clicking:
     @property
     def in_hand(self) -> bool:
         """Whether the left mouse button gives prompts now."""
-        viewer = self._viewer
-        return viewer.tool == CLICKS and viewer.volume is not None and not viewer.previewing
+        return self._viewer.holds(CLICKS)
 
     @property
     def busy(self) -> bool:
@@ -169,8 +168,7 @@ class Clicking:
     @property
     def layer(self) -> Layer | None:
         """The object that is segmented; None: the next prompt begins one."""
-        found = (one for one in self._overlays.layers if one.voxels is self._mask)
-        return next(found, None)
+        return self._overlays.of_voxels(self._mask)
 
     # --- what the user does ----------------------------------------------------------------
 

@@ -33,6 +33,11 @@ def tool_for(viewer: Viewer, button: Button, *, shift: bool) -> str | None:
     return None if means == "nothing" else Tool(means)
 
 
+def left_is_taken(viewer: Viewer, *, shift: bool) -> bool:
+    """Whether Space or Shift gives the left button another meaning than the tool's."""
+    return viewer.space_held or shift
+
+
 def wheel_zooms(viewer: Viewer, *, ctrl: bool) -> bool:
     """Whether the wheel zooms; else it scrolls slices."""
     return (viewer.mouse.wheel == "zoom") is not ctrl

@@ -197,6 +197,10 @@ class Overlays:
         free = (colour for colour in LABEL_COLOURS if colour not in used)
         return next(free, label_colour(len(used)))
 
+    def of_voxels(self, voxels: NDArray[Any] | None) -> Layer | None:
+        """The layer that shows an array, which is the same one however its labels change."""
+        return next((layer for layer in self.layers if layer.voxels is voxels), None)
+
     def replace(self, layer: Layer, other: Layer, name: str) -> None:
         """Show another layer in place of one, as a step that can be undone."""
         self._take(name, layers=tuple(other if x is layer else x for x in self.layers))

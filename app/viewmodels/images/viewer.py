@@ -47,6 +47,10 @@ class Viewer(GreyScale, TurnedPlanes, ToolChoice, DisplaySettings):
         self.voxels_filled: Signal[[]] = Signal()
         self.maximised_changed: Signal[[]] = Signal()
 
+    def holds(self, tool: str) -> bool:
+        """Whether a tool is in the hand, and there is a whole volume to use it on."""
+        return self.tool == tool and self.volume is not None and not self.previewing
+
     # --- opening ---------------------------------------------------------------------------
 
     @property

@@ -20,6 +20,7 @@ from app.viewmodels.annotation.annotations import Annotations
 from app.viewmodels.annotation.drawing import Cursor, Drawing
 from app.viewmodels.annotation.model import LONGEST_TEXT, Annotation
 from app.viewmodels.annotation.view_frame import HIDDEN, ViewFrame
+from app.viewmodels.images.mouse import left_is_taken
 from app.views.images.slice_view import SliceView
 from app.views.parts.painting import painted
 
@@ -124,8 +125,8 @@ class AnnotationLayer(QWidget):
 
     def _belongs_to_view(self, event: QMouseEvent) -> bool:
         """Whether Space or Shift gives the left button another meaning."""
-        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        return self._annotations.viewer.space_held or bool(shift)
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        return left_is_taken(self._annotations.viewer, shift=shift)
 
     def _hovered(self) -> None:
         if self._drawing.cursor() is Cursor.GRAB:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPen, QWheelEvent
 
 from app.viewmodels.images.brush import Brush
+from app.viewmodels.images.mouse import left_is_taken
 from app.views.images.slice_view import NOTCH, SliceView
 from app.views.parts import theme
 from app.views.parts.painting import painted
@@ -107,16 +108,13 @@ class BrushLayer(Sheet):
         """Whether Space or Shift gives the left button another meaning."""
         if self._brush.painting:
             return False
-        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        return self._view.viewer.space_held or bool(shift)
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        return left_is_taken(self._view.viewer, shift=shift)
 
     def _place(self, at: QPointF) -> tuple[Float, Float] | None:
         """The place under the mouse in LPS mm, and the unit normal of the slice there."""
         state, viewport = self._view.state, self._view.viewport()
         if state is None or viewport is None:
             return None
-        origin = state.mm_at(0, 0)
-        across = np.cross(state.mm_at(1, 0) - origin, state.mm_at(0, 1) - origin)
-        normal = across / np.linalg.norm(across)
         row, column = viewport.to_index(at.x(), at.y())
-        return np.asarray(state.mm_at(row, column)), normal
+        return np.asarray(state.mm_at(row, column)), state.normal

@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPen, QPolygonF
 
 from app.viewmodels.images.clicking import Clicking, Drawn
+from app.viewmodels.images.mouse import left_is_taken
 from app.views.images.slice_view import SliceView
 from app.views.parts import theme
 from app.views.parts.painting import painted
@@ -69,8 +70,9 @@ class ClickLayer(Sheet):
         return False
 
     def _belongs_to_view(self, event: QMouseEvent) -> bool:
-        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        return not self._path and (self._view.viewer.space_held or bool(shift))
+        """Whether Space or Shift gives the left button another meaning."""
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        return not self._path and left_is_taken(self._view.viewer, shift=shift)
 
     def _end(self, event: QMouseEvent) -> None:
         path, self._path = [*self._path, event.position()], []
@@ -79,8 +81,5 @@ class ClickLayer(Sheet):
         if state is None or viewport is None:
             return
         places = [state.mm_at(*viewport.to_index(at.x(), at.y())) for at in path]
-        origin = state.mm_at(0, 0)
-        across = np.cross(state.mm_at(1, 0) - origin, state.mm_at(0, 1) - origin)
-        normal = across / np.linalg.norm(across)
         wipes = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        self._clicking.prompt(np.array(places), normal, positive=not wipes)
+        self._clicking.prompt(np.array(places), state.normal, positive=not wipes)
