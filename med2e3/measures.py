@@ -155,12 +155,16 @@ def mask_volume_ml(mask: NDArray[Any], geometry: Geometry) -> float:
     Voxels count whole: number × volume of a voxel. Raises `GeometryError` where mask
     and grid differ in shape.
     """
+    _check_grid(mask, geometry)
+    return int(np.count_nonzero(mask)) * geometry.voxel_ml
+
+
+def _check_grid(mask: NDArray[Any], geometry: Geometry) -> None:
     if tuple(mask.shape) != geometry.shape:
         raise GeometryError(
             f"The mask has shape {tuple(mask.shape)}, the volume {geometry.shape}. A mask is "
             "measured on its own grid; bring both onto one grid first."
         )
-    return int(np.count_nonzero(mask)) * geometry.voxel_ml
 
 
 @dataclass(frozen=True)
@@ -189,11 +193,7 @@ def longest_axes(mask: NDArray[Any], geometry: Geometry) -> LongestAxes | None:
     long. None where no voxel is in the mask. Raises `GeometryError` where mask and grid differ in
     shape.
     """
-    if tuple(mask.shape) != geometry.shape:
-        raise GeometryError(
-            f"The mask has shape {tuple(mask.shape)}, the volume {geometry.shape}. A mask is "
-            "measured on its own grid; bring both onto one grid first."
-        )
+    _check_grid(mask, geometry)
     from scipy.spatial import distance  # here: half a second that most who measure do not need
 
     there = mask != 0

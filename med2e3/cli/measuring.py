@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from med2e3.speed_tables import Figure
     from med2e3.training.timing import Times
 
+#: A folder that is there, and a file that may be.
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command()
 @click.option("--model", default="demo", show_default=True, metavar="NAME|DIR")
@@ -34,12 +38,12 @@ if TYPE_CHECKING:
 @click.option("--device", help="cuda, cpu, … (default: CUDA where there is one).")
 @click.option(
     "--insight",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of a run of train insight: its steps, transport and captions, in place of MODEL.",
 )
 @click.option(
     "--captioner",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="With --insight: folder of a model of data caption.",
 )
 @click.option(
@@ -49,12 +53,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="With --step: where its lists lie.",
 )
 @click.option(
     "--writer",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of a model of data questions: questions an hour, in place of MODEL.",
 )
 @click.option(
@@ -62,13 +66,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--keep",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Keep the figures of five runs in FILE, with date, machine and commit.",
 )
 @click.option(
     "--compare",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Say what is slower than in a kept FILE by more than the noise of five runs.",
 )

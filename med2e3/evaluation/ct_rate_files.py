@@ -24,8 +24,7 @@ from med2e3.errors import InputError
 from med2e3.evaluation.clinical import LABELS
 from med2e3.evaluation.m3d_files import Item, Listed
 from med2e3.evaluation.reading import Reading
-from med2e3.evaluation.tables import columns_of, rows_of
-from med2e3.io.texts import read_json
+from med2e3.evaluation.tables import columns_of, json_of, rows_of
 
 #: Centre and width, in HU, where none is given: −1000 to 200, as reports of chest CT were trained.
 WINDOW = (-400.0, 1200.0)
@@ -207,10 +206,7 @@ def _listed(items: list[Item], skipped: list[str], file: Path | None) -> Listed:
 def _entries(file: Path | None) -> list[dict[str, object]]:
     if file is None:
         return []
-    try:
-        said = read_json(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as JSON: {error}.") from error
+    said = json_of(file)
     if not isinstance(said, list):
         raise InputError(f"{file} holds no list of entries.")
     return said

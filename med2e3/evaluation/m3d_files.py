@@ -15,8 +15,9 @@ from typing import Any
 
 from med2e3.errors import InputError
 from med2e3.evaluation.reading import Reading
+from med2e3.evaluation.tables import json_of
 from med2e3.io.references import below
-from med2e3.io.texts import check_regular, lines_of, read_json, read_text
+from med2e3.io.texts import check_regular, lines_of, read_text
 from med2e3.model.prompts import IMAGE_PLACEHOLDER
 
 #: M3D-VQA's question types by number.
@@ -137,7 +138,7 @@ def read_captions(file: Path, images: Path, split: str = "test") -> list[Item]:
 
     Texts are files relative to `images`, as the images are. Raises `InputError`.
     """
-    said = _json(file)
+    said = json_of(file)
     if isinstance(said, dict):
         if split not in said:
             raise InputError(f"{file} has no split {split!r}; it has {', '.join(map(str, said))}.")
@@ -163,7 +164,7 @@ def read_conversations(file: Path, images: Path, answers: Path | None = None) ->
     The wanted answers stand in the conversation, or in `answers`: a list of the same length whose
     ids must be the same, place by place. Raises `InputError`.
     """
-    entries = list(_entries(file, _json(file)))
+    entries = list(_entries(file, json_of(file)))
     case_of = _cases(images)
     wanted = None if answers is None else _wanted(file, entries, answers)
     items = []
@@ -223,7 +224,7 @@ def _wanted(
     file: Path, entries: list[tuple[int, dict[str, Any]]], answers: Path
 ) -> list[dict[str, Any]]:
     """The answers, checked place by place against the questions."""
-    rows = [entry for _, entry in _entries(answers, _json(answers))]
+    rows = [entry for _, entry in _entries(answers, json_of(answers))]
     if len(rows) != len(entries):
         raise InputError(
             f"{answers} has {len(rows)} answers, {file} has {len(entries)} questions: they do not "
@@ -265,13 +266,6 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 raise InputError(f"{file} has no rows.")
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as CSV: {error}.") from error
-
-
-def _json(file: Path) -> Any:
-    try:
-        return read_json(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as JSON: {error}.") from error
 
 
 def _entries(file: Path, said: Any) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -11,15 +11,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from med2e3.errors import InputError
 from med2e3.evaluation.m3d_files import Item, Listed
 from med2e3.evaluation.reading import Reading, load_array
-from med2e3.evaluation.tables import columns_of, rows_of
-from med2e3.io.texts import read_json
+from med2e3.evaluation.tables import columns_of, json_of, rows_of
 from med2e3.model.regions import Terms, ask_region, mask_to_box
 
 REFSEG_COLUMNS = ("Image", "Mask", "Mask_ID", "Question", "Answer")
@@ -55,10 +53,7 @@ class MaskRow:
 
 def mask_rows(file: Path, split: str = "test") -> Iterator[MaskRow | str]:
     """The rows of one set's list, or a sentence for a row that is none. Raises `InputError`."""
-    try:
-        said: Any = read_json(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as JSON: {error}.") from error
+    said = json_of(file)
     if not isinstance(said, dict) or not isinstance(said.get(split), list):
         raise InputError(f"{file} has no list “{split}”; it is no M3D-Seg list.")
     for row, entry in enumerate(said[split], start=1):

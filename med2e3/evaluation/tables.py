@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from med2e3.errors import InputError
-from med2e3.io.texts import check_regular, lines_of
+from med2e3.io.texts import check_regular, lines_of, read_json
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
@@ -18,6 +19,14 @@ def columns_of(path: Path) -> tuple[str, ...]:
             return tuple(next(csv.reader(lines_of(stream)), ()))
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}.") from error
+
+
+def json_of(path: Path) -> Any:
+    """What a JSON list says; raises `InputError` for a file that is none."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}.") from error
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

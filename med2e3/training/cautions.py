@@ -5,13 +5,11 @@ Knows nothing of models or losses.
 
 from __future__ import annotations
 
-from med2e3.errors import DataError, Med2E3Error
+from med2e3.errors import Med2E3Error
 from med2e3.training.data.augment import Augmentation, names_sides
+from med2e3.training.data.dataset import first_samples
 from med2e3.training.data.formats import MASK_FORMATS, SampleFile, open_samples
 from med2e3.words import counted
-
-#: Rows of each list that are read for a caution.
-ROWS = 1000
 
 
 def cautions(data: tuple[SampleFile, ...], augment: Augmentation, seed: int) -> tuple[str, ...]:
@@ -28,13 +26,10 @@ def cautions(data: tuple[SampleFile, ...], augment: Augmentation, seed: int) -> 
             listed = open_samples(source, seed)
         except Med2E3Error:
             continue
-        for row in range(min(len(listed), ROWS)):
-            try:
-                sample = listed.sample(row)
-            except DataError:
-                continue
-            looked += 1
-            said += names_sides(text for turn in sample.turns for text in turn)
+        for sample in first_samples(listed):
+            if sample is not None:
+                looked += 1
+                said += names_sides(text for turn in sample.turns for text in turn)
     if not said:
         return ()
     return (

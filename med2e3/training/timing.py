@@ -11,23 +11,23 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from med2e3.checkpoints import Hub
 from med2e3.checkpoints.building import quietly
 from med2e3.engine.writer import LocalWriter
 from med2e3.errors import InputError
 from med2e3.phantoms.facts import draw_facts, report
 from med2e3.training import open_recipe
 from med2e3.training.data.questions import TYPES, Report, make_questions
-from med2e3.training.m3d_recipe import STAGES, M3DRecipe
-from med2e3.training.m3d_starting import load_m3d_start
+from med2e3.training.m3d_recipe import M3DRecipe
 from med2e3.training.micro_batch import MicroBatch
 from med2e3.training.options import Options
-from med2e3.training.stages.m3d import CLASSES, open_data, set_trained
+from med2e3.training.stages.m3d import open_stage
 from med2e3.training.trainer import Run, run_stage
 
 #: Steps and calls whose median counts; the first of each is a warm-up beside them.
@@ -131,23 +131,14 @@ def time_recipe(recipe: str | Path, options: Options) -> Timed:
             "m3d-clip or lamed-instruct; Med3DInsight is timed by the folder of its run."
         )
     kept = replace(opened, max_steps=STEPS + 1)
-    torch.manual_seed(kept.seed)
-    ours, other = (_stage(kept, options) for _ in range(2))
+    with quietly():
+        ours, other = (open_stage(kept, options)[0] for _ in range(2))
     plan = kept.plan(len(ours.dataset))
     turns = Turns(_plain_step(other, kept))
     with tempfile.TemporaryDirectory() as place, quietly():
         turns.start()
         run_stage(ours, plan, Run(Path(place), kept.seed, report=turns))
     return turns.timed(f"training step of {kept.name}, {kept.batch} samples in {kept.parts} parts")
-
-
-def _stage(recipe: M3DRecipe, options: Options) -> Any:
-    """A stage with a model of its own."""
-    with quietly():
-        model, processor = load_m3d_start(recipe, Hub(options.hub))
-        set_trained(recipe, model)
-    dataset = open_data(recipe, model, processor, skip_damaged=options.skip_damaged)
-    return CLASSES[STAGES[recipe.stage].model](recipe, model, dataset)
 
 
 def _plain_step(stage: Any, recipe: M3DRecipe) -> Callable[[int], None]:
@@ -175,17 +166,16 @@ def time_questions(folder: Path) -> dict[int, float]:
 
     They count as wanted, whether kept or rejected: what is rejected was written, too.
     """
-    import numpy as np
-
     rng = np.random.default_rng(0)
     reports = [Report(f"{k}.npy", report(draw_facts(rng))) for k in range(max(BATCHES))]
     rates = {}
     for batch in BATCHES:
         writer = LocalWriter(folder, max_new_tokens=NEW_TOKENS, batch=batch, device="cpu")
-
-        def write(batch: int = batch, writer: LocalWriter = writer) -> None:
-            with tempfile.TemporaryDirectory() as place:
-                make_questions(reports[:batch], writer, Path(place) / "q.csv", batch=batch)
-
-        rates[batch] = 3600 * batch * len(TYPES) / median_seconds(write)
+        took = median_seconds(partial(_ask_about, reports[:batch], writer))
+        rates[batch] = 3600 * batch * len(TYPES) / took
     return rates
+
+
+def _ask_about(reports: Sequence[Report], writer: LocalWriter) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        make_questions(reports, writer, Path(place) / "q.csv", batch=len(reports))

@@ -25,6 +25,9 @@ from med2e3.training.data.augment import Augmentation
 from med2e3.training.data.pointers import held_slices
 from med2e3.training.data.samples import Sample, read_volume
 
+#: Rows of a list that are looked at before training, for what to know of it.
+ROWS_LOOKED_AT = 1000
+
 #: Sets the order of an epoch apart from the augmentations, which share the seed.
 _ORDER = 7919
 
@@ -73,6 +76,18 @@ class Source(Protocol):
     def sample(self, index: int, epoch: int = 0) -> Sample:
         """Row `index` as an epoch sees it; raises `DataError`."""
         ...
+
+
+def first_samples(source: Source) -> Iterator[Sample | None]:
+    """The first `ROWS_LOOKED_AT` samples of a list; None for one that cannot be read.
+
+    It is met again, and told, when it is trained on.
+    """
+    for row in range(min(len(source), ROWS_LOOKED_AT)):
+        try:
+            yield source.sample(row)
+        except DataError:
+            yield None
 
 
 @dataclass(frozen=True, eq=False)

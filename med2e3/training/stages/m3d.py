@@ -204,6 +204,25 @@ def _unused(recipe: M3DRecipe, model: Any) -> list[Any]:
     return []
 
 
+def open_stage(
+    recipe: M3DRecipe, options: Options, device: torch.device | None = None,
+    damaged: Path | None = None,
+) -> tuple[_Stage, Any, Any]:  # fmt: skip
+    """The recipe's stage with its model and data, the processor, and peft's config of LoRA.
+
+    What is new in the model follows from the recipe's seed.
+    """
+    model, processor = load_m3d_start(recipe, Hub(options.hub))
+    torch.manual_seed(recipe.seed)
+    lora = set_trained(recipe, model)
+    dataset = open_data(recipe, model, processor, skip_damaged=options.skip_damaged)
+    made = CLASSES[STAGES[recipe.stage].model]
+    stage = made(
+        recipe, model, dataset, workers=options.workers, device=device, damaged=damaged
+    )  # fmt: skip
+    return stage, processor, lora
+
+
 def train_m3d(
     recipe: M3DRecipe, folder: Path, options: Options, report: Report | None = None, *,
     resume: bool = True,
@@ -211,22 +230,17 @@ def train_m3d(
     """Runs the recipe's stage to its end in `folder`; returns the finished model's folder."""
     compute = Compute(options.mixed_precision or recipe.mixed_precision, options.cpu)
     distributed = Distributed(compute)
-    model, processor = load_m3d_start(recipe, Hub(options.hub))
-    torch.manual_seed(recipe.seed)
-    lora = set_trained(recipe, model)
-    dataset = open_data(recipe, model, processor, skip_damaged=options.skip_damaged)
-    stage = CLASSES[STAGES[recipe.stage].model](
-        recipe, model, dataset, workers=options.workers, device=distributed.device,
-        damaged=folder / DAMAGED_FILE,
+    stage, processor, lora = open_stage(
+        recipe, options, distributed.device, folder / DAMAGED_FILE
     )  # fmt: skip
     run = Run(
         folder, recipe.seed, resume, report, distributed, options.tensorboard,
         60 * recipe.checkpoint_minutes,
     )  # fmt: skip
     with quietly():
-        run_stage(stage, recipe.plan(len(dataset)), run)
+        run_stage(stage, recipe.plan(len(stage.dataset)), run)
         if distributed.is_main_process:
-            _export(model, processor, folder, lora)
+            _export(stage.model, processor, folder, lora)
     distributed.accelerator.wait_for_everyone()
     return folder / MODEL_FOLDER
 

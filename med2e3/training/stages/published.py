@@ -31,6 +31,7 @@ from med2e3.training.data.dataset import (
     Reader,
     SampleDataset,
     Source,
+    first_samples,
     limited,
     read_batches,
 )
@@ -50,9 +51,6 @@ from med2e3.words import counted
 
 #: The template that a model is asked with which was trained on captions, where no question stands.
 ASKING_TEMPLATE = "phi"
-
-#: Rows of each list that are looked at for where findings lie.
-ROWS_LOOKED_AT = 1000
 
 MODEL_FOLDER, DAMAGED_FILE = "model", "damaged.csv"
 
@@ -222,13 +220,10 @@ def check_pointers(dataset: SampleDataset, pointing: float) -> None:
         return
     looked = 0
     for source in dataset.sources:
-        for row in range(min(len(source), ROWS_LOOKED_AT)):
+        for sample in first_samples(source):
             looked += 1
-            try:
-                if source.sample(row).pointer is not None:
-                    return
-            except DataError:  # it is met again, and told, when it is trained on
-                continue
+            if sample is not None and sample.pointer is not None:
+                return
     raise DataError(
         f"pointing = {pointing:g} teaches slice scores where findings lie, and of "
         f"{counted(looked, 'row')} none states it. Give the lists “slices”, “boxes” or “mask” (in "
